@@ -1,0 +1,79 @@
+"""The registry crosswalk, compiled: which ICD-10-GM code a topography and a morphology make together.
+
+    crosswalk = Crosswalk(rules)                    # rules: index.layouts.parse(crosswalk file)
+    crosswalk.icd10("C44.3", "8720/3")              # 'C43.3'
+
+The published rules are of 2019; where ICD-10-GM 2024 has split a code, the rule's code is carried to the
+one terminal code that it can mean, or to None where topography and morphology leave several.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from index.records import CrosswalkRule
+
+SPLIT_CODES: dict[str, str | None] = {
+    "C41.0": None,  # .01 craniofacial or .02 maxillofacial: C41.0 of ICD-O holds both
+    "C41.3": None,  # rib, sternum, clavicle
+    "C44.5": "C44.59",  # .50 is perianal skin, which has to be named
+    "D16.4": None,
+    "D16.7": None,
+    "D25.7": "D25.9",  # the file's slip: there is no D25.7 in any edition
+    "D37.7": "D37.78",  # .70 is the pancreas, which the rules send elsewhere; see PANCREAS
+}
+_PANCREAS_UNCERTAIN = "D37.70"
+_LITERAL_TOPOGRAPHY = re.compile(r"C\d\d\\?\.\d")
+
+
+class Crosswalk:
+    """Rules by topography, default rules first.
+
+    Rules whose ICD-10 code is a pattern (`C*`) do not fix a code and are left out. Behaviour /6 is
+    answered only where a rule names the morphology for a topography of its own (unknown primary): the
+    code of a metastasis depends on the metastasis' site, which is not the crosswalk's business.
+    """
+
+    def __init__(self, rules: Sequence[CrosswalkRule]) -> None:
+        self._by_topography: dict[str, list[CrosswalkRule]] = {}
+        self._patterns: list[tuple[re.Pattern[str], CrosswalkRule]] = []
+        for rule in sorted(rules, key=lambda rule: not rule.default):
+            if "*" in rule.icd10:
+                continue
+            if _LITERAL_TOPOGRAPHY.fullmatch(rule.topography):
+                self._by_topography.setdefault(rule.topography.replace("\\", ""), []).append(rule)
+            elif rule.behaviour.lstrip("/") != "6":
+                self._patterns.append((re.compile(rule.topography), rule))
+
+    def icd10(self, topography: str, morphology: str) -> str | None:
+        """The ICD-10-GM code of `C34.1` and `8140/3`, or None where the rules do not fix a terminal code.
+
+        Args:
+            topography: a topography code with its fourth character.
+            morphology: histology and behaviour, `8140/3`.
+
+        Source: crosswalk of the German registries, ICD-O-3.2 (2019) to ICD-10, solid tumours.
+        """
+        histology_text, _, behaviour = morphology.partition("/")
+        if not histology_text.isdigit():
+            return None
+        histology = int(histology_text)
+        literal = self._by_topography.get(topography, [])
+        for rule in literal:
+            if _covers(rule, histology, behaviour):
+                return _terminal(rule.icd10, topography)
+        for pattern, rule in self._patterns:
+            if _covers(rule, histology, behaviour) and pattern.fullmatch(topography):
+                return _terminal(rule.icd10, topography)
+        return None
+
+
+def _covers(rule: CrosswalkRule, histology: int, behaviour: str) -> bool:
+    return rule.behaviour.lstrip("/") == behaviour and any(low <= histology <= high for low, high in rule.morphologies)
+
+
+def _terminal(icd10: str, topography: str) -> str | None:
+    if icd10 == "D37.7" and topography.startswith("C25"):
+        return _PANCREAS_UNCERTAIN
+    return SPLIT_CODES.get(icd10, icd10)

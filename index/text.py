@@ -1,0 +1,80 @@
+"""Text normalisation: the one form in which catalogue terms and diagnosis texts are compared for equality.
+
+normalise("Nicht-kleinzelliges  Bronchial-Carcinom")    # 'nicht kleinzelliges bronchial karzinom'
+term_key("Mamma-Karzinom") == term_key("Mammakarzinom") # True
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_NOT_WORD = re.compile(r"[\W_]+")
+
+# German letters are written out, because both spellings occur in one and the same hospital system.
+_FOLD = str.maketrans(
+    {
+        "ä": "ae",
+        "ö": "oe",
+        "ü": "ue",
+        "ß": "ss",
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "oe",
+        "ł": "l",
+        "α": "alpha",
+        "β": "beta",
+        "γ": "gamma",
+        "δ": "delta",
+        "κ": "kappa",
+        "λ": "lambda",
+    }
+)
+
+# Latin and German spellings of one word stem. Only stems that stay distinct from every other word are
+# here; "coli" (colon or the bacterium), for one, would not be.
+_SPELLINGS: tuple[tuple[str, str], ...] = (
+    ("carcin", "karzin"),
+    ("sarcom", "sarkom"),
+    ("leucaem", "leukaem"),
+    ("cyst", "zyst"),
+    ("cyto", "zyto"),
+    ("cytaer", "zytaer"),
+    ("cellul", "zellul"),
+    ("cervi", "zervi"),
+    ("zervical", "zervikal"),
+    ("rectum", "rektum"),
+    ("rectal", "rektal"),
+    ("colon", "kolon"),
+    ("colorekt", "kolorekt"),
+    ("pancrea", "pankrea"),
+    ("coecum", "zoekum"),
+    ("caecum", "zoekum"),
+    ("zaekum", "zoekum"),
+    ("ductal", "duktal"),
+    ("acinaer", "azinaer"),
+    ("vascul", "vaskul"),
+)
+
+
+def normalise(text: str) -> str:
+    """The comparable form of `text`: lower case, ASCII where German allows it, words one space apart.
+
+    Runs in linear time, is idempotent, and survives lone surrogates and control characters (they count
+    as spaces). Returns an empty string for a text without letters and digits.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_FOLD)
+    if not folded.isascii():
+        # Remaining accents (é, ñ) are dropped: they are typed or left out at random.
+        decomposed = unicodedata.normalize("NFKD", folded)
+        folded = "".join(ch for ch in decomposed if not unicodedata.combining(ch)).casefold().translate(_FOLD)
+    folded = _NOT_WORD.sub(" ", folded).strip()
+    for latin, german in _SPELLINGS:
+        if latin in folded:
+            folded = folded.replace(latin, german)
+    return folded
+
+
+def term_key(text: str) -> str:
+    """`normalise` without the spaces, so that hyphenation and compounding do not tell two terms apart."""
+    return normalise(text).replace(" ", "")
