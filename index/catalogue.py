@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -91,6 +91,11 @@ class Catalogue:
         for system, table in codes.items():
             if not table:
                 codes[system] = _codes_of_lines(system, kept)
+            elif system in _ICDO:
+                gone = _terms_of(system, (line for file in parsed for line in file.lines)) - _terms_of(
+                    system, kept
+                )
+                codes[system] = {name: code for name, code in table.items() if name not in gone}
         by_code: dict[tuple[CodeSystem, str], list[CatalogueLine]] = defaultdict(list)
         for line in kept:
             by_code[line.system, line.code].append(line)
@@ -133,6 +138,26 @@ class Catalogue:
     def lines_of(self, system: CodeSystem, code: str) -> tuple[CatalogueLine, ...]:
         """All lines of a code, exclusions and notes among them, newest edition first."""
         return self._by_code.get((system, code), ())
+
+    def filtered(self, keep: Callable[[CatalogueLine], bool]) -> Catalogue:
+        """The catalogue with those lines only that `keep` wants. Codes and rules stay; the report counts the rest
+        as `filtered`."""
+        kept = {line for line in self.lines if keep(line)}
+        return replace(
+            self,
+            lines=tuple(line for line in self.lines if line in kept),
+            searchable_lines=tuple(line for line in self.searchable_lines if line in kept),
+            report=MappingProxyType(
+                {**self.report, "kept": len(kept), "filtered": len(self.lines) - len(kept)}
+            ),
+            _by_code=MappingProxyType(
+                {
+                    key: kept_lines
+                    for key, lines in self._by_code.items()
+                    if (kept_lines := tuple(line for line in lines if line in kept))
+                }
+            ),
+        )
 
     def __repr__(self) -> str:
         return f"Catalogue({len(self.lines)} lines; {', '.join(self.editions)})"
@@ -267,6 +292,11 @@ def _family(line: CatalogueLine, file: CatalogueFile) -> str | None:
     if line.system is CodeSystem.ICD10GM:
         return "icd10gm"
     return line.system.value if line.system in _ICDO and file.systematic else None
+
+
+def _terms_of(system: CodeSystem, lines: Iterable[CatalogueLine]) -> set[str]:
+    """The codes that have a term. A code whose terms have all moved to other codes is no longer given."""
+    return {line.code for line in lines if line.system is system and line.kind not in _SILENT}
 
 
 def _codes_of_lines(system: CodeSystem, lines: list[CatalogueLine]) -> dict[str, Code]:

@@ -21,7 +21,7 @@ SPLIT_CODES: dict[str, str | None] = {
     "D16.4": None,
     "D16.7": None,
     "D25.7": "D25.9",  # the file's slip: there is no D25.7 in any edition
-    "D37.7": "D37.78",  # .70 is the pancreas, which the rules send elsewhere; see PANCREAS
+    "D37.7": "D37.78",  # .70 is the pancreas, see icd10()
 }
 _PANCREAS_UNCERTAIN = "D37.70"
 _LITERAL_TOPOGRAPHY = re.compile(r"C\d\d\\?\.\d")
@@ -55,25 +55,27 @@ class Crosswalk:
 
         Source: crosswalk of the German registries, ICD-O-3.2 (2019) to ICD-10, solid tumours.
         """
+        listed = self.listed(topography, morphology)
+        if listed == "D37.7" and topography.startswith("C25"):
+            return _PANCREAS_UNCERTAIN
+        return SPLIT_CODES.get(listed, listed) if listed else None
+
+    def listed(self, topography: str, morphology: str) -> str | None:
+        """The code as the rules print it, which may be one that ICD-10-GM 2024 has split (`C41.0`)."""
         histology_text, _, behaviour = morphology.partition("/")
         if not histology_text.isdigit():
             return None
         histology = int(histology_text)
-        literal = self._by_topography.get(topography, [])
-        for rule in literal:
+        for rule in self._by_topography.get(topography, []):
             if _covers(rule, histology, behaviour):
-                return _terminal(rule.icd10, topography)
+                return rule.icd10
         for pattern, rule in self._patterns:
             if _covers(rule, histology, behaviour) and pattern.fullmatch(topography):
-                return _terminal(rule.icd10, topography)
+                return rule.icd10
         return None
 
 
 def _covers(rule: CrosswalkRule, histology: int, behaviour: str) -> bool:
-    return rule.behaviour.lstrip("/") == behaviour and any(low <= histology <= high for low, high in rule.morphologies)
-
-
-def _terminal(icd10: str, topography: str) -> str | None:
-    if icd10 == "D37.7" and topography.startswith("C25"):
-        return _PANCREAS_UNCERTAIN
-    return SPLIT_CODES.get(icd10, icd10)
+    return rule.behaviour.lstrip("/") == behaviour and any(
+        low <= histology <= high for low, high in rule.morphologies
+    )

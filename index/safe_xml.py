@@ -104,9 +104,13 @@ def _inspect(data: bytes) -> None:
         if name.startswith(_XINCLUDE):
             raise UnsafeXml(f"line {parser.CurrentLineNumber} asks for another file by XInclude")
 
-    def external_reference(*_rest: object) -> int:
+    def external_reference(context: str | None, *_rest: object) -> int:
+        if context is None:
+            return 1  # the DTD that the DOCTYPE names: passed over, as if it were empty
         raise UnsafeXml(f"line {parser.CurrentLineNumber} refers to an external entity")
 
+    # Without this expat stops reporting declarations after the first parameter entity that it skips.
+    parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_ALWAYS)
     parser.EntityDeclHandler = entity_declared
     parser.SkippedEntityHandler = entity_skipped
     parser.StartElementHandler = element_started

@@ -23,6 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
@@ -152,15 +154,18 @@ def train(
     weight_decay: float = 0.01,
     warm_up: int = 100,
     report: Callable[[int, float], None] = lambda step, loss: None,
+    checkpoint: Path | None = None,
 ) -> None:
-    """Train on a stream of batches, bf16 compute and fp32 weights, linear decay to zero."""
+    """Train on a stream of batches, bf16 compute and fp32 weights, linear decay to zero. With `checkpoint`
+    the state is kept in that safetensors file, and a stopped run goes on from there."""
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm_up, max(0.0, (steps - step) / steps))
     )
     model.train()
-    for step, batch in zip(range(steps), batches, strict=False):
+    first = _resume(checkpoint, trained, optimiser, schedule) if checkpoint is not None else 0
+    for step, batch in zip(range(first, steps), batches, strict=False):
         with torch.autocast("cpu", torch.bfloat16):
             logits = answer_logits(model, batch, question_ids)
         loss = F.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
@@ -169,8 +174,44 @@ def train(
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         schedule.step()
-        report(step, float(loss))
+        report(step, float(loss.detach()))
+        if checkpoint is not None and (step + 1) % _CHECKPOINT_EVERY == 0:
+            _keep(checkpoint, trained, optimiser, step + 1)
     model.eval()
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+
+
+_CHECKPOINT_EVERY = 500
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def _keep(path: Path, trained: list[torch.nn.Parameter], optimiser: torch.optim.Optimizer, step: int) -> None:
+    tensors = {f"weight.{i}": p.detach().contiguous() for i, p in enumerate(trained)}
+    for i, p in enumerate(trained):
+        tensors |= {f"{name}.{i}": optimiser.state[p][name].contiguous() for name in _MOMENTS}
+    temporary = path.with_suffix(".part")
+    save_file(tensors, temporary, metadata={"step": str(step)})
+    temporary.rename(path)
+
+
+def _resume(
+    path: Path,
+    trained: list[torch.nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> int:
+    if not path.is_file():
+        return 0
+    with safe_open(path, framework="pt") as file:
+        step = int(file.metadata()["step"])
+        for i, p in enumerate(trained):
+            p.data.copy_(file.get_tensor(f"weight.{i}"))
+            moments = {name: file.get_tensor(f"{name}.{i}") for name in _MOMENTS}
+            optimiser.state[p] = {"step": torch.tensor(float(step)), **moments}
+    for _ in range(step):
+        schedule.step()
+    return step
 
 
 def save_model(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -112,7 +112,7 @@ def train_axis(
         loss.backward()
         optimiser.step()
         schedule.step()
-        report(step, float(loss))
+        report(step, float(loss.detach()))
     weights = table.weight.detach()
     # Pieces that no training text has would only add noise to a text's mean.
     seen = torch.zeros(len(weights), dtype=torch.bool)

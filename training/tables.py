@@ -114,7 +114,11 @@ def load_sites(path: Path = TABLES / "sites.tsv") -> tuple[Site, ...]:
                 row["topography"],
                 _number(where, row["weight"]),
                 nouns,
-                *(_values(row[column]) for column in SITE_COLUMNS[3:8]),
+                _values(row["genitives"]),
+                _values(row["locatives"]),
+                _values(row["compounds"]),
+                _values(row["adjectives"]),
+                _values(row["abbreviations"]),
                 paired=row["paired"] in ("1", "true", "yes", "ja"),
             )
         )
@@ -175,7 +179,9 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str,
     reader = csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
     header = tuple(next(reader, ()))
     if header != columns:
-        raise TableError(f"{path}, row 1: the header has to be {' '.join(columns)}, it is {' '.join(header)}.")
+        raise TableError(
+            f"{path}, row 1: the header has to be {' '.join(columns)}, it is {' '.join(header)}."
+        )
     for number, cells in enumerate(reader, start=2):
         if not cells:
             continue

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import random
 from functools import lru_cache
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 ENDINGS = {"n": "es", "m": "er", "f": "e", "p": "e"}
 SIDES = ("links", "rechts", "beidseits")
@@ -29,16 +32,40 @@ MALIGNANT_ADJECTIVES = (
 # locally growing tumours that do not spread: basal cell carcinoma and glioma
 LOCAL_ADJECTIVES = ("klein", "groß", "ausgedehnt", "bekannt", "rezidiviert", "neu diagnostiziert", "multifokal",
                     "histologisch gesichert", "progredient", "zentral ulzeriert", "schnell wachsend")  # fmt: skip
-BENIGN_ADJECTIVES = ("klein", "groß", "bekannt", "histologisch gesichert", "multipl", "symptomatisch", "inzidentell")
+BENIGN_ADJECTIVES = (
+    "klein",
+    "groß",
+    "bekannt",
+    "histologisch gesichert",
+    "multipl",
+    "symptomatisch",
+    "inzidentell",
+)
 SKIN_MALIGNANT = ("klein", "ausgedehnt", "exulzeriert", "ulzeriert", "rezidiviert", "histologisch gesichert",
                   "blutend", "krustig belegt", "pigmentiert", "multipl", "flach erhaben")  # fmt: skip
+HEADERS = ("Diagnose: ", "Diagnosen: ", "Hauptdiagnose: ", "Dg.: ", "HD: ", "1. ", "1) ", "Tumordiagnose: ", "- ",
+           "Onkologische Diagnose: ", "Klin. Angaben: ", "Aktuell: ", "a) ", "Dx: ", "Bekannt: ")  # fmt: skip
 PREFIXES = (
-    "V.a. ", "V. a. ", "Va. ", "dringender V.a. ", "Verdacht auf ", "Z.n. ", "Zn ", "Zustand nach ", "St.p. ",
-    "Diagnose: ", "Diagnosen: ", "Hauptdiagnose: ", "Dg.: ", "HD: ", "1. ", "1) ", "Tumordiagnose: ", "- ", "Bek. ",
-    "Onkologische Diagnose: ", "Histologisch ", "Histo: ", "DD: ", "Klin. Angaben: ", "Aktuell: ", "a) ", "ED ",
-    "Primärtumor: ", "Erstdiagnose ", "am ehesten ", "fragl. ", "Dx: ", "Pat. mit ", "Bekannt: ", "Z.n. OP bei ",
-    "Z.n. Exzision ", "Z.n. Radiatio bei ", "Anamnestisch ", "Vorstellung bei ",
+    "V.a. ", "V. a. ", "Va. ", "dringender V.a. ", "Verdacht auf ", "Verdacht auf ", "Z.n. ", "Z.n. ", "Zn ", "St.p. ",
+    "Zustand nach ", "Bek. ", "Histologisch ", "DD: ", "am ehesten ", "fragl. ", "Pat. mit ", "Anamnestisch ",
+    "Z.n. OP bei ", "Z.n. Exzision ", "Vorstellung bei ", "V.a.", "Va ", "ED ", "Erstdiagnose ", "Bekannt ",
 )  # fmt: skip
+MALIGNANT_PREFIXES = (
+    "Primärtumor: ",
+    "Z.n. Radiatio bei ",
+    "Z.n. Chemotherapie bei ",
+    "Rezidiv bei ",
+    "Palliativ bei ",
+)
+ALL_PREFIXES = tuple(sorted({*HEADERS, *PREFIXES, *MALIGNANT_PREFIXES}, key=len, reverse=True))
+HAEMATOLOGY_ADJECTIVES = (
+    "bekannt",
+    "histologisch gesichert",
+    "neu diagnostiziert",
+    "rezidiviert",
+    "primär",
+    "refraktär",
+)
 RECURRENCES = ("Rezidiv", "Lokalrezidiv", "Erstdiagnose", "Progress", "Resektion", "V.a. Rezidiv", "Zweitrezidiv",
                "Nachresektion", "Exzision", "Erneutes Rezidiv", "Biopsie")  # fmt: skip
 METASTASES = (
@@ -64,7 +91,7 @@ CERTAINTY = ("histologisch gesichert", "histol. gesichert", "zytologisch gesiche
 ROMAN = ("I", "IA", "IB", "II", "IIA", "IIB", "IIc", "III", "IIIa", "IIIb", "IIIC", "IV", "IVA", "IVb")
 
 
-def one(rng: random.Random, values: tuple[str, ...]) -> str:
+def one(rng: random.Random, values: tuple[_T, ...]) -> _T:
     """A value at random; `random.Random.choice` costs three times as much."""
     return values[int(rng.random() * len(values))]
 
@@ -82,7 +109,7 @@ def genitive(phrase: str, gender: str) -> str:
     head = next((i for i, word in enumerate(words) if word[:1].isupper() and not word.endswith("Zell")), 0)
     declined = [_weak(word) for word in words[:head]]
     noun = words[head]
-    if gender in "nm" and noun[-2:] in ("om", "or", "et", "yp", "ma", "id") and noun[-2:] != "ma" and not noun.isupper():
+    if gender in "nm" and noun[-2:] in ("om", "or", "yp", "id") and not noun.isupper():
         noun += "s"
     article = {"f": "einer", "p": "von"}.get(gender, "eines")
     return " ".join([article, *declined, noun, *words[head + 1 :]])
@@ -94,7 +121,9 @@ def accusative(phrase: str, gender: str) -> str:
     if gender != "m":
         return phrase
     words = phrase.split(" ")
-    return " ".join([word[:-2] + "en" if word.endswith("er") and word[0].islower() else word for word in words])
+    return " ".join(
+        [word[:-2] + "en" if word.endswith("er") and word[0].islower() else word for word in words]
+    )
 
 
 def _weak(word: str) -> str:
@@ -109,7 +138,10 @@ def fill(rng: random.Random, template: str) -> str:
         return template
     year = 2003 + int(rng.random() * 22)
     return template.format(
-        d=f"{1 + int(rng.random() * 28):02d}", m=f"{1 + int(rng.random() * 12):02d}", y=year, s=f"{year % 100:02d}"
+        d=f"{1 + int(rng.random() * 28):02d}",
+        m=f"{1 + int(rng.random() * 12):02d}",
+        y=year,
+        s=f"{year % 100:02d}",
     )
 
 
@@ -118,9 +150,30 @@ def tnm(rng: random.Random, behaviour: str, graded: bool) -> str:
     neuroendocrine tumour or glioma is part of its morphology code)."""
     prefix = one(rng, ("p", "p", "p", "c", "c", "yp", "", "rp", "yc"))
     if behaviour == "2":
-        return one(rng, (f"{prefix}Tis", f"{prefix}Tis {prefix}N0", f"{prefix}Tis cN0 cM0", "pTis R0", "pTis (sn)"))
+        return one(
+            rng, (f"{prefix}Tis", f"{prefix}Tis {prefix}N0", f"{prefix}Tis cN0 cM0", "pTis R0", "pTis (sn)")
+        )
     t = one(rng, ("1", "1a", "1b", "1c", "2", "2", "2a", "2b", "3", "3", "3a", "4", "4a", "4b", "x", "1mi"))
-    n = one(rng, ("0", "0", "0", "1", "1", "1a", "2", "2b", "3", "x", "+", "0 (sn)", "1 (3/14)", "1a (2/17)", "0 (0/21)"))
+    n = one(
+        rng,
+        (
+            "0",
+            "0",
+            "0",
+            "1",
+            "1",
+            "1a",
+            "2",
+            "2b",
+            "3",
+            "x",
+            "+",
+            "0 (sn)",
+            "1 (3/14)",
+            "1a (2/17)",
+            "0 (0/21)",
+        ),
+    )
     parts = [f"{prefix}T{t}", f"{prefix or 'c'}N{n}" if prefix != "" or rng.random() < 0.5 else f"N{n}"]
     draw = rng.random()
     if draw < 0.55:
@@ -170,9 +223,12 @@ def markers(rng: random.Random, topography: str, histology: int) -> str | None:
     if organ == "C34" and histology < 8800:
         return one(rng, (f"EGFR wt, ALK neg., PD-L1 TPS {percent}%", "KRAS G12C", f"PD-L1 {percent} %", "EGFR Exon 19 Deletion",
                          "EGFR-Wildtyp", "ALK-Translokation", "TTF-1 positiv", "keine Treibermutation"))  # fmt: skip
-    if organ in ("C18", "C19", "C20") and histology < 8800:
-        return one(rng, ("RAS-Wildtyp", "KRAS mutiert", "MSS", "MSI-H", "BRAF wt", "pMMR", "CEA 12,4",
-                         f"{3 + int(rng.random() * 13)} cm ab ano"))  # fmt: skip
+    if organ in ("C19", "C20") and rng.random() < 0.4:
+        return f"{3 + int(rng.random() * 13)} cm ab ano"
+    if organ in ("C18", "C19", "C20") and 8140 <= histology < 8800 and not 8240 <= histology <= 8249:
+        return one(rng, ("RAS-Wildtyp", "KRAS mutiert", "MSS", "MSI-H", "BRAF wt", "pMMR", "CEA 12,4"))
     if organ == "C71":
-        return one(rng, ("MGMT-Promotor methyliert", "MGMT unmethyliert", "Z.n. Teilresektion", "Z.n. Biopsie"))
+        return one(
+            rng, ("MGMT-Promotor methyliert", "MGMT unmethyliert", "Z.n. Teilresektion", "Z.n. Biopsie")
+        )
     return None

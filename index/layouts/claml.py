@@ -67,6 +67,7 @@ def read_claml(source: Source) -> CatalogueFile:
         raise source.foreign(
             f"is XML with the root element {str(root.tag)[:80]!r}; of XML files only ClaML is a catalogue"
         )
+    source.check_umlauts(source.data.decode("utf-8", "ignore"))
     title = root.find("Title")
     heading = " ".join(
         [

@@ -12,12 +12,13 @@ import re
 
 from index.layouts.alphabets import plain_code
 from index.layouts.editions import edition_id
-from index.layouts.source import CatalogueFile, Source
+from index.layouts.source import CUT_OFF, CatalogueFile, Source
 from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule
 
-_MORPHOLOGY_HEADER = ["code", "dignität", "name", "histologie", "group"]
+_MORPHOLOGY_MARK = ["code", "name", "histologie", "group"]
 _TOPOGRAPHY_HEADER = ["id", "code", "name", "id3", "istPaarig"]
 _ICD10_HEADER = ["id", "code", "name", "id3", "epi_valide", "p65_valide"]
+_FLAGS = {"True", "False", "1", "0", ""}
 _REFERENCE_HEADERS = (["code", "name"], ["code", "name", "description"])
 _CROSSWALK_MARK = ["Version", "Topographie"]
 _CROSSWALK_COLUMNS = ("Version", "Topographie", "Morphologiecodes", "Dignität", "Default", "ICD10")
@@ -31,8 +32,9 @@ _NO_NAME = re.compile(r"^Kombination nicht in ICDO3", re.IGNORECASE)
 
 
 def is_morphology(source: Source) -> bool:
-    """The header row is the whole mark."""
-    return source.header.split(";") == _MORPHOLOGY_HEADER
+    """The header row is the mark, apart from its umlaut: a wrong encoding is an error, not another layout."""
+    header = source.header.split(";")
+    return len(header) == 5 and header[:1] + header[2:] == _MORPHOLOGY_MARK
 
 
 def read_morphology(source: Source) -> CatalogueFile:
@@ -74,12 +76,19 @@ def read_icd10(source: Source) -> CatalogueFile:
 
 def _read_code_table(source: Source, width: int, name: str, system: CodeSystem) -> CatalogueFile:
     named: dict[str, str] = {}
+    above: set[str] = set()
     for number, row in source.rows(skip=1):
         fields = source.fields(row, ";", number, (width,))
         code = plain_code(fields[1])
         if code is None or not fields[2].strip():
             raise source.error("lacks its code or its name; restore the original file", number)
+        if not set(fields[4:]) <= _FLAGS:
+            raise source.error(f"ends in {fields[-1]!r}, which is no flag: {CUT_OFF}", number)
         named[code] = fields[2].strip()
+        above.add(fields[3])
+    lost = sorted(above - named.keys())
+    if lost:
+        raise source.error(f"holds codes below {lost[0]}, but not {lost[0]} itself: {CUT_OFF}")
     edition = edition_id(source, f"registry-{name}")
     divided = {code[:3] for code in named if len(code) > 3}
     codes = [

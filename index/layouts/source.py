@@ -22,7 +22,7 @@ MAX_BYTES = 256 * 1024 * 1024
 _SAMPLE_ROWS = 60
 # A row-wise file of real size always ends its last row with a line break; small hand-made files may not.
 _WHOLE_FILE_ROWS = 1000
-_MOJIBAKE = re.compile("Ã[\x80-\xbf„–œŸ]")
+_MOJIBAKE = re.compile("Ã[\x80-\xbf„–œŸ]|\ufffd")
 _UTF8_UMLAUT = re.compile(rb"\xc3[\x80-\xbf]")
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)$")
 CUT_OFF = "the file looks cut off; download or copy it again"
@@ -158,11 +158,15 @@ class Source:
                 "holds NUL bytes, so it is damaged or in UTF-16; save it as UTF-8",
                 text.count("\n", 0, text.index("\0")) + 1,
             )
-        damaged = _MOJIBAKE.search(text) or re.search("\ufffd", text)
+        self.check_umlauts(text)
+        return text
+
+    def check_umlauts(self, text: str) -> None:
+        """Raise where `text` shows that it went through a wrong conversion before (`Ã¤`, replacement marks)."""
+        damaged = _MOJIBAKE.search(text)
         if damaged:
             row = text.count("\n", 0, damaged.start()) + 1
             raise self.error("has damaged umlauts: the file was converted wrongly; download it again", row)
-        return text
 
     def _decode(self, encoding: str) -> str:
         try:

@@ -1,0 +1,49 @@
+# Everything happens in .venv and offline: only `make setup` downloads, and only packages.
+#
+#     make demo          from a fresh clone to fifteen coded texts
+#     make test          what .ci/run runs
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# Where the catalogue and evaluation files lie; needed to train and to measure, not to code.
+export ONKOKODE_SHARED ?= ../shared
+export HF_HUB_OFFLINE := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export LANGSMITH_TRACING := false
+export TOKENIZERS_PARALLELISM := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lint test test-all models bench
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## create .venv with the exact versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup  ## code examples/texts.txt with the built-in models
+	$(BIN)/onkokode code - < examples/texts.txt
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: setup  ## the tests that need no long run
+	$(BIN)/python -m pytest -q
+
+test-all: setup  ## all tests, the slow ones too
+	$(BIN)/python -m pytest -q -m ""
+
+models: setup  ## train encoder, base model and adapters again from the catalogue files
+	$(BIN)/onkokode train all --catalogues $(ONKOKODE_SHARED)/catalogues --out runs/models
+
+bench: setup  ## print the figures of README and model cards
+	$(BIN)/onkokode eval figures

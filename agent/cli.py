@@ -1,0 +1,312 @@
+"""The command `onkokode`: the composition root, and the only module that knows all four packages. It parses
+arguments, streams texts through the agent and prints what comes back; all that is heavy (torch, rich, the
+other packages' commands) is imported when a command runs, so that `--help` answers at once.
+
+    onkokode code "Invasiv-duktales Mammakarzinom links oben außen"
+    onkokode code --json - < diagnoses.txt > codes.jsonl
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from index.errors import OnkokodeError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from agent.agent import CodingAgent
+    from agent.results import CodedText
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+# Commands of the other packages: name -> (module:attribute, help). The help stands here because `--help`
+# must not import them.
+_COMMANDS = {
+    "catalogue": ("index.commands:catalogue_group", "Official catalogue files: add, list, show, remove."),
+    "train": ("training.commands:train", "Train the encoder, the base model and the adapters."),
+    "eval": ("eval.commands:evaluate", "Measure variants on test sets; print tables and figures."),
+}
+
+
+class InputError(click.ClickException):
+    """An error that the user can act on: one line on standard error, exit code 2."""
+
+    exit_code = 2
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand's module only when that subcommand is called."""
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]] | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.lazy = dict(lazy or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.commands, *self.lazy]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module_name, attribute = self.lazy[cmd_name][0].split(":")
+        try:
+            return getattr(importlib.import_module(module_name), attribute)
+        except ModuleNotFoundError as error:
+            if error.name in (module_name, module_name.partition(".")[0]):
+                raise InputError(f"this installation has no `{cmd_name}`: {module_name} is missing") from None
+            raise InputError(
+                f"`{cmd_name}` needs the package {error.name}; pip install 'onkokode[train]' brings what "
+                "the default installation leaves out"
+            ) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As in click, but with the help texts that are known without an import."""
+        rows = [
+            (name, self.lazy[name][1] if name in self.lazy else self.commands[name].get_short_help_str(80))
+            for name in self.list_commands(ctx)
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Turns our own errors into one line, and an interrupt into the exit code that shells expect."""
+        try:
+            return super().invoke(ctx)
+        except OnkokodeError as error:
+            raise InputError(" ".join(str(error).split())) from None
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"onkokode {version('onkokode')}")
+    except PackageNotFoundError:
+        click.echo("onkokode (run from its source folder, not installed)")
+    ctx.exit()
+
+
+@click.group(cls=LazyGroup, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Print the version.",
+)
+def cli() -> None:
+    """Codes German tumour diagnosis texts with ICD-10-GM and ICD-O-3 on this machine, and shows the
+    catalogue lines behind each code."""
+
+
+def _agent_options(command: Any) -> Any:
+    """The options that say which agent is loaded, in the order in which the help shows them."""
+    options = (
+        click.option("--model", metavar="PATH|NAME", help="Language model: a folder or a hub name."),
+        click.option("--adapter", metavar="PATH|NAME", help="LoRA adapter for that model."),
+        click.option("--encoder", metavar="PATH|NAME", help="A sentence-transformers model."),
+        click.option(
+            "--catalogue",
+            "catalogues",
+            multiple=True,
+            type=click.Path(exists=True, path_type=Path),
+            metavar="PATH",
+            help="Catalogue file instead of those added before; may be repeated.",
+        ),
+        click.option("--edition", help="Systematic edition in force, such as icd10gm-2024."),
+        click.option("--device", help="cpu, cuda, cuda:1 …; by default what the machine has."),
+        click.option(
+            "--quantise",
+            type=click.Choice(["4bit", "8bit"]),
+            help="Load the model in 4 or 8 bits (needs a GPU).",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@cli.command("code")
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per text and line.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Also show the runner-up's catalogue lines, all checks and the steps (--json has the first two).",
+)
+@_agent_options
+def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_options: Any) -> None:
+    """Code diagnosis texts; `-` reads one text per line from standard input.
+
+    \b
+    onkokode code "NSCLC rechter Oberlappen" "Z.n. Prostata-Ca"
+    onkokode code --json - < diagnoses.txt > codes.jsonl
+
+    Each TEXT and each line gives one answer, in order; a blank line gives one, too.
+    """
+    if not texts:
+        if sys.stdin.isatty():
+            raise click.UsageError(
+                'No text given. Put a text in quotes: onkokode code "Mammakarzinom links"\n'
+                "or code a file with one text per line: onkokode code - < diagnoses.txt"
+            )
+        texts = ("-",)
+    # Somebody who types the lines wants each answer at once, and not when a batch is full.
+    batch: dict[str, Any] = {"batch_size": 1} if "-" in texts and sys.stdin.isatty() else {}
+    with _working("Modelle werden geladen …"):
+        agent = load_agent(**agent_options, **batch)
+    damaged: list[int] = []
+    stream = _texts(texts, damaged)
+    if as_json:
+        _print_json(agent.code_many(stream))
+    else:
+        _print_human(agent, stream, explain=explain)
+    if damaged:
+        click.echo(
+            f"Warning: {len(damaged)} line(s) are not UTF-8 (first: line {damaged[0]}); undecodable bytes were "
+            "passed over. For a file from Windows: iconv -f cp1252 -t utf-8 FILE | onkokode code -",
+            err=True,
+        )
+
+
+@cli.command("info")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_agent_options
+def info_command(as_json: bool, **agent_options: Any) -> None:
+    """Which models, catalogues and editions are in use."""
+    with _working("Modelle werden geladen …"):
+        facts = load_agent(**agent_options).info()
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False, indent=1, default=str))
+        return
+    from agent import render
+
+    render.print_facts(render.console(), facts)
+
+
+def load_agent(
+    *,
+    model: str | None = None,
+    adapter: str | None = None,
+    encoder: str | None = None,
+    catalogues: tuple[Path, ...] = (),
+    edition: str | None = None,
+    **options: Any,
+) -> CodingAgent:
+    """The agent that the options ask for. `options` go to `CodingAgent.load` where they are not None."""
+    names = [name for name in (model, adapter, encoder) if name is not None]
+    if all(Path(name).exists() for name in names):
+        # Only a hub name needs the network. Set before the first import, which is when the hub client
+        # reads it; a user's own setting wins.
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from agent import CodingAgent
+
+    return CodingAgent.load(
+        model,
+        adapter,
+        encoder,
+        list(catalogues) or None,
+        edition,
+        **{name: value for name, value in options.items() if value is not None},
+    )
+
+
+def _texts(arguments: Iterable[str], damaged: list[int]) -> Iterator[str]:
+    """The texts in order, `-` replaced by the lines of standard input."""
+    for argument in arguments:
+        if argument == "-":
+            yield from _lines(sys.stdin.buffer, damaged)
+        else:
+            yield argument
+
+
+def _lines(stream: Iterable[bytes], damaged: list[int]) -> Iterator[str]:
+    """One text per line, blank ones included. Only a line feed ends a row: a stray U+2028 or form feed
+    inside a text must not shift all that follow. Bytes that are not UTF-8 become lone surrogates, and the
+    line's number goes into `damaged`."""
+    for number, line in enumerate(stream, start=1):
+        row = line.removesuffix(b"\n").removesuffix(b"\r")
+        if number == 1:
+            row = row.removeprefix(b"\xef\xbb\xbf")
+        try:
+            text = row.decode("utf-8")
+        except UnicodeDecodeError:
+            text = row.decode("utf-8", "surrogateescape")
+            damaged.append(number)
+        yield text
+
+
+def _print_json(answers: Iterable[CodedText]) -> None:
+    """Always UTF-8, whatever the locale; a lone surrogate is written as JSON's own escape."""
+    # With the output in a file there is nothing else to see for minutes.
+    bar = _counter() if not sys.stdout.isatty() else nullcontext(None)
+    with bar as progress:
+        task = progress.add_task("", total=None) if progress else None
+        for coded in answers:
+            line = json.dumps(coded.to_dict(), ensure_ascii=False)
+            click.echo(line.encode("utf-8", "backslashreplace"))
+            if progress and task is not None:
+                progress.advance(task)
+
+
+def _print_human(agent: CodingAgent, texts: Iterable[str], *, explain: bool) -> None:
+    from agent import render
+
+    console = render.console()
+    if explain:
+        for number, text in enumerate(texts, start=1):
+            coded = agent.code(text)
+            render.print_coded(console, coded, number=number, explain=True, steps=list(agent.stream(text)))
+        return
+    for number, coded in enumerate(agent.code_many(texts), start=1):
+        render.print_coded(console, coded, number=number)
+
+
+def _working(message: str) -> AbstractContextManager[Any]:
+    """A spinner on standard error, if somebody is there to see it."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(message)
+
+
+def _counter() -> AbstractContextManager[Any]:
+    """A running count of texts on standard error, if somebody is there to see it."""
+    if not sys.stderr.isatty():
+        return nullcontext(None)
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.completed} Texte"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def main() -> None:
+    """The entry point: quiet libraries first, no telemetry and no tracing unless the user asked for it."""
+    for name, value in (
+        ("HF_HUB_DISABLE_TELEMETRY", "1"),
+        ("LANGSMITH_TRACING", "false"),
+        ("TOKENIZERS_PARALLELISM", "false"),
+    ):
+        os.environ.setdefault(name, value)
+    cli(prog_name="onkokode")

@@ -1,0 +1,113 @@
+"""What the nodes work with: catalogue, retriever, language model, recogniser and settings.
+
+    context = Context.load()                         # the embedded default
+    graph.invoke({"texts": ["Mamma-Ca"]}, context=context)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from agent.decision import Weights
+from agent.prompts import Prompts
+from agent.recogniser import Recogniser
+from index.build import Index, index_folder
+from index.catalogue import Catalogue
+from index.crosswalk import Crosswalk
+from index.encoder import Encoder
+from index.retriever import Retriever
+
+if TYPE_CHECKING:
+    from agent.code_model import CodeModel
+
+WEIGHTS = Path(__file__).parent / "weights"
+EMBEDDED_MODEL = WEIGHTS / "model"
+EMBEDDED_ADAPTER = WEIGHTS / "adapter"
+
+CatalogueSource = Catalogue | str | Path | Iterable[str | Path] | None
+
+
+@dataclass
+class Context:
+    """Loaded once, shared by all texts. `model` None decides by retrieval alone."""
+
+    catalogue: Catalogue
+    retriever: Retriever
+    model: CodeModel | None
+    prompts: Prompts
+    recogniser: Recogniser
+    weights: Weights
+    crosswalk: Crosswalk
+    candidates: int = 20
+    names: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        adapter: str | Path | None = None,
+        encoder: str | Path | None = None,
+        catalogue: CatalogueSource = None,
+        edition: str | None = None,
+        *,
+        device: str | None = None,
+        quantise: Literal["4bit", "8bit"] | None = None,
+        home: Path | None = None,
+        candidates: int = 20,
+    ) -> Context:
+        """Load everything; None means the embedded default.
+
+        Raises:
+            OnkokodeError: a catalogue, index, model, adapter or encoder cannot be used; the message says why.
+        """
+        from agent.code_model import LocalModel
+
+        loaded = Encoder.load(encoder, device=device)
+        known, index = _catalogue_and_index(catalogue, edition, home, loaded)
+        default = model is None
+        if default and adapter is None and EMBEDDED_ADAPTER.is_dir():
+            adapter = EMBEDDED_ADAPTER
+        source = model if model is not None else EMBEDDED_MODEL
+        return cls(
+            catalogue=known,
+            retriever=Retriever(index, loaded),
+            model=LocalModel.load(source, adapter, device=device, quantise=quantise),
+            prompts=Prompts.of(adapter if adapter and _has_style(adapter) else source),
+            recogniser=Recogniser.load(),
+            # The fitted numbers belong to the embedded pair; others start neutral.
+            weights=Weights.load() if default and encoder is None else Weights(),
+            crosswalk=Crosswalk(known.rules),
+            candidates=candidates,
+            names={
+                "model": str(model or "onkokode-embedded"),
+                "adapter": "onkokode-embedded" if adapter == EMBEDDED_ADAPTER else str(adapter or ""),
+                "encoder": loaded.name,
+                "encoder_fingerprint": loaded.fingerprint,
+            },
+        )
+
+
+def _catalogue_and_index(
+    source: CatalogueSource, edition: str | None, home: Path | None, encoder: Encoder
+) -> tuple[Catalogue, Index]:
+    if source is None:
+        catalogue = Catalogue.load(home, edition)
+        folder = index_folder(home)
+        if (folder / "manifest.json").is_file() and edition is None:
+            index = Index.load(folder)
+            if index.encoder == encoder.fingerprint and set(index.editions) == set(catalogue.editions):
+                return catalogue, index
+        return catalogue, Index.build(catalogue, encoder)
+    if isinstance(source, Catalogue):
+        return source, Index.build(source, encoder)
+    paths = [source] if isinstance(source, str | Path) else list(source)
+    files = [f for path in paths for f in (sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(path)])]
+    catalogue = Catalogue.from_files([f for f in files if f.is_file()], edition=edition)
+    return catalogue, Index.build(catalogue, encoder)
+
+
+def _has_style(adapter: str | Path) -> bool:
+    return (Path(adapter) / "onkokode.json").is_file()

@@ -1,0 +1,140 @@
+"""The decision on one axis: retrieval and language model fused into one calibrated distribution.
+
+    decision = decide(["C50.9", "C50.4"], log_shares, log_probabilities, none, AxisWeights())
+    decision.codes[decision.order[0]], decision.probabilities[decision.order[0]]
+
+Adding the two log-scores beats either alone; weights, temperature and calibration are fitted on held-out
+development lines and composed texts by `training/fit.py` and shipped as `weights/decision.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from index.records import AXES, CodeSystem
+
+WEIGHTS = Path(__file__).parent / "weights" / "decision.json"
+
+
+@dataclass(frozen=True)
+class AxisWeights:
+    """How an axis is fused and calibrated.
+
+    score = retrieval x log share + model x log-probability; confidence = logistic(slope x logit(p) +
+    agreement [1 if both arms choose the same code, else 0] + offset) for the first code. `none_above`: the
+    model's probability of "no code fits" from which the axis abstains. `abstain_below`: the confidence
+    under which it does.
+    """
+
+    retrieval: float = 1.0
+    model: float = 1.0
+    slope: float = 1.0
+    agreement: float = 0.0
+    offset: float = 0.0
+    none_above: float = 0.5
+    abstain_below: float = 0.2
+
+
+@dataclass(frozen=True)
+class RecognitionWeights:
+    """log-odds of a tumour = n_grams x n-gram log-odds + model x model log-odds + offset."""
+
+    n_grams: float = 1.0
+    model: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All fitted numbers of the decision."""
+
+    axes: Mapping[CodeSystem, AxisWeights] = field(default_factory=lambda: {axis: AxisWeights() for axis in AXES})
+    recognition: RecognitionWeights = field(default_factory=RecognitionWeights)
+
+    @classmethod
+    def load(cls, path: Path = WEIGHTS) -> Weights:
+        """The fitted weights; neutral ones where none were fitted (a foreign model or encoder)."""
+        if not path.is_file():
+            return cls()
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return cls(
+            {axis: AxisWeights(**values[axis.value]) for axis in AXES}, RecognitionWeights(**values["recognition"])
+        )
+
+    def save(self, path: Path = WEIGHTS) -> None:
+        values = {axis.value: weights.__dict__ for axis, weights in self.axes.items()}
+        values["recognition"] = self.recognition.__dict__
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A distribution over the codes of an axis.
+
+    `order` ranks the codes, best first; `probabilities` (m,) are the fused shares, `confidence` the
+    calibrated probability that the first code is right, `none` the model's probability that no code fits.
+    """
+
+    codes: Sequence[str]
+    order: np.ndarray
+    probabilities: np.ndarray
+    confidence: float
+    none: float
+    agree: bool
+
+    @property
+    def first(self) -> str | None:
+        return self.codes[int(self.order[0])] if len(self.order) else None
+
+    def ranked(self, k: int) -> list[tuple[str, float]]:
+        """The k best codes with their confidence. The runners-up share what the first one leaves, in the
+        proportion of their fused shares."""
+        if not len(self.order):
+            return []
+        first = int(self.order[0])
+        rest = max(1e-12, 1.0 - float(self.probabilities[first]))
+        ranked = [(self.codes[first], self.confidence)]
+        for i in self.order[1:k]:
+            share = float(self.probabilities[int(i)]) / rest * (1.0 - self.confidence)
+            ranked.append((self.codes[int(i)], min(share, self.confidence)))
+        return ranked
+
+
+def decide(
+    codes: Sequence[str],
+    log_shares: np.ndarray,
+    log_probabilities: np.ndarray | None,
+    log_none: float | None,
+    weights: AxisWeights,
+) -> Decision:
+    """Fuse one text's scores over m codes.
+
+    `log_shares` (m,) comes from retrieval, `log_probabilities` (m,) from the model (None: retrieval alone),
+    `log_none` is the model's log-probability of "no code fits", on the same scale.
+    """
+    if not len(codes):
+        return Decision(codes, np.zeros(0, np.int64), np.zeros(0), 0.0, 0.0, False)
+    none, agree = 0.0, True
+    score = weights.retrieval * log_shares.astype(np.float64)
+    if log_probabilities is not None:
+        total = np.logaddexp.reduce(log_probabilities)
+        if log_none is not None:
+            none = float(np.exp(log_none - np.logaddexp(total, log_none)))
+        score = score + weights.model * (log_probabilities - total)
+        agree = int(np.argmax(log_shares)) == int(np.argmax(log_probabilities))
+    probabilities = np.exp(score - np.logaddexp.reduce(score))
+    order = np.argsort(-score, kind="stable")
+    confidence = calibrated(float(probabilities[order[0]]), agree, weights)
+    return Decision(codes, order, probabilities, confidence, none, agree)
+
+
+def calibrated(probability: float, agree: bool, weights: AxisWeights) -> float:
+    """The calibrated confidence of a first code with fused share `probability`."""
+    p = min(max(probability, 1e-6), 1 - 1e-6)
+    z = weights.slope * np.log(p / (1 - p)) + weights.agreement * agree + weights.offset
+    return float(1 / (1 + np.exp(-z)))

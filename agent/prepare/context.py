@@ -1,0 +1,174 @@
+"""How sure a diagnosis is, on which side, of whom, and whether words name a tumour or a place.
+
+    find_certainty("V.a. Mammakarzinom")        # ('Verdacht', [(0, 4)])
+    find_side("Mammakarzinom li.")              # ('links', [(14, 17)])
+
+All patterns take linear time; spans count characters of the text that is passed in.
+"""
+
+from __future__ import annotations
+
+import re
+
+from agent.prepare.abbreviations import ABBREVIATIONS, CONTEXTUAL
+from agent.prepare.records import Certainty, Side
+
+Span = tuple[int, int]
+_I = re.IGNORECASE
+
+_TUMOUR_WORDS = (
+    r"karzin|carcin|karcin|krebs|malignom|neubildung|neoplas|sarkom|sarcom|lymphom|leuk[äe]|leucäm|myelom|melanom|zytom|blastom|"
+    r"gliom|metast|filia|filie|adenom|tumor|basaliom|morbus|hodgkin|myelodys|poly[cz]yth|thrombozyth|myelofibrose|gammopathie|"
+    r"mastozytose|histiozyt|n[äa]vus|polyp|in situ|dysplasie|plasmozyt|[a-zäöü]{4}(?:om|ome|oms|omen)(?![a-zäöüß])"
+)
+_SHORT = sorted((*ABBREVIATIONS, *CONTEXTUAL), key=len, reverse=True)
+_NO_TUMOUR = {"OL", "ML", "UL", "OAQ", "OIQ", "UAQ", "UIQ", "LK", "Lk", "LKs", "NNH", "inv.", "invas.", "undiff.", "malig."}
+_TUMOUR_ABBREVIATIONS = "|".join(re.escape(a) for a in _SHORT if a not in _NO_TUMOUR)
+TUMOUR = re.compile(rf"(?i:{_TUMOUR_WORDS})|(?<![A-Za-zÄÖÜäöü])(?:{_TUMOUR_ABBREVIATIONS}|CIN|VIN|AIN|VAIN|MEN)(?![A-Za-zÄÖÜäöü])")
+# Words that name a finding, not yet a diagnosis: "Lungentumor, V.a. Bronchialkarzinom" is one diagnosis.
+_GENERIC = re.compile(r"tumor(?:en|s)?\b|raumforderung|neubildung|polyp|\bTu\b|\bTm\b|n[äa]vus", _I)
+METASTASIS = re.compile(r"metastas(?!iert)|filia(?!lisiert|risiert)|filie|karzinose|meningeosis|\bmetas\b|\bmets\b|metas(?![a-zäöü])|\bmts\b", _I)
+METASTATIC = re.compile(r"metastasiert|metast\.|filialisiert|filiarisiert", _I)
+TOPOGRAPHY = re.compile(
+    r"mamma|brust|quadrant|\b[ou][ai]q\b|lunge|bronch|lappen|pleura|mediastin|trachea|larynx|kehlkopf|pharynx|rachen|zunge|tonsill|mund|gaumen|lippe|"
+    r"speichel|parotis|ösophag|oesophag|speiseröhr|magen|kardia|antrum|pylor|duoden|dünndarm|ileum|jejun|appendi|z[öä]kum|c[ao]ecum|kolon|colon|flexur|sigma|"
+    r"re[ck]t|anal|anus|leber|hepat|galle|papill|pankreas|pancreas|milz|peritone|retroperi|niere|ureter|harn|blase|urethra|prostata|hoden|penis|"
+    r"skrot|uterus|zervix|cervix|endometri|korpus|corpus|portio|ovar|eierstock|tube|vagin|vulva|labi|plazenta|haut|lid|wange|nase|ohr|stirn|kopf|hals|nacken|"
+    r"rücken|schulter|arm|bein|schenkel|hand|fuß|finger|zehe|rumpf|bauch|knochen|femur|tibia|humerus|becken|wirbel|rippe|schädel|weichteil|bindegewebe|lymphknoten|\bLK\b|axill|"
+    r"leiste|hirn|zerebr|cerebr|kleinhirn|mening|hypophys|auge|retina|aderhaut|schilddrüs|nebenschild|nebennier|thymus|knochenmark|blut|frontal|temporal|parietal|okzipital|"
+    r"\b(?:OL|UL|ML)\b",
+    _I,
+)
+# A histology that says nothing about the organ; after a tumour with its organ it is that tumour's histology.
+HISTOLOGY = re.compile(
+    r"adeno|plattenepithel|urothel|siegelring|duktal|ductal|lobulär|muzinös|serös|kleinzellig|großzellig|klarzellig|endometrioid|azinär|papillär|neuroendokrin"
+    r"|undifferenziert|in situ|medullär|basaloid|verhornend|tubulär|\bNST\b|\bDCIS\b|\bIDC\b|\bILC\b",
+    _I,
+)
+
+_EXCLUSION_LEAD = (
+    r"(?:zum |z\. ?A\. ?)?\bAusschlu(?:ss|ß)(?: eine[srn]?| von| des| der)?(?!\w)|\bA\. ?v\. (?=\w)"
+    r"|\b(?:kein(?:e[nrms]?)?|ohne)(?: (?:sicher\w{0,3}|eindeutig\w{0,3}|weiter\w{0,3}|aktuell\w{0,3})){0,2} (?:Anhalt\w{0,5}|Hinweis\w{0,3}|Nachweis\w{0,3}|Verdacht|Zeichen|Evidenz)(?: (?:auf|für|von|eine[srn]?|eines))?(?: eine[srn]?| ein)?(?!\w)"
+    r"|\b(?:o\. ?[nB]\.|ohne Nachweis einer) (?=Malign)"
+    r"|\b(?:kein(?:e[nrms]?)?|ohne) (?=(?:[\wäöüß-]{1,30} ){0,2}[\wäöüß-]{0,30}(?:karzinom|metasta|filia|tumor|malign|rezidiv|leukämi|lymphom|melanom|sarkom))"
+)
+_EXCLUDED = re.compile(
+    _EXCLUSION_LEAD
+    + r"|\b(?:wurde |konnte |ist )?ausgeschlossen(?:e[srnm]?)?(?: werden)?(?!\w)|\bnicht (?:nachweisbar|nachgewiesen|bestätigt)\b",
+    _I,
+)
+_SUSPECTED = re.compile(
+    r"(?:\b(?:dringende[rnm]? |hochgradige[rnm]? |starke[rnm]? |klinische[rnm]? |radiologische[rnm]? ))?(?:(?<!\w)V\. ?a\.?(?!\w)|(?<!\w)Va\.(?!\w)|(?<!\w)VD ?:|\bVerdacht(?:sdiagnose)?\b(?: ?:| auf| a\.)?(?: eine?n?)?(?!\w)|\bVerd\. ?(?:auf|a\.)|"
+    r"\b(?:susp\.|suspekt(?:e[rsnm]?)?|verdächtig(?:e[rsnm]?)?)(?: auf| für)?(?!\w)|\b(?:vermutlich|wahrscheinlich|mutmaßlich|möglicherweise)(?:e[rsnm]?)?\b|"
+    r"\b(?:DD|Differen[tz]ialdiagnose)\b ?:?|\bam ehesten\b(?: ein)?|\ba\. ?e\. |\b(?:passend zu|vereinbar mit)\b(?: eine[rm])?|\bnicht gesichert(?:e[rsnm]?)?\b|"
+    r"(?<!mit )\bfragl(?:ich(?:e[rsnm]?)?\b|\.)(?! Stroma)|\?+)",
+    _I,
+)
+_SUSPICION_IN_WORD = re.compile(r"(?:karzinom|tumor|malignom|lymphom|metastasen|melanom)-?(?:verdacht|verdächtig|suspekt)", _I)
+_FORMER = re.compile(
+    r"(?<!\w)Z\. ?n\.?(?!\w)|(?<!\w)Zn\.?(?= )|\bZust(?:and|\.) ?n(?:ach|\.)(?!\w)|(?<!\w)St\. ?p\.|\bStatus post\b|\banamn(?:estisch(?:e[rsnm]?)?\b|\.)|\behemal(?:s|ige[rsnm]?|\.)|\bfrühere[rsnm]?\b|"
+    r"\bstattgehabte[rsnm]?\b|\bin der (?:Vorgeschichte|Anamnese)\b|\bi\. ?d\. ?(?:Vorgeschichte|Anamnese)\b|\bVorgeschichte\b(?: von| mit)?|\bEigenanamnese\b ?:?",
+    _I,
+)
+_MARK = re.compile(r"[\[(] ?([AVZG]) ?[\])](?=[\s,.;]*$)")
+MARK_MEANS: dict[str, Certainty] = {"A": "ausgeschlossen", "V": "Verdacht", "Z": "Zustand nach", "G": "gesichert"}
+_SECURED = re.compile(r"\b(?:histologisch |zytologisch |bioptisch )?gesichert(?:e[rsnm]?)?\b|(?<!ohne )\b(?:bekannte[rsnm]?|bek\.)(?= )", _I)
+_RELATIVE = (
+    r"(?:Mutter|Vater|Schwester|Bruder|Tante|Onkel|Großmutter|Großvater|Grossmutter|Grossvater|Oma|Opa|Tochter|Sohn|Cousine|Cousin|Geschwister|Eltern|Verwandte[rn]?|Angehörige[rn]?)"
+)
+_FAMILY = re.compile(
+    r"(?i:\b(?:positive |pos\. |auffällige )?Familienanamnese\b(?: (?:positiv|auffällig|bzgl\.|für|mit))?(?: ?:)?(?: für)?|\bFA ?(?:positiv|pos\.|:)(?: für)?|\bfamiliäre (?:Belastung|Vorbelastung|Häufung|Disposition)\b(?: mit| für| von)?|\bin der Familie\b)"
+    rf"|(?<!Papilla )(?<!Ampulla )(?<!Papille )(?<!Ampulle )\b(?:[Bb]ei (?:der |dem )?)?{_RELATIVE}(?![\w-])(?: (?:der|des) Patient(?:in|en))?(?: (?:mit|hatte|hat|an|litt an|verstorben an|verstarb an))?(?: (?:ein|eine|einen))?(?!\w)"
+)
+
+# Words that start a new statement inside a line, where a diagnosis stands before them.
+STATEMENT = re.compile(
+    _EXCLUSION_LEAD
+    + r"|(?<!\w)V\. ?a\.?(?!\w)|\bVerdacht auf\b|\b(?:DD|Differen[tz]ialdiagnose)\b"
+    + r"|(?<!\w)Z\. ?n\.?(?!\w)|\bZustand nach\b|(?<!\w)St\. ?p\.",
+    _I,
+)
+FAMILY_STATEMENT = _FAMILY
+EXCLUSION_START = re.compile(rf"[\s,]{{0,4}}(?:{_EXCLUSION_LEAD})", _I)
+
+_LEFT = r"(?:links(?:seitig(?:e[rsnm]?)?)?|linke[rsnm]?|li(?:\.|\b)|lks\.?|lt\.)"
+_RIGHT = r"(?:rechts(?:seitig(?:e[rsnm]?)?)?|rechte[rsnm]?|re(?:\.|\b)|rts\.?)"
+_BOTH = r"(?:beid(?:er)?seit(?:s|ig(?:e[rsnm]?)?)|beid(?:e[rn]?)?s\.|bds(?:\.|\b)|bilateral(?:e[rsnm]?)?|ambilateral)"
+_SIDE = re.compile(
+    rf"(?<![\w-])(?:(?P<both>{_BOTH}|{_LEFT} ?(?:und|u\.|/|\+|sowie) ?{_RIGHT}|{_RIGHT} ?(?:und|u\.|/|\+|sowie) ?{_LEFT})|(?P<left>{_LEFT})|(?P<right>{_RIGHT})"
+    r"|(?:Seite|Seitenlokalisation) ?:? ?(?:(?P<l1>[Ll](?:inks)?)|(?P<r1>[Rr](?:echts)?)|(?P<b1>[Bb]))"
+    r"|\((?-i:(?P<l2>L)|(?P<r2>R)|(?P<b2>B))\))(?![\w-])",
+    _I,
+)
+_LAST_LETTER = re.compile(r"(?<=[a-zäöü.] )(?:(?P<left>L)|(?P<right>R))(?=\s*(?:$|[,;]))")
+# Here the side names the place: right colon is another code than left colon.
+_SIDE_DECIDES = re.compile(r"kolon|colon|flexur|dickdarm|leberlappen|leber, ", _I)
+
+
+def find_certainty(text: str) -> tuple[Certainty, list[Span]]:
+    """The certainty that a phrase states, and the words that state it. An exclusion outweighs a past
+    tumour, a past tumour a suspicion."""
+    mark = None
+    spans: list[Span] = []
+    if "(" in text or "[" in text:
+        for match in _MARK.finditer(text):
+            mark = MARK_MEANS[match.group(1).upper()]
+            spans.append(match.span())
+    spans += [m.span() for m in _SECURED.finditer(text) if not text[: m.start()].lower().endswith("nicht ")]
+    excluded = [m.span() for m in _EXCLUDED.finditer(text)]
+    suspected = [m.span() for m in _SUSPECTED.finditer(text)]
+    former = [m.span() for m in _FORMER.finditer(text)]
+    spans += excluded + suspected + former
+    certainty: Certainty = "gesichert"
+    if excluded or mark == "ausgeschlossen":
+        certainty = "ausgeschlossen"
+    elif suspected or mark == "Verdacht" or _SUSPICION_IN_WORD.search(text):
+        certainty = "Verdacht"
+    elif former or mark == "Zustand nach":
+        certainty = "Zustand nach"
+    return certainty, spans
+
+
+def find_family(text: str) -> list[Span]:
+    """The words that say that a phrase speaks of a relative."""
+    return [m.span() for m in _FAMILY.finditer(text)]
+
+
+def find_side(text: str) -> tuple[Side | None, list[Span]]:
+    """The side that a phrase states (the first one; both together are `beidseits`) and its words."""
+    side: Side | None = None
+    spans: list[Span] = []
+    for pattern in (_SIDE, _LAST_LETTER):
+        for match in pattern.finditer(text):
+            name = (match.lastgroup or "")[0]
+            # "Li-Fraumeni" has a hyphen; "Re" and "Li" as names have a capital and no point.
+            if match.group() in ("Li", "Re"):
+                continue
+            spans.append(match.span())
+            if side is None:
+                side = "beidseits" if name == "b" else "links" if name == "l" else "rechts"
+    return side, spans
+
+
+def side_decides(text: str) -> bool:
+    """Whether the side is part of the place in this phrase, so that it has to stay in `core`."""
+    return _SIDE_DECIDES.search(text) is not None
+
+
+def names_tumour(text: str, start: int = 0, end: int | None = None) -> bool:
+    """Whether a stretch names a tumour, by a word or an abbreviation."""
+    return TUMOUR.search(text, start, len(text) if end is None else end) is not None
+
+
+def names_definite_tumour(text: str) -> bool:
+    """Like `names_tumour`, but "Tumor", "Polyp" or "Raumforderung" alone do not count."""
+    return TUMOUR.search(_GENERIC.sub(" ", text)) is not None
+
+
+def names_primary_first(text: str) -> bool:
+    """Whether a tumour is named before the first metastasis: "Sigmakarzinom, Lebermetastasen"."""
+    found = METASTASIS.search(text)
+    if found is None:
+        return False
+    before = text[: text.rfind(" ", 0, found.start()) + 1]
+    return names_definite_tumour(before) or METASTATIC.search(before) is not None

@@ -1,0 +1,247 @@
+"""What is set aside from a diagnosis text, and the patterns that find it.
+
+    found = set_aside("Mammakarzinom pT2 N0, ED 03/2019")
+    [(item.kind, item.start, item.end) for item in found]       # [('tnm', 14, 20), ('dates', 22, 32)]
+
+Every repetition in a pattern is bounded or followed by nothing that could fail, so that no input takes
+more than linear time. No pattern crosses a line break.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class SetAside(NamedTuple):
+    """A stretch of the normalised text that no model reads as part of the diagnosis."""
+
+    kind: str
+    start: int
+    end: int
+
+
+_I = re.IGNORECASE
+
+# A code in any spelling that a person or a practice system would write. Codes of the tumour chapters are
+# recognised without their point; those of other chapters (B12, L05) only with it.
+CODE = re.compile(
+    r"(?:\b(?:antworte?|antwort|answer|output|kode|code|codes|kodiert?|schlüssel)\b[ :=]{0,3}(?:mit |als |nur )?)?"
+    r"(?:\b(?:ICD(?:[- ]?O)?(?:[- ]?(?:10|3))?(?:[- ]?GM)?(?: ?20\d\d)?|OPS)\b[ :=-]{0,3})?"
+    r"(?<![\w.])(?:"
+    r"[CDcd][ -]?\d\d(?:[.,][\dxX]{1,2}|[.,]-)[+*!]?"
+    r"|[CD]\d\d(?![\w/])[+*!]?"
+    r"|[A-TV-Z]\d\d\.(?:\d{1,2}|-)[+*!]?"
+    r"|M?-?[89]\d\d\d ?/ ?\d\d?"
+    r"|[1-9]-\d[0-9a-z]{2}\.[0-9a-z]{1,2}"
+    r")(?: ?[GVAZ](?!\w)| ?(?<=\d)[GVAZ](?!\w))?(?: [LRB](?![\w.]))?(?!\w)"
+)
+# The same as one plain check, for the promise that no code is left in `core`.
+CODE_LEFT = re.compile(r"(?<![\w.])(?:[CDcd][ -]?\d\d[.,]\d{1,2}|[CD]\d\d(?![\w/])|[A-TV-Z]\d\d\.\d{1,2})(?!\w)")
+
+_PREFIX = r"(?:[aycrpu]{1,3})?"
+_GAP = r"[ ,;/]{0,3}"
+_IN_BRACKETS = r"(?: ?\([^()\n]{1,24}\)){0,3}"
+# A word may not go on after a category, but the next category may follow without a blank.
+_ENDS = r"(?!\d)(?![a-zäöü]{2}(?<!yp)(?<!yc)(?<!rp))"
+_T = r"T(?:is|[axX]|[0-4][a-d]?\d?)"
+_TNM_REST = (
+    rf"(?:{_GAP}(?:"
+    rf"{_PREFIX}T(?:is|[axX]|[0-4][a-d]?\d?)|{_PREFIX}N(?:[xX+]|[0-3][a-c]?\d?(?:mi)?)|[pc]{{1,2}}n[0-3x][a-c]?"
+    rf"|{_PREFIX}[Mm](?:[xX]|[01][a-d]?)|L[01xX]|V[0-2xX]|Pn[01xX]|R[0-2xX]|G[1-4xX](?:[-/]G?[1-4])?[ab]?|S[0-3xX]|sn)"
+    rf"{_ENDS}{_IN_BRACKETS})"
+)
+TNM = re.compile(
+    r"(?<![\w/.;(-])(?:(?:TNM|Tumorformel)(?:-Klassifikation)?[ :=]{0,3})?(?:"
+    rf"(?:{_PREFIX}{_T}|[pcyr]{{1,2}}t(?:is|[ax0-4][a-d]?)|[aycrp]{{1,3}}N(?:[xX+]|[0-3][a-c]?)|[aycrp]{{1,3}}M(?:[xX]|[01][a-d]?))"
+    rf"{_ENDS}(?!-?Z|-[A-Za-zäöü]){_IN_BRACKETS}{_TNM_REST}*"
+    rf"|(?:N(?:[xX+]|[0-3][a-c]?)|R[0-2xX]|L[01xX]|V[0-2xX]|Pn[01xX]|M[01][a-d]?)(?![\w-]){_IN_BRACKETS}{_TNM_REST}*"
+    r")(?!\w)"
+)
+_NODE_COUNT = re.compile(r"(?<![\w/])\(?\d{1,3} ?(?:/|von) ?\d{1,3} ?(?:LK|Lymphknoten|Lk|SLN|Sentinel\w{0,20})(?:\b)(?: befallen| positiv)?\)?")
+_GRADE_IN_TNM = re.compile(r"(?<!\w)G[1-4xX](?:[-/]G?[1-4])?[ab]?")
+
+_ROMAN = r"(?:[IVX]{1,4}|[0-4])"
+_STAGE = re.compile(
+    r"(?<!\w)\(?(?:"
+    rf"(?:(?:Tumor|Krankheits|klinisches )?Stadium|Stad\.|Std\.|UICC|FIGO|AJCC|Ann[ -]Arbor|ISS|R-ISS|BCLC|ENETS|Durie[ -](?:und )?Salmon|Rai|Binet)"
+    rf"(?:[ -]?(?:Stadium|Stad\.|UICC|FIGO|AJCC|Ann[ -]Arbor|nach UICC|nach FIGO|nach Ann[ -]Arbor|20\d\d|[:=])){{0,3}}[ :-]{{0,3}}(?:{_ROMAN}(?:[ -]?[A-Ea-e]\d?)?(?:[ -]?[ES]{{1,2}}\b)?|[A-D])(?:[ -]?\(?(?:nach )?(?:UICC|FIGO|Ann[ -]Arbor|AJCC|Rai|Binet|Salmon(?: ?[/-]| und| &)? ?Durie|Durie(?: ?[/-]| und| &)? ?Salmon|ISS)\b\)?)?"
+    r"|Dukes[ :-]{0,2}[A-D]\d?"
+    rf"|(?<=, ){_ROMAN}[A-C]? ?\((?:UICC|FIGO|Ann Arbor)\)"
+    r")(?!\w)\)?"
+)
+_GRADE = re.compile(
+    r"(?<![\w-])\(?(?:"
+    r"(?:Grading|Differenzierungsgrad|Malignitätsgrad|Grade)[ :=]{0,3}(?:G ?)?(?:[1-4](?:[-/][1-4])?|I{1,3}|IV)"
+    r"|(?:(?:WHO|ISUP|Fuhrman|Elston[ -](?:und )?Ellis)[ -])?(?:Grad|Grade|Gruppe)[ :]{0,2}(?:[1-4][ab]?(?:[-/][1-4])?|I{1,3}[ab]?(?:[-/]I{1,3}[ab]?)?|IV)"
+    r"|(?:ISUP|WHO°|WHO)[ :-]{0,2}(?:[1-5]|I{1,3}|IV)(?![\d.])"
+    r"|G[1-4](?:[ab])?(?: ?[-/] ?G?[1-4])?"
+    r"|Gleason(?:[ -]?(?:Score|Summe|Grad|Sc\.))?[ :=]{0,3}(?:[1-5] ?[ab]? ?\+ ?[1-5] ?[ab]?)?(?: ?=? ?(?:10|[2-9])[ab]?)?(?: ?\([1-5] ?\+ ?[1-5]\))?"
+    r"|(?:Nottingham|NPI|BRE|Elston)(?:[ -]?Score|[ -]?Grad)?[ :=]{0,3}\d(?:[.,]\d)?"
+    r")(?![\w-])\)?"
+)
+# Where the grade decides a code: lymphoma, brain tumours, neuroendocrine tumours, intraepithelial neoplasia.
+_GRADE_DECIDES = re.compile(
+    r"follik|\bFL\b|hodgkin|granulomatose|neuroendokrin|\bNE[TNC]\b|karzinoid|insulinom|gastrinom|glio|zytom|ependym|mening"
+    r"|hirntumor|intraepithelial|neoplasie|\b(?:CIN|VIN|AIN|VAIN|PIN)\b|hämangioperi|solitärer|knorpel|chondro|prolifer",
+    _I,
+)
+_MONTH = r"(?:Jan(?:uar)?|Feb(?:ruar)?|März|Mrz|Apr(?:il)?|Mai|Juni?|Juli?|Aug(?:ust)?|Sept?(?:ember)?|Okt(?:ober)?|Nov(?:ember)?|Dez(?:ember)?)\.?"
+_DATE = re.compile(
+    r"(?:\b(?:ED|EM|Erstdiagnose|Diagnosedatum|Diagnosejahr|Datum|diagnostiziert|festgestellt|Erstmanifestation|WHO|Histologie vom|seit|vom|von|im|in|am|ab|Jahr|ca\.|etwa|Anfang|Mitte|Ende)[ :]{1,3}){0,4}"
+    r"\(?(?<![\w.,/-])(?:"
+    r"(?:0?[1-9]|[12]\d|3[01])\. ?(?:0?[1-9]|1[0-2])\. ?(?:(?:19|20)\d\d|\d\d)"
+    r"|(?:0?[1-9]|1[0-2])[./-](?:19|20)\d\d"
+    r"|(?:0?[1-9]|1[0-2])/\d\d"
+    r"|(?:19|20)\d\d-(?:0[1-9]|1[0-2])(?:-\d\d)?"
+    rf"|{_MONTH} (?:19|20)\d\d"
+    r"|(?:19|20)\d\d(?:/(?:0?[1-9]|1[0-2]))?"
+    r")(?![\w/]|[.,-]\d| ?(?:mg|ml|ng|µg|Gy|%|g)\b)\)?"
+)
+_DATE_WORD = re.compile(r"\b(?:ED|EM|Erstdiagnose|Diagnosedatum|Diagnosejahr)\b(?=[ :,]{0,4}(?:$|\n|[,;)]))")
+_MARKER = (
+    r"(?:HER[- ]?2(?:[/-]?neu)?|Her2neu|c-?erbB-?2|ER|ÖR|PR|PgR|HR|AR|Ki[- ]?67|MIB[- ]?1|PD-?L1|TPS|CPS|IC-Score|EGFR|ALK|ROS-?1|BRAF|"
+    r"KRAS|NRAS|RAS|RET|MET|NTRK|MSI|MSS|dMMR|pMMR|MMR|TMB|PIK3CA|BRCA[ -]?[12]?|gBRCA|ESR1|HRD|AR-?V7|IRS|"
+    r"Östrogenrezeptor(?:en|status)?|Progesteronrezeptor(?:en|status)?|Hormonrezeptor(?:en|status)?|Steroidhormonrezeptor(?:en)?|Rezeptorstatus|"
+    r"CEA|AFP|CA[ -]?(?:19-9|15-3|125|72-4)|LDH|β-HCG|HCG|NSE|CYFRA)"
+)
+_VALUE = (
+    r"(?:[ :=-]{0,3}(?:Score|Status|Mutation|mutiert|Wildtyp|wt|Translokation|Fusion|Amplifikation|amplifiziert|Expression|FISH|IHC|DAKO|"
+    r"(?:stark |schwach )?(?:positiv|negativ)(?:e[rsnm]?)?|(?:neg|pos)(?:\.|\b)|high|low|stabil|instabil|-?H\b|unbekannt|Exon[- ]?\d{1,2}|"
+    r"V600[EK]?|G1[23][A-Z]|L858R|T790M|erhöht|[<>~]?=? ?\d{1,5}(?:[.,]\d{1,3})?(?:-\d{1,3})? ?(?:%|U/ml|ng/ml|IU/ml|/12)?|/12|\+{1,3}|-(?![\w])|[0-3]\+))"
+)
+_RECEPTOR = re.compile(
+    rf"(?<![\w-])\(?(?:{_MARKER}(?:(?: ?[/,+&] ?| ){_MARKER}){{0,4}}(?:{_VALUE}){{1,5}}|(?:HER[- ]?2(?:[/-]?neu)?|dMMR|pMMR|MSI-?H|MSS)(?![\w-])"
+    r"|(?:triple|tripel|dreifach)[ -]?negativ(?:e[rsnm]?)?|(?:hormon)?rezeptor[ -]?(?:positiv|negativ)(?:e[rsnm]?)?|endokrin sensitiv(?:e[rsnm]?)?|"
+    r"luminal[ -]?[AB](?:[ -]?(?:like|Typ))?)(?![\w])\)?",
+    _I,
+)
+# In blood and lymph these decide the code.
+_MARKER_DECIDES = re.compile(r"lymphom|leuk[äe]mi|myelo|histiozyt|mastozyt|\bALCL\b|\bAML\b|\bCML\b", _I)
+_PSA = re.compile(
+    r"(?<!\w)\(?(?:i|initial(?:e[rs]?)? )?PSA(?:-Wert|-Anstieg|-Rezidiv| initial| aktuell)?[ :=]{0,3}(?:bei |auf |von |initial |aktuell |ca\. ){0,2}[<>]? ?\d{1,5}(?:[.,]\d{1,3})?(?: ?(?:ng/ml|µg/l|ng/dl|ng))?(?!\w)\)?",
+    _I,
+)
+_DEPTH = re.compile(
+    r"(?<!\w)\(?(?:(?:Tumordicke|TD|Invasionstiefe|Eindringtiefe|(?:nach )?Breslow(?:-Index)?)(?: nach Breslow)?[ :=]{0,3}(?:von |ca\. ){0,2}[<>]? ?\d{1,3}(?:[.,]\d{1,3})? ?(?:mm|cm)?"
+    r"|(?:Clark(?:[ -]Level)?|Level(?: nach Clark)?|CL)[ :=]{0,3}(?:IV|V|I{1,3}|[1-5])(?: nach Clark)?)(?!\w)\)?",
+    _I,
+)
+_SIZE = re.compile(
+    r"(?:\b(?:ca\.?|max\.?|bis|bis zu|von|mit|Größe|Durchmesser|Tumorgröße|DM|größter|maximal|etwa)[ :]{1,2}|Ø ?){0,3}(?<![\w.,])\(?"
+    r"\d{1,4}(?:[.,]\d{1,2})?(?: ?(?:mm|cm))?(?: ?[x*] ?\d{1,4}(?:[.,]\d{1,2})?(?: ?(?:mm|cm))?){0,2} ?(?:mm|cm)(?!\w)(?: (?:groß|großer|großes|große|Durchmesser|messend|ab ano|ab ACL|ab Anokutanlinie))?\)?",
+    _I,
+)
+_PERSON = re.compile(
+    r"(?<!\w)(?:\d{1,3}[ -]?(?:jährige[rsnm]?|jähr\.|J\.|Jahre alte?r?)(?: (?:Patientin|Patient|Pat\.|Frau|Mann|weiblich|männlich))?|(?:Patientin|Patient|Pat\.)(?= mit))(?: mit| hat)?(?!\w)",
+    _I,
+)
+_DRUG = (
+    r"(?:\w{3,20}(?:mab|nib|platin|taxel|ciclib|rubicin|zol|mid|zomib)|Tamoxifen|Fulvestrant|5-?FU|Capecitabin|Gemcitabin|FOLFOX|FOLFIRI|FOLFIRINOX|FLOT|R-CHOP|CHOP|"
+    r"R-Benda(?:mustin)?|ABVD|BEACOPP|EC|TCbHP|BCG|Ibrutinib|Pemetrexed|Azacitidin|Decitabin|Venetoclax|GnRH|ADT|Bicalutamid|Enzalutamid|Abirateron)"
+)
+_TREATMENT = (
+    r"(?:OP|Op|Operation|Mastektomie|Mamma-?ablatio|Ablatio(?: mammae)?|BET|Lumpektomie|Quadrantektomie|(?:Radio)?[Cc]hemo(?:therapie|radiatio)?|Radiatio|RT|RCT|RTX|CTX|CTx|"
+    r"Strahlentherapie|Bestrahlung|Radiotherapie|Hormontherapie|Antihormontherapie|AHT|Immuntherapie|Systemtherapie|Antikörpertherapie|Therapie|Hemikolektomie|"
+    r"\w{2,20}ektomie|\w{0,20}[Rr]esektion|Exzision|Nachexzision|Exstirpation|Whipple(?:-OP)?|TUR-?[BP]?|TURB|TURP|Konisation|Stammzelltransplantation|SZT|"
+    r"Biopsie|Stanz(?:e|biopsie)|PE|Probeexzision|SLNB|SNB|Sentinel(?:biopsie|-LK-Biopsie)?|Axilladissektion|AxD|ALND|Lymphadenektomie|LAD|Neck dissection|Portimplantation)"
+)
+_THERAPY = re.compile(
+    r"(?<![\w-])\(?(?:"
+    r"(?:(?:[Zz]\. ?[nN]\.?|Zn\.?|ZN|Zustand nach|St\. ?p\.|Status post|nach|unter|während|vor|geplante[rn]?|laufende[rn]?|bei)(?: (?:laufender|erfolgter|kurativer|palliativer|stattgehabter|"
+    r"primärer|sekundärer|alleiniger|kombinierter|neoadjuvanter|adjuvanter|brusterhaltender|subtotaler|totaler|radikaler|modifizierter|partieller|erweiterter|laparoskopischer)){0,3}"
+    rf"|(?:[Nn]eo)?[Aa]djuvante[rn]?|[Pp]alliative[rn]?|[Kk]urative[rn]?|[Bb]rusterhaltende[rn]?) "
+    rf"(?:{_TREATMENT}|{_DRUG})(?:(?: und | \+ |, |/| mit | u\. )(?:(?:adjuvanter|neoadjuvanter|palliativer) )?(?:{_TREATMENT}|{_DRUG})(?!\w)){{0,5}}(?: (?:links|rechts|beidseits|bds\.?|re\.|li\.)(?!\w))?"
+    rf"|(?<=, )(?:{_TREATMENT}|{_DRUG})(?:(?: und | \+ |/| mit )(?:{_TREATMENT}|{_DRUG})(?!\w)){{0,5}}(?=$|[ \x1f]*[,;.)\n]|[ \x1f]+(?:\d|\x1f))"
+    r")(?!\w)\)?"
+)
+# Treatment-related disease has a code of its own.
+_THERAPY_DECIDES = re.compile(r"therapieassoziiert|therapiebedingt|sekundäre|\bAML\b|\bMDS\b|leuk[äe]mi|myelodys|strahlen(?:induziert|folge)", _I)
+_AFTER_NOTHING_ELSE = re.compile(r"(?:AML|leuk[äe]mie|FAB|BWK|LWK|HWK|Wirbelkörper|Wirbel|Höhe|Th|Segment|Metastasen?)[ -]{0,2}(?:Typ |nach |mit )?$", _I)
+
+_DIGIT = re.compile(r"\d")
+MASK = "\x1f"
+
+
+def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], str]:
+    """What is set aside in a normalised `text`, in order and without overlaps, and the text with each
+    such character replaced by `MASK` (a blank for every pattern that follows)."""
+    items: list[SetAside] = []
+    has_digit = _DIGIT.search(text) is not None
+    if has_digit:
+        text = _take(text, items, CODE, "codes")
+    if only_codes:
+        return items, text
+    if has_digit:
+        text = _take(text, items, _PSA, "psa")
+        text = _take(text, items, _NODE_COUNT, "tnm")
+    marker_kept = _MARKER_DECIDES.search(text) is not None
+    if not marker_kept:
+        text = _take(text, items, _RECEPTOR, "receptors")
+    text = _take_tnm(text, items, has_digit)
+    text = _take(text, items, _STAGE, "stage")
+    if has_digit or "Gleason" in text or "Grad" in text or "WHO" in text:
+        kept = _GRADE_DECIDES.search(text) is not None
+        text = _take(text, items, _GRADE, "grade", keep=_line_decides if kept else None)
+    if has_digit:
+        text = _take(text, items, _DEPTH, "depth")
+        text = _take(text, items, _SIZE, "sizes")
+        text = _take(text, items, _DATE, "dates")
+    elif "Clark" in text or "Level" in text:
+        text = _take(text, items, _DEPTH, "depth")
+    text = _take(text, items, _DATE_WORD, "dates")
+    text = _take(text, items, _PERSON, "person")
+    if _THERAPY_DECIDES.search(text) is None:
+        text = _take(text, items, _THERAPY, "therapy")
+    items.sort(key=lambda item: item.start)
+    return items, text
+
+
+def _take(
+    text: str,
+    items: list[SetAside],
+    pattern: re.Pattern[str],
+    kind: str,
+    keep: Callable[[str, int], bool] | None = None,
+) -> str:
+    """Moves every match of `pattern` to `items` and masks it, except where `keep(text, start)` holds."""
+    parts: list[str] = []
+    last = 0
+    for match in pattern.finditer(text):
+        start, end = match.span()
+        # One bracket without its partner belongs to the text around it.
+        if text[start] == "(" and text[end - 1] != ")":
+            start += 1
+        elif text[end - 1] == ")" and text.count("(", start, end) < text.count(")", start, end):
+            end -= 1
+        while end > start and text[start] in " \x1f":
+            start += 1
+        if start >= end or (keep is not None and keep(text, start)):
+            continue
+        items.append(SetAside(kind, start, end))
+        parts.append(text[last:start])
+        parts.append(MASK * (end - start))
+        last = end
+    if not parts:
+        return text
+    parts.append(text[last:])
+    return "".join(parts)
+
+
+def _take_tnm(text: str, items: list[SetAside], has_digit: bool) -> str:
+    if not has_digit and not re.search(r"T(?:is|[aXx])\b|[NMRLV][Xx+]", text):
+        return text
+    before = len(items)
+    text_after = _take(
+        text, items, TNM, "tnm", keep=lambda t, start: _AFTER_NOTHING_ELSE.search(t, max(0, start - 24), start) is not None
+    )
+    for item in items[before:]:
+        for grade in _GRADE_IN_TNM.finditer(text, item.start, item.end):
+            items.append(SetAside("grade", *grade.span()))
+    return text_after
+
+
+def _line_decides(text: str, start: int) -> bool:
+    begin = max(text.rfind("\n", 0, start), text.rfind(";", 0, start), start - 200)
+    return _GRADE_DECIDES.search(text, max(begin, 0), start + 60) is not None

@@ -1,0 +1,274 @@
+"""`prepare`: one diagnosis text in, its diagnoses out, in time linear in the length of the text.
+
+    prepare("NSCLC re. OL, pT2a; Z.n. Mamma-Ca li. 2011").diagnoses
+
+The way: clean the characters; set aside what is no diagnosis wording; cut the text into statements; read
+certainty, side and relation from each; expand its words; join statements that speak of one diagnosis.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+from agent.prepare import context, patterns, split, words
+from agent.prepare.normalise import CleanText, normalise
+from agent.prepare.records import Certainty, MetastasisContext, Prepared, Segment, Side
+from agent.prepare.words import Word
+
+MAX_CHARACTERS = 20_000
+
+_INSTRUCTION = re.compile(
+    r"\b(?:ignorier\w{0,3}|ignore|antworte|answer with|system ?prompt|anweisung(?:en)?|instructions?|du bist|you are)\b|<\|", re.I
+)
+_SIDES_SPELLED = dict.fromkeys(("li", "li.", "lks", "lks."), "links") | dict.fromkeys(("re", "re.", "rts", "rts."), "rechts")
+_REMOVED = re.compile(r"\(?(?:Z|St\.|Status)", re.I)
+_OF_A = re.compile(r" (?:eine[srn]|des|der|von)\b")
+_CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w-]{2,}")
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A statement that may still be joined with its neighbours."""
+
+    fragment: split.Fragment
+    words: list[Word]
+    certainty: Certainty
+    side: Side | None
+    family: bool
+    set_aside: list[patterns.SetAside]
+    starts_small: bool
+    fields: set[str] = field(default_factory=set)
+    end: int = 0
+
+    @property
+    def core(self) -> str:
+        return words.render(self.words)
+
+
+def prepare(text: str) -> Prepared:
+    """Cleans a diagnosis text and splits it into its diagnoses. Takes any `str`, raises nothing.
+
+    Example:
+        >>> prepare("Mamma-Ca li. oben außen, G2").diagnoses[0].core
+        'Mammakarzinom oberer äußerer Quadrant'
+    """
+    truncated = len(text) > MAX_CHARACTERS
+    clean = normalise(text[:MAX_CHARACTERS])
+    line = clean.text
+    has_letters = any(map(str.isalpha, line))
+    if not line.strip():
+        return Prepared(text, (), True, truncated, False, False, _flags(True, truncated, False, False, clean, line, False))
+    items, masked = patterns.set_aside(line)
+    drafts, overflow = _drafts(line, masked, items)
+    if not any(draft.words for draft in drafts):
+        # Nothing but attributes: let the models read them rather than nothing. Codes stay out.
+        items, masked = patterns.set_aside(line, only_codes=True)
+        drafts, overflow = _drafts(line, masked, items)
+    only_code = not any(draft.words for draft in drafts) and any(item.kind == "codes" for item in items)
+    drafts = _join(drafts)
+    segments = _segments(text, clean, drafts)
+    flags = _flags(False, truncated, has_letters, only_code, clean, line, overflow)
+    return Prepared(text, segments, False, truncated, has_letters, only_code, flags)
+
+
+def _flags(
+    empty: bool, truncated: bool, has_letters: bool, only_code: bool, clean: CleanText, line: str, overflow: bool
+) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, holds in (
+            ("empty", empty),
+            ("truncated", truncated),
+            ("no_letters", not has_letters and not empty),
+            ("only_code", only_code),
+            ("control_characters", clean.had_controls),
+            ("many_diagnoses", overflow),
+            ("instruction", _INSTRUCTION.search(line) is not None),
+        )
+        if holds
+    )
+
+
+def _drafts(line: str, masked: str, items: list[patterns.SetAside]) -> tuple[list[_Draft], bool]:
+    pieces, overflow = split.fragments(line, masked)
+    starts = [item.start for item in items]
+    drafts: list[_Draft] = []
+    for piece in pieces:
+        own = items[bisect_left(starts, piece.lead) : bisect_left(starts, piece.end)]
+        drafts.append(_draft(line, masked, piece, own))
+    return drafts, overflow
+
+
+def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.SetAside]) -> _Draft:
+    start, end = piece.start, piece.end
+    own = masked[start:end]
+    kept_items = list(items)
+    if piece.start > piece.lead and piece.after in ("heading", "field"):
+        kept_items.append(patterns.SetAside("headings", piece.lead, piece.start))
+    if piece.field == "therapy":
+        if own.strip():
+            kept_items.append(patterns.SetAside("therapy", start, end))
+        return _Draft(piece, [], "gesichert", None, False, kept_items, False, {"therapy"}, end)
+    certainty, spans = context.find_certainty(own)
+    for item in items:
+        if item.kind == "codes" and line[item.end - 1] in "AVZ":
+            certainty = context.MARK_MEANS[line[item.end - 1]]
+        # "Z.n. Resektion eines Kolonkarzinoms": the tumour is gone with the organ.
+        removed = item.kind == "therapy" and _REMOVED.match(line, item.start) and _OF_A.match(line, item.end)
+        if removed and certainty == "gesichert":
+            certainty = "Zustand nach"
+    family = context.find_family(own)
+    spans += family
+    side, side_spans = context.find_side(own if piece.field != "side" else line[piece.lead : end])
+    if piece.field == "side":
+        side_spans = []
+        spans.append((0, len(own)))
+    elif side is None and any(item.kind == "therapy" for item in items):
+        side = next(
+            (found for item in items if item.kind == "therapy" and (found := context.find_side(line[item.start : item.end])[0])),
+            None,
+        )
+    kept_sides: list[tuple[int, int]] = []
+    if side_spans and context.side_decides(own):
+        kept_sides, side_spans = side_spans, []
+    own = _blank(own, spans + side_spans)
+    content = words.without_codes(words.read_words(own, 0, len(own)))
+    kept_places = {place for place, _ in kept_sides}
+    content = [
+        word._replace(
+            text=_SIDES_SPELLED.get(word.text.lower(), word.text) if word.start in kept_places else word.text,
+            start=word.start + start,
+            end=word.end + start,
+        )
+        for word in content
+    ]
+    first = line[start:end].lstrip()[:1]
+    fields = {piece.field} if piece.field else set()
+    return _Draft(piece, content, certainty, side, bool(family), kept_items, first.islower(), fields, end)
+
+
+def _blank(text: str, spans: list[tuple[int, int]]) -> str:
+    if not spans:
+        return text
+    parts: list[str] = []
+    last = 0
+    for start, end in sorted(spans):
+        if end <= last:
+            continue
+        start = max(start, last)
+        parts.append(text[last:start])
+        parts.append(patterns.MASK * (end - start))
+        last = end
+    parts.append(text[last:])
+    return "".join(parts)
+
+
+def _join(drafts: list[_Draft]) -> list[_Draft]:
+    """One draft per diagnosis: attributes go to the diagnosis before them (or after, at the beginning)."""
+    joined: list[_Draft] = []
+    for draft in drafts:
+        before = joined[-1] if joined else None
+        if before is None:
+            joined.append(draft)
+        elif not draft.words and draft.certainty == "gesichert":
+            _merge(before, draft, comma=False)
+        elif not before.words and (len(joined) == 1 or before.fragment.after in ("heading", "item")):
+            # Only attributes, or a lone heading, stood before.
+            draft.set_aside = [*before.set_aside, *draft.set_aside]
+            draft.fragment = draft.fragment._replace(lead=before.fragment.lead)
+            draft.side = draft.side or before.side
+            draft.fields |= before.fields
+            if before.certainty != "gesichert" and draft.certainty == "gesichert":
+                draft.certainty = before.certainty
+            draft.family = draft.family or before.family
+            joined[-1] = draft
+        elif _belongs(before, draft):
+            _merge(before, draft, comma=not (draft.fragment.after == "line" and draft.starts_small))
+        else:
+            joined.append(draft)
+    return joined
+
+
+def _merge(before: _Draft, draft: _Draft, *, comma: bool) -> None:
+    if draft.words:
+        place = draft.words[0].start
+        if before.words and comma:
+            before.words.append(Word(",", place, place, False, True))
+        before.words = words.tidy([*before.words, *draft.words])
+    before.set_aside = [*before.set_aside, *draft.set_aside]
+    before.side = before.side or draft.side
+    before.fields |= draft.fields
+    before.end = draft.end
+    if before.certainty == "gesichert":
+        before.certainty = draft.certainty
+
+
+def _belongs(before: _Draft, draft: _Draft) -> bool:
+    """Whether a draft after a soft cut speaks of the diagnosis before it."""
+    if draft.fragment.hard or draft.family != before.family:
+        return False
+    if draft.certainty != before.certainty and draft.certainty != "gesichert":
+        return False
+    core, first = draft.core, before.core
+    if draft.fields & {"site", "histology", "behaviour", "other", "tumour", "side"}:
+        return not (draft.fields & before.fields)
+    tumour, tumour_before = context.names_tumour(core), context.names_tumour(first)
+    if draft.fragment.after == "line" and draft.starts_small and not tumour:
+        return True
+    if context.METASTASIS.search(core):
+        return False
+    place = context.TOPOGRAPHY.search(core) is not None
+    place_before = context.TOPOGRAPHY.search(first) is not None
+    if tumour_before and not tumour:
+        return place and all(context.TOPOGRAPHY.search(word) for word in _CAPITALISED.findall(core))
+    if not tumour_before and tumour:
+        return place_before and not place
+    if tumour_before and tumour:
+        return place_before and not place and context.HISTOLOGY.search(core) is not None
+    return False
+
+
+def _segments(text: str, clean: CleanText, drafts: list[_Draft]) -> tuple[Segment, ...]:
+    cores = [draft.core for draft in drafts]
+    metastatic = [context.METASTASIS.search(core) is not None for core in cores]
+    negated = [draft.certainty == "ausgeschlossen" for draft in drafts]
+    some_metastasis = any(
+        found and not excluded and not draft.family
+        for found, excluded, draft in zip(metastatic, negated, drafts, strict=True)
+    )
+    segments: list[Segment] = []
+    for draft, core, metastasis, excluded in zip(drafts, cores, metastatic, negated, strict=True):
+        start, end = draft.fragment.lead, draft.end
+        while start < end and clean.text[start] in " \n;,|":
+            start += 1
+        while end > start and clean.text[end - 1] in " \n;,|":
+            end -= 1
+        aside: dict[str, list[str]] = {}
+        m1 = False
+        for item in draft.set_aside:
+            a, b = clean.original_span(item.start, item.end)
+            aside.setdefault(item.kind, []).append(text[a:b].strip())
+            m1 = m1 or (item.kind == "tnm" and "M1" in text[a:b])
+        metastasis_context: MetastasisContext | None = None
+        if metastasis and not context.names_primary_first(core):
+            metastasis_context = "metastasis"
+        elif metastasis or context.METASTATIC.search(core) or m1 or (some_metastasis and context.names_tumour(core)):
+            metastasis_context = "primary"
+        segments.append(
+            Segment(
+                span=clean.original_span(start, end),
+                core=core,
+                certainty=draft.certainty,
+                side=draft.side,
+                negated=excluded,
+                family=draft.family,
+                metastasis_context=metastasis_context,
+                set_aside={kind: tuple(values) for kind, values in aside.items()},
+                words=tuple(
+                    (word.text, *clean.original_span(word.start, word.end)) for word in draft.words if not word.mark
+                ),
+            )
+        )
+    return tuple(segments)

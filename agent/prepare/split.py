@@ -1,0 +1,189 @@
+"""Cuts a text into the statements that it makes: lines, list items, fields of a form, sentences.
+
+    fragments("1. Mammakarzinom\\n2. Hypertonie", ...)      # two fragments, both starting an item
+
+A cut is `hard` where what follows is a diagnosis of its own (a list item, "V.a." after a diagnosis) and soft
+where it may as well go on with the one before (a line, a semicolon, a form field); `pipeline` decides on
+soft cuts when it knows what the pieces say.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from itertools import pairwise
+from typing import NamedTuple
+
+from agent.prepare.context import (
+    EXCLUSION_START,
+    FAMILY_STATEMENT,
+    METASTASIS,
+    STATEMENT,
+    TOPOGRAPHY,
+    find_side,
+    names_definite_tumour,
+    names_tumour,
+)
+
+MAX_FRAGMENTS = 200
+
+
+class Fragment(NamedTuple):
+    """A statement: `start` to `end` of the normalised text, the form field that it fills (or ""), where its
+    heading or list marker begins (`lead`), whether it starts a diagnosis (`hard`) and what it follows."""
+
+    start: int
+    end: int
+    lead: int
+    field: str = ""
+    hard: bool = False
+    after: str = "line"
+
+
+_FIELDS = {
+    "lokalisation": "site", "lok.": "site", "topographie": "site", "primärtumor": "tumour", "primarius": "tumour",
+    "sitz": "site", "organ": "site", "tumorlokalisation": "site", "primärlokalisation": "site",
+    "histologie": "histology", "hist.": "histology", "histo": "histology", "morphologie": "histology",
+    "histologischer typ": "histology", "tumortyp": "histology", "pathologie": "histology", "dignität": "behaviour",
+    "seite": "side", "seitenlokalisation": "side", "tnm": "other", "stadium": "other", "grading": "other",
+    "grad": "other", "icd-10": "other", "icd": "other", "icd-o": "other", "icd-10-gm": "other", "ed": "other",
+    "erstdiagnose": "other", "rezeptoren": "other", "rezeptorstatus": "other", "tumorformel": "other",
+    "therapie": "therapy", "bisherige therapie": "therapy", "verlauf": "therapy", "procedere": "therapy",
+    "tumor": "tumour", "diagnosetext": "tumour", "tumordiagnose": "heading", "onkologische diagnose": "heading",
+    "diagnose": "heading", "diagnosen": "heading", "hauptdiagnose": "heading", "hauptdiagnosen": "heading",
+    "nebendiagnose": "heading", "nebendiagnosen": "heading", "hd": "heading", "nd": "heading", "dg": "heading",
+    "vorerkrankungen": "heading", "aktuelle diagnose": "heading", "entlassdiagnose": "heading",
+    "befund": "heading", "beurteilung": "heading", "zusammenfassung": "heading", "dauerdiagnose": "heading",
+    "dauerdiagnosen": "heading", "behandlungsdiagnose": "heading", "aufnahmediagnose": "heading",
+}  # fmt: skip
+_NAMES = "|".join(re.escape(name) for name in sorted(_FIELDS, key=len, reverse=True))
+_FIELD = re.compile(rf"(?<![\w-])({_NAMES})\.?(?:/n|\(n\))? ?: ?", re.I)
+_ITEM = re.compile(r"(?m)^[ \t]{0,12}(?:\d{1,2}[.)](?=[ \tA-ZÄÖÜ])(?! ?Grad)|[-*>+](?=[ \tA-ZÄÖÜ])|[a-h]\)|(?:I{1,3}|IV|V)[.)](?! ?Grad| ?a\b)(?= ))[ \t]{0,8}")
+_INLINE_ITEM = re.compile(r"(?<=[\s,;])\d{1,2}[.)] (?=[A-ZÄÖÜ])(?!Grad)")
+_BREAK = re.compile(r"\n+|;|(?<=[a-zäöüß)\x1f])\. {1,3}(?=[A-ZÄÖÜ])|(?<=\?) (?=[A-ZÄÖÜ])| \| ")
+_RUNS_ON = re.compile(r"(?:\b(?:der|des|die|das|dem|den|am|im|in|und|mit|von|vom|bei|auf|nach|eines|einer)|,)[ \t]*\Z", re.I)
+_BRACKET = re.compile(r"\([^()\n]{0,80}\)|\[[^\[\]\n]{0,80}\]")
+_CONJUNCTION = re.compile(r"(?: (?:und|sowie|u\.|mit|bei)|,| [+/&]) (?=\S)")
+_OWN_END = re.compile(r"(?<!-),|(?<!-) (?:und|sowie|oder|bei|mit) ")
+_TOGETHER = re.compile(r"kombini|gemischt|misch|familiär|hereditär|syndrom|übergang|assoziiert|hybrid|kollision|komplex", re.I)
+_ABBREVIATED = re.compile(
+    r"(?:karz|metast|metas|famil|invas|malig|rez|rezid|diff|plattenep|bronch|fragl|susp|anamn|carc|histol)\Z"
+    r"|(?<![a-zäöüß])(?:lymph|pat|bzw|evtl|urothel|tu|fam|ad|zn|va|dg|hist|lok|prim|sek|li|re|bds|lks|rts|ehemal|inkl|ca|max|inv|[a-z])\Z",
+    re.I,
+)
+
+
+def fragments(text: str, masked: str) -> tuple[list[Fragment], bool]:
+    """The fragments of a normalised text in order, and whether there were more than `MAX_FRAGMENTS`
+    (the last one then holds the rest). `masked` is the text with everything set aside blanked out."""
+    cuts = _cuts(masked)
+    pieces: list[Fragment] = []
+    for number, (lead, start, field, hard, after) in enumerate(cuts):
+        end = cuts[number + 1][0] if number + 1 < len(cuts) else len(text)
+        pieces.append(Fragment(start, end, lead, field, hard, after))
+        if len(pieces) >= MAX_FRAGMENTS:
+            pieces[-1] = Fragment(start, len(text), lead, field, hard, after)
+            return pieces, number + 1 < len(cuts)
+    result: list[Fragment] = []
+    for piece in pieces:
+        result.extend(_statements(masked, piece))
+        if len(result) >= MAX_FRAGMENTS:
+            last = result[MAX_FRAGMENTS - 1]
+            return [*result[: MAX_FRAGMENTS - 1], last._replace(end=len(text))], True
+    return result, False
+
+
+def _cuts(text: str) -> list[tuple[int, int, str, bool, str]]:
+    """(where the marker begins, where the content begins, field, hard, kind) of every fragment."""
+    found: dict[int, tuple[int, int, str, bool, str]] = {0: (0, 0, "", True, "start")}
+    brackets = [match.span() for match in _BRACKET.finditer(text)] if "(" in text or "[" in text else []
+    opens = [span[0] for span in brackets]
+
+    def inside(place: int) -> bool:
+        before = bisect_left(opens, place) - 1
+        return before >= 0 and place < brackets[before][1]
+
+    for match in _BREAK.finditer(text):
+        mark = match.group()
+        if mark[0] == "." and _ABBREVIATED.search(text, max(0, match.start() - 12), match.start()):
+            continue
+        if inside(match.start()):
+            continue
+        if mark[0] == "\n" and _RUNS_ON.search(text, max(0, match.start() - 12), match.start()):
+            continue
+        kind = "line" if mark[0] == "\n" else "semicolon" if mark[0] == ";" else "sentence"
+        found[match.end()] = (match.start(), match.end(), "", False, kind)
+    items = [*_ITEM.finditer(text)]
+    if items and items[0].start() == 0 and items[0].group().strip() in ("1.", "1)"):
+        items += _INLINE_ITEM.finditer(text)
+    for match in items:
+        found.pop(match.start(), None)
+        found[match.end()] = (match.start(), match.end(), "", True, "item")
+    if ":" in text:
+        for match in _FIELD.finditer(text):
+            field = _FIELDS[match.group(1).lower()]
+            starts_item = found.pop(match.start(), None)
+            heading = field == "heading"
+            hard = heading or (starts_item is not None and starts_item[3] and starts_item[4] == "item")
+            found[match.end()] = (match.start(), match.end(), "" if heading else field, hard, "heading" if heading else "field")
+    return [found[place] for place in sorted(found)]
+
+
+def _statements(text: str, piece: Fragment) -> list[Fragment]:
+    """One fragment cut where a second statement begins: another certainty, a relative, a metastasis, or a
+    second tumour with its own organ."""
+    start, end = piece.start, piece.end
+    if piece.field not in ("", "tumour") or end - start < 12 or not names_tumour(text, start, end):
+        return [piece]
+    places: set[int] = set()
+    for pattern in (STATEMENT, FAMILY_STATEMENT):
+        for match in pattern.finditer(text, start, end):
+            if match.start() <= start + 2 or not names_tumour(text, match.end(), end):
+                continue
+            last = max(places, default=start)
+            if names_definite_tumour(text[last : match.start()]) and not _open_bracket(text, start, match.start()):
+                places.add(match.start())
+    for match in _CONJUNCTION.finditer(text, start, end):
+        if len(places) >= MAX_FRAGMENTS:
+            break
+        last = max((place for place in places if place <= match.start()), default=start)
+        following = min((place for place in places if place > match.start()), default=end)
+        if _separates(text, match, last, following) and not _open_bracket(text, start, match.start()):
+            places.add(match.end())
+    if not places:
+        return [piece]
+    borders = [*sorted(places), end]
+    first = piece._replace(end=borders[0])
+    rest = [Fragment(a, b, a, "", True, "statement") for a, b in pairwise(borders)]
+    return [first, *rest]
+
+
+def _open_bracket(text: str, start: int, place: int) -> bool:
+    return text.count("(", start, place) > text.count(")", start, place)
+
+
+def _separates(text: str, match: re.Match[str], start: int, end: int) -> bool:
+    """Whether a conjunction stands between two full diagnoses. Only the 160 characters around it count."""
+    left = text[max(start, match.start() - 160) : match.start()]
+    right = text[match.end() : min(end, match.end() + 160)]
+    word = match.group().strip()
+    if left.endswith("-") or not names_tumour(left) or not names_tumour(right) or _TOGETHER.search(left):
+        return False
+    own = _OWN_END.split(right, maxsplit=1)[0]
+    left_metastasis = METASTASIS.search(left) is not None
+    if word == "bei":
+        # What an exclusion or a metastasis is said of is a diagnosis of its own.
+        return (EXCLUSION_START.match(left) is not None or left_metastasis) and names_definite_tumour(own)
+    if METASTASIS.search(own) is not None:
+        return (names_definite_tumour(left) and not (left_metastasis and word != ",")) or left_metastasis
+    own_left = _OWN_END.split(left)[-1]
+    sides = (find_side(own_left)[0], find_side(own)[0])
+    if None not in sides and sides[0] != sides[1] and names_definite_tumour(own_left) and names_definite_tumour(own):
+        return True
+    if word in (",", "mit"):
+        return word == "," and EXCLUSION_START.match(left) is not None and " oder " not in right
+    if word in ("und", "u.", "/", "+", "&"):
+        return all(
+            TOPOGRAPHY.search(side) is not None and names_definite_tumour(side) for side in (own_left, own)
+        )
+    return names_definite_tumour(left) and names_definite_tumour(own)

@@ -1,0 +1,331 @@
+"""From a stretch of text to the words of `core`: spelling, abbreviations, punctuation.
+
+    words = read_words("Mamma-Ca, NSCLC", 0, 15)
+    render(words)                       # 'Mammakarzinom, nicht-kleinzelliges Bronchialkarzinom'
+
+Expansion goes in two rounds, because an abbreviation that needs a context (OL beside a lung) may find it in
+the expansion of another one (NSCLC). A stretch that is already expanded comes out as it went in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+from agent.prepare.abbreviations import (
+    ABBREVIATIONS,
+    COMPOUND_HEADS,
+    COMPOUND_STEMS,
+    CONTEXTS,
+    CONTEXTUAL,
+    SPELLINGS,
+)
+from agent.prepare.patterns import CODE_LEFT, MASK
+
+
+class Word(NamedTuple):
+    """A word or a punctuation mark with its place in the normalised text; `spaced`: a blank stands before."""
+
+    text: str
+    start: int
+    end: int
+    spaced: bool
+    mark: bool = False
+
+
+# A karyotype is one word: t(9;22)(q34;q11.2), inv(16), (p13;q22).
+_TOKEN = re.compile(
+    r"(?:t|inv|del|der|ins|dup)\([\dv][^\s,]{0,40}|\([pq]\d[^\s()]{0,30}\)"
+    r"|[()\[\],;:!\"=<>|{}*_~^#?]|[^\s()\[\],;:!\"=<>|{}*_~^#?]+"
+)
+_SPELLING_HINT = re.compile("|".join(f"(?:{pattern})" for pattern, _ in SPELLINGS), re.I)
+_SPELLINGS = tuple((re.compile(pattern, re.I), text) for pattern, text in SPELLINGS)
+_GLUED = re.compile(r"([A-ZÄÖÜa-zäöü][a-zäöü]{3,20})(?:Ca|CA|ca|Tu)\.?\Z")
+_ORGAN_END = re.compile(r"(?:kopf|schwanz|körper|grund|rand|zell|drüsen|höhlen|gangs?|becken|röhren|knochen|darm|blasen|wand|winkel|dach)\Z")
+_FILIAE_IN_WORD = re.compile(r"([A-ZÄÖÜ][a-zäöüß]{2,20})-?(?:filiae|metas|mets|Metas|filia)\Z")
+_OPEN, _CLOSE = "([", ")]"
+_EDGE_WORDS = frozenset(
+    ["bei", "wegen", "mit", "und", "sowie", "aufgrund", "nach", "auf", "von", "vom", "u.", "u", "bzw.", "bzw", "am", "im", "an", "in", "unter", "seit", "zu", "zum", "zur", "als", "sowohl", "eines", "einer", "einem", "eine", "ein", "der", "die", "das", "des", "dem", "den", "ist", "hat", "hatte", "ca.", "ca", "etwa", "z.b.", "e.", "+", "/", "-", "&", ".", "..", "...", "--", "'", "aber", "jetzt"]
+)
+_WORD_POINT = re.compile(r"\d+\.\Z|[IVX]+\.\Z")
+_SHOUTED = re.compile(r"[A-ZÄÖÜẞ]{8,}(?:-[A-ZÄÖÜ]{3,})*\Z")
+_QUADRANT = {
+    ("oben", "außen"): "oberer äußerer Quadrant",
+    ("außen", "oben"): "oberer äußerer Quadrant",
+    ("oben", "innen"): "oberer innerer Quadrant",
+    ("innen", "oben"): "oberer innerer Quadrant",
+    ("unten", "außen"): "unterer äußerer Quadrant",
+    ("außen", "unten"): "unterer äußerer Quadrant",
+    ("unten", "innen"): "unterer innerer Quadrant",
+    ("innen", "unten"): "unterer innerer Quadrant",
+}
+_BETWEEN_LETTERS = re.compile(r"[^\W\d_]")
+
+
+def read_words(masked: str, start: int, end: int) -> list[Word]:
+    """The expanded words of `masked[start:end]`, where `MASK` and blanks separate words."""
+    words: list[Word] = []
+    for match in _TOKEN.finditer(masked, start, end):
+        begin, stop = match.span()
+        text = match.group()
+        spaced = begin > start and masked[begin - 1].isspace()
+        if len(text) == 1 and text in "()[],;:!\"=<>|{}*_~^#?":
+            if text in "()[],;:":
+                words.append(Word("," if text == ";" else text, begin, stop, spaced, True))
+            continue
+        words.append(Word(_spell(text), begin, stop, spaced))
+    return tidy(_expand(words))
+
+
+def render(words: list[Word]) -> str:
+    """The words as one line, with blanks where German typography has them."""
+    parts: list[str] = []
+    glue = True
+    for word in words:
+        if word.mark and word.text in ",:)]":
+            parts.append(word.text)
+            glue = False
+            continue
+        joins = not word.spaced and (word.text[0] == "(" or (parts and parts[-1] in _CLOSE and word.text[0] == "-"))
+        if not glue and not joins:
+            parts.append(" ")
+        parts.append(word.text)
+        glue = word.mark and word.text in _OPEN
+    return "".join(parts)
+
+
+def tidy(words: list[Word]) -> list[Word]:
+    """Without empty or one-sided brackets, doubled or dangling commas, and connecting words at the edges."""
+    words = _balanced(words)
+    words = _without_repeats(words)
+    kept: list[Word] = []
+    for word in words:
+        if word.mark and word.text in ",:":
+            if kept and not (kept[-1].mark and kept[-1].text in ",:" + _OPEN):
+                kept.append(word)
+            continue
+        if word.mark and word.text in _CLOSE:
+            while kept and kept[-1].mark and kept[-1].text in ",:":
+                kept.pop()
+            if kept and kept[-1].mark and kept[-1].text in _OPEN:
+                kept.pop()
+                continue
+        kept.append(word)
+    leading = 0
+    while leading < len(kept) and _droppable(kept[leading]):
+        leading += 1
+    kept = kept[leading:]
+    while kept and _droppable(kept[-1]):
+        kept.pop()
+    if kept and not kept[-1].mark:
+        last = kept[-1]
+        if last.text.endswith(".") and len(last.text) > 2 and not _WORD_POINT.match(last.text) and "." not in last.text[:-1]:
+            kept[-1] = last._replace(text=last.text.rstrip("."), end=last.end)
+    return kept
+
+
+def _droppable(word: Word) -> bool:
+    if word.mark:
+        return word.text in ",:"
+    return word.text.lower() in _EDGE_WORDS or not _has_content(word.text)
+
+
+def _has_content(text: str) -> bool:
+    return any(character.isalnum() for character in text)
+
+
+def _balanced(words: list[Word]) -> list[Word]:
+    stack: list[int] = []
+    partners: set[int] = set()
+    for place, word in enumerate(words):
+        if not word.mark:
+            continue
+        if word.text in _OPEN:
+            stack.append(place)
+        elif word.text in _CLOSE and stack:
+            opened = stack.pop()
+            if _OPEN.index(words[opened].text) == _CLOSE.index(word.text):
+                partners.update((opened, place))
+    return [
+        word
+        for place, word in enumerate(words)
+        if not (word.mark and word.text in _OPEN + _CLOSE) or place in partners
+    ]
+
+
+def _without_repeats(words: list[Word]) -> list[Word]:
+    """Drops a bracket that repeats the words before it: "Glioblastom (GBM)" after expansion."""
+    if not any(word.mark and word.text in _OPEN for word in words) or len(words) > 200:
+        return words
+    kept: list[Word] = []
+    place = 0
+    while place < len(words):
+        word = words[place]
+        if word.mark and word.text in _OPEN:
+            close = next((i for i in range(place + 1, len(words)) if words[i].mark and words[i].text in _CLOSE), None)
+            if close is not None:
+                inside = " ".join(w.text for w in words[place + 1 : close]).lower()
+                before = " ".join(w.text for w in kept).lower()
+                if not inside or (len(inside) > 3 and re.search(rf"(?<!\w){re.escape(inside)}(?!\w)", before)):
+                    place = close + 1
+                    continue
+        kept.append(word)
+        place += 1
+    return kept
+
+
+@lru_cache(maxsize=8192)
+def _spell(text: str) -> str:
+    if _SHOUTED.match(text):
+        text = "-".join(part.capitalize() for part in text.split("-"))
+    if _SPELLING_HINT.search(text) is None:
+        return text
+    for pattern, replacement in _SPELLINGS:
+        text = pattern.sub(_with_capital(replacement), text)
+    return text
+
+
+def _with_capital(replacement: str) -> Callable[[re.Match[str]], str]:
+    def replace(match: re.Match[str]) -> str:
+        if match.group()[0].isupper():
+            return replacement[0].upper() + replacement[1:]
+        return replacement
+
+    return replace
+
+
+def _expand(words: list[Word]) -> list[Word]:
+    expanded: list[Word] = []
+    for place, word in enumerate(words):
+        following = words[place + 1] if place + 1 < len(words) else None
+        text = word.text
+        if word.mark or text[0] == MASK:
+            expanded.append(word)
+            continue
+        last = expanded[-1] if expanded and not expanded[-1].mark else None
+        head = _head(text, following, last)
+        if head is not None and last is not None and word.start - last.end <= 1:
+            stem = COMPOUND_STEMS.get(last.text.lower())
+            if stem is not None:
+                expanded[-1] = Word(stem + head, last.start, word.end, last.spaced)
+                continue
+        if head is not None and following is not None and following.text.lower() in ("in", "insitu"):
+            new = "Carcinoma"
+        elif head is not None:
+            new = head.capitalize()
+        elif text == "M." and following is not None and following.text[0].isupper() and len(following.text) > 3:
+            new = "Morbus"
+        else:
+            new = _expansion(text)
+        if new == text:
+            expanded.append(word)
+        else:
+            _append(expanded, word, new)
+    contextual = [w for w in expanded if _bare(w.text).split("-")[0] in CONTEXTUAL]
+    lowered = {w.text.lower() for w in expanded}
+    if contextual or ("Grad" not in lowered and lowered & {"oben", "unten"}):
+        return _expand_in_context(expanded)
+    return expanded
+
+
+def _head(text: str, following: Word | None, last: Word | None) -> str | None:
+    """"karzinom" for a free-standing Ca; None for the marker CA 19-9 and for "ca. 3"."""
+    if text not in ("Ca", "CA", "Ca.", "CA.", "ca", "ca.", "Karz.", "Karzinom", "karzinom"):
+        return None
+    if text in ("Karzinom", "karzinom"):
+        return None
+    if following is not None and following.text[:1].isdigit():
+        return None
+    if text[0] == "c" and (last is None or not _BETWEEN_LETTERS.match(last.text)):
+        return None
+    if text == "ca." and following is None and last is None:
+        return None
+    return "karzinom"
+
+
+def _append(expanded: list[Word], word: Word, new: str) -> None:
+    for number, part in enumerate(new.split(" ")):
+        expanded.append(Word(part, word.start, word.end, word.spaced or number > 0))
+
+
+def _bare(text: str) -> str:
+    return text[:-1] if text.endswith(".") else text
+
+
+@lru_cache(maxsize=8192)
+def _expansion(text: str) -> str:
+    """What a word stands for in any context; the word itself where it stands for nothing else."""
+    known = ABBREVIATIONS.get(text)
+    if known is not None and text not in ("Ca", "CA", "Ca."):
+        return known.expansion
+    bare = _bare(text)
+    if bare != text and bare in ABBREVIATIONS and bare not in ("Ca", "CA"):
+        return ABBREVIATIONS[bare].expansion
+    if bare.count("-") == 1 and bare not in ABBREVIATIONS:
+        first, last = text.split("-")
+        head = COMPOUND_HEADS.get(last.lower())
+        if head is not None:
+            stem = COMPOUND_STEMS.get(first.lower())
+            if stem is not None:
+                return stem + head
+            if last.lower() in ("ca", "ca.") and _ORGAN_END.search(first):
+                return first + head
+            if last.lower() in ("ca", "ca.") and first.isalpha():
+                return f"{first}-Karzinom"
+            if first in ABBREVIATIONS and "karzinom" in ABBREVIATIONS[first].expansion.lower() and head in ("tumor", "karzinom"):
+                return ABBREVIATIONS[first].expansion
+            if last.lower() not in ("tumor", "karzinom", "metastase", "metastasen", "rezidiv") and first.isalpha():
+                return f"{first}-{head.capitalize()}"
+    glued = _GLUED.match(text)
+    if glued is not None:
+        stem = COMPOUND_STEMS.get(glued.group(1).lower())
+        if stem is not None:
+            return stem + ("tumor" if text.rstrip(".").endswith("Tu") else "karzinom")
+    filiae = _FILIAE_IN_WORD.match(bare)
+    if filiae is not None:
+        return COMPOUND_STEMS.get(filiae.group(1).lower(), filiae.group(1)) + (
+            "metastase" if bare.endswith("filia") else "metastasen"
+        )
+    return text
+
+
+def _expand_in_context(words: list[Word]) -> list[Word]:
+    # An abbreviation that needs a context is no context for another one.
+    others = " ".join(word.text for word in words if _bare(word.text) not in CONTEXTUAL)
+    speaks = {name: pattern.search(others) is not None for name, pattern in CONTEXTS.items()}
+    content = [word for word in words if not word.mark]
+    result: list[Word] = []
+    place = 0
+    while place < len(words):
+        word = words[place]
+        bare = _bare(word.text)
+        first, _, rest = bare.partition("-")
+        readings = CONTEXTUAL.get(bare) or (CONTEXTUAL.get(first, ()) if rest.lower() in ("tumor", "karzinom", "ca") else ())
+        for reading in readings:
+            alone = reading.when.endswith("_or_alone") and len(content) == 1
+            if alone or speaks[reading.when]:
+                _append(result, word, reading.expansion)
+                break
+        else:
+            pair = (word.text.lower(), words[place + 1].text.lower()) if place + 1 < len(words) else None
+            quadrant = _QUADRANT.get(pair) if pair is not None else None
+            if quadrant is not None and speaks["breast"]:
+                _append(result, word._replace(end=words[place + 1].end), quadrant)
+                place += 1
+            else:
+                result.append(word)
+        place += 1
+    return result
+
+
+def without_codes(words: list[Word]) -> list[Word]:
+    """Drops what would read as a code after all (two fragments that met when a word between them went)."""
+    if CODE_LEFT.search(render(words)) is None:
+        return words
+    kept = [word for word in words if CODE_LEFT.search(word.text) is None]
+    while kept and (match := CODE_LEFT.search(render(kept))) is not None:
+        found = set(match.group().split())
+        kept = [word for word in kept if word.text not in found and word.text not in match.group()]
+    return kept

@@ -1,0 +1,56 @@
+"""What travels through the graph: a batch of texts and what each node found out about their diagnoses.
+
+A *unit* is one diagnosis (a segment of a text). Most texts have one unit; the nodes work on flat lists of
+units, so the encoder and the language model always see full batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from agent.decision import Decision
+from agent.prepare import Prepared, Segment
+from agent.results import Check, CodedText, Coding
+from index.records import CodeSystem
+from index.retriever import Retrieval
+
+
+@dataclass
+class Unit:
+    """One diagnosis of the text with number `text`, and what is known of it so far.
+
+    `rows` holds, per axis, this unit's row in the axis' `Retrieval`; `wide` is set when verification asked
+    for a second choice among more candidates.
+    """
+
+    text: int
+    segment: Segment
+    tumour_probability: float = 0.0
+    decisions: dict[CodeSystem, Decision] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    chosen: dict[CodeSystem, str | None] = field(default_factory=dict)
+    doubt: float = 1.0
+    wide: bool = False
+    codings: dict[CodeSystem, Coding] = field(default_factory=dict)
+
+    @property
+    def tumour(self) -> bool:
+        return self.tumour_probability >= 0.5
+
+
+class State(TypedDict, total=False):
+    """The graph's state."""
+
+    texts: list[str]
+    """The diagnosis texts of the batch, as given."""
+    prepared: list[Prepared]
+    """Per text: its diagnoses, cleaned."""
+    units: list[Unit]
+    """All diagnoses of all texts, in order."""
+    retrievals: dict[CodeSystem, Retrieval]
+    """Per axis: retrieval for all units, row i for unit i."""
+    attempt: int
+    """How often the codes were chosen; verification may ask for one wider retry."""
+    results: list[CodedText]
+    """The answer, one per text, in order."""

@@ -1,0 +1,204 @@
+"""The command group `onkokode eval`: measure, print the figures, and write them to `docs/results`.
+
+onkokode eval figures                     all of them, about a quarter of an hour on two cores
+onkokode eval heldout --shared ../shared --encoder index/weights/encoder-measured
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from index.errors import OnkokodeError
+
+if TYPE_CHECKING:
+    from agent import CodingAgent
+    from eval.report import Section
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What all commands take: where the shared files lie, where results go, which weights are measured."""
+
+    shared: Path
+    out: Path
+    weights: Mapping[str, str | None]
+
+    def agent(self) -> CodingAgent:
+        """The agent as users have it, with what they added to their catalogue."""
+        from agent import CodingAgent
+
+        return CodingAgent.load(**self.weights)
+
+    def with_shared(self) -> Path:
+        """The shared folder. Raises `OnkokodeError` where it holds no catalogue files."""
+        if not (self.shared / "catalogues").is_dir():
+            raise OnkokodeError(f"{self.shared}: holds no folder catalogues; name the folder with --shared")
+        return self.shared
+
+
+@click.group("eval")
+def evaluate() -> None:
+    """Measure accuracy and speed, and write the figures down."""
+
+
+def _measuring(command: Callable[[Options], None]) -> Callable[..., None]:
+    """The options that all commands share; our own errors end in one line without a stack trace."""
+
+    @click.option(
+        "--shared",
+        type=click.Path(path_type=Path),
+        default=lambda: _ROOT / os.environ.get("ONKOKODE_SHARED", "../shared"),
+        help="The folder with catalogues/ and evalsets/. Default: ONKOKODE_SHARED, else ../shared.",
+    )
+    @click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=Path("docs/results"),
+        show_default=True,
+        help="Where Markdown and JSON go.",
+    )
+    @click.option("--model", help="Language model: folder or hub name. Default: the embedded one.")
+    @click.option("--adapter", help="LoRA adapter: folder or hub name.")
+    @click.option("--encoder", help="Encoder: folder or hub name. Default: the embedded one.")
+    @wraps(command)
+    def with_options(shared: Path, out: Path, **weights: str | None) -> None:
+        try:
+            command(Options(shared.resolve(), out, weights))
+        except OnkokodeError as error:
+            raise click.ClickException(str(error)) from None
+
+    return with_options
+
+
+@evaluate.command("figures")
+@_measuring
+def figures_command(options: Options) -> None:
+    """All figures, each written as soon as it is measured."""
+    options.with_shared()
+    measured = _heldout_agent(options)
+    _finish(options, _heldout(*measured), measured[0])
+    _finish(options, _faiss(measured[0]), measured[0])
+    del measured
+    agent = options.agent()
+    for section in (_devsets, _clinical, _speed):
+        _finish(options, section(options, agent), agent)
+
+
+@evaluate.command("heldout")
+@_measuring
+def heldout_command(options: Options) -> None:
+    """Held-out catalogue lines: retrieval, decision and its parts, on an index without those lines."""
+    measured = _heldout_agent(options)
+    _finish(options, _heldout(*measured), measured[0])
+
+
+@evaluate.command("devsets")
+@_measuring
+def devsets_command(options: Options) -> None:
+    """The development sets of the shared folder."""
+    agent = options.agent()
+    _finish(options, _devsets(options, agent), agent)
+
+
+@evaluate.command("clinical")
+@_measuring
+def clinical_command(options: Options) -> None:
+    """Our own clinical texts."""
+    agent = options.agent()
+    _finish(options, _clinical(options, agent), agent)
+
+
+@evaluate.command("speed")
+@_measuring
+def speed_command(options: Options) -> None:
+    """Start, first answer, single text, batch, and the index build."""
+    agent = options.agent()
+    _finish(options, _speed(options, agent), agent)
+
+
+@evaluate.command("faiss")
+@_measuring
+def faiss_command(options: Options) -> None:
+    """FAISS against NumPy on 10,000 queries, over the lines of all catalogue files."""
+    agent = _heldout_agent(options)[0]
+    _finish(options, _faiss(agent), agent)
+
+
+def _heldout_agent(options: Options) -> tuple[CodingAgent, Any, dict[str, Any]]:
+    """An agent over all catalogue files without the split's lines; the split; and what was left out."""
+    from agent import CodingAgent
+    from eval.figures import catalogue_files
+    from index.catalogue import Catalogue
+    from index.records import CodeSystem
+    from index.text import normalise
+    from training.split import Split
+
+    files = catalogue_files(options.with_shared())
+    split = Split.of(files)
+    catalogue = split.catalogue_without(Catalogue.from_files(files))
+    titles = sum(
+        normalise(line.text) == normalise(catalogue.title(CodeSystem.ICD10GM, line.code))
+        for line in split.held_out
+    )
+    details = {
+        "held_out": len(split.held_out),
+        "development": len(split.development),
+        "editions": list(catalogue.editions),
+        "catalogue": dict(catalogue.report),
+        # Titles belong to the codes, so they stay known, although the lines that say them are gone.
+        "held_out_equal_to_their_title": titles,
+    }
+    return CodingAgent.load(catalogue=catalogue, **options.weights), split, details
+
+
+def _heldout(agent: CodingAgent, split: Any, details: dict[str, Any]) -> Section:
+    from eval.figures import measure_heldout
+
+    section = measure_heldout(agent, split.held_out)
+    section.details |= details
+    return section
+
+
+def _devsets(options: Options, agent: CodingAgent) -> Section:
+    from eval.figures import measure_devsets
+    from eval.testset import read_development_sets
+
+    return measure_devsets(agent, read_development_sets(options.with_shared()))
+
+
+def _clinical(options: Options, agent: CodingAgent) -> Section:
+    from eval.figures import measure_clinical
+    from eval.testset import CLINICAL, read_testset
+
+    return measure_clinical(agent, read_testset(CLINICAL))
+
+
+def _speed(options: Options, agent: CodingAgent) -> Section:
+    from eval.speed import measure_speed
+
+    return measure_speed(agent, options.shared if (options.shared / "catalogues").is_dir() else None)
+
+
+def _faiss(agent: CodingAgent) -> Section:
+    from eval.speed import measure_faiss
+    from index.records import CodeSystem
+
+    retriever = agent.retriever
+    return measure_faiss(retriever.index.spaces[CodeSystem.ICD10GM.value], retriever.encoder)
+
+
+def _finish(options: Options, section: Section, agent: CodingAgent) -> None:
+    """Print a section and write its files."""
+    from eval.report import environment, print_section, write
+
+    print_section(section)
+    click.echo(f"written: {write(section, options.out, environment(agent.info()))}")

@@ -1,0 +1,196 @@
+"""Tree scoring equals scoring each answer alone, for every family, with and without an adapter."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.prefix_tree import AnswerTokens
+from agent.scoring import score_answers
+from tests.agent.tiny_models import FAMILIES, tiny_network, with_random_adapter
+
+VOCABULARY = 60
+PLAIN = [([5, 6, 7], [[1]])]
+TEXTS: list[list[tuple[list[int], list[list[int]]]]] = [
+    # Answers that begin one another, duplicates, single tokens, three questions under one prefix.
+    [
+        ([5, 6, 7, 8, 9], [[1, 2, 3], [1, 2], [1], [1, 2, 3], [4, 4], [1, 3]]),
+        ([5, 6, 7, 10], [[2], [3], [2]]),
+        ([5, 6, 7, 10, 11], [[7, 7, 7, 7, 7]]),
+    ],
+    # One prompt is another prompt plus an answer; the same prompt twice with different answers.
+    [([5], [[6, 7], [6]]), ([5, 6], [[7], [8]]), ([5], [[9], [6, 7, 8]])],
+    [(list(range(30)), [[40, 41], [42]])],
+    PLAIN,
+    [],
+    [([3, 3, 3], [])],
+]
+
+
+def alone(model: Any, prompt: Sequence[int], answer: Sequence[int]) -> float:
+    """The oracle: one sequence, the model's own forward, nothing shared."""
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([[*prompt, *answer]])).logits[0].float()
+    rows = logits[len(prompt) - 1 : -1].log_softmax(-1)
+    return float(rows.gather(1, torch.tensor(answer)[:, None]).double().sum())
+
+
+def tree(model: Any, texts: Any, **how: Any) -> list[list[np.ndarray]]:
+    requests = [[(prompt, AnswerTokens.of(answers)) for prompt, answers in text] for text in texts]
+    return score_answers(model, requests, pad_id=0, **how)
+
+
+def assert_equal_to_alone(model: Any, texts: Any, *, tolerance: float = 1e-4, **how: Any) -> None:
+    scores = tree(model, texts, **how)
+    assert [len(text) for text in scores] == [len(text) for text in texts]
+    for text, text_scores in zip(texts, scores, strict=True):
+        for (prompt, answers), values in zip(text, text_scores, strict=True):
+            assert values.dtype == np.float64
+            expected = np.array([alone(model, prompt, answer) for answer in answers])
+            np.testing.assert_allclose(values, expected, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("adapted", [False, True], ids=["base", "lora"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tree_equals_each_answer_alone(family: str, adapted: bool, attention: str) -> None:
+    model = tiny_network(family, VOCABULARY)
+    model.set_attn_implementation(attention)
+    if adapted:
+        before = tree(model, TEXTS)
+        model = with_random_adapter(model)
+        assert abs(tree(model, TEXTS)[0][0] - before[0][0]).max() > 0.01
+    assert_equal_to_alone(model, TEXTS)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.lists(st.integers(0, 3), min_size=1, max_size=7),
+                st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=4), max_size=7),
+            ),
+            max_size=3,
+        ),
+        max_size=4,
+    ),
+    st.sampled_from([1, 40, 4096]),
+)
+def test_any_texts_any_batch_size(texts: Any, batch_tokens: int) -> None:
+    # Four tokens only, so that prompts and answers begin one another all the time.
+    assert_equal_to_alone(_NETWORK, texts, batch_tokens=batch_tokens)
+
+
+_NETWORK = tiny_network("qwen3", VOCABULARY)
+
+
+def test_batching_keeps_order_and_values() -> None:
+    rng = random.Random(3)
+    texts = [
+        [([rng.randrange(60) for _ in range(rng.randint(1, 25))], [[rng.randrange(60)] for _ in range(5)])]
+        for _ in range(20)
+    ]
+    whole = tree(_NETWORK, texts)
+    one_by_one = [tree(_NETWORK, [text])[0] for text in texts]
+    for left, right in zip(whole, one_by_one, strict=True):
+        np.testing.assert_allclose(left[0], right[0], atol=1e-5)
+
+
+def test_texts_under_one_instruction_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    instruction = [7] * 3 + list(range(40))
+    texts = [[([*instruction, n, n + 1], [[n, 2], [n, 3], [4]])] for n in range(12)]
+    fed: list[int] = []
+    forward = _NETWORK.model.forward
+    monkeypatch.setattr(
+        _NETWORK.model, "forward", lambda **k: fed.append(k["input_ids"].numel()) or forward(**k)
+    )
+    scores = tree(_NETWORK, texts)
+    assert sum(fed) == len(instruction) + 12 * 3
+    monkeypatch.undo()
+    assert_equal_to_alone(_NETWORK, texts)
+    assert len(scores) == 12
+
+
+@pytest.mark.parametrize("family", ["mistral", "qwen3"])
+def test_sliding_window(family: str) -> None:
+    changes = {"use_sliding_window": True, "max_window_layers": 1} if family == "qwen3" else {}
+    model = tiny_network(family, VOCABULARY, sliding_window=6, **changes)
+    assert_equal_to_alone(model, TEXTS)
+    # Were the window ignored, a long prompt would score differently.
+    wide = tiny_network(family, VOCABULARY)
+    assert abs(tree(model, TEXTS)[2][0] - tree(wide, TEXTS)[2][0]).max() > 1e-3
+
+
+def test_unknown_architecture_is_scored_without_trees() -> None:
+    from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    # Gemma 2 caps its logits after the head; GPT-2 has learned positions.
+    capped = Gemma2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        final_logit_softcapping=0.5,
+        initializer_range=0.5,
+    )
+    assert_equal_to_alone(Gemma2ForCausalLM(capped).eval(), TEXTS)
+    learned = GPT2Config(vocab_size=VOCABULARY, n_embd=16, n_layer=2, n_head=2, n_positions=64)
+    assert_equal_to_alone(GPT2LMHeadModel(learned).eval(), TEXTS)
+
+
+def test_bf16_is_close_and_finite() -> None:
+    model = tiny_network("qwen3", VOCABULARY).to(torch.bfloat16)
+    assert_equal_to_alone(model, TEXTS, tolerance=0.25)
+
+
+def test_all_continuations_sum_to_one() -> None:
+    pairs = [list(pair) for pair in itertools.product(range(VOCABULARY), repeat=2)]
+    values = tree(_NETWORK, [[([5, 6], pairs)]])[0][0]
+    assert np.exp(values).sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_large_vocabulary_is_cut_into_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = tree(_NETWORK, TEXTS)
+    monkeypatch.setattr("agent.scoring._MAX_CELLS", 2 * VOCABULARY)
+    for left, right in zip(tree(_NETWORK, TEXTS), expected, strict=True):
+        for one, other in zip(left, right, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_what_cannot_be_scored_is_refused() -> None:
+    with pytest.raises(ValueError, match="without a token"):
+        AnswerTokens.of([[1], []])
+    with pytest.raises(ValueError, match="at least one token"):
+        tree(_NETWORK, [[([], [[1]])]])
+    assert tree(_NETWORK, []) == []
+
+
+def test_prompt_learning_adapter_is_refused() -> None:
+    from peft import PromptTuningConfig, get_peft_model
+
+    model = get_peft_model(
+        tiny_network("qwen3", VOCABULARY), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
+    )
+    with pytest.raises(ValueError, match="LoRA"):
+        tree(model, [PLAIN])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu() -> None:
+    texts = [text for text in TEXTS if text]
+    expected = tree(_NETWORK, texts)
+    scores = tree(tiny_network("qwen3", VOCABULARY).to("cuda"), texts)
+    np.testing.assert_allclose(scores[0][0], expected[0][0], atol=1e-3)

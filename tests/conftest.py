@@ -1,0 +1,27 @@
+"""Fixtures for all tests: the shared catalogue files, and a user folder that is nobody's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the real catalogue files; the test is skipped where it is missing."""
+    folder = ROOT / os.environ.get("ONKOKODE_SHARED", "../shared")
+    if not (folder / "catalogues").is_dir():
+        pytest.skip(
+            f"no catalogue files in {folder}; set ONKOKODE_SHARED to the folder that holds catalogues/"
+        )
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_user_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the data folder of the person who runs the tests."""
+    monkeypatch.setenv("ONKOKODE_HOME", str(tmp_path_factory.mktemp("home")))

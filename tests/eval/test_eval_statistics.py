@@ -1,0 +1,92 @@
+"""Intervals and tests against known values and brute force."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import pytest
+
+from eval.statistics import Interval, cluster_bootstrap, mcnemar, wilson
+
+Z = 1.959963984540054
+
+
+def test_wilson_known_values() -> None:
+    # Values of statsmodels' proportion_confint(8, 10, method="wilson") and of R's prop.test without correction.
+    assert wilson(8, 10).low == pytest.approx(0.4901625, abs=1e-6)
+    assert wilson(8, 10).high == pytest.approx(0.9433178, abs=1e-6)
+    assert wilson(0, 10).low == 0.0
+    assert wilson(0, 10).high == pytest.approx(0.2775328, abs=1e-6)
+    assert wilson(0, 0) == Interval(0.0, 1.0)
+
+
+def test_wilson_bounds_solve_the_score_equation() -> None:
+    for n in (1, 7, 25, 1286):
+        for hits in {0, 1, n // 3, n - 1, n}:
+            interval = wilson(hits, n)
+            assert 0.0 <= interval.low <= hits / n <= interval.high <= 1.0
+            for bound in (interval.low, interval.high):
+                if 0.0 < bound < 1.0:
+                    z = abs(hits / n - bound) / math.sqrt(bound * (1 - bound) / n)
+                    assert z == pytest.approx(Z, rel=1e-6)
+
+
+def test_wilson_refuses_impossible_counts() -> None:
+    with pytest.raises(ValueError):
+        wilson(3, 2)
+
+
+def test_mcnemar_known_value() -> None:
+    first = [True] * 9 + [False] + [True] * 5
+    second = [False] * 9 + [True] + [True] * 5
+    found = mcnemar(first, second)
+    assert (found.only_first, found.only_second) == (9, 1)
+    assert found.p == pytest.approx(2 * (1 + 10) / 1024)
+
+
+def test_mcnemar_by_enumeration() -> None:
+    for only_first, only_second in product(range(5), range(5)):
+        n = only_first + only_second
+        extreme = max(only_first, only_second)
+        flips = [sum(flip) for flip in product((0, 1), repeat=n)]
+        p = sum(max(k, n - k) >= extreme for k in flips) / len(flips)
+        found = mcnemar(
+            [True] * only_first + [False] * only_second, [False] * only_first + [True] * only_second
+        )
+        assert found.p == pytest.approx(p)
+
+
+def test_mcnemar_of_many_pairs() -> None:
+    found = mcnemar([True] * 3000 + [False] * 3000, [False] * 3000 + [True] * 3000)
+    assert found.p == 1.0
+
+
+def test_bootstrap_of_few_clusters_reaches_the_extremes() -> None:
+    # Of three clusters each resample is one of 27, so both extremes weigh 1/27 > 2.5 %.
+    values = [1.0, 1.0, 0.0, 1.0, 0.0, 0.0]
+    clusters = ["a", "a", "b", "b", "c", "c"]
+    means = [sum(draw) / 3 for draw in product((1.0, 0.5, 0.0), repeat=3)]
+    assert cluster_bootstrap(values, clusters) == Interval(min(means), max(means))
+
+
+def test_bootstrap_of_single_rows_is_near_wilson() -> None:
+    values = [1.0] * 300 + [0.0] * 100
+    found, expected = cluster_bootstrap(values, range(400)), wilson(300, 400)
+    assert found.low == pytest.approx(expected.low, abs=0.01)
+    assert found.high == pytest.approx(expected.high, abs=0.01)
+    assert found == cluster_bootstrap(values, range(400))
+
+
+def test_bootstrap_is_wider_for_duplicates() -> None:
+    values = [float(i % 2) for i in range(40) for _ in range(5)]
+    clusters = [i for i in range(40) for _ in range(5)]
+    wide, narrow = cluster_bootstrap(values, clusters), cluster_bootstrap(values, range(200))
+    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+
+
+def test_bootstrap_edges() -> None:
+    assert cluster_bootstrap([], []) == Interval(0.0, 1.0)
+    assert cluster_bootstrap([1.0, 0.0], ["a", "a"]) == Interval(0.5, 0.5)
+    with pytest.raises(ValueError):
+        cluster_bootstrap([1.0], [])

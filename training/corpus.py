@@ -1,0 +1,207 @@
+"""Builds the training corpus: catalogue lines with noise, composed clinical texts, and what is no tumour.
+
+    write_corpus(catalogue, split, path, seed=13, composed=400_000, copies=4)
+    corpus = read_corpus(path)
+
+Every text has gone through `agent.prepare`, so that models read in training what they will read in use.
+Nothing of a held-out or development line gets in, from whichever catalogue, lexicon or composition: every
+row passes `Split.bans` before and after noise.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agent.prepare import prepare
+from index.catalogue import Catalogue, is_neoplasm
+from index.lexicon import read_findings
+from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
+from training.compose import Holdout, compose, non_tumour_contexts
+from training.noise import perturb
+
+UNKNOWN = ""  # the label is not known
+NONE = "-"  # the text determines no code on this axis
+_SCHEMA = pa.schema(
+    [("raw", pa.string()), ("core", pa.string())]
+    + [(axis.value, pa.string()) for axis in AXES]
+    + [("tumour", pa.int8()), ("origin", pa.string()), ("line", pa.int32())]
+)
+_ROWS = 20_000
+
+
+class Bans(Protocol):
+    """What may not be learnt; `training.split.Split` is one."""
+
+    def bans(self, text: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One training text. `codes` follows AXES; `tumour` is 1, 0 or -1 (unknown); `line` numbers the
+    catalogue line that the text was made from (-1: none), counted over `tumour_lines`."""
+
+    raw: str
+    core: str
+    codes: tuple[str, str, str]
+    tumour: int
+    origin: str
+    line: int = -1
+
+
+def tumour_lines(catalogue: Catalogue, banned: Bans) -> list[CatalogueLine]:
+    """The lines that speak for a code of an axis and may be learnt, in a stable order."""
+    return [
+        line
+        for line in catalogue.searchable_lines
+        if (line.system in (CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY) or _tumour_icd10(line))
+        and not banned.bans(line.text)
+    ]
+
+
+def other_lines(catalogue: Catalogue) -> list[CatalogueLine]:
+    """Diagnoses that are no tumours, and procedures."""
+    return [
+        line
+        for line in catalogue.searchable_lines
+        if line.system is CodeSystem.OPS or (line.system is CodeSystem.ICD10GM and not is_neoplasm(line.code))
+    ]
+
+
+def core_of(text: str) -> str:
+    """What a model reads of a text: the core of its first diagnosis, or the text itself where there is none."""
+    segments = prepare(text).diagnoses
+    return (segments[0].core if segments else "") or text
+
+
+def catalogue_rows(lines: Sequence[CatalogueLine], copies: int, banned: Bans, seed: int) -> Iterator[Row]:
+    """Each line as it stands once, and `copies` times with clinical noise."""
+    rng = random.Random(seed)
+    for number, line in enumerate(lines):
+        codes = [UNKNOWN] * 3
+        codes[AXES.index(line.system)] = line.code
+        tumour = -1 if line.system is CodeSystem.TOPOGRAPHY else 1
+        for copy in range(copies + 1):
+            text = perturb(line.text, rng) if copy else line.text
+            if copy and banned.bans(text):
+                continue
+            yield Row(text, core_of(text), (codes[0], codes[1], codes[2]), tumour, "catalogue", number)
+
+
+def composed_rows(rules: Sequence[CrosswalkRule], count: int, banned: Bans, seed: int, held_out: bool) -> Iterator[Row]:
+    """Composed clinical texts; `held_out` yields the site-and-morphology pairs kept from training."""
+    for made in compose(rules, seed=seed, count=count, holdout=Holdout(), only_holdout=held_out):
+        core = core_of(made.text)
+        if banned.bans(made.text) or banned.bans(core):
+            continue
+        codes = (made.icd10 or NONE, made.topography or NONE, made.morphology or NONE)
+        tumour = 1 if made.icd10 else -1
+        yield Row(made.text, core, codes, tumour, "composed")
+
+
+def other_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], seed: int) -> Iterator[Row]:
+    """What is no tumour: other catalogue lines, findings, and negatives built around tumour words."""
+    rng = random.Random(seed)
+    for line in lines:
+        text = perturb(line.text, rng) if rng.random() < 0.6 else line.text
+        yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "other")
+    for finding in read_findings():
+        for copy in range(8):
+            text = perturb(finding, rng) if copy else finding
+            yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "finding")
+    for tumour_text in tumour_texts:
+        text = non_tumour_contexts(rng, tumour_text)
+        yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "context")
+
+
+def write_rows(rows: Iterator[Row], path: Path) -> int:
+    """Stream rows to Parquet; returns how many."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    count = 0
+    with pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer:
+        chunk: list[Row] = []
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == _ROWS:
+                writer.write_table(_table(chunk))
+                count += len(chunk)
+                chunk = []
+        writer.write_table(_table(chunk))
+        count += len(chunk)
+    temporary.rename(path)
+    return count
+
+
+def read_rows(path: Path) -> list[Row]:
+    table = pq.read_table(path)
+    columns = [table.column(name).to_pylist() for name in _SCHEMA.names]
+    return [
+        Row(raw, core, (icd10, topography, morphology), tumour, origin, line)
+        for raw, core, icd10, topography, morphology, tumour, origin, line in zip(*columns, strict=True)
+    ]
+
+
+def write_corpus(
+    catalogue: Catalogue, banned: Bans, folder: Path, *, seed: int, composed: int, copies: int
+) -> dict[str, int]:
+    """Write `catalogue`, `composed`, `composed_heldout` and `other` as Parquet into a folder, two processes
+    at a time; parts that are there already are kept. Returns the rows of each part."""
+    lines = tumour_lines(catalogue, banned)
+    others = other_lines(catalogue)
+    texts = [line.text for line in lines if line.system is CodeSystem.ICD10GM]
+    texts = random.Random(seed).sample(texts * 3, k=min(len(texts) * 3, 30_000))
+    half = composed // 2
+    jobs = {
+        "composed_1": (composed_rows, (catalogue.rules, half, banned, seed, False)),
+        "composed_2": (composed_rows, (catalogue.rules, composed - half, banned, seed + 1, False)),
+        "catalogue": (catalogue_rows, (lines, copies, banned, seed)),
+        "other": (other_rows, (others, texts, seed)),
+        "composed_heldout": (composed_rows, (catalogue.rules, 12_000, banned, seed + 2, True)),
+    }
+    missing = {name: job for name, job in jobs.items() if not (folder / f"{name}.parquet").is_file()}
+    # Fork: the catalogue is shared with the children instead of pickled.
+    context = get_context("fork")
+    running = []
+    for name, (rows, arguments) in missing.items():
+        process = context.Process(target=_write, args=(rows, arguments, folder / f"{name}.parquet"))
+        process.start()
+        running.append(process)
+        if len(running) == 2:
+            _join(running.pop(0))
+    for process in running:
+        _join(process)
+    return {name: pq.read_metadata(folder / f"{name}.parquet").num_rows for name in jobs}
+
+
+def _write(rows: object, arguments: tuple[object, ...], path: Path) -> None:
+    write_rows(rows(*arguments), path)  # type: ignore[operator]
+
+
+def _join(process: object) -> None:
+    process.join()  # type: ignore[attr-defined]
+    if process.exitcode:  # type: ignore[attr-defined]
+        raise RuntimeError(f"a corpus process failed with exit code {process.exitcode}")  # type: ignore[attr-defined]
+
+
+def _tumour_icd10(line: CatalogueLine) -> bool:
+    return line.system is CodeSystem.ICD10GM and is_neoplasm(line.code)
+
+
+def _table(rows: Sequence[Row]) -> pa.Table:
+    columns = {
+        "raw": [row.raw for row in rows],
+        "core": [row.core for row in rows],
+        **{axis.value: [row.codes[i] for row in rows] for i, axis in enumerate(AXES)},
+        "tumour": [row.tumour for row in rows],
+        "origin": [row.origin for row in rows],
+        "line": [row.line for row in rows],
+    }
+    return pa.table(columns, schema=_SCHEMA)

@@ -1,0 +1,284 @@
+"""From catalogues to everything that ships: one readable pipeline.
+
+    onkokode train all --catalogues ../shared/catalogues --out runs/models
+
+Each step writes a folder or file under `out` and is skipped where that is there already, so a stopped run
+goes on where it was. Steps: corpus, encoder, base model, adapters, recogniser, fit; `publish` copies the
+result into the package with model cards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from index.catalogue import Catalogue
+from index.layouts import parse_all
+from index.records import AXES, CatalogueLine, CodeSystem
+from training.corpus import NONE, UNKNOWN, Row, read_rows, tumour_lines, write_corpus
+from training.split import Split
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a run. The defaults train the shipped models in about an hour on two cores."""
+
+    seed: int = 13
+    composed: int = 500_000
+    copies: int = 5
+    encoder_steps: int = 1500
+    dimensions: dict[str, int] = field(
+        default_factory=lambda: {"icd10gm": 128, "icdo_topography": 64, "icdo_morphology": 64}
+    )
+    model_steps: int = 4500
+    adapter_steps: int = 500
+    batch: int = 256
+    adapter_rank: int = 8
+    adapter_alpha: int = 16
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every step works on: the catalogue without the held-out lines, and the split."""
+
+    catalogue: Catalogue
+    split: Split
+    files: dict[str, str]
+
+
+def material(catalogues: Path) -> Material:
+    """Read all catalogue files under a folder and keep the held-out lines out."""
+    parsed = [file for path in sorted(catalogues.rglob("*")) if path.is_file() for file in _parse(path)]
+    split = Split.of(parsed)
+    catalogue = split.catalogue_without(Catalogue.from_files(parsed))
+    return Material(catalogue, split, {file.path.name: file.sha256 for file in parsed})
+
+
+def train_all(catalogues: Path, out: Path, plan: Plan = Plan(), say: Say = print) -> None:
+    """Run every step that has not been run yet."""
+    started = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    given = material(catalogues)
+    counts = write_corpus(
+        given.catalogue, given.split, out / "corpus", seed=plan.seed, composed=plan.composed, copies=plan.copies
+    )
+    say(f"corpus: {counts} [{time.monotonic() - started:.0f} s]")
+    (out / "plan.json").write_text(json.dumps({"plan": asdict(plan), "files": given.files, "rows": counts}, indent=1))
+    train_encoder(given, out, plan, say)
+    train_model(given, out, plan, say)
+    train_adapter(given, out, plan, say)
+    train_recogniser(out, say)
+    say(f"trained in {time.monotonic() - started:.0f} s; now `onkokode train fit --out {out}`")
+
+
+def corpus_rows(out: Path, *names: str) -> list[Row]:
+    """Rows of the named parts of the corpus, one after another."""
+    return [row for name in names for row in read_rows(out / "corpus" / f"{name}.parquet")]
+
+
+def train_encoder(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
+    """The tokeniser and one table per axis."""
+    from training.encoder import Settings, save_encoder, train_axis, train_tokenizer
+
+    folder = out / "encoder"
+    if (folder / "onkokode.json").is_file():
+        return folder
+    lines = tumour_lines(given.catalogue, given.split)
+    made = corpus_rows(out, "catalogue")
+    composed = corpus_rows(out, "composed_1", "composed_2")
+    sample = random.Random(plan.seed).sample(composed, k=min(len(composed), 60_000))
+    tokenizer = train_tokenizer([row.core for row in made] + [row.core for row in sample])
+    tables = {}
+    settings = Settings()
+    for axis in AXES:
+        place = AXES.index(axis)
+        codes = given.catalogue.codable_codes(axis)
+        allowed = set(codes)
+        bank = [(i, line) for i, line in enumerate(lines) if line.system is axis and line.code in allowed]
+        bank_row = {i: n for n, (i, _) in enumerate(bank)}
+        near = [row for row in made if row.line in bank_row]
+        far = [row for row in composed if row.codes[place] in allowed]
+        settings = Settings(dimension=plan.dimensions[axis.value], steps=plan.encoder_steps, seed=plan.seed)
+        started = time.monotonic()
+        tables[axis] = train_axis(
+            [(line.text, line.code) for _, line in bank],
+            _queries(near, far, bank_row, place),
+            codes,
+            tokenizer,
+            settings,
+            _every(200, lambda step, loss, axis=axis: say(f"  {axis.value} step {step} loss {loss:.3f}")),
+        )
+        say(f"encoder {axis.value}: {len(bank)} lines, {len(far)} composed [{time.monotonic() - started:.0f} s]")
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    for table in tables.values():
+        digest.update(table.weights.half().numpy().tobytes())
+    save_encoder(folder, tokenizer, tables, settings, digest.hexdigest()[:16])
+    return folder
+
+
+def train_model(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
+    """The compact base model, from the encoder's tables."""
+    from training.base_model import code_tokenizer, new_model, save_model, train
+
+    folder = out / "model"
+    if (folder / "model.safetensors").is_file():
+        return folder
+    pieces, tables = load_tables(out / "encoder")
+    codes = {axis: given.catalogue.codable_codes(axis) for axis in AXES}
+    tokenizer = code_tokenizer(pieces, codes)
+    model = new_model(tokenizer, tables, seed=plan.seed)
+    say(f"model: {model.num_parameters() / 1e6:.1f} M parameters")
+    source, shares = batch_source(out, tokenizer)
+    started = time.monotonic()
+    train(
+        model,
+        question_ids(tokenizer),
+        source.batches(shares, plan.batch, seed=plan.seed),
+        plan.model_steps,
+        report=_every(
+            100, lambda step, loss: say(f"  model step {step} loss {loss:.3f} [{time.monotonic() - started:.0f} s]")
+        ),
+        checkpoint=out / "model.checkpoint.safetensors",
+    )
+    save_model(model, tokenizer, folder)
+    return folder
+
+
+def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
+    """A LoRA adapter on the converged base, on composed clinical texts and noisy lines."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from training.base_model import train
+
+    folder = out / "adapter"
+    if (folder / "adapter_model.safetensors").is_file():
+        return folder
+    tokenizer = AutoTokenizer.from_pretrained(out / "model")
+    base = AutoModelForCausalLM.from_pretrained(out / "model", dtype=torch.float32)
+    torch.manual_seed(plan.seed)
+    model = get_peft_model(
+        base,
+        LoraConfig(
+            r=plan.adapter_rank, lora_alpha=plan.adapter_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+        ),
+    )
+    source, _ = batch_source(out, tokenizer)
+    shares = {"catalogue": 0.25, "composed": 0.55, "other": 0.2}
+    started = time.monotonic()
+    train(
+        model,
+        question_ids(tokenizer),
+        source.batches(shares, plan.batch, seed=plan.seed + 1),
+        plan.adapter_steps,
+        learning_rate=1e-3,
+        report=_every(
+            100, lambda step, loss: say(f"  adapter step {step} loss {loss:.3f} [{time.monotonic() - started:.0f} s]")
+        ),
+    )
+    model.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def train_recogniser(out: Path, say: Say = print) -> Path:
+    """The n-gram model that tells tumour diagnoses from everything else."""
+    from sklearn.linear_model import SGDClassifier
+
+    from agent.recogniser import Recogniser, features
+
+    path = out / "recogniser.safetensors"
+    if path.is_file():
+        return path
+    rows = [row for row in corpus_rows(out, "catalogue", "composed_1", "other") if row.tumour >= 0]
+    random.Random(13).shuffle(rows)
+    tumour = np.array([row.tumour for row in rows])
+    model = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=12, tol=None, random_state=13, class_weight="balanced")
+    model.fit(features([row.raw for row in rows]), tumour)
+    Recogniser(model.coef_[0], float(model.intercept_[0])).save(path)
+    say(f"recogniser: {len(rows)} texts")
+    return path
+
+
+def batch_source(out: Path, tokenizer: object) -> tuple[object, dict[str, float]]:
+    """The pools of the corpus, and their shares of a batch."""
+    from training.batches import BatchSource
+
+    pools = {
+        "catalogue": corpus_rows(out, "catalogue"),
+        "composed": corpus_rows(out, "composed_1", "composed_2"),
+        "other": corpus_rows(out, "other"),
+    }
+    return BatchSource(pools, tokenizer), {"catalogue": 0.46, "composed": 0.42, "other": 0.12}  # type: ignore[arg-type]
+
+
+def question_ids(tokenizer: object) -> object:
+    """Token ids of the questions, in the order of QUESTIONS."""
+    import torch
+
+    from training.base_model import QUESTIONS
+
+    ids = [tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in QUESTIONS]  # type: ignore[attr-defined]
+    return torch.tensor(ids)
+
+
+def load_tables(folder: Path) -> tuple[object, dict[CodeSystem, object]]:
+    """The encoder's tokeniser and tables, as training made them."""
+    from sentence_transformers import SentenceTransformer
+
+    from index.encoder import Encoder
+    from training.encoder import AxisTable
+
+    encoder = Encoder.load(folder)
+    model = SentenceTransformer(str(folder), local_files_only=True)
+    routes = model[0].sub_modules
+    tables = {
+        axis: AxisTable(routes[axis.value][0].embedding.weight.detach().float(), encoder.prototypes(axis))
+        for axis in AXES
+    }
+    return routes[AXES[0].value][0].tokenizer, tables
+
+
+def _queries(
+    near: Sequence[Row], far: Sequence[Row], bank_row: dict[int, int], place: int
+) -> Callable[[random.Random, int], list[tuple[str, str, int]]]:
+    """Half noisy catalogue lines, half composed texts."""
+
+    def draw(rng: random.Random, n: int) -> list[tuple[str, str, int]]:
+        drawn = []
+        for k in range(n):
+            if k % 2 and far:
+                row = far[rng.randrange(len(far))]
+                drawn.append((row.core, row.codes[place], -1))
+            else:
+                row = near[rng.randrange(len(near))]
+                drawn.append((row.core, row.codes[place], bank_row[row.line]))
+        return drawn
+
+    return draw
+
+
+def _every(n: int, say: Callable[[int, float], None]) -> Callable[[int, float], None]:
+    return lambda step, loss: say(step, loss) if step % n == 0 else None
+
+
+def _parse(path: Path) -> list:  # type: ignore[type-arg]
+    from index.layouts import NotACatalogue
+
+    try:
+        return list(parse_all(path))
+    except NotACatalogue:
+        return []
+
+
+__all__ = ["NONE", "UNKNOWN", "CatalogueLine", "Material", "Plan", "train_all"]
