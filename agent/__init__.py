@@ -1,0 +1,28 @@
+"""Codes German tumour diagnosis texts with ICD-10-GM and ICD-O-3.
+
+from agent import CodingAgent
+CodingAgent.load().code("Mamma-Ca li. oben außen, G2").icd10gm.code        # 'C50.4'
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agent.agent import CodingAgent
+    from agent.results import CodedText, Coding
+
+__all__ = ["CodedText", "Coding", "CodingAgent"]
+
+
+def __getattr__(name: str) -> Any:
+    # Heavy imports wait until a name is used, so that `onkokode --help` is quick.
+    if name == "CodingAgent":
+        from agent.agent import CodingAgent
+
+        return CodingAgent
+    if name in ("CodedText", "Coding"):
+        from agent import results
+
+        return getattr(results, name)
+    raise AttributeError(f"module 'agent' has no attribute {name!r}")

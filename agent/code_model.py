@@ -24,8 +24,9 @@ import torch
 from safetensors import SafetensorError
 
 from agent.prefix_tree import AnswerTokens
-from agent.prompt_encoder import ModelError, PromptEncoder
+from agent.prompt_encoder import PromptEncoder
 from agent.scoring import score_answers
+from index.errors import ModelError
 
 # Below this size a CPU computes in fp32: bf16 saves memory there, but no time.
 _TINY_PARAMETERS = 500_000_000

@@ -1,7 +1,7 @@
 """What the nodes work with: catalogue, retriever, language model, recogniser and settings.
 
-    context = Context.load()                         # the embedded default
-    graph.invoke({"texts": ["Mamma-Ca"]}, context=context)
+context = Context.load()                         # the embedded default
+graph.invoke({"texts": ["Mamma-Ca"]}, context=context)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from index.build import Index, index_folder
 from index.catalogue import Catalogue
 from index.crosswalk import Crosswalk
 from index.encoder import Encoder
+from index.records import CodeSystem
 from index.retriever import Retriever
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Context:
     crosswalk: Crosswalk
     candidates: int = 20
     names: dict[str, str] = field(default_factory=dict)
+    answers: dict[tuple[CodeSystem, int], tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -104,7 +106,9 @@ def _catalogue_and_index(
     if isinstance(source, Catalogue):
         return source, Index.build(source, encoder)
     paths = [source] if isinstance(source, str | Path) else list(source)
-    files = [f for path in paths for f in (sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(path)])]
+    files = [
+        f for path in paths for f in (sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(path)])
+    ]
     catalogue = Catalogue.from_files([f for f in files if f.is_file()], edition=edition)
     return catalogue, Index.build(catalogue, encoder)
 

@@ -53,7 +53,9 @@ class RecognitionWeights:
 class Weights:
     """All fitted numbers of the decision."""
 
-    axes: Mapping[CodeSystem, AxisWeights] = field(default_factory=lambda: {axis: AxisWeights() for axis in AXES})
+    axes: Mapping[CodeSystem, AxisWeights] = field(
+        default_factory=lambda: {axis: AxisWeights() for axis in AXES}
+    )
     recognition: RecognitionWeights = field(default_factory=RecognitionWeights)
 
     @classmethod
@@ -63,7 +65,8 @@ class Weights:
             return cls()
         values = json.loads(path.read_text(encoding="utf-8"))
         return cls(
-            {axis: AxisWeights(**values[axis.value]) for axis in AXES}, RecognitionWeights(**values["recognition"])
+            {axis: AxisWeights(**values[axis.value]) for axis in AXES},
+            RecognitionWeights(**values["recognition"]),
         )
 
     def save(self, path: Path = WEIGHTS) -> None:

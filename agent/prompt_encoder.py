@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from index.errors import ModelError
+
 _CONTENT = "ONKOKODE-CONTENT"
 # Llama 3 writes its cut-off date and today's date into every prompt; the answer must not depend on the day.
 _DEFAULT_SYSTEM = re.compile(
@@ -17,10 +19,6 @@ _DEFAULT_SYSTEM = re.compile(
 )
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-
-
-class ModelError(ValueError):
-    """A model or adapter cannot be used. The message names the path and what to do about it."""
 
 
 class PromptEncoder:

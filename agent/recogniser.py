@@ -27,7 +27,12 @@ def features(texts: Sequence[str]) -> Any:
     from sklearn.feature_extraction.text import HashingVectorizer
 
     vectoriser = HashingVectorizer(
-        analyzer="char_wb", ngram_range=(2, 5), n_features=BUCKETS, alternate_sign=False, norm="l2", lowercase=False
+        analyzer="char_wb",
+        ngram_range=(2, 5),
+        n_features=BUCKETS,
+        alternate_sign=False,
+        norm="l2",
+        lowercase=False,
     )
     return vectoriser.transform([normalise(text) for text in texts])
 
@@ -52,7 +57,10 @@ class Recogniser:
         from safetensors.numpy import save_file
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {"weights": self._weights.astype(np.float16), "offset": np.array([self._offset], np.float32)}
+        tensors = {
+            "weights": self._weights.astype(np.float16),
+            "offset": np.array([self._offset], np.float32),
+        }
         save_file(tensors, path)
 
     def log_odds(self, texts: Sequence[str]) -> np.ndarray:

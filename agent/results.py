@@ -1,8 +1,8 @@
 """The answer to a text: its three codings, and how sure each is.
 
-    coded = agent.code("Invasiv-duktales Mammakarzinom links oben außen, G2")
-    coded.icd10gm.code, coded.icd10gm.confidence        # ('C50.4', 0.97)
-    coded.to_dict()                                     # the JSON object of `onkokode code --json`
+coded = agent.code("Invasiv-duktales Mammakarzinom links oben außen, G2")
+coded.icd10gm.code, coded.icd10gm.confidence        # ('C50.4', 0.97)
+coded.to_dict()                                     # the JSON object of `onkokode code --json`
 """
 
 from __future__ import annotations
@@ -96,7 +96,10 @@ class CodedText:
             "certainty": self.certainty,
             "side": self.side,
             "span": list(self.span),
-            **{axis: _coding_to_dict(getattr(self, axis)) for axis in ("icd10gm", "icdo_topography", "icdo_morphology")},
+            **{
+                axis: _coding_to_dict(getattr(self, axis))
+                for axis in ("icd10gm", "icdo_topography", "icdo_morphology")
+            },
             "further": [other.to_dict() for other in self.further],
         }
 
@@ -107,7 +110,11 @@ class CodedText:
             "length": len(self.text),
             "tumour": self.tumour,
             **{
-                axis: {"code": coding.code, "confidence": round(coding.confidence, 4), "abstained": coding.abstained}
+                axis: {
+                    "code": coding.code,
+                    "confidence": round(coding.confidence, 4),
+                    "abstained": coding.abstained,
+                }
                 for axis in ("icd10gm", "icdo_topography", "icdo_morphology")
                 for coding in [getattr(self, axis)]
             },
@@ -124,7 +131,8 @@ def _coding_to_dict(coding: Coding) -> dict[str, Any]:
         "reason": coding.reason,
         "missing": list(coding.missing),
         "alternatives": [
-            {"code": a.code, "title": a.title, "confidence": round(a.confidence, 4)} for a in coding.alternatives
+            {"code": a.code, "title": a.title, "confidence": round(a.confidence, 4)}
+            for a in coding.alternatives
         ],
         "evidence": [
             {

@@ -26,7 +26,9 @@ from index.records import AXES, CodeSystem
 
 _FEMALE = re.compile(r"\b(?:weiblich|patientin|frau|w\.)\b", re.I)
 _MALE = re.compile(r"\b(?:männlich|herr|mann)\b", re.I)
-_METASTASIS = re.compile(r"metast|filia|\bmets?\b|\bmtx\b|absiedl|karzinose|carcinose|meningeosis|sekund[äa]r|befall", re.I)
+_METASTASIS = re.compile(
+    r"metast|filia|\bmets?\b|\bmtx\b|absiedl|karzinose|carcinose|meningeosis|sekund[äa]r|befall", re.I
+)
 
 Codes = Mapping[CodeSystem, str | None]
 
@@ -39,9 +41,15 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
         if code is None:
             continue
         exists = catalogue.code(axis, code) is not None
-        found.append(Check("K01", exists, f"{code} ist im Katalog" + ("" if exists else " nicht") + " enthalten."))
+        found.append(
+            Check("K01", exists, f"{code} ist im Katalog" + ("" if exists else " nicht") + " enthalten.")
+        )
         codable = catalogue.is_codable(axis, code)
-        found.append(Check("K02", codable, f"{code} ist " + ("" if codable else "nicht ") + "endständig und kodierbar."))
+        found.append(
+            Check(
+                "K02", codable, f"{code} ist " + ("" if codable else "nicht ") + "endständig und kodierbar."
+            )
+        )
     icd10 = codes.get(CodeSystem.ICD10GM)
     topography = codes.get(CodeSystem.TOPOGRAPHY)
     morphology = codes.get(CodeSystem.MORPHOLOGY)
@@ -56,12 +64,22 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
         )
     if morphology:
         fits = behaviour_fits(icd10, morphology)
-        found.append(Check("K04", fits, f"Verhalten /{morphology[-1]} und {icd10} passen {'' if fits else 'nicht '}zusammen."))
+        found.append(
+            Check(
+                "K04",
+                fits,
+                f"Verhalten /{morphology[-1]} und {icd10} passen {'' if fits else 'nicht '}zusammen.",
+            )
+        )
         blood = icd10[:3] in _BLOOD or icd10 in _BLOOD_CODES
         fits = blood == is_haematological(morphology)
         found.append(
-            Check("K07", fits, f"{morphology} und {icd10} sind {'beide' if fits else 'nicht beide'} " + (
-                "Lymphom, Leukämie oder verwandt." if blood or not fits else "solide Tumoren."))
+            Check(
+                "K07",
+                fits,
+                f"{morphology} und {icd10} sind {'beide' if fits else 'nicht beide'} "
+                + ("Lymphom, Leukämie oder verwandt." if blood or not fits else "solide Tumoren."),
+            )
         )
     if topography and morphology:
         expected = crosswalk.icd10(topography, morphology)
@@ -76,7 +94,24 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
     return tuple(found)
 
 
-_BLOOD = {"C81", "C82", "C83", "C84", "C85", "C86", "C88", "C90", "C91", "C92", "C93", "C94", "C95", "C96", "D45", "D46"}
+_BLOOD = {
+    "C81",
+    "C82",
+    "C83",
+    "C84",
+    "C85",
+    "C86",
+    "C88",
+    "C90",
+    "C91",
+    "C92",
+    "C93",
+    "C94",
+    "C95",
+    "C96",
+    "D45",
+    "D46",
+}
 _BLOOD_CODES = {"D47.0", "D47.1", "D47.2", "D47.3", "D47.4", "D47.5", "D47.7", "D47.9"}
 
 
@@ -102,7 +137,9 @@ def same_code(icd10: str, expected: str) -> bool:
     """Equal, or the crosswalk's code is the unspecified one of the same category."""
     if icd10 == expected:
         return True
-    return icd10[:3] == expected[:3] and (expected.endswith(".9") or icd10.endswith(".9") or icd10.startswith(expected))
+    return icd10[:3] == expected[:3] and (
+        expected.endswith(".9") or icd10.endswith(".9") or icd10.startswith(expected)
+    )
 
 
 def _sex(text: str) -> str | None:

@@ -1,7 +1,7 @@
 """The records that every other module speaks in: code systems, codes, catalogue lines, candidates.
 
-    line = CatalogueLine("alphabet-2023:17", "C50.9", "Mammakarzinom", "synonym",
-                         CodeSystem.ICD10GM, "alphabet-2023", "icd10gm2023.txt")
+line = CatalogueLine("alphabet-2023:17", "C50.9", "Mammakarzinom", "synonym",
+                     CodeSystem.ICD10GM, "alphabet-2023", "icd10gm2023.txt")
 """
 
 from __future__ import annotations

@@ -74,7 +74,9 @@ class Retriever:
         similarity, rows = search(space, queries, _NEAREST)
         scale = self.encoder.scale
         # Floor: a code without a near line is as far as the farthest line looked at, and a little farther.
-        floor = np.exp(scale * (similarity[:, -1:] if similarity.shape[1] else np.zeros((len(texts), 1))) - 3.0)
+        floor = np.exp(
+            scale * (similarity[:, -1:] if similarity.shape[1] else np.zeros((len(texts), 1))) - 3.0
+        )
         shares = np.repeat(floor, max(len(space.codes), 1), axis=1)[:, : len(space.codes)].astype(np.float64)
         at = np.arange(len(texts))[:, None].repeat(similarity.shape[1], axis=1)
         known = rows >= 0
@@ -103,7 +105,9 @@ class Retriever:
                 matches.append(Match(space.lines[row], float(similarity)))
                 if len(matches) == _MATCHES:
                     break
-        return Candidate(code, found.system, float(found.log_shares[i, number]), code in found.exact[i], tuple(matches))
+        return Candidate(
+            code, found.system, float(found.log_shares[i, number]), code in found.exact[i], tuple(matches)
+        )
 
     def lexical_codes(self, texts: Sequence[str], system: CodeSystem) -> list[list[str]]:
         """Codes of the lexically best lines per text, at most four."""

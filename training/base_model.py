@@ -63,7 +63,10 @@ def code_tokenizer(pieces: Tokenizer, codes: Mapping[CodeSystem, Sequence[str]])
 
 
 def new_model(
-    tokenizer: PreTrainedTokenizerFast, tables: Mapping[CodeSystem, AxisTable], shape: Shape = Shape(), seed: int = 13
+    tokenizer: PreTrainedTokenizerFast,
+    tables: Mapping[CodeSystem, AxisTable],
+    shape: Shape = Shape(),
+    seed: int = 13,
 ) -> Qwen3ForCausalLM:
     """A model whose token table comes from the encoder's axes, side by side, brought to the model's width."""
     torch.manual_seed(seed)
@@ -125,8 +128,8 @@ class Batch:
     labels: torch.Tensor
 
 
-def answer_logits(model: torch.nn.Module, batch: Batch, question_ids: torch.Tensor) -> torch.Tensor:
-    """Logits (b, questions, vocabulary) of all questions about each text, in one pass."""
+def question_states(model: torch.nn.Module, batch: Batch, question_ids: torch.Tensor) -> torch.Tensor:
+    """Hidden states (b, questions, width) at all questions about each text, in one pass."""
     b, t = batch.ids.shape
     q = len(question_ids)
     ids = torch.cat([batch.ids, question_ids.expand(b, q)], 1)
@@ -139,9 +142,12 @@ def answer_logits(model: torch.nn.Module, batch: Batch, question_ids: torch.Tens
     seen |= torch.eye(t + q, dtype=torch.bool)
     mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None]
     hidden = model.get_decoder()(
-        input_ids=ids, attention_mask=mask.to(next(model.parameters()).dtype), position_ids=positions, use_cache=False
+        input_ids=ids,
+        attention_mask=mask.to(next(model.parameters()).dtype),
+        position_ids=positions,
+        use_cache=False,
     ).last_hidden_state
-    return model.get_output_embeddings()(hidden[:, t:])
+    return hidden[:, t:]
 
 
 def train(
@@ -167,8 +173,10 @@ def train(
     first = _resume(checkpoint, trained, optimiser, schedule) if checkpoint is not None else 0
     for step, batch in zip(range(first, steps), batches, strict=False):
         with torch.autocast("cpu", torch.bfloat16):
-            logits = answer_logits(model, batch, question_ids)
-        loss = F.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
+            states = question_states(model, batch, question_ids)
+            known = batch.labels != IGNORED
+            logits = model.get_output_embeddings()(states[known])
+        loss = F.cross_entropy(logits.float(), batch.labels[known])
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)

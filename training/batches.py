@@ -1,7 +1,7 @@
 """Draws training batches from the corpus: tokenised once, mixed by origin, dropped-out pieces each time.
 
-    source = BatchSource(rows, tokenizer, shares={"catalogue": 0.45, "composed": 0.42, "other": 0.13})
-    for batch in source.batches(256, seed=13): ...
+source = BatchSource(rows, tokenizer, shares={"catalogue": 0.45, "composed": 0.42, "other": 0.13})
+for batch in source.batches(256, seed=13): ...
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class BatchSource:
                 chosen = order[start : start + size]
                 yield self._batch([ids[i] for i in chosen], answers[chosen], rng, dropout)
 
-    def _batch(self, ids: list[np.ndarray], labels: np.ndarray, rng: np.random.Generator, dropout: float) -> Batch:
+    def _batch(
+        self, ids: list[np.ndarray], labels: np.ndarray, rng: np.random.Generator, dropout: float
+    ) -> Batch:
         kept = [text[rng.random(len(text)) >= dropout] if dropout else text for text in ids]
         kept = [k if len(k) else text for k, text in zip(kept, ids, strict=True)]
         longest = max(len(text) for text in kept)

@@ -56,7 +56,11 @@ def train_tokenizer(texts: Iterable[str], pieces: int = PIECES) -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation(), pre_tokenizers.Digits(individual_digits=True)]
+        [
+            pre_tokenizers.Metaspace(),
+            pre_tokenizers.Punctuation(),
+            pre_tokenizers.Digits(individual_digits=True),
+        ]
     )
     trainer = trainers.UnigramTrainer(
         vocab_size=pieces, unk_token=UNKNOWN, special_tokens=[UNKNOWN, PADDING], show_progress=False
@@ -94,7 +98,9 @@ def train_axis(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: max(0.02, 1 - step / settings.steps))
     for step in range(settings.steps):
         drawn = queries(rng, settings.batch)
-        ids = [e.ids for e in tokenizer.encode_batch([text for text, _, _ in drawn], add_special_tokens=False)]
+        ids = [
+            e.ids for e in tokenizer.encode_batch([text for text, _, _ in drawn], add_special_tokens=False)
+        ]
         target = torch.tensor([number[code] for _, code, _ in drawn])
         own = torch.tensor([line for _, _, line in drawn])
         query = F.normalize(table(*_pack(ids, settings.token_dropout, rng)), dim=-1)
@@ -123,7 +129,11 @@ def train_axis(
 
 
 def save_encoder(
-    folder: Path, tokenizer: Tokenizer, tables: dict[CodeSystem, AxisTable], settings: Settings, fingerprint: str
+    folder: Path,
+    tokenizer: Tokenizer,
+    tables: dict[CodeSystem, AxisTable],
+    settings: Settings,
+    fingerprint: str,
 ) -> None:
     """Write a sentence-transformers model with a route per axis, half precision, and its prototypes."""
     from sentence_transformers import SentenceTransformer

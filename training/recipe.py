@@ -21,8 +21,9 @@ import numpy as np
 
 from index.catalogue import Catalogue
 from index.layouts import parse_all
-from index.records import AXES, CatalogueLine, CodeSystem
-from training.corpus import NONE, UNKNOWN, Row, read_rows, tumour_lines, write_corpus
+from index.records import AXES, CodeSystem
+from training.corpus import Row, is_measured, read_rows, tumour_lines, write_corpus
+from training.fit import Material, fit
 from training.split import Split
 
 Say = Callable[[str], None]
@@ -46,15 +47,6 @@ class Plan:
     adapter_alpha: int = 16
 
 
-@dataclass(frozen=True)
-class Material:
-    """What every step works on: the catalogue without the held-out lines, and the split."""
-
-    catalogue: Catalogue
-    split: Split
-    files: dict[str, str]
-
-
 def material(catalogues: Path) -> Material:
     """Read all catalogue files under a folder and keep the held-out lines out."""
     parsed = [file for path in sorted(catalogues.rglob("*")) if path.is_file() for file in _parse(path)]
@@ -69,15 +61,23 @@ def train_all(catalogues: Path, out: Path, plan: Plan = Plan(), say: Say = print
     out.mkdir(parents=True, exist_ok=True)
     given = material(catalogues)
     counts = write_corpus(
-        given.catalogue, given.split, out / "corpus", seed=plan.seed, composed=plan.composed, copies=plan.copies
+        given.catalogue,
+        given.split,
+        out / "corpus",
+        seed=plan.seed,
+        composed=plan.composed,
+        copies=plan.copies,
     )
     say(f"corpus: {counts} [{time.monotonic() - started:.0f} s]")
-    (out / "plan.json").write_text(json.dumps({"plan": asdict(plan), "files": given.files, "rows": counts}, indent=1))
+    (out / "plan.json").write_text(
+        json.dumps({"plan": asdict(plan), "files": given.files, "rows": counts}, indent=1)
+    )
     train_encoder(given, out, plan, say)
     train_model(given, out, plan, say)
     train_adapter(given, out, plan, say)
     train_recogniser(out, say)
-    say(f"trained in {time.monotonic() - started:.0f} s; now `onkokode train fit --out {out}`")
+    fit(given, out, say)
+    say(f"trained in {time.monotonic() - started:.0f} s")
 
 
 def corpus_rows(out: Path, *names: str) -> list[Row]:
@@ -117,7 +117,9 @@ def train_encoder(given: Material, out: Path, plan: Plan, say: Say = print) -> P
             settings,
             _every(200, lambda step, loss, axis=axis: say(f"  {axis.value} step {step} loss {loss:.3f}")),
         )
-        say(f"encoder {axis.value}: {len(bank)} lines, {len(far)} composed [{time.monotonic() - started:.0f} s]")
+        say(
+            f"encoder {axis.value}: {len(bank)} lines, {len(far)} composed [{time.monotonic() - started:.0f} s]"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     for table in tables.values():
@@ -146,7 +148,10 @@ def train_model(given: Material, out: Path, plan: Plan, say: Say = print) -> Pat
         source.batches(shares, plan.batch, seed=plan.seed),
         plan.model_steps,
         report=_every(
-            100, lambda step, loss: say(f"  model step {step} loss {loss:.3f} [{time.monotonic() - started:.0f} s]")
+            100,
+            lambda step, loss: say(
+                f"  model step {step} loss {loss:.3f} [{time.monotonic() - started:.0f} s]"
+            ),
         ),
         checkpoint=out / "model.checkpoint.safetensors",
     )
@@ -171,7 +176,10 @@ def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> P
     model = get_peft_model(
         base,
         LoraConfig(
-            r=plan.adapter_rank, lora_alpha=plan.adapter_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+            r=plan.adapter_rank,
+            lora_alpha=plan.adapter_alpha,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
         ),
     )
     source, _ = batch_source(out, tokenizer)
@@ -184,7 +192,10 @@ def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> P
         plan.adapter_steps,
         learning_rate=1e-3,
         report=_every(
-            100, lambda step, loss: say(f"  adapter step {step} loss {loss:.3f} [{time.monotonic() - started:.0f} s]")
+            100,
+            lambda step, loss: say(
+                f"  adapter step {step} loss {loss:.3f} [{time.monotonic() - started:.0f} s]"
+            ),
         ),
     )
     model.save_pretrained(folder, safe_serialization=True)
@@ -201,9 +212,12 @@ def train_recogniser(out: Path, say: Say = print) -> Path:
     if path.is_file():
         return path
     rows = [row for row in corpus_rows(out, "catalogue", "composed_1", "other") if row.tumour >= 0]
+    rows = [row for row in rows if not is_measured(row)]
     random.Random(13).shuffle(rows)
     tumour = np.array([row.tumour for row in rows])
-    model = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=12, tol=None, random_state=13, class_weight="balanced")
+    model = SGDClassifier(
+        loss="log_loss", alpha=1e-6, max_iter=12, tol=None, random_state=13, class_weight="balanced"
+    )
     model.fit(features([row.raw for row in rows]), tumour)
     Recogniser(model.coef_[0], float(model.intercept_[0])).save(path)
     say(f"recogniser: {len(rows)} texts")
@@ -217,7 +231,7 @@ def batch_source(out: Path, tokenizer: object) -> tuple[object, dict[str, float]
     pools = {
         "catalogue": corpus_rows(out, "catalogue"),
         "composed": corpus_rows(out, "composed_1", "composed_2"),
-        "other": corpus_rows(out, "other"),
+        "other": [row for row in corpus_rows(out, "other") if not is_measured(row)],
     }
     return BatchSource(pools, tokenizer), {"catalogue": 0.46, "composed": 0.42, "other": 0.12}  # type: ignore[arg-type]
 
@@ -279,6 +293,3 @@ def _parse(path: Path) -> list:  # type: ignore[type-arg]
         return list(parse_all(path))
     except NotACatalogue:
         return []
-
-
-__all__ = ["NONE", "UNKNOWN", "CatalogueLine", "Material", "Plan", "train_all"]

@@ -21,7 +21,7 @@ from pathlib import Path
 from index.catalogue import Catalogue, is_neoplasm
 from index.layouts import CatalogueError, CatalogueFile, parse_all
 from index.records import CatalogueLine, CodeSystem
-from index.text import normalise
+from index.text import normalise, term_key
 
 SEED = 13
 HELD_OUT = 0.10
@@ -61,11 +61,13 @@ class Split:
 
     @cached_property
     def _banned(self) -> frozenset[str]:
-        return frozenset(_bag(line.text) for line in (*self.held_out, *self.development)) - {""}
+        lines = (*self.held_out, *self.development)
+        return frozenset(key(line.text) for line in lines for key in (_bag, term_key)) - {""}
 
     def bans(self, text: str) -> bool:
-        """Whether a line of the split has the same normalised words, in whatever order."""
-        return _bag(text) in self._banned
+        """Whether a line of the split has the same normalised words, in whatever order, or differs from the
+        text in blanks and hyphens only."""
+        return _bag(text) in self._banned or term_key(text) in self._banned
 
     def allowed(self, lines: Iterable[CatalogueLine]) -> Iterator[CatalogueLine]:
         """The lines that may be indexed and trained on, in their order."""

@@ -22,12 +22,33 @@ _TUMOUR_WORDS = (
     r"mastozytose|histiozyt|n[äa]vus|polyp|in situ|dysplasie|plasmozyt|[a-zäöü]{4}(?:om|ome|oms|omen)(?![a-zäöüß])"
 )
 _SHORT = sorted((*ABBREVIATIONS, *CONTEXTUAL), key=len, reverse=True)
-_NO_TUMOUR = {"OL", "ML", "UL", "OAQ", "OIQ", "UAQ", "UIQ", "LK", "Lk", "LKs", "NNH", "inv.", "invas.", "undiff.", "malig."}
+_NO_TUMOUR = {
+    "OL",
+    "ML",
+    "UL",
+    "OAQ",
+    "OIQ",
+    "UAQ",
+    "UIQ",
+    "LK",
+    "Lk",
+    "LKs",
+    "NNH",
+    "inv.",
+    "invas.",
+    "undiff.",
+    "malig.",
+}
 _TUMOUR_ABBREVIATIONS = "|".join(re.escape(a) for a in _SHORT if a not in _NO_TUMOUR)
-TUMOUR = re.compile(rf"(?i:{_TUMOUR_WORDS})|(?<![A-Za-zÄÖÜäöü])(?:{_TUMOUR_ABBREVIATIONS}|CIN|VIN|AIN|VAIN|MEN)(?![A-Za-zÄÖÜäöü])")
+TUMOUR = re.compile(
+    rf"(?i:{_TUMOUR_WORDS})|(?<![A-Za-zÄÖÜäöü])(?:{_TUMOUR_ABBREVIATIONS}|CIN|VIN|AIN|VAIN|MEN)(?![A-Za-zÄÖÜäöü])"
+)
 # Words that name a finding, not yet a diagnosis: "Lungentumor, V.a. Bronchialkarzinom" is one diagnosis.
 _GENERIC = re.compile(r"tumor(?:en|s)?\b|raumforderung|neubildung|polyp|\bTu\b|\bTm\b|n[äa]vus", _I)
-METASTASIS = re.compile(r"metastas(?!iert)|filia(?!lisiert|risiert)|filie|karzinose|meningeosis|\bmetas\b|\bmets\b|metas(?![a-zäöü])|\bmts\b", _I)
+METASTASIS = re.compile(
+    r"metastas(?!iert)|filia(?!lisiert|risiert)|filie|karzinose|meningeosis|\bmetas\b|\bmets\b|metas(?![a-zäöü])|\bmts\b",
+    _I,
+)
 METASTATIC = re.compile(r"metastasiert|metast\.|filialisiert|filiarisiert", _I)
 TOPOGRAPHY = re.compile(
     r"mamma|brust|quadrant|\b[ou][ai]q\b|lunge|bronch|lappen|pleura|mediastin|trachea|larynx|kehlkopf|pharynx|rachen|zunge|tonsill|mund|gaumen|lippe|"
@@ -64,18 +85,26 @@ _SUSPECTED = re.compile(
     r"(?<!mit )\bfragl(?:ich(?:e[rsnm]?)?\b|\.)(?! Stroma)|\?+)",
     _I,
 )
-_SUSPICION_IN_WORD = re.compile(r"(?:karzinom|tumor|malignom|lymphom|metastasen|melanom)-?(?:verdacht|verdächtig|suspekt)", _I)
+_SUSPICION_IN_WORD = re.compile(
+    r"(?:karzinom|tumor|malignom|lymphom|metastasen|melanom)-?(?:verdacht|verdächtig|suspekt)", _I
+)
 _FORMER = re.compile(
     r"(?<!\w)Z\. ?n\.?(?!\w)|(?<!\w)Zn\.?(?= )|\bZust(?:and|\.) ?n(?:ach|\.)(?!\w)|(?<!\w)St\. ?p\.|\bStatus post\b|\banamn(?:estisch(?:e[rsnm]?)?\b|\.)|\behemal(?:s|ige[rsnm]?|\.)|\bfrühere[rsnm]?\b|"
     r"\bstattgehabte[rsnm]?\b|\bin der (?:Vorgeschichte|Anamnese)\b|\bi\. ?d\. ?(?:Vorgeschichte|Anamnese)\b|\bVorgeschichte\b(?: von| mit)?|\bEigenanamnese\b ?:?",
     _I,
 )
 _MARK = re.compile(r"[\[(] ?([AVZG]) ?[\])](?=[\s,.;]*$)")
-MARK_MEANS: dict[str, Certainty] = {"A": "ausgeschlossen", "V": "Verdacht", "Z": "Zustand nach", "G": "gesichert"}
-_SECURED = re.compile(r"\b(?:histologisch |zytologisch |bioptisch )?gesichert(?:e[rsnm]?)?\b|(?<!ohne )\b(?:bekannte[rsnm]?|bek\.)(?= )", _I)
-_RELATIVE = (
-    r"(?:Mutter|Vater|Schwester|Bruder|Tante|Onkel|Großmutter|Großvater|Grossmutter|Grossvater|Oma|Opa|Tochter|Sohn|Cousine|Cousin|Geschwister|Eltern|Verwandte[rn]?|Angehörige[rn]?)"
+MARK_MEANS: dict[str, Certainty] = {
+    "A": "ausgeschlossen",
+    "V": "Verdacht",
+    "Z": "Zustand nach",
+    "G": "gesichert",
+}
+_SECURED = re.compile(
+    r"\b(?:histologisch |zytologisch |bioptisch )?gesichert(?:e[rsnm]?)?\b|(?<!ohne )\b(?:bekannte[rsnm]?|bek\.)(?= )",
+    _I,
 )
+_RELATIVE = r"(?:Mutter|Vater|Schwester|Bruder|Tante|Onkel|Großmutter|Großvater|Grossmutter|Grossvater|Oma|Opa|Tochter|Sohn|Cousine|Cousin|Geschwister|Eltern|Verwandte[rn]?|Angehörige[rn]?)"
 _FAMILY = re.compile(
     r"(?i:\b(?:positive |pos\. |auffällige )?Familienanamnese\b(?: (?:positiv|auffällig|bzgl\.|für|mit))?(?: ?:)?(?: für)?|\bFA ?(?:positiv|pos\.|:)(?: für)?|\bfamiliäre (?:Belastung|Vorbelastung|Häufung|Disposition)\b(?: mit| für| von)?|\bin der Familie\b)"
     rf"|(?<!Papilla )(?<!Ampulla )(?<!Papille )(?<!Ampulle )\b(?:[Bb]ei (?:der |dem )?)?{_RELATIVE}(?![\w-])(?: (?:der|des) Patient(?:in|en))?(?: (?:mit|hatte|hat|an|litt an|verstorben an|verstarb an))?(?: (?:ein|eine|einen))?(?!\w)"

@@ -38,7 +38,9 @@ CODE = re.compile(
     r")(?: ?[GVAZ](?!\w)| ?(?<=\d)[GVAZ](?!\w))?(?: [LRB](?![\w.]))?(?!\w)"
 )
 # The same as one plain check, for the promise that no code is left in `core`.
-CODE_LEFT = re.compile(r"(?<![\w.])(?:[CDcd][ -]?\d\d[.,]\d{1,2}|[CD]\d\d(?![\w/])|[A-TV-Z]\d\d\.\d{1,2})(?!\w)")
+CODE_LEFT = re.compile(
+    r"(?<![\w.])(?:[CDcd][ -]?\d\d[.,]\d{1,2}|[CD]\d\d(?![\w/])|[A-TV-Z]\d\d\.\d{1,2})(?!\w)"
+)
 
 _PREFIX = r"(?:[aycrpu]{1,3})?"
 _GAP = r"[ ,;/]{0,3}"
@@ -59,7 +61,9 @@ TNM = re.compile(
     rf"|(?:N(?:[xX+]|[0-3][a-c]?)|R[0-2xX]|L[01xX]|V[0-2xX]|Pn[01xX]|M[01][a-d]?)(?![\w-]){_IN_BRACKETS}{_TNM_REST}*"
     r")(?!\w)"
 )
-_NODE_COUNT = re.compile(r"(?<![\w/])\(?\d{1,3} ?(?:/|von) ?\d{1,3} ?(?:LK|Lymphknoten|Lk|SLN|Sentinel\w{0,20})(?:\b)(?: befallen| positiv)?\)?")
+_NODE_COUNT = re.compile(
+    r"(?<![\w/])\(?\d{1,3} ?(?:/|von) ?\d{1,3} ?(?:LK|Lymphknoten|Lk|SLN|Sentinel\w{0,20})(?:\b)(?: befallen| positiv)?\)?"
+)
 _GRADE_IN_TNM = re.compile(r"(?<!\w)G[1-4xX](?:[-/]G?[1-4])?[ab]?")
 
 _ROMAN = r"(?:[IVX]{1,4}|[0-4])"
@@ -157,8 +161,14 @@ _THERAPY = re.compile(
     r")(?!\w)\)?"
 )
 # Treatment-related disease has a code of its own.
-_THERAPY_DECIDES = re.compile(r"therapieassoziiert|therapiebedingt|sekundäre|\bAML\b|\bMDS\b|leuk[äe]mi|myelodys|strahlen(?:induziert|folge)", _I)
-_AFTER_NOTHING_ELSE = re.compile(r"(?:AML|leuk[äe]mie|FAB|BWK|LWK|HWK|Wirbelkörper|Wirbel|Höhe|Th|Segment|Metastasen?)[ -]{0,2}(?:Typ |nach |mit )?$", _I)
+_THERAPY_DECIDES = re.compile(
+    r"therapieassoziiert|therapiebedingt|sekundäre|\bAML\b|\bMDS\b|leuk[äe]mi|myelodys|strahlen(?:induziert|folge)",
+    _I,
+)
+_AFTER_NOTHING_ELSE = re.compile(
+    r"(?:AML|leuk[äe]mie|FAB|BWK|LWK|HWK|Wirbelkörper|Wirbel|Höhe|Th|Segment|Metastasen?)[ -]{0,2}(?:Typ |nach |mit )?$",
+    _I,
+)
 
 _DIGIT = re.compile(r"\d")
 MASK = "\x1f"
@@ -234,7 +244,11 @@ def _take_tnm(text: str, items: list[SetAside], has_digit: bool) -> str:
         return text
     before = len(items)
     text_after = _take(
-        text, items, TNM, "tnm", keep=lambda t, start: _AFTER_NOTHING_ELSE.search(t, max(0, start - 24), start) is not None
+        text,
+        items,
+        TNM,
+        "tnm",
+        keep=lambda t, start: _AFTER_NOTHING_ELSE.search(t, max(0, start - 24), start) is not None,
     )
     for item in items[before:]:
         for grade in _GRADE_IN_TNM.finditer(text, item.start, item.end):

@@ -20,9 +20,12 @@ from agent.prepare.words import Word
 MAX_CHARACTERS = 20_000
 
 _INSTRUCTION = re.compile(
-    r"\b(?:ignorier\w{0,3}|ignore|antworte|answer with|system ?prompt|anweisung(?:en)?|instructions?|du bist|you are)\b|<\|", re.I
+    r"\b(?:ignorier\w{0,3}|ignore|antworte|answer with|system ?prompt|anweisung(?:en)?|instructions?|du bist|you are)\b|<\|",
+    re.I,
 )
-_SIDES_SPELLED = dict.fromkeys(("li", "li.", "lks", "lks."), "links") | dict.fromkeys(("re", "re.", "rts", "rts."), "rechts")
+_SIDES_SPELLED = dict.fromkeys(("li", "li.", "lks", "lks."), "links") | dict.fromkeys(
+    ("re", "re.", "rts", "rts."), "rechts"
+)
 _REMOVED = re.compile(r"\(?(?:Z|St\.|Status)", re.I)
 _OF_A = re.compile(r" (?:eine[srn]|des|der|von)\b")
 _CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w-]{2,}")
@@ -59,7 +62,9 @@ def prepare(text: str) -> Prepared:
     line = clean.text
     has_letters = any(map(str.isalpha, line))
     if not line.strip():
-        return Prepared(text, (), True, truncated, False, False, _flags(True, truncated, False, False, clean, line, False))
+        return Prepared(
+            text, (), True, truncated, False, False, _flags(True, truncated, False, False, clean, line, False)
+        )
     items, masked = patterns.set_aside(line)
     drafts, overflow = _drafts(line, masked, items)
     if not any(draft.words for draft in drafts):
@@ -74,7 +79,13 @@ def prepare(text: str) -> Prepared:
 
 
 def _flags(
-    empty: bool, truncated: bool, has_letters: bool, only_code: bool, clean: CleanText, line: str, overflow: bool
+    empty: bool,
+    truncated: bool,
+    has_letters: bool,
+    only_code: bool,
+    clean: CleanText,
+    line: str,
+    overflow: bool,
 ) -> tuple[str, ...]:
     return tuple(
         name
@@ -127,7 +138,11 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.S
         spans.append((0, len(own)))
     elif side is None and any(item.kind == "therapy" for item in items):
         side = next(
-            (found for item in items if item.kind == "therapy" and (found := context.find_side(line[item.start : item.end])[0])),
+            (
+                found
+                for item in items
+                if item.kind == "therapy" and (found := context.find_side(line[item.start : item.end])[0])
+            ),
             None,
         )
     kept_sides: list[tuple[int, int]] = []
@@ -254,7 +269,12 @@ def _segments(text: str, clean: CleanText, drafts: list[_Draft]) -> tuple[Segmen
         metastasis_context: MetastasisContext | None = None
         if metastasis and not context.names_primary_first(core):
             metastasis_context = "metastasis"
-        elif metastasis or context.METASTATIC.search(core) or m1 or (some_metastasis and context.names_tumour(core)):
+        elif (
+            metastasis
+            or context.METASTATIC.search(core)
+            or m1
+            or (some_metastasis and context.names_tumour(core))
+        ):
             metastasis_context = "primary"
         segments.append(
             Segment(
@@ -267,7 +287,9 @@ def _segments(text: str, clean: CleanText, drafts: list[_Draft]) -> tuple[Segmen
                 metastasis_context=metastasis_context,
                 set_aside={kind: tuple(values) for kind, values in aside.items()},
                 words=tuple(
-                    (word.text, *clean.original_span(word.start, word.end)) for word in draft.words if not word.mark
+                    (word.text, *clean.original_span(word.start, word.end))
+                    for word in draft.words
+                    if not word.mark
                 ),
             )
         )

@@ -1,9 +1,9 @@
 """What the preparation of a diagnosis text gives: the diagnoses that it lists, cleaned, with their place in it.
 
-    prepared = prepare("V.a. Mamma-Ca li., pT2 pN1 (3/14) M0, ED 03/2019")
-    segment = prepared.diagnoses[0]
-    segment.core, segment.certainty, segment.side      # ('Mammakarzinom', 'Verdacht', 'links')
-    segment.set_aside["tnm"]                           # ('pT2 pN1 (3/14) M0',)
+prepared = prepare("V.a. Mamma-Ca li., pT2 pN1 (3/14) M0, ED 03/2019")
+segment = prepared.diagnoses[0]
+segment.core, segment.certainty, segment.side      # ('Mammakarzinom', 'Verdacht', 'links')
+segment.set_aside["tnm"]                           # ('pT2 pN1 (3/14) M0',)
 """
 
 from __future__ import annotations

@@ -53,22 +53,28 @@ _FIELDS = {
     "diagnose": "heading", "diagnosen": "heading", "hauptdiagnose": "heading", "hauptdiagnosen": "heading",
     "nebendiagnose": "heading", "nebendiagnosen": "heading", "hd": "heading", "nd": "heading", "dg": "heading",
     "vorerkrankungen": "heading", "aktuelle diagnose": "heading", "entlassdiagnose": "heading",
-    "befund": "heading", "beurteilung": "heading", "zusammenfassung": "heading", "dauerdiagnose": "heading",
+    "klin. angaben": "heading", "klinische angaben": "heading", "befund": "heading", "beurteilung": "heading", "zusammenfassung": "heading", "dauerdiagnose": "heading",
     "dauerdiagnosen": "heading", "behandlungsdiagnose": "heading", "aufnahmediagnose": "heading",
 }  # fmt: skip
 _NAMES = "|".join(re.escape(name) for name in sorted(_FIELDS, key=len, reverse=True))
 _FIELD = re.compile(rf"(?<![\w-])({_NAMES})\.?(?:/n|\(n\))? ?: ?", re.I)
-_ITEM = re.compile(r"(?m)^[ \t]{0,12}(?:\d{1,2}[.)](?=[ \tA-ZÄÖÜ])(?! ?Grad)|[-*>+](?=[ \tA-ZÄÖÜ])|[a-h]\)|(?:I{1,3}|IV|V)[.)](?! ?Grad| ?a\b)(?= ))[ \t]{0,8}")
+_ITEM = re.compile(
+    r"(?m)^[ \t]{0,12}(?:\d{1,2}[.)](?=[ \tA-ZÄÖÜ])(?! ?Grad)|[-*>+](?=[ \tA-ZÄÖÜ])|[a-h]\)|(?:I{1,3}|IV|V)[.)](?! ?Grad| ?a\b)(?= ))[ \t]{0,8}"
+)
 _INLINE_ITEM = re.compile(r"(?<=[\s,;])\d{1,2}[.)] (?=[A-ZÄÖÜ])(?!Grad)")
 _BREAK = re.compile(r"\n+|;|(?<=[a-zäöüß)\x1f])\. {1,3}(?=[A-ZÄÖÜ])|(?<=\?) (?=[A-ZÄÖÜ])| \| ")
-_RUNS_ON = re.compile(r"(?:\b(?:der|des|die|das|dem|den|am|im|in|und|mit|von|vom|bei|auf|nach|eines|einer)|,)[ \t]*\Z", re.I)
+_RUNS_ON = re.compile(
+    r"(?:\b(?:der|des|die|das|dem|den|am|im|in|und|mit|von|vom|bei|auf|nach|eines|einer)|,)[ \t]*\Z", re.I
+)
 _BRACKET = re.compile(r"\([^()\n]{0,80}\)|\[[^\[\]\n]{0,80}\]")
 _CONJUNCTION = re.compile(r"(?: (?:und|sowie|u\.|mit|bei)|,| [+/&]) (?=\S)")
 _OWN_END = re.compile(r"(?<!-),|(?<!-) (?:und|sowie|oder|bei|mit) ")
-_TOGETHER = re.compile(r"kombini|gemischt|misch|familiär|hereditär|syndrom|übergang|assoziiert|hybrid|kollision|komplex", re.I)
+_TOGETHER = re.compile(
+    r"kombini|gemischt|misch|familiär|hereditär|syndrom|übergang|assoziiert|hybrid|kollision|komplex", re.I
+)
 _ABBREVIATED = re.compile(
-    r"(?:karz|metast|metas|famil|invas|malig|rez|rezid|diff|plattenep|bronch|fragl|susp|anamn|carc|histol)\Z"
-    r"|(?<![a-zäöüß])(?:lymph|pat|bzw|evtl|urothel|tu|fam|ad|zn|va|dg|hist|lok|prim|sek|li|re|bds|lks|rts|ehemal|inkl|ca|max|inv|[a-z])\Z",
+    r"(?:karz|metast|metas|famil|invas|malig|rez|rezid|diff|plattenep|bronch|fragl|susp|anamn|carc|histol|verh|art|neub|klin|chron|angeb|unterl|oberfl|differ)\Z"
+    r"|(?<![a-zäöüß])(?:[a-zäöüß]{1,3}|lymph|pat|bzw|evtl|urothel|tu|fam|ad|zn|va|dg|hist|lok|prim|sek|li|re|bds|lks|rts|ehemal|inkl|ca|max|inv|[a-z])\Z",
     re.I,
 )
 
@@ -125,7 +131,13 @@ def _cuts(text: str) -> list[tuple[int, int, str, bool, str]]:
             starts_item = found.pop(match.start(), None)
             heading = field == "heading"
             hard = heading or (starts_item is not None and starts_item[3] and starts_item[4] == "item")
-            found[match.end()] = (match.start(), match.end(), "" if heading else field, hard, "heading" if heading else "field")
+            found[match.end()] = (
+                match.start(),
+                match.end(),
+                "" if heading else field,
+                hard,
+                "heading" if heading else "field",
+            )
     return [found[place] for place in sorted(found)]
 
 
@@ -141,7 +153,9 @@ def _statements(text: str, piece: Fragment) -> list[Fragment]:
             if match.start() <= start + 2 or not names_tumour(text, match.end(), end):
                 continue
             last = max(places, default=start)
-            if names_definite_tumour(text[last : match.start()]) and not _open_bracket(text, start, match.start()):
+            if names_definite_tumour(text[last : match.start()]) and not _open_bracket(
+                text, start, match.start()
+            ):
                 places.add(match.start())
     for match in _CONJUNCTION.finditer(text, start, end):
         if len(places) >= MAX_FRAGMENTS:
@@ -178,7 +192,12 @@ def _separates(text: str, match: re.Match[str], start: int, end: int) -> bool:
         return (names_definite_tumour(left) and not (left_metastasis and word != ",")) or left_metastasis
     own_left = _OWN_END.split(left)[-1]
     sides = (find_side(own_left)[0], find_side(own)[0])
-    if None not in sides and sides[0] != sides[1] and names_definite_tumour(own_left) and names_definite_tumour(own):
+    if (
+        None not in sides
+        and sides[0] != sides[1]
+        and names_definite_tumour(own_left)
+        and names_definite_tumour(own)
+    ):
         return True
     if word in (",", "mit"):
         return word == "," and EXCLUSION_START.match(left) is not None and " oder " not in right

@@ -43,11 +43,69 @@ _TOKEN = re.compile(
 _SPELLING_HINT = re.compile("|".join(f"(?:{pattern})" for pattern, _ in SPELLINGS), re.I)
 _SPELLINGS = tuple((re.compile(pattern, re.I), text) for pattern, text in SPELLINGS)
 _GLUED = re.compile(r"([A-ZÄÖÜa-zäöü][a-zäöü]{3,20})(?:Ca|CA|ca|Tu)\.?\Z")
-_ORGAN_END = re.compile(r"(?:kopf|schwanz|körper|grund|rand|zell|drüsen|höhlen|gangs?|becken|röhren|knochen|darm|blasen|wand|winkel|dach)\Z")
+_ORGAN_END = re.compile(
+    r"(?:kopf|schwanz|körper|grund|rand|zell|drüsen|höhlen|gangs?|becken|röhren|knochen|darm|blasen|wand|winkel|dach)\Z"
+)
 _FILIAE_IN_WORD = re.compile(r"([A-ZÄÖÜ][a-zäöüß]{2,20})-?(?:filiae|metas|mets|Metas|filia)\Z")
 _OPEN, _CLOSE = "([", ")]"
 _EDGE_WORDS = frozenset(
-    ["bei", "wegen", "mit", "und", "sowie", "aufgrund", "nach", "auf", "von", "vom", "u.", "u", "bzw.", "bzw", "am", "im", "an", "in", "unter", "seit", "zu", "zum", "zur", "als", "sowohl", "eines", "einer", "einem", "eine", "ein", "der", "die", "das", "des", "dem", "den", "ist", "hat", "hatte", "ca.", "ca", "etwa", "z.b.", "e.", "+", "/", "-", "&", ".", "..", "...", "--", "'", "aber", "jetzt"]
+    [
+        "bei",
+        "wegen",
+        "mit",
+        "und",
+        "sowie",
+        "aufgrund",
+        "nach",
+        "auf",
+        "von",
+        "vom",
+        "u.",
+        "u",
+        "bzw.",
+        "bzw",
+        "am",
+        "im",
+        "an",
+        "in",
+        "unter",
+        "seit",
+        "zu",
+        "zum",
+        "zur",
+        "als",
+        "sowohl",
+        "eines",
+        "einer",
+        "einem",
+        "eine",
+        "ein",
+        "der",
+        "die",
+        "das",
+        "des",
+        "dem",
+        "den",
+        "ist",
+        "hat",
+        "hatte",
+        "ca.",
+        "ca",
+        "etwa",
+        "z.b.",
+        "e.",
+        "+",
+        "/",
+        "-",
+        "&",
+        ".",
+        "..",
+        "...",
+        "--",
+        "'",
+        "aber",
+        "jetzt",
+    ]
 )
 _WORD_POINT = re.compile(r"\d+\.\Z|[IVX]+\.\Z")
 _SHOUTED = re.compile(r"[A-ZÄÖÜẞ]{8,}(?:-[A-ZÄÖÜ]{3,})*\Z")
@@ -71,7 +129,7 @@ def read_words(masked: str, start: int, end: int) -> list[Word]:
         begin, stop = match.span()
         text = match.group()
         spaced = begin > start and masked[begin - 1].isspace()
-        if len(text) == 1 and text in "()[],;:!\"=<>|{}*_~^#?":
+        if len(text) == 1 and text in '()[],;:!"=<>|{}*_~^#?':
             if text in "()[],;:":
                 words.append(Word("," if text == ";" else text, begin, stop, spaced, True))
             continue
@@ -88,7 +146,9 @@ def render(words: list[Word]) -> str:
             parts.append(word.text)
             glue = False
             continue
-        joins = not word.spaced and (word.text[0] == "(" or (parts and parts[-1] in _CLOSE and word.text[0] == "-"))
+        joins = not word.spaced and (
+            word.text[0] == "(" or (parts and parts[-1] in _CLOSE and word.text[0] == "-")
+        )
         if not glue and not joins:
             parts.append(" ")
         parts.append(word.text)
@@ -121,7 +181,12 @@ def tidy(words: list[Word]) -> list[Word]:
         kept.pop()
     if kept and not kept[-1].mark:
         last = kept[-1]
-        if last.text.endswith(".") and len(last.text) > 2 and not _WORD_POINT.match(last.text) and "." not in last.text[:-1]:
+        if (
+            last.text.endswith(".")
+            and len(last.text) > 2
+            and not _WORD_POINT.match(last.text)
+            and "." not in last.text[:-1]
+        ):
             kept[-1] = last._replace(text=last.text.rstrip("."), end=last.end)
     return kept
 
@@ -164,11 +229,15 @@ def _without_repeats(words: list[Word]) -> list[Word]:
     while place < len(words):
         word = words[place]
         if word.mark and word.text in _OPEN:
-            close = next((i for i in range(place + 1, len(words)) if words[i].mark and words[i].text in _CLOSE), None)
+            close = next(
+                (i for i in range(place + 1, len(words)) if words[i].mark and words[i].text in _CLOSE), None
+            )
             if close is not None:
                 inside = " ".join(w.text for w in words[place + 1 : close]).lower()
                 before = " ".join(w.text for w in kept).lower()
-                if not inside or (len(inside) > 3 and re.search(rf"(?<!\w){re.escape(inside)}(?!\w)", before)):
+                if not inside or (
+                    len(inside) > 3 and re.search(rf"(?<!\w){re.escape(inside)}(?!\w)", before)
+                ):
                     place = close + 1
                     continue
         kept.append(word)
@@ -215,7 +284,9 @@ def _expand(words: list[Word]) -> list[Word]:
             new = "Carcinoma"
         elif head is not None:
             new = head.capitalize()
-        elif text == "M." and following is not None and following.text[0].isupper() and len(following.text) > 3:
+        elif (
+            text == "M." and following is not None and following.text[0].isupper() and len(following.text) > 3
+        ):
             new = "Morbus"
         else:
             new = _expansion(text)
@@ -231,7 +302,7 @@ def _expand(words: list[Word]) -> list[Word]:
 
 
 def _head(text: str, following: Word | None, last: Word | None) -> str | None:
-    """"karzinom" for a free-standing Ca; None for the marker CA 19-9 and for "ca. 3"."""
+    """ "karzinom" for a free-standing Ca; None for the marker CA 19-9 and for "ca. 3"."""
     if text not in ("Ca", "CA", "Ca.", "CA.", "ca", "ca.", "Karz.", "Karzinom", "karzinom"):
         return None
     if text in ("Karzinom", "karzinom"):
@@ -274,9 +345,16 @@ def _expansion(text: str) -> str:
                 return first + head
             if last.lower() in ("ca", "ca.") and first.isalpha():
                 return f"{first}-Karzinom"
-            if first in ABBREVIATIONS and "karzinom" in ABBREVIATIONS[first].expansion.lower() and head in ("tumor", "karzinom"):
+            if (
+                first in ABBREVIATIONS
+                and "karzinom" in ABBREVIATIONS[first].expansion.lower()
+                and head in ("tumor", "karzinom")
+            ):
                 return ABBREVIATIONS[first].expansion
-            if last.lower() not in ("tumor", "karzinom", "metastase", "metastasen", "rezidiv") and first.isalpha():
+            if (
+                last.lower() not in ("tumor", "karzinom", "metastase", "metastasen", "rezidiv")
+                and first.isalpha()
+            ):
                 return f"{first}-{head.capitalize()}"
     glued = _GLUED.match(text)
     if glued is not None:
@@ -302,7 +380,9 @@ def _expand_in_context(words: list[Word]) -> list[Word]:
         word = words[place]
         bare = _bare(word.text)
         first, _, rest = bare.partition("-")
-        readings = CONTEXTUAL.get(bare) or (CONTEXTUAL.get(first, ()) if rest.lower() in ("tumor", "karzinom", "ca") else ())
+        readings = CONTEXTUAL.get(bare) or (
+            CONTEXTUAL.get(first, ()) if rest.lower() in ("tumor", "karzinom", "ca") else ()
+        )
         for reading in readings:
             alone = reading.when.endswith("_or_alone") and len(content) == 1
             if alone or speaks[reading.when]:

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from agent.code_model import LocalModel, Question
-from agent.prompt_encoder import ModelError, PromptEncoder
+from agent.prompt_encoder import PromptEncoder
+from index.errors import ModelError
 from tests.agent.tiny_models import (
     COMPACT_CODES,
     FAMILIES,

@@ -1,0 +1,132 @@
+"""The public interface: load once, then code texts.
+
+agent = CodingAgent.load()
+agent.code("Mamma-Ca li. oben außen, G2").icd10gm.code        # 'C50.4'
+for coded in agent.code_many(open("texts.txt")): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from agent.context import CatalogueSource, Context
+from agent.graph import graph
+from agent.results import CodedText
+from agent.scores import scores_of_texts
+from index.records import AXES, CodeSystem
+from index.retriever import Retriever
+
+_BATCH = 64
+
+
+class CodingAgent:
+    """Codes German tumour diagnosis texts; holds no text after it has answered."""
+
+    def __init__(self, context: Context, batch_size: int = _BATCH) -> None:
+        self.context = context
+        self._batch_size = batch_size
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        adapter: str | Path | None = None,
+        encoder: str | Path | None = None,
+        catalogue: CatalogueSource = None,
+        edition: str | None = None,
+        *,
+        device: str | None = None,
+        quantise: Literal["4bit", "8bit"] | None = None,
+        home: Path | None = None,
+        candidates: int = 20,
+        batch_size: int = _BATCH,
+    ) -> CodingAgent:
+        """Load the agent; every None means the embedded default.
+
+        Args:
+            model: folder or hub name of a causal language model.
+            adapter: folder or hub name of a LoRA adapter for it.
+            encoder: folder or hub name of a sentence-transformers model.
+            catalogue: a `Catalogue`, or files and folders; None takes the built-in lexicon and what
+                `onkokode catalogue add` stored.
+            edition: the ICD-10-GM edition to code in, such as `icd10gm-2017`; None takes the newest.
+            device: `cpu`, `cuda`, `cuda:1`; None takes a GPU where there is one.
+            quantise: hold the language model in 4 or 8 bits.
+            home: the data folder instead of `ONKOKODE_HOME`.
+            candidates: how many codes per axis a language model scores that cannot score all.
+            batch_size: texts per batch in `code_many`.
+
+        Raises:
+            OnkokodeError: something cannot be loaded; the message names the file and the remedy.
+        """
+        context = Context.load(
+            model, adapter, encoder, catalogue, edition,
+            device=device, quantise=quantise, home=home, candidates=candidates,
+        )  # fmt: skip
+        return cls(context, batch_size)
+
+    @property
+    def retriever(self) -> Retriever:
+        """The retriever in use."""
+        return self.context.retriever
+
+    def code(self, text: str) -> CodedText:
+        """Code one text. Any string gets an answer; one that holds no diagnosis gets the reason."""
+        return self._batch([text])[0]
+
+    def code_many(self, texts: Iterable[str]) -> Iterator[CodedText]:
+        """Code any iterable of texts in batches; order kept, one answer per text, constant memory."""
+        stream = iter(texts)
+        while batch := list(islice(stream, self._batch_size)):
+            yield from self._batch(batch)
+
+    def stream(self, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The steps as they happen: (node, what it found), for one text. The last is `explain`, whose
+        `results` holds the `CodedText`."""
+        for update in graph.stream({"texts": [text]}, context=self.context, stream_mode="updates"):
+            for node, found in update.items():
+                yield node, _summary(node, found)
+
+    def arms(self, texts: Iterable[str], system: CodeSystem) -> dict[str, list[str | None]]:
+        """What retrieval alone, the model alone, and both together choose; for the evaluation."""
+        chosen: dict[str, list[str | None]] = {"retrieval": [], "model": [], "combined": []}
+        for scores in scores_of_texts(self.context, list(texts), [system]):
+            chosen["retrieval"].append(scores[system].first_of_retrieval)
+            chosen["model"].append(scores[system].first_of_model)
+            chosen["combined"].append(scores[system].decide(self.context.weights.axes[system]).first)
+        return chosen
+
+    def info(self) -> dict[str, Any]:
+        """Versions, editions, models and the number of codes per axis."""
+        return {
+            "onkokode": metadata.version("onkokode"),
+            **self.context.names,
+            "editions": {name: dict(about) for name, about in self.context.catalogue.editions.items()},
+            "codes": {axis.value: len(self.context.catalogue.codable_codes(axis)) for axis in AXES},
+            "lines": len(self.context.catalogue.searchable_lines),
+        }
+
+    def _batch(self, texts: list[str]) -> list[CodedText]:
+        return graph.invoke({"texts": texts}, context=self.context)["results"]
+
+
+def _summary(node: str, found: dict[str, Any]) -> dict[str, Any]:
+    """What a node found, short enough to print; no text but codes and numbers (and the final results)."""
+    units = found.get("units") or []
+    if node == "prepare":
+        return {"diagnoses": len(units), "certainty": [u.segment.certainty for u in units]}
+    if node == "recognise":
+        return {"tumour_probability": [round(u.tumour_probability, 3) for u in units]}
+    if node == "retrieve":
+        best = {axis.value: r.codes[int(r.log_shares[0].argmax())] for axis, r in found["retrievals"].items()}
+        return {"nearest": best}
+    if node == "choose":
+        first = [{axis.value: d.first for axis, d in u.decisions.items()} for u in units]
+        return {"first": first, "attempt": found["attempt"]}
+    if node == "verify":
+        return {"failed": [[c.number for c in u.checks if not c.passed] for u in units]}
+    return dict(found)

@@ -1,0 +1,118 @@
+"""The nodes of the graph: each takes the batch's state and gives back what it found out.
+
+`prepare -> recognise -> retrieve -> choose -> verify -> (choose again, wider) -> explain`. Nothing here
+logs, keeps or sends a text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from langgraph.runtime import Runtime
+
+from agent.code_model import Question
+from agent.context import Context
+from agent.explain import coded_text, coding_of
+from agent.joint import agree_on_codes
+from agent.prepare import prepare as prepare_text
+from agent.scores import by_retrieval, score_cores, scores_every_code
+from agent.state import State, Unit
+from agent.verify import check
+from index.records import AXES
+
+# A letter may list many diagnoses; beyond this many the rest of a text is not coded.
+MAX_DIAGNOSES = 12
+_DENIED = 0.02  # negated, or a relative's: the words of a tumour without the tumour
+
+
+def prepare(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Clean the texts and list their diagnoses."""
+    prepared = [prepare_text(text) for text in state["texts"]]
+    units = [
+        Unit(number, segment)
+        for number, found in enumerate(prepared)
+        for segment in found.diagnoses[:MAX_DIAGNOSES]
+        if segment.core.strip()
+    ]
+    return {"prepared": prepared, "units": units, "attempt": 0}
+
+
+def recognise(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """How likely each diagnosis is a tumour of the patient."""
+    context, units = runtime.context, state["units"]
+    if not units:
+        return {"units": units}
+    raw = [state["texts"][unit.text][slice(*unit.segment.span)] for unit in units]
+    weights = context.weights.recognition
+    log_odds = weights.n_grams * context.recogniser.log_odds(raw) + weights.offset
+    if context.model is not None:
+        answers = (context.prompts.tumour_answer(True), context.prompts.tumour_answer(False))
+        asked = [[Question(context.prompts.tumour_question(unit.segment.core), answers)] for unit in units]
+        said = np.array([float(scores[0][0] - scores[0][1]) for scores in context.model.score(asked)])
+        log_odds = log_odds + weights.model * np.clip(said, -12, 12)
+    for unit, value in zip(units, log_odds, strict=True):
+        denied = unit.segment.negated or unit.segment.family
+        unit.tumour_probability = _DENIED if denied else float(1 / (1 + np.exp(-value)))
+    return {"units": units}
+
+
+def retrieve(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """What the catalogue lines say, on each axis."""
+    cores = [unit.segment.core for unit in state["units"]]
+    return {
+        "retrievals": {axis: runtime.context.retriever.distribution(cores, axis) for axis in AXES}
+        if cores
+        else {}
+    }
+
+
+def choose(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Fuse retrieval and language model to a distribution per axis. The model is asked about tumours only;
+    what is no tumour keeps the retrieval's ranking."""
+    context, units, retrievals = runtime.context, state["units"], state["retrievals"]
+    again = state["attempt"] > 0
+    asked = [i for i, unit in enumerate(units) if (unit.wide if again else unit.tumour)]
+    scores = score_cores(context, [units[i].segment.core for i in asked], retrievals, asked, wider=again)
+    scored = dict(zip(asked, scores, strict=True))
+    for i, unit in enumerate(units):
+        if again and i not in scored:
+            continue
+        for axis, found in retrievals.items():
+            axis_scores = scored[i][axis] if i in scored else by_retrieval(found, i)
+            unit.decisions[axis] = axis_scores.decide(context.weights.axes[axis])
+    return {"units": units, "attempt": state["attempt"] + 1}
+
+
+def verify(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Check the first choices against each other; where they contradict, decide the axes jointly."""
+    context = runtime.context
+    can_widen = not scores_every_code(context, state["retrievals"])
+    for unit in state["units"]:
+        unit.wide = False
+        if not unit.tumour:
+            continue
+        text = state["texts"][unit.text][slice(*unit.segment.span)]
+        codes, joint = agree_on_codes(unit.decisions, context.weights, context.crosswalk)
+        unit.chosen = codes
+        unit.checks = check(codes, text, context.catalogue, context.crosswalk)
+        failed = [c for c in unit.checks if not c.passed]
+        unit.doubt = (0.9 if joint else 1.0) * 0.8 ** len(failed)
+        unfit = any(decision.none > 0.9 for decision in unit.decisions.values())
+        unit.wide = state["attempt"] == 1 and can_widen and (bool(failed) or unfit)
+    return {"units": state["units"]}
+
+
+def explain(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Put the answers together, with the catalogue lines behind them."""
+    context = runtime.context
+    of_text: list[list[Unit]] = [[] for _ in state["texts"]]
+    for i, unit in enumerate(state["units"]):
+        for axis in AXES:
+            unit.codings[axis] = coding_of(unit, axis, i, state["retrievals"][axis], context)
+        of_text[unit.text].append(unit)
+    results = [
+        coded_text(text, prepared, units, context)
+        for text, prepared, units in zip(state["texts"], state["prepared"], of_text, strict=True)
+    ]
+    return {"results": results}

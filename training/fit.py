@@ -1,0 +1,194 @@
+"""Fits the numbers of the decision: fusion weights, calibration, thresholds, recognition.
+
+    fit(material, out)        # writes out/decision.json
+
+Fitted on the development lines of the alphabet (ICD-10) and on composed texts of site-and-morphology pairs
+that training never saw; never on the held-out lines or on the evaluation sets.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agent.context import Context
+from agent.decision import AxisWeights, RecognitionWeights, Weights
+from agent.scores import AxisScores, scores_of_texts
+from index.catalogue import Catalogue
+from index.records import AXES, CodeSystem
+from training.corpus import NONE, UNKNOWN, Row, is_measured, read_rows
+from training.split import Split
+
+_COMPOSED = 3000
+_RATIOS = (0.0, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 1.0)
+_TEMPERATURES = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every step works on: the catalogue without the held-out lines, the split, the files' hashes."""
+
+    catalogue: Catalogue
+    split: Split
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scored text with its code (None: the text determines none)."""
+
+    scores: AxisScores
+    code: str | None
+
+
+def fit(given: Material, out: Path, say: Callable[[str], None] = print) -> Weights:
+    """Fit everything for the models under `out`, with an index of the catalogue without the split's lines."""
+    context = trained_context(given, out)
+    rows = read_rows(out / "corpus" / "composed_heldout.parquet")
+    rows = random.Random(13).sample(rows, k=min(_COMPOSED, len(rows)))
+    scored = list(scores_of_texts(context, [row.raw for row in rows]))
+    lines = given.split.development
+    lines_scored = list(scores_of_texts(context, [line.text for line in lines], [CodeSystem.ICD10GM]))
+    axes = {}
+    for place, axis in enumerate(AXES):
+        composed = [
+            Sample(s[axis], None if row.codes[place] == NONE else row.codes[place])
+            for s, row in zip(scored, rows, strict=True)
+            if row.codes[place] != UNKNOWN
+        ]
+        sets = [composed]
+        if axis is CodeSystem.ICD10GM:
+            sets.append([Sample(s[axis], line.code) for s, line in zip(lines_scored, lines, strict=True)])
+        axes[axis] = fit_axis(sets, lambda line, axis=axis: say(f"  {axis.value}: {line}"))
+    weights = Weights(axes, _fit_recognition(context, out, given, say))
+    weights.save(out / "decision.json")
+    return weights
+
+
+def trained_context(given: Material, out: Path) -> Context:
+    """The agent's parts as trained under `out`, over the catalogue without the split's lines."""
+    from agent.code_model import LocalModel
+    from agent.prompts import Prompts
+    from agent.recogniser import Recogniser
+    from index.build import Index
+    from index.crosswalk import Crosswalk
+    from index.encoder import Encoder
+    from index.retriever import Retriever
+
+    encoder = Encoder.load(out / "encoder")
+    adapter = out / "adapter"
+    return Context(
+        catalogue=given.catalogue,
+        retriever=Retriever(Index.build(given.catalogue, encoder), encoder),
+        model=LocalModel.load(out / "model", adapter if adapter.is_dir() else None),
+        prompts=Prompts.of(out / "model"),
+        recogniser=Recogniser.load(out / "recogniser.safetensors"),
+        weights=Weights.load(out / "decision.json"),
+        crosswalk=Crosswalk(given.catalogue.rules),
+    )
+
+
+def fit_axis(sets: Sequence[Sequence[Sample]], say: Callable[[str], None]) -> AxisWeights:
+    """Fit one axis; each set counts the same, however many samples it has."""
+    from sklearn.linear_model import LogisticRegression
+
+    known = [[s for s in samples if s.code in set(s.scores.codes)] for samples in sets]
+
+    def accuracy(weights: AxisWeights) -> float:
+        return float(
+            np.mean([np.mean([s.scores.decide(weights).first == s.code for s in part]) for part in known])
+        )
+
+    tried = {ratio: accuracy(AxisWeights(retrieval=1 - ratio, model=ratio)) for ratio in _RATIOS}
+    say("accuracy by the model's share: " + ", ".join(f"{r:.2f}: {a:.4f}" for r, a in tried.items()))
+    # The middle of the plateau: neighbours count as well, so that a lucky ratio does not win.
+    smooth = {
+        r: float(np.mean([tried[q] for q in _RATIOS[max(0, i - 1) : i + 2]])) for i, r in enumerate(_RATIOS)
+    }
+    ratio = max(smooth, key=lambda r: smooth[r])
+
+    def loss(scale: float) -> float:
+        weights = AxisWeights(retrieval=(1 - ratio) * 2 * scale, model=ratio * 2 * scale)
+        return float(np.mean([np.mean([_surprise(s, weights) for s in part]) for part in known]))
+
+    scale = min(_TEMPERATURES, key=loss)
+    weights = AxisWeights(retrieval=(1 - ratio) * 2 * scale, model=ratio * 2 * scale)
+    features, right, share = [], [], []
+    for part in known:
+        for sample in part:
+            decision = sample.scores.decide(weights)
+            p = min(max(float(decision.probabilities[decision.order[0]]), 1e-6), 1 - 1e-6)
+            features.append([np.log(p / (1 - p)), float(decision.agree)])
+            right.append(decision.first == sample.code)
+            share.append(1 / len(part))
+    platt = LogisticRegression(C=10.0).fit(features, right, sample_weight=np.array(share) / np.mean(share))
+    none_above = _none_threshold([s for samples in sets for s in samples], weights)
+    fitted = AxisWeights(
+        retrieval=round(weights.retrieval, 4),
+        model=round(weights.model, 4),
+        slope=round(float(platt.coef_[0][0]), 4),
+        agreement=round(float(platt.coef_[0][1]), 4),
+        offset=round(float(platt.intercept_[0]), 4),
+        none_above=none_above,
+    )
+    say(f"{fitted}; accuracy {accuracy(fitted):.4f} on {[len(p) for p in known]}")
+    return fitted
+
+
+def _surprise(sample: Sample, weights: AxisWeights) -> float:
+    decision = sample.scores.decide(weights)
+    return -float(np.log(max(decision.probabilities[list(decision.codes).index(sample.code)], 1e-9)))
+
+
+def _none_threshold(samples: Sequence[Sample], weights: AxisWeights) -> float:
+    """The probability of "no code fits" above which an axis abstains: the fewest wrong decisions."""
+    none = np.array([s.scores.decide(weights).none for s in samples])
+    empty = np.array([s.code is None for s in samples])
+    if not empty.any():
+        return 0.5
+    grid = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    return min(grid, key=lambda t: (int(((none > t) != empty).sum()), abs(t - 0.5)))
+
+
+def _fit_recognition(
+    context: Context, out: Path, given: Material, say: Callable[[str], None]
+) -> RecognitionWeights:
+    from sklearn.linear_model import LogisticRegression
+
+    from agent.code_model import Question
+
+    negative = [row for row in read_rows(out / "corpus" / "other.parquet") if is_measured(row)]
+    positive = [row for row in read_rows(out / "corpus" / "composed_heldout.parquet") if row.tumour == 1][
+        :3000
+    ]
+    positive += [
+        Row(line.text, line.text, ("", "", ""), 1, "development") for line in given.split.development
+    ] * 3
+    rows = positive + random.Random(13).sample(negative, k=min(len(negative), 5000))
+    answers = (context.prompts.tumour_answer(True), context.prompts.tumour_answer(False))
+    assert context.model is not None
+    said: list[float] = []
+    for start in range(0, len(rows), 256):
+        asked = [
+            [Question(context.prompts.tumour_question(r.core), answers)] for r in rows[start : start + 256]
+        ]
+        said += [float(scores[0][0] - scores[0][1]) for scores in context.model.score(asked)]
+    grams = context.recogniser.log_odds([row.raw for row in rows])
+    tumour = np.array([row.tumour for row in rows])
+    features = np.stack([grams, np.clip(said, -12, 12)], 1)
+    logistic = LogisticRegression(class_weight="balanced").fit(features, tumour)
+    for name, values in (
+        ("n-grams", grams),
+        ("model", features[:, 1]),
+        ("both", logistic.decision_function(features)),
+    ):
+        say(f"  recognition by {name}: {np.mean((values > 0) == tumour):.4f} (n={len(rows)})")
+    return RecognitionWeights(
+        round(float(logistic.coef_[0][0]), 4),
+        round(float(logistic.coef_[0][1]), 4),
+        round(float(logistic.intercept_[0]), 4),
+    )
