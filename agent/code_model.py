@@ -11,6 +11,7 @@ A diagnosis text inside a prompt is data: `PromptEncoder` makes sure that it nev
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -109,7 +110,10 @@ class LocalModel:
             ModelError: no such folder, no tokenizer, pickle weights, an adapter that does not fit.
         """
         from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
 
+        if not sys.stderr.isatty():
+            logging.disable_progress_bar()
         source = _checked_folder(model, weights="model")
         device = device or _default_device()
         loading: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}

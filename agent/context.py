@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -90,6 +91,12 @@ class Context:
                 "encoder_fingerprint": loaded.fingerprint,
             },
         )
+
+
+@lru_cache(maxsize=1)
+def embedded_context() -> Context:
+    """The embedded default, loaded once."""
+    return Context.load()
 
 
 def _catalogue_and_index(

@@ -12,7 +12,7 @@ import numpy as np
 from langgraph.runtime import Runtime
 
 from agent.code_model import Question
-from agent.context import Context
+from agent.context import Context, embedded_context
 from agent.explain import coded_text, coding_of
 from agent.joint import agree_on_codes
 from agent.prepare import prepare as prepare_text
@@ -40,7 +40,7 @@ def prepare(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 def recognise(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """How likely each diagnosis is a tumour of the patient."""
-    context, units = runtime.context, state["units"]
+    context, units = context_of(runtime), state["units"]
     if not units:
         return {"units": units}
     raw = [state["texts"][unit.text][slice(*unit.segment.span)] for unit in units]
@@ -61,7 +61,7 @@ def retrieve(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """What the catalogue lines say, on each axis."""
     cores = [unit.segment.core for unit in state["units"]]
     return {
-        "retrievals": {axis: runtime.context.retriever.distribution(cores, axis) for axis in AXES}
+        "retrievals": {axis: context_of(runtime).retriever.distribution(cores, axis) for axis in AXES}
         if cores
         else {}
     }
@@ -70,7 +70,7 @@ def retrieve(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 def choose(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Fuse retrieval and language model to a distribution per axis. The model is asked about tumours only;
     what is no tumour keeps the retrieval's ranking."""
-    context, units, retrievals = runtime.context, state["units"], state["retrievals"]
+    context, units, retrievals = context_of(runtime), state["units"], state["retrievals"]
     again = state["attempt"] > 0
     asked = [i for i, unit in enumerate(units) if (unit.wide if again else unit.tumour)]
     scores = score_cores(context, [units[i].segment.core for i in asked], retrievals, asked, wider=again)
@@ -86,7 +86,7 @@ def choose(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 def verify(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Check the first choices against each other; where they contradict, decide the axes jointly."""
-    context = runtime.context
+    context = context_of(runtime)
     can_widen = not scores_every_code(context, state["retrievals"])
     for unit in state["units"]:
         unit.wide = False
@@ -105,7 +105,7 @@ def verify(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 def explain(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Put the answers together, with the catalogue lines behind them."""
-    context = runtime.context
+    context = context_of(runtime)
     of_text: list[list[Unit]] = [[] for _ in state["texts"]]
     for i, unit in enumerate(state["units"]):
         for axis in AXES:
@@ -116,3 +116,8 @@ def explain(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         for text, prepared, units in zip(state["texts"], state["prepared"], of_text, strict=True)
     ]
     return {"results": results}
+
+
+def context_of(runtime: Runtime[Context]) -> Context:
+    """The run's context; the embedded default where none was given (LangGraph Studio gives none)."""
+    return runtime.context if runtime.context is not None else embedded_context()

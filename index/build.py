@@ -30,7 +30,7 @@ from index.encoder import Encoder
 from index.errors import IndexFolderError
 from index.lexical import Lexical
 from index.records import AXES, CatalogueLine, CodeSystem
-from index.text import normalise
+from index.text import term_key
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -185,7 +185,7 @@ def _space(
         flat.add(np.ascontiguousarray(vectors, dtype=np.float32))
     exact: dict[str, tuple[str, ...]] = {}
     for line in lines:
-        key = normalise(line.text)
+        key = term_key(line.text)
         if key and line.code not in exact.get(key, ()):
             exact[key] = (*exact.get(key, ()), line.code)
     code_of = np.fromiter((number[line.code] for line in lines), dtype=np.int64, count=len(lines))

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from index.layouts.source import CatalogueError, CatalogueFile
+from index.crosswalk import shipped_rules
 from index.records import CatalogueLine, Code, CodeSystem
 
 EDITION = "onkokode-lexicon"
@@ -34,6 +35,10 @@ _REMEDY = "the installation is damaged; install onkokode again"
 # ICD-10 categories of the female and the male organs.
 _WOMEN = re.compile(r"^(?:C5[1-8]|D06|D07\.[0-3]|D2[5-8]|D39)")
 _MEN = re.compile(r"^(?:C6[0-3]|D07\.[4-6]|D29|D40)")
+
+
+# The tumour codes that ICD-10-GM allows beside a primary code only (printed with an exclamation mark).
+_ADDITIONAL = frozenset({"C94.8", "C95.8", "C97"})
 
 
 @lru_cache(maxsize=4)
@@ -57,13 +62,14 @@ def read_lexicon(folder: Path = FOLDER) -> CatalogueFile:
             EDITION,
             parent=above if (system, above := _parent(system, code)) in titles else None,
             terminal=(system, code) not in divided,
+            valid=not (system is CodeSystem.ICD10GM and code in _ADDITIONAL),
             sex=_sex(code) if system is CodeSystem.ICD10GM else None,
         )
         for (system, code), title in titles.items()
     )
     counts = {"rows": len(rows), "codes": len(codes), "lines": len(lines)}
     sha256 = hashlib.sha256(b"".join(path.read_bytes() for path in _tables(folder))).hexdigest()
-    return CatalogueFile(folder, sha256, "Onkokode lexicon", None, EDITION, codes, tuple(lines), (), counts)
+    return CatalogueFile(folder, sha256, "Onkokode lexicon", None, EDITION, codes, tuple(lines), shipped_rules(), counts)
 
 
 @lru_cache(maxsize=4)

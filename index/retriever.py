@@ -5,8 +5,8 @@
 
 A code's score is the share it holds of a distribution over all codes of the axis: the sum of
 exp(scale x cosine) over its nearest lines and its prototypes, as the encoder was trained. A sum, because
-ten lines that are all quite near say more than one that is very near. A line that equals the text after
-normalisation decides by itself. Lexical search adds candidates, it never ranks them.
+ten lines that are all quite near say more than one that is very near. A line that equals the text but
+for spelling, blanks and hyphens decides by itself. Lexical search adds candidates, it never ranks them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from index.build import CONTEXT, Index, Space
 from index.encoder import Encoder
 from index.records import Candidate, CodeSystem, Match
-from index.text import normalise
+from index.text import term_key
 
 # Lines beyond the nearest 256 hold a vanishing share: exp(15 x difference of cosines).
 _NEAREST = 256
@@ -58,10 +58,10 @@ class Retriever:
         """The k best candidates per text, best first; the last few come from lexical search."""
         found = self.distribution(texts, system)
         lexical = self.lexical_codes(texts, system)
+        number = {code: n for n, code in enumerate(found.codes)}
         result = []
         for i in range(len(texts)):
             order = [int(c) for c in np.argsort(-found.log_shares[i], kind="stable")[:k]]
-            number = {code: n for n, code in enumerate(found.codes)}
             extra = [number[code] for code in lexical[i] if number[code] not in order]
             order = order[: k - len(extra)] + extra if extra else order
             result.append([self.candidate(found, i, found.codes[c]) for c in order])
@@ -86,7 +86,7 @@ class Retriever:
             codes, vectors = prototypes
             near = np.exp(scale * (queries @ vectors.T))
             np.add.at(shares, (slice(None), codes), near)
-        exact = tuple(space.exact.get(normalise(text), ()) for text in texts)
+        exact = tuple(space.exact.get(term_key(text), ()) for text in texts)
         log_shares = np.log(shares)
         for i, codes_hit in enumerate(exact):
             for code in codes_hit:

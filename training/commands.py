@@ -29,13 +29,13 @@ def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
 
     Steps whose result lies in OUT already are skipped, so a stopped run goes on where it was.
     """
-    from training.recipe import train_all
+    from training.publish import publish as copy
+    from training.recipe import material, train_all
 
-    train_all(catalogues, out, say=_say)
+    given = material(catalogues)
+    train_all(given, out, say=_say)
     if publish:
-        from training.publish import publish as copy
-
-        copy(out, say=_say)
+        copy(given, out, say=_say)
 
 
 def _say(line: str) -> None:

@@ -168,7 +168,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_corpus(
-    catalogue: Catalogue, banned: Bans, folder: Path, *, seed: int, composed: int, copies: int
+    catalogue: Catalogue, banned: Bans, folder: Path, *, seed: int, composed: int, copies: int, held_out: int
 ) -> dict[str, int]:
     """Write `catalogue`, `composed`, `composed_heldout` and `other` as Parquet into a folder, two processes
     at a time; parts that are there already are kept. Returns the rows of each part."""
@@ -182,7 +182,7 @@ def write_corpus(
         "composed_2": (composed_rows, (catalogue.rules, composed - half, banned, seed + 1, False)),
         "catalogue": (catalogue_rows, (lines, copies, banned, seed)),
         "other": (other_rows, (others, texts, seed)),
-        "composed_heldout": (composed_rows, (catalogue.rules, 12_000, banned, seed + 2, True)),
+        "composed_heldout": (composed_rows, (catalogue.rules, held_out, banned, seed + 2, True)),
     }
     missing = {name: job for name, job in jobs.items() if not (folder / f"{name}.parquet").is_file()}
     # Fork: the catalogue is shared with the children instead of pickled.

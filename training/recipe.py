@@ -35,13 +35,14 @@ class Plan:
 
     seed: int = 13
     composed: int = 500_000
+    held_out: int = 12_000
     copies: int = 5
     encoder_steps: int = 1500
     dimensions: dict[str, int] = field(
         default_factory=lambda: {"icd10gm": 128, "icdo_topography": 64, "icdo_morphology": 64}
     )
-    model_steps: int = 4500
-    adapter_steps: int = 500
+    model_steps: int = 3600
+    adapter_steps: int = 300
     batch: int = 256
     adapter_rank: int = 8
     adapter_alpha: int = 16
@@ -55,11 +56,10 @@ def material(catalogues: Path) -> Material:
     return Material(catalogue, split, {file.path.name: file.sha256 for file in parsed})
 
 
-def train_all(catalogues: Path, out: Path, plan: Plan = Plan(), say: Say = print) -> None:
+def train_all(given: Material, out: Path, plan: Plan = Plan(), say: Say = print) -> None:
     """Run every step that has not been run yet."""
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    given = material(catalogues)
     counts = write_corpus(
         given.catalogue,
         given.split,
@@ -67,6 +67,7 @@ def train_all(catalogues: Path, out: Path, plan: Plan = Plan(), say: Say = print
         seed=plan.seed,
         composed=plan.composed,
         copies=plan.copies,
+        held_out=plan.held_out,
     )
     say(f"corpus: {counts} [{time.monotonic() - started:.0f} s]")
     (out / "plan.json").write_text(

@@ -1,0 +1,111 @@
+"""The whole recipe at a tiny size: corpus, encoder, model, adapter, recogniser, fit, and coding with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.agent import CodingAgent
+from agent.decision import Weights
+from index.catalogue import Catalogue
+from index.records import AXES, CatalogueLine, CodeSystem
+from index.text import normalise
+from training.corpus import is_measured, read_rows
+from training.fit import Material, trained_context
+from training.recipe import Plan, train_all
+
+TINY = Plan(
+    composed=2000,
+    held_out=400,
+    copies=0,
+    encoder_steps=40,
+    dimensions={"icd10gm": 32, "icdo_topography": 16, "icdo_morphology": 16},
+    model_steps=20,
+    adapter_steps=4,
+    batch=64,
+)
+
+
+@dataclass(frozen=True)
+class FewLines:
+    """A split of a handful of lexicon lines; what it bans must be in no row."""
+
+    development: tuple[CatalogueLine, ...]
+
+    def bans(self, text: str) -> bool:
+        return normalise(text) in {normalise(line.text) for line in self.development}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, Path]:
+    full = Catalogue.builtin()
+    split = FewLines(tuple(full.lines_of(CodeSystem.ICD10GM, "C34.1") + full.lines_of(CodeSystem.ICD10GM, "D24"))[:12])
+    given = Material(full.filtered(lambda line: not split.bans(line.text)), split, {})
+    out = tmp_path_factory.mktemp("models")
+    train_all(given, out, TINY, say=lambda line: None)
+    return given, out
+
+
+def test_every_part_is_there(trained: tuple[Material, Path]) -> None:
+    _, out = trained
+    for name in (
+        "encoder/onkokode.json",
+        "encoder/prototypes.safetensors",
+        "model/model.safetensors",
+        "adapter/adapter_model.safetensors",
+        "recogniser.safetensors",
+        "decision.json",
+        "plan.json",
+    ):
+        assert (out / name).is_file(), name
+    assert not [p for p in out.rglob("*") if p.suffix in (".bin", ".pt", ".pkl")]
+
+
+def test_nothing_held_out_gets_in(trained: tuple[Material, Path]) -> None:
+    given, out = trained
+    parts = ("catalogue", "composed_1", "composed_2")
+    rows = [row for part in parts for row in read_rows(out / "corpus" / f"{part}.parquet")]
+    assert rows
+    assert not [row for row in rows if given.split.bans(row.raw) or given.split.bans(row.core)]
+
+
+def test_composed_pairs_are_held_out(trained: tuple[Material, Path]) -> None:
+    _, out = trained
+    seen = {row.codes[1:] for row in read_rows(out / "corpus" / "composed_1.parquet")}
+    kept = {row.codes[1:] for row in read_rows(out / "corpus" / "composed_heldout.parquet")}
+    assert kept and not seen & {pair for pair in kept if "-" not in pair}
+
+
+def test_trained_parts_code_a_text(trained: tuple[Material, Path]) -> None:
+    given, out = trained
+    agent = CodingAgent(trained_context(given, out))
+    coded = agent.code("Fibroadenom der Mamma links")
+    for axis in AXES:
+        code = coded.coding(axis).code
+        assert code is None or given.catalogue.is_codable(axis, code)
+
+
+def test_a_second_run_does_nothing(trained: tuple[Material, Path]) -> None:
+    given, out = trained
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}
+    said: list[str] = []
+    train_all(given, out, TINY, say=said.append)
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")} == before
+
+
+def test_weights_are_finite(trained: tuple[Material, Path]) -> None:
+    _, out = trained
+    weights = Weights.load(out / "decision.json")
+    for axis in AXES:
+        assert all(np.isfinite(value) for value in weights.axes[axis].__dict__.values())
+
+
+def test_measured_rows_are_negatives_only(trained: tuple[Material, Path]) -> None:
+    _, out = trained
+    rows = read_rows(out / "corpus" / "other.parquet")
+    share = sum(map(is_measured, rows)) / len(rows)
+    assert 0.01 < share < 0.12
+    assert not is_measured(replace(rows[0], tumour=1))

@@ -1,0 +1,63 @@
+"""Copies trained models into the package, with model cards.
+
+    publish(Path("runs/models"))
+
+The crosswalk goes along in a form of its own (codes only), so that a fresh machine can check the axes
+against each other.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from string import Template
+
+from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL, WEIGHTS
+from index.crosswalk import save_rules
+from index.encoder import EMBEDDED
+from training.fit import Material
+
+_CARD = Path(__file__).parent / "model_card.md"
+_KEPT = (".json", ".safetensors", ".md")
+
+
+def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> None:
+    """Replace the package's weights by those under `out`."""
+    for source, target in (
+        (out / "encoder", EMBEDDED),
+        (out / "model", EMBEDDED_MODEL),
+        (out / "adapter", EMBEDDED_ADAPTER),
+    ):
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target, ignore=_other_files)
+    for name in ("recogniser.safetensors", "decision.json"):
+        shutil.copy(out / name, WEIGHTS / name)
+    save_rules(given.catalogue.rules)
+    plan = json.loads((out / "plan.json").read_text(encoding="utf-8"))
+    _cards(plan)
+    size = sum(path.stat().st_size for folder in (EMBEDDED, WEIGHTS) for path in folder.rglob("*") if path.is_file())
+    say(f"published {size / 1e6:.1f} MB")
+
+
+def _cards(plan: dict) -> None:  # type: ignore[type-arg]
+    card = Template(_CARD.read_text(encoding="utf-8"))
+    files = "\n".join(f"| `{name}` | `{sha256[:16]}` |" for name, sha256 in sorted(plan["files"].items()))
+    rows = ", ".join(f"{name} {count:,}" for name, count in plan["rows"].items())
+    settings = json.dumps(plan["plan"], indent=2)
+    parts = {
+        EMBEDDED: ("encoder", "Static encoder, one table per axis, with code prototypes (sentence-transformers)"),
+        EMBEDDED_MODEL: ("model", "Compact causal language model from scratch (Qwen3 architecture), a token per code"),
+        EMBEDDED_ADAPTER: ("adapter", "LoRA adapter of the compact model for clinical wording (PEFT)"),
+    }
+    for folder, (name, what) in parts.items():
+        text = card.substitute(
+            name=name, what=what, files=files, rows=rows, settings=settings, date=date.today().isoformat()
+        )
+        (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _other_files(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if (Path(folder) / name).is_file() and Path(name).suffix not in _KEPT]
