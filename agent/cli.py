@@ -269,8 +269,9 @@ def _print_human(agent: CodingAgent, texts: Iterable[str], *, explain: bool) -> 
     console = render.console()
     if explain:
         for number, text in enumerate(texts, start=1):
-            coded = agent.code(text)
-            render.print_coded(console, coded, number=number, explain=True, steps=list(agent.stream(text)))
+            # The last step holds the answer, so the text is coded once.
+            *steps, (_, last) = agent.stream(text)
+            render.print_coded(console, last["results"][0], number=number, explain=True, steps=steps)
         return
     for number, coded in enumerate(agent.code_many(texts), start=1):
         render.print_coded(console, coded, number=number)

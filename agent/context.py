@@ -78,7 +78,7 @@ class Context:
             catalogue=known,
             retriever=Retriever(index, loaded),
             model=LocalModel.load(source, adapter, device=device, quantise=quantise),
-            prompts=Prompts.of(adapter if adapter and _has_style(adapter) else source),
+            prompts=Prompts.of(source, adapter),
             recogniser=Recogniser.load(),
             # The fitted numbers belong to the embedded pair; others start neutral.
             weights=Weights.load() if default and encoder is None else Weights(),
@@ -118,7 +118,3 @@ def _catalogue_and_index(
     ]
     catalogue = Catalogue.from_files([f for f in files if f.is_file()], edition=edition)
     return catalogue, Index.build(catalogue, encoder)
-
-
-def _has_style(adapter: str | Path) -> bool:
-    return (Path(adapter) / "onkokode.json").is_file()

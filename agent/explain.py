@@ -9,6 +9,7 @@ from agent.decision import calibrated
 from agent.prepare import Prepared, Segment
 from agent.results import Alternative, CodedText, Coding, Evidence
 from agent.state import Unit
+from agent.verify import checks_of
 from index.records import CatalogueLine, CodeSystem
 from index.retriever import Retrieval
 from index.text import normalise
@@ -66,9 +67,7 @@ def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, context:
         missing=missing,
         alternatives=tuple(others[:_ALTERNATIVES]),
         evidence=evidence,
-        checks=unit.checks
-        if axis is CodeSystem.ICD10GM
-        else tuple(c for c in unit.checks if code and code in c.message),
+        checks=checks_of(axis, unit.checks),
     )
 
 
@@ -104,13 +103,13 @@ def _uncoded(text: str, prepared: Prepared) -> CodedText:
         reason = "Der Text ist ein Kode, keine Diagnose."
     else:
         reason = "Der Text enthält keine Diagnose."
-    codings = {
-        axis.value: Coding(
-            axis, None, None, 0.0, abstained=True, reason=reason, missing=("Diagnose in Worten",)
-        )
+    icd10gm, topography, morphology = (
+        Coding(axis, None, None, 0.0, abstained=True, reason=reason, missing=("Diagnose in Worten",))
         for axis in (CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY)
-    }
-    return CodedText(text, False, 0.0, "gesichert", None, span=(0, len(text)), **codings)
+    )
+    return CodedText(
+        text, False, 0.0, "gesichert", None, icd10gm, topography, morphology, span=(0, len(text))
+    )
 
 
 def _no_tumour(segment: Segment) -> str:

@@ -57,7 +57,7 @@ class Recogniser:
         from safetensors.numpy import save_file
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {
+        tensors: dict[str, np.ndarray] = {
             "weights": self._weights.astype(np.float16),
             "offset": np.array([self._offset], np.float32),
         }

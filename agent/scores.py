@@ -71,7 +71,8 @@ def score_cores(
     for i, core in enumerate(cores):
         questions = []
         for axis, found in retrievals.items():
-            codes = found.codes if columns[axis] is None else tuple(found.codes[n] for n in columns[axis][i])
+            chosen = columns[axis]
+            codes = found.codes if chosen is None else tuple(found.codes[n] for n in chosen[i])
             prompt = context.prompts.question(core, axis, _shown(context, core, axis))
             questions.append(Question(prompt, answers_of(context, codes, axis)))
         batch.append(questions)

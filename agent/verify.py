@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from agent.results import Check
 from index.catalogue import Catalogue
@@ -30,6 +30,11 @@ _METASTASIS = re.compile(
     r"metast|filia|\bmets?\b|\bmtx\b|absiedl|karzinose|carcinose|meningeosis|sekund[äa]r|befall", re.I
 )
 
+LABELS = {
+    CodeSystem.ICD10GM: "ICD-10-GM",
+    CodeSystem.TOPOGRAPHY: "Topographie",
+    CodeSystem.MORPHOLOGY: "Morphologie",
+}
 Codes = Mapping[CodeSystem, str | None]
 
 
@@ -40,27 +45,22 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
         code = codes.get(axis)
         if code is None:
             continue
+        what = f"{LABELS[axis]} {code}"
         exists = catalogue.code(axis, code) is not None
-        found.append(
-            Check("K01", exists, f"{code} ist im Katalog" + ("" if exists else " nicht") + " enthalten.")
-        )
+        found.append(Check("K01", exists, f"{what} ist im Katalog" + ("" if exists else " nicht") + " enthalten."))
         codable = catalogue.is_codable(axis, code)
-        found.append(
-            Check(
-                "K02", codable, f"{code} ist " + ("" if codable else "nicht ") + "endständig und kodierbar."
-            )
-        )
+        found.append(Check("K02", codable, f"{what} ist " + ("" if codable else "nicht ") + "endständig und kodierbar."))
     icd10 = codes.get(CodeSystem.ICD10GM)
     topography = codes.get(CodeSystem.TOPOGRAPHY)
     morphology = codes.get(CodeSystem.MORPHOLOGY)
     if icd10 is None:
         return tuple(found)
     sex = _sex(text)
-    code = catalogue.code(CodeSystem.ICD10GM, icd10)
-    if sex and code is not None and code.sex:
+    entry = catalogue.code(CodeSystem.ICD10GM, icd10)
+    if sex and entry is not None and entry.sex:
         word = {"W": "weiblich", "M": "männlich"}
         found.append(
-            Check("K03", code.sex == sex, f"{icd10} gilt für {word[code.sex]}; im Text steht {word[sex]}.")
+            Check("K03", entry.sex == sex, f"{icd10} gilt für {word[entry.sex]}; im Text steht {word[sex]}.")
         )
     if morphology:
         fits = behaviour_fits(icd10, morphology)
@@ -118,6 +118,14 @@ _BLOOD_CODES = {"D47.0", "D47.1", "D47.2", "D47.3", "D47.4", "D47.5", "D47.7", "
 def is_haematological(morphology: str) -> bool:
     """Lymphoma, leukaemia, plasma cell, histiocytic and myeloid neoplasms: histology 9590 and above."""
     return morphology[:4] >= "9590"
+
+
+def checks_of(axis: CodeSystem, checks: Sequence[Check]) -> tuple[Check, ...]:
+    """The checks to show with an axis: those of its own code, and with ICD-10 those across the axes."""
+    own = tuple(c for c in checks if c.message.startswith(LABELS[axis]))
+    if axis is not CodeSystem.ICD10GM:
+        return own
+    return own + tuple(c for c in checks if c.number not in ("K01", "K02"))
 
 
 def behaviour_fits(icd10: str, morphology: str) -> bool:

@@ -7,11 +7,11 @@ onkokode eval heldout --shared ../shared --encoder index/weights/encoder-measure
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
@@ -24,13 +24,21 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parents[1]
 
 
+class Weights(TypedDict):
+    """Folders or hub names; None is the embedded default."""
+
+    model: str | None
+    adapter: str | None
+    encoder: str | None
+
+
 @dataclass(frozen=True)
 class Options:
     """What all commands take: where the shared files lie, where results go, which weights are measured."""
 
     shared: Path
     out: Path
-    weights: Mapping[str, str | None]
+    weights: Weights
 
     def agent(self) -> CodingAgent:
         """The agent as users have it, with what they added to their catalogue."""
@@ -70,7 +78,10 @@ def _measuring(command: Callable[[Options], None]) -> Callable[..., None]:
     @click.option("--adapter", help="LoRA adapter: folder or hub name.")
     @click.option("--encoder", help="Encoder: folder or hub name. Default: the embedded one.")
     @wraps(command)
-    def with_options(shared: Path, out: Path, **weights: str | None) -> None:
+    def with_options(
+        shared: Path, out: Path, model: str | None, adapter: str | None, encoder: str | None
+    ) -> None:
+        weights = Weights(model=model, adapter=adapter, encoder=encoder)
         try:
             command(Options(shared.resolve(), out, weights))
         except OnkokodeError as error:

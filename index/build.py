@@ -66,7 +66,7 @@ class Index:
     @classmethod
     def build(cls, catalogue: Catalogue, encoder: Encoder, *, progress: bool = False) -> Index:
         """Encode every searchable line of a catalogue. About 200,000 lines a minute on two cores."""
-        groups: dict[str, list[CatalogueLine]] = {axis.value: [] for axis in AXES} | {CONTEXT: []}
+        groups: dict[str, list[CatalogueLine]] = {name: [] for name in (*(axis.value for axis in AXES), CONTEXT)}
         for line in catalogue.searchable_lines:
             groups[_space_of(line)].append(line)
         spaces = {}

@@ -107,7 +107,7 @@ class Encoder:
         """Vectors of unit length, float32 of shape (n, d). A text without a known word is the zero vector."""
         if not texts:
             return np.zeros((0, self.dimension(system)), dtype=np.float32)
-        extra = {"task": _ROUTES[system]} if self._routed else {}
+        extra: dict[str, Any] = {"task": _ROUTES[system]} if self._routed else {}
         vectors = self._model.encode(
             list(texts), batch_size=1024 if self._routed else 64, show_progress_bar=progress, **extra
         )

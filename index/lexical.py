@@ -22,7 +22,7 @@ _WIDTH = 4
 
 def grams(text: str) -> list[str]:
     """Character four-grams of each word, the word's ends marked; short words stay whole."""
-    found = []
+    found: list[str] = []
     for word in normalise(text).split():
         marked = f"<{word}>"
         found.extend(marked[i : i + _WIDTH] for i in range(max(1, len(marked) - _WIDTH + 1)))

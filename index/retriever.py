@@ -85,7 +85,7 @@ class Retriever:
         if prototypes is not None:
             codes, vectors = prototypes
             near = np.exp(scale * (queries @ vectors.T))
-            np.add.at(shares, (slice(None), codes), near)
+            np.add.at(shares.T, codes, near.T)
         exact = tuple(space.exact.get(term_key(text), ()) for text in texts)
         log_shares = np.log(shares)
         for i, codes_hit in enumerate(exact):

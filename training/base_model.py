@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,11 +27,14 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from agent.prompts import TUMOUR, Prompts, axis_token, code_token
 from index.records import AXES, CodeSystem
 from training.encoder import PADDING, UNKNOWN, AxisTable
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 # The questions in the order of a batch's label columns.
 QUESTIONS = (*(axis.value for axis in AXES), TUMOUR)
@@ -87,7 +91,7 @@ def new_model(
     )
     model = Qwen3ForCausalLM(config)
     with torch.no_grad():
-        _start_table(model.get_input_embeddings().weight, tokenizer, tables)
+        _start_table(model.model.embed_tokens.weight, tokenizer, tables)
     return model
 
 
@@ -128,7 +132,7 @@ class Batch:
     labels: torch.Tensor
 
 
-def question_states(model: torch.nn.Module, batch: Batch, question_ids: torch.Tensor) -> torch.Tensor:
+def question_states(model: PreTrainedModel | PeftModel, batch: Batch, question_ids: torch.Tensor) -> torch.Tensor:
     """Hidden states (b, questions, width) at all questions about each text, in one pass."""
     b, t = batch.ids.shape
     q = len(question_ids)
@@ -151,7 +155,7 @@ def question_states(model: torch.nn.Module, batch: Batch, question_ids: torch.Te
 
 
 def train(
-    model: torch.nn.Module,
+    model: PreTrainedModel | PeftModel,
     question_ids: torch.Tensor,
     batches: Iterable[Batch],
     steps: int,
@@ -225,6 +229,6 @@ def _resume(
 def save_model(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write the model in bf16 with its tokeniser and its prompt style."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.to(torch.bfloat16).save_pretrained(folder, safe_serialization=True)
+    model.bfloat16().save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
     _COMPACT.save(folder)

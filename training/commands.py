@@ -38,5 +38,21 @@ def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
         copy(given, out, say=_say)
 
 
+@train.command("fit")
+@click.option("--catalogues", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/models"), show_default=True)
+@click.option("--publish", is_flag=True, help="Copy the result into the installed package, with model cards.")
+def fit_command(catalogues: Path, out: Path, publish: bool) -> None:
+    """Fit fusion, calibration and recognition again, for models that are trained."""
+    from training.fit import fit
+    from training.publish import publish as copy
+    from training.recipe import material
+
+    given = material(catalogues)
+    fit(given, out, say=_say)
+    if publish:
+        copy(given, out, say=_say)
+
+
 def _say(line: str) -> None:
     click.echo(line)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Protocol
 
@@ -177,7 +178,7 @@ def write_corpus(
     texts = [line.text for line in lines if line.system is CodeSystem.ICD10GM]
     texts = random.Random(seed).sample(texts * 3, k=min(len(texts) * 3, 30_000))
     half = composed // 2
-    jobs = {
+    jobs: dict[str, tuple[Callable[..., Iterator[Row]], tuple[object, ...]]] = {
         "composed_1": (composed_rows, (catalogue.rules, half, banned, seed, False)),
         "composed_2": (composed_rows, (catalogue.rules, composed - half, banned, seed + 1, False)),
         "catalogue": (catalogue_rows, (lines, copies, banned, seed)),
@@ -187,7 +188,7 @@ def write_corpus(
     missing = {name: job for name, job in jobs.items() if not (folder / f"{name}.parquet").is_file()}
     # Fork: the catalogue is shared with the children instead of pickled.
     context = get_context("fork")
-    running = []
+    running: list[ForkProcess] = []
     for name, (rows, arguments) in missing.items():
         process = context.Process(target=_write, args=(rows, arguments, folder / f"{name}.parquet"))
         process.start()
@@ -199,14 +200,14 @@ def write_corpus(
     return {name: pq.read_metadata(folder / f"{name}.parquet").num_rows for name in jobs}
 
 
-def _write(rows: object, arguments: tuple[object, ...], path: Path) -> None:
-    write_rows(rows(*arguments), path)  # type: ignore[operator]
+def _write(rows: Callable[..., Iterator[Row]], arguments: tuple[object, ...], path: Path) -> None:
+    write_rows(rows(*arguments), path)
 
 
-def _join(process: object) -> None:
-    process.join()  # type: ignore[attr-defined]
-    if process.exitcode:  # type: ignore[attr-defined]
-        raise RuntimeError(f"a corpus process failed with exit code {process.exitcode}")  # type: ignore[attr-defined]
+def _join(process: ForkProcess) -> None:
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(f"a corpus process failed with exit code {process.exitcode}")
 
 
 def _tumour_icd10(line: CatalogueLine) -> bool:

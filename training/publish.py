@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL, WEIGHTS
 from index.crosswalk import save_rules
@@ -42,7 +43,7 @@ def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> N
     say(f"published {size / 1e6:.1f} MB")
 
 
-def _cards(plan: dict) -> None:  # type: ignore[type-arg]
+def _cards(plan: dict[str, Any]) -> None:
     card = Template(_CARD.read_text(encoding="utf-8"))
     files = "\n".join(f"| `{name}` | `{sha256[:16]}` |" for name, sha256 in sorted(plan["files"].items()))
     rows = ", ".join(f"{name} {count:,}" for name, count in plan["rows"].items())

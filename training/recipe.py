@@ -15,16 +15,27 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from index.catalogue import Catalogue
-from index.layouts import parse_all
+from index.errors import ModelError
+from index.layouts import CatalogueFile, parse_all
 from index.records import AXES, CodeSystem
 from training.corpus import Row, is_measured, read_rows, tumour_lines, write_corpus
 from training.fit import Material, fit
 from training.split import Split
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    from training.batches import BatchSource
+    from training.encoder import AxisTable
 
 Say = Callable[[str], None]
 
@@ -116,7 +127,7 @@ def train_encoder(given: Material, out: Path, plan: Plan, say: Say = print) -> P
             codes,
             tokenizer,
             settings,
-            _every(200, lambda step, loss, axis=axis: say(f"  {axis.value} step {step} loss {loss:.3f}")),
+            _every(200, partial(_say_step, say, axis.value)),
         )
         say(
             f"encoder {axis.value}: {len(bank)} lines, {len(far)} composed [{time.monotonic() - started:.0f} s]"
@@ -164,14 +175,14 @@ def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> P
     """A LoRA adapter on the converged base, on composed clinical texts and noisy lines."""
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
     from training.base_model import train
 
     folder = out / "adapter"
     if (folder / "adapter_model.safetensors").is_file():
         return folder
-    tokenizer = AutoTokenizer.from_pretrained(out / "model")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(out / "model")
     base = AutoModelForCausalLM.from_pretrained(out / "model", dtype=torch.float32)
     torch.manual_seed(plan.seed)
     model = get_peft_model(
@@ -199,7 +210,7 @@ def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> P
             ),
         ),
     )
-    model.save_pretrained(folder, safe_serialization=True)
+    model.save_pretrained(str(folder), safe_serialization=True)
     return folder
 
 
@@ -225,7 +236,9 @@ def train_recogniser(out: Path, say: Say = print) -> Path:
     return path
 
 
-def batch_source(out: Path, tokenizer: object) -> tuple[object, dict[str, float]]:
+def batch_source(
+    out: Path, tokenizer: PreTrainedTokenizerFast
+) -> tuple[BatchSource, dict[str, float]]:
     """The pools of the corpus, and their shares of a batch."""
     from training.batches import BatchSource
 
@@ -234,34 +247,40 @@ def batch_source(out: Path, tokenizer: object) -> tuple[object, dict[str, float]
         "composed": corpus_rows(out, "composed_1", "composed_2"),
         "other": [row for row in corpus_rows(out, "other") if not is_measured(row)],
     }
-    return BatchSource(pools, tokenizer), {"catalogue": 0.46, "composed": 0.42, "other": 0.12}  # type: ignore[arg-type]
+    return BatchSource(pools, tokenizer), {"catalogue": 0.46, "composed": 0.42, "other": 0.12}
 
 
-def question_ids(tokenizer: object) -> object:
+def question_ids(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
     """Token ids of the questions, in the order of QUESTIONS."""
     import torch
 
     from training.base_model import QUESTIONS
 
-    ids = [tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in QUESTIONS]  # type: ignore[attr-defined]
+    ids = [tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in QUESTIONS]
     return torch.tensor(ids)
 
 
-def load_tables(folder: Path) -> tuple[object, dict[CodeSystem, object]]:
+def load_tables(folder: Path) -> tuple[Tokenizer, dict[CodeSystem, AxisTable]]:
     """The encoder's tokeniser and tables, as training made them."""
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules.router import Router
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
     from index.encoder import Encoder
     from training.encoder import AxisTable
 
     encoder = Encoder.load(folder)
     model = SentenceTransformer(str(folder), local_files_only=True)
-    routes = model[0].sub_modules
-    tables = {
-        axis: AxisTable(routes[axis.value][0].embedding.weight.detach().float(), encoder.prototypes(axis))
-        for axis in AXES
-    }
-    return routes[AXES[0].value][0].tokenizer, tables
+    routes = next(module.sub_modules for module in model if isinstance(module, Router))
+    tables = {}
+    for axis in AXES:
+        table = next(part for part in routes[axis.value].children() if isinstance(part, StaticEmbedding))
+        prototypes = encoder.prototypes(axis)
+        if prototypes is None:
+            raise ModelError(f"{folder}: no prototypes for {axis.value}; train the encoder again")
+        tables[axis] = AxisTable(table.embedding.weight.detach().float(), prototypes)
+    # The axes share one tokeniser.
+    return table.tokenizer, tables
 
 
 def _queries(
@@ -283,11 +302,15 @@ def _queries(
     return draw
 
 
+def _say_step(say: Say, name: str, step: int, loss: float) -> None:
+    say(f"  {name} step {step} loss {loss:.3f}")
+
+
 def _every(n: int, say: Callable[[int, float], None]) -> Callable[[int, float], None]:
     return lambda step, loss: say(step, loss) if step % n == 0 else None
 
 
-def _parse(path: Path) -> list:  # type: ignore[type-arg]
+def _parse(path: Path) -> list[CatalogueFile]:
     from index.layouts import NotACatalogue
 
     try:

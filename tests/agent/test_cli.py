@@ -50,6 +50,7 @@ class EchoAgent:
 
     def stream(self, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "prepare", {"letters": len(text)}
+        yield "explain", {"results": [coded(text)]}
 
     def info(self) -> dict[str, Any]:
         return {"encoder": "scripted", "editions": ["icd10gm-2024"]}
