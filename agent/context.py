@@ -6,7 +6,7 @@ graph.invoke({"texts": ["Mamma-Ca"]}, context=context)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,8 +19,10 @@ from index.build import Index, index_folder
 from index.catalogue import Catalogue
 from index.crosswalk import Crosswalk
 from index.encoder import Encoder
+from index.layouts import CatalogueFile, NotACatalogue, parse_all
 from index.records import CodeSystem
 from index.retriever import Retriever
+from index.store import walk
 
 if TYPE_CHECKING:
     from agent.code_model import CodeModel
@@ -107,14 +109,24 @@ def _catalogue_and_index(
         folder = index_folder(home)
         if (folder / "manifest.json").is_file() and edition is None:
             index = Index.load(folder)
-            if index.encoder == encoder.fingerprint and set(index.editions) == set(catalogue.editions):
+            # Editions with their files' hashes: a file added to an edition since makes the index stale.
+            if index.encoder == encoder.fingerprint and index.editions == dict(catalogue.editions):
                 return catalogue, index
         return catalogue, Index.build(catalogue, encoder)
     if isinstance(source, Catalogue):
         return source, Index.build(source, encoder)
-    paths = [source] if isinstance(source, str | Path) else list(source)
-    files = [
-        f for path in paths for f in (sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(path)])
-    ]
-    catalogue = Catalogue.from_files([f for f in files if f.is_file()], edition=edition)
+    paths = [source] if isinstance(source, str | Path) else source
+    catalogue = Catalogue.from_files(_catalogue_files(paths), edition=edition)
     return catalogue, Index.build(catalogue, encoder)
+
+
+def _catalogue_files(paths: Iterable[str | Path]) -> Iterator[CatalogueFile]:
+    """What the files hold, and those below folders. A folder may hold other files too; a file that is named
+    must be a catalogue."""
+    for path in map(Path, paths):
+        for file in walk([path]):
+            try:
+                yield from parse_all(file)
+            except NotACatalogue:
+                if file == path:
+                    raise

@@ -17,6 +17,7 @@ from index.text import normalise
 _ALTERNATIVES = 5
 _LINES = 3
 _SHARED_STEM = 5
+_AGAINST = 0.8  # what a joint decision against an axis' own choice leaves of its confidence
 
 _UNNAMED = {
     CodeSystem.ICD10GM: ("Der Text bestimmt keinen ICD-10-GM-Kode.", ("Art des Tumors", "Sitz des Tumors")),
@@ -35,10 +36,11 @@ def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, context:
     decision = unit.decisions[axis]
     weights = context.weights.axes[axis]
     ranked = decision.ranked(_ALTERNATIVES + 2)
-    code = unit.chosen.get(axis) if unit.tumour else None
+    code = unit.agreement.codes.get(axis) if unit.tumour else None
     confidence = decision.confidence
     if code is not None and code != decision.first:
-        confidence = calibrated(float(decision.probabilities[decision.codes.index(code)]), False, weights)
+        # Against the axis' own first choice: never surer than that one was.
+        confidence = min(calibrated(unit.agreement.shares[axis], False, weights), confidence) * _AGAINST
     confidence *= unit.doubt
     reason: str | None = None
     missing: tuple[str, ...] = ()

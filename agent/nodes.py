@@ -23,6 +23,7 @@ from index.records import AXES
 
 # A letter may list many diagnoses; beyond this many the rest of a text is not coded.
 MAX_DIAGNOSES = 12
+_DOUBT = 0.8  # what a failed check leaves of the confidence
 _DENIED = 0.02  # negated, or a relative's: the words of a tumour without the tumour
 
 
@@ -93,11 +94,10 @@ def verify(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         if not unit.tumour:
             continue
         text = state["texts"][unit.text][slice(*unit.segment.span)]
-        codes, joint = agree_on_codes(unit.decisions, context.weights, context.crosswalk)
-        unit.chosen = codes
-        unit.checks = check(codes, text, context.catalogue, context.crosswalk)
+        unit.agreement = agree_on_codes(unit.decisions, context.weights, context.crosswalk)
+        unit.checks = check(unit.agreement.codes, text, context.catalogue, context.crosswalk)
         failed = [c for c in unit.checks if not c.passed]
-        unit.doubt = (0.9 if joint else 1.0) * 0.8 ** len(failed)
+        unit.doubt = _DOUBT ** len(failed)
         unfit = any(decision.none > 0.9 for decision in unit.decisions.values())
         unit.wide = state["attempt"] == 1 and can_widen and (bool(failed) or unfit)
     return {"units": state["units"]}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from agent.decision import Decision
+from agent.joint import Agreement
 from agent.prepare import Prepared, Segment
 from agent.results import Check, CodedText, Coding
 from index.records import CodeSystem
@@ -29,7 +30,7 @@ class Unit:
     tumour_probability: float = 0.0
     decisions: dict[CodeSystem, Decision] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
-    chosen: dict[CodeSystem, str | None] = field(default_factory=dict)
+    agreement: Agreement = field(default_factory=lambda: Agreement({}))
     doubt: float = 1.0
     wide: bool = False
     codings: dict[CodeSystem, Coding] = field(default_factory=dict)

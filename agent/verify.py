@@ -71,7 +71,7 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
                 f"Verhalten /{morphology[-1]} und {icd10} passen {'' if fits else 'nicht '}zusammen.",
             )
         )
-        blood = icd10[:3] in _BLOOD or icd10 in _BLOOD_CODES
+        blood = is_blood_code(icd10)
         fits = blood == is_haematological(morphology)
         found.append(
             Check(
@@ -113,6 +113,11 @@ _BLOOD = {
     "D46",
 }
 _BLOOD_CODES = {"D47.0", "D47.1", "D47.2", "D47.3", "D47.4", "D47.5", "D47.7", "D47.9"}
+
+
+def is_blood_code(icd10: str) -> bool:
+    """ICD-10 codes of lymphoma, leukaemia and what is related to them."""
+    return icd10[:3] in _BLOOD or icd10 in _BLOOD_CODES
 
 
 def is_haematological(morphology: str) -> bool:

@@ -66,7 +66,9 @@ class Index:
     @classmethod
     def build(cls, catalogue: Catalogue, encoder: Encoder, *, progress: bool = False) -> Index:
         """Encode every searchable line of a catalogue. About 200,000 lines a minute on two cores."""
-        groups: dict[str, list[CatalogueLine]] = {name: [] for name in (*(axis.value for axis in AXES), CONTEXT)}
+        groups: dict[str, list[CatalogueLine]] = {
+            name: [] for name in (*(axis.value for axis in AXES), CONTEXT)
+        }
         for line in catalogue.searchable_lines:
             groups[_space_of(line)].append(line)
         spaces = {}
@@ -213,8 +215,10 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise IndexFolderError(f"{folder}: no index here; {_REMEDY}")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
+        # The version first: another one may have other keys.
         found = manifest["format"]
-        _ = manifest["encoder"], manifest["editions"], manifest["codes"], manifest["files"]
+        if found == FORMAT:
+            _ = manifest["encoder"], manifest["editions"], manifest["codes"], manifest["files"]
     except (ValueError, KeyError, TypeError) as error:
         raise IndexFolderError(f"{path}: not an index manifest; {_REMEDY}") from error
     if found != FORMAT:

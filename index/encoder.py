@@ -78,11 +78,15 @@ class Encoder:
         Raises:
             ModelError: the folder or name holds no sentence-transformers model, or only pickled weights.
         """
+        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 
         path = Path(name) if name is not None else EMBEDDED
-        if path.is_dir() and not any(path.rglob("*.safetensors")):
-            raise ModelError(f"{path}: no safetensors weights here; pickled weights are not loaded")
+        # Each module of a model has a folder of its own.
+        pickled = [p for p in path.rglob("pytorch_model*.bin") if not any(p.parent.glob("*.safetensors"))]
+        if path.is_dir() and (pickled or not any(path.rglob("*.safetensors"))):
+            where = pickled[0].parent if pickled else path
+            raise ModelError(f"{where}: no safetensors weights here; pickled weights are not loaded")
         try:
             model = SentenceTransformer(
                 str(path) if path.exists() else str(name),
@@ -91,15 +95,17 @@ class Encoder:
                 local_files_only=path.exists(),
                 model_kwargs=None if path.exists() else {"use_safetensors": True},
             )
-        except (OSError, ValueError, KeyError) as error:
+            config = _read_config(path / CONFIG)
+            scale = float(config.get("scale", _FOREIGN_SCALE))
+            prototypes = _read_prototypes(path / PROTOTYPES)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{name or path}: not a sentence-transformers model ({error})") from error
         model.float().eval()
-        config = _read_config(path / CONFIG)
         return cls(
             model,
             str(name or "onkokode-embedded"),
-            scale=float(config.get("scale", _FOREIGN_SCALE)),
-            prototypes=_read_prototypes(path / PROTOTYPES),
+            scale=scale,
+            prototypes=prototypes,
             fingerprint=str(config.get("fingerprint", "")),
         )
 
@@ -108,8 +114,10 @@ class Encoder:
         if not texts:
             return np.zeros((0, self.dimension(system)), dtype=np.float32)
         extra: dict[str, Any] = {"task": _ROUTES[system]} if self._routed else {}
+        # Tokenizers refuse lone surrogates, which broken encodings leave behind.
+        readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         vectors = self._model.encode(
-            list(texts), batch_size=1024 if self._routed else 64, show_progress_bar=progress, **extra
+            readable, batch_size=1024 if self._routed else 64, show_progress_bar=progress, **extra
         )
         vectors = np.asarray(vectors, dtype=np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -144,7 +152,10 @@ def _is_routed(model: SentenceTransformer) -> bool:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not isinstance(config, dict):
+        raise ValueError(f"{path.name} holds no settings")
+    return config
 
 
 def _read_prototypes(path: Path) -> dict[CodeSystem, Prototypes]:

@@ -27,6 +27,8 @@ _NEAREST = 256
 _EXACT_BONUS = 8.0
 # Lexical finds among the candidates, at the end of the list.
 _LEXICAL = 4
+# One of this many candidates may come from lexical search.
+_LEXICAL_FROM = 5
 _MATCHES = 5
 
 
@@ -57,12 +59,12 @@ class Retriever:
     def retrieve(self, texts: Sequence[str], system: CodeSystem, k: int = 20) -> list[list[Candidate]]:
         """The k best candidates per text, best first; the last few come from lexical search."""
         found = self.distribution(texts, system)
-        lexical = self.lexical_codes(texts, system)
+        lexical = self.lexical_codes(texts, system) if k >= _LEXICAL_FROM else [[] for _ in texts]
         number = {code: n for n, code in enumerate(found.codes)}
         result = []
         for i in range(len(texts)):
             order = [int(c) for c in np.argsort(-found.log_shares[i], kind="stable")[:k]]
-            extra = [number[code] for code in lexical[i] if number[code] not in order]
+            extra = [number[code] for code in lexical[i] if number[code] not in order][: k // _LEXICAL_FROM]
             order = order[: k - len(extra)] + extra if extra else order
             result.append([self.candidate(found, i, found.codes[c]) for c in order])
         return result

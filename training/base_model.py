@@ -132,7 +132,9 @@ class Batch:
     labels: torch.Tensor
 
 
-def question_states(model: PreTrainedModel | PeftModel, batch: Batch, question_ids: torch.Tensor) -> torch.Tensor:
+def question_states(
+    model: PreTrainedModel | PeftModel, batch: Batch, question_ids: torch.Tensor
+) -> torch.Tensor:
     """Hidden states (b, questions, width) at all questions about each text, in one pass."""
     b, t = batch.ids.shape
     q = len(question_ids)

@@ -39,7 +39,9 @@ def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> N
     save_rules(given.catalogue.rules)
     plan = json.loads((out / "plan.json").read_text(encoding="utf-8"))
     _cards(plan)
-    size = sum(path.stat().st_size for folder in (EMBEDDED, WEIGHTS) for path in folder.rglob("*") if path.is_file())
+    size = sum(
+        path.stat().st_size for folder in (EMBEDDED, WEIGHTS) for path in folder.rglob("*") if path.is_file()
+    )
     say(f"published {size / 1e6:.1f} MB")
 
 
@@ -49,8 +51,14 @@ def _cards(plan: dict[str, Any]) -> None:
     rows = ", ".join(f"{name} {count:,}" for name, count in plan["rows"].items())
     settings = json.dumps(plan["plan"], indent=2)
     parts = {
-        EMBEDDED: ("encoder", "Static encoder, one table per axis, with code prototypes (sentence-transformers)"),
-        EMBEDDED_MODEL: ("model", "Compact causal language model from scratch (Qwen3 architecture), a token per code"),
+        EMBEDDED: (
+            "encoder",
+            "Static encoder, one table per axis, with code prototypes (sentence-transformers)",
+        ),
+        EMBEDDED_MODEL: (
+            "model",
+            "Compact causal language model from scratch (Qwen3 architecture), a token per code",
+        ),
         EMBEDDED_ADAPTER: ("adapter", "LoRA adapter of the compact model for clinical wording (PEFT)"),
     }
     for folder, (name, what) in parts.items():

@@ -236,9 +236,7 @@ def train_recogniser(out: Path, say: Say = print) -> Path:
     return path
 
 
-def batch_source(
-    out: Path, tokenizer: PreTrainedTokenizerFast
-) -> tuple[BatchSource, dict[str, float]]:
+def batch_source(out: Path, tokenizer: PreTrainedTokenizerFast) -> tuple[BatchSource, dict[str, float]]:
     """The pools of the corpus, and their shares of a batch."""
     from training.batches import BatchSource
 

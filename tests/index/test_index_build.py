@@ -1,0 +1,186 @@
+"""The index folder: what comes back equals what was saved, and what is damaged or foreign says so."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from index.build import CONTEXT, FORMAT, MANIFEST, Index, build_user_index, index_folder
+from index.catalogue import Catalogue, is_neoplasm
+from index.encoder import Encoder
+from index.errors import IndexFolderError
+from index.records import AXES, CodeSystem
+from index.retriever import Retriever
+from tests.index.tiny_encoder import TableEncoder, catalogue_of
+
+QUERIES = ["Mammakarzinom", "Bronchialkarzinom Oberlappen", "Basaliom der Nase", "Rektumkarzinom", "", "Xyz"]
+TABLE = {"Brustkrebs": (1.0, 0.0), "Nierenkrebs": (0.0, 1.0), "Nierentumor": (0.6, 0.8)}
+TINY = catalogue_of(("C50.9", "Brustkrebs"), ("C64", "Nierenkrebs"), ("C64", "Nierentumor"))
+
+
+@lru_cache
+def embedded() -> Encoder:
+    return Encoder.load(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def built() -> Index:
+    return Index.build(Catalogue.builtin(), embedded())
+
+
+@pytest.fixture(scope="module")
+def saved(built: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built.save(tmp_path_factory.mktemp("saved") / "index")
+
+
+def tiny(encoder: Encoder | None = None) -> Index:
+    return Index.build(TINY, encoder or TableEncoder(TABLE))
+
+
+def test_every_searchable_line_is_in_exactly_one_space(built: Index) -> None:
+    lines = [line.line_id for space in built.spaces.values() for line in space.lines]
+    assert sorted(lines) == sorted(line.line_id for line in Catalogue.builtin().searchable_lines)
+    assert all(is_neoplasm(line.code) for line in built.spaces["icd10gm"].lines)
+    assert not any(
+        line.system is CodeSystem.ICD10GM and is_neoplasm(line.code) for line in built.spaces[CONTEXT].lines
+    )
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_an_axis_knows_every_codable_code_and_no_other(built: Index, axis: CodeSystem) -> None:
+    space = built.spaces[axis.value]
+    assert space.codes == Catalogue.builtin().codable_codes(axis)
+    assert [space.codes[n] for n in space.code_of] == [line.code for line in space.lines]
+    assert space.vectors.shape == (len(space.lines), embedded().dimension(axis))
+    assert space.flat.ntotal == len(space.lines)
+
+
+def test_loaded_it_finds_the_same(built: Index, saved: Path) -> None:
+    loaded = Index.load(saved, embedded())
+    assert loaded.editions == dict(built.editions) and loaded.encoder == built.encoder
+    before, after = Retriever(built, embedded()), Retriever(loaded, embedded())
+    for axis in AXES:
+        assert after.retrieve(QUERIES, axis) == before.retrieve(QUERIES, axis)
+    assert after.context(QUERIES) == before.context(QUERIES)
+
+
+def test_the_manifest_names_every_file(saved: Path) -> None:
+    manifest = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))
+    there = {path.relative_to(saved).as_posix() for path in saved.rglob("*") if path.is_file()}
+    assert set(manifest["files"]) == there - {MANIFEST}
+    assert manifest["format"] == FORMAT and manifest["encoder"] == embedded().fingerprint
+
+
+def test_nothing_is_pickled(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: Any, **__: Any) -> Any:
+        raise AssertionError("unpickled")
+
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, name, forbidden)
+    for array in saved.rglob("*.npy"):
+        np.load(array, allow_pickle=False)
+    assert {path.suffix for path in saved.rglob("*") if path.is_file()} == {".json", ".npy", ".parquet"}
+    Index.load(saved, embedded())
+
+
+@pytest.mark.parametrize("name", ["icd10gm.npy", "icd10gm.parquet", "icd10gm.lexical/vocab.index.json"])
+@pytest.mark.parametrize("how", ["changed", "missing"])
+def test_a_file_that_is_not_as_it_was_built(tmp_path: Path, name: str, how: str) -> None:
+    folder = tiny().save(tmp_path / "index")
+    if how == "changed":
+        content = bytearray((folder / name).read_bytes())
+        content[-1] ^= 1
+        (folder / name).write_bytes(content)
+    else:
+        (folder / name).unlink()
+    with pytest.raises(IndexFolderError, match=f"{name}.*onkokode catalogue index"):
+        Index.load(folder)
+
+
+def edited(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    change(manifest)
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def test_a_manifest_with_a_wrong_hash(tmp_path: Path) -> None:
+    folder = edited(
+        tiny().save(tmp_path / "index"), lambda manifest: manifest["files"].update({"icd10gm.npy": "0" * 64})
+    )
+    with pytest.raises(IndexFolderError, match=r"icd10gm\.npy.*onkokode catalogue index"):
+        Index.load(folder)
+
+
+def test_an_unknown_format_names_both_versions(tmp_path: Path) -> None:
+    folder = edited(tiny().save(tmp_path / "index"), lambda manifest: manifest.update(format=99))
+    with pytest.raises(IndexFolderError, match="version 99.*reads 1.*onkokode catalogue index"):
+        Index.load(folder)
+    (folder / MANIFEST).write_text('{"format": 2}')
+    with pytest.raises(IndexFolderError, match="version 2"):
+        Index.load(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "7", "null", '{"format": 1}', "\x00", "\ufeff{}"])
+def test_what_is_no_manifest(tmp_path: Path, content: str) -> None:
+    folder = tiny().save(tmp_path / "index")
+    (folder / MANIFEST).write_text(content, encoding="utf-8")
+    with pytest.raises(IndexFolderError, match="onkokode catalogue index"):
+        Index.load(folder)
+
+
+def test_no_index_at_all(tmp_path: Path) -> None:
+    with pytest.raises(IndexFolderError, match="nowhere.*onkokode catalogue index"):
+        Index.load(tmp_path / "nowhere")
+
+
+def test_the_index_of_another_encoder(tmp_path: Path) -> None:
+    folder = tiny(TableEncoder(TABLE, fingerprint="one")).save(tmp_path / "index")
+    with pytest.raises(IndexFolderError, match="encoder one.*other is loaded.*onkokode catalogue index"):
+        Index.load(folder, TableEncoder(TABLE, fingerprint="other"))
+    assert Index.load(folder, TableEncoder(TABLE, fingerprint="one")).encoder == "one"
+
+
+def test_saving_again_replaces_the_whole_folder(tmp_path: Path) -> None:
+    folder = tiny().save(tmp_path / "index")
+    (folder / "stale.npy").write_bytes(b"old")
+    other = Index.build(catalogue_of(("C61", "Brustkrebs")), TableEncoder(TABLE))
+    assert other.save(folder) == folder
+    assert not (folder / "stale.npy").exists()
+    assert Index.load(folder).spaces["icd10gm"].codes == ("C61",)
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
+def test_a_killed_build_leaves_the_old_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny().save(tmp_path / "index")
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "save", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            Index.build(catalogue_of(("C61", "Brustkrebs")), TableEncoder(TABLE)).save(folder)
+    assert Index.load(folder).spaces["icd10gm"].codes == ("C50.9", "C64")
+    # Its half-written folder is in nobody's way, whether it is this process' or another's.
+    half_written = next(path for path in tmp_path.iterdir() if path.name != "index")
+    shutil.copytree(half_written, tmp_path / ".index.1")
+    tiny().save(folder)
+    assert Index.load(folder).spaces["icd10gm"].codes == ("C50.9", "C64")
+
+
+def test_an_axis_without_lines(tmp_path: Path) -> None:
+    encoder = TableEncoder(TABLE)
+    loaded = Index.load(tiny().save(tmp_path / "index"), encoder)
+    assert Retriever(loaded, encoder).retrieve(["Brustkrebs"], CodeSystem.MORPHOLOGY) == [[]]
+    assert Retriever(loaded, encoder).context(["Brustkrebs"]) == [[]]
+
+
+def test_the_user_index_lies_in_the_user_folder(tmp_path: Path) -> None:
+    folder = build_user_index(tmp_path / "home", progress=False)
+    assert folder == index_folder(tmp_path / "home") == tmp_path / "home" / "index"
+    assert set(Index.load(folder).spaces) == {*(axis.value for axis in AXES), CONTEXT}

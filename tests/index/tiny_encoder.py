@@ -1,0 +1,77 @@
+"""Encoders without training, and a catalogue of a few lines, for the tests of retrieval.
+
+encoder = TableEncoder({"Brustkrebs": (1.0, 0.0)})        # the vectors that the test wrote down
+folder = save_static_model(tmp_path / "foreign")            # a sentence-transformers model with random weights
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from index.catalogue import Catalogue
+from index.encoder import Encoder, Prototypes
+from index.layouts import CatalogueFile
+from index.records import CatalogueLine, CodeSystem
+
+
+class TableEncoder(Encoder):
+    """Looks vectors up; a text that is not in the table is the zero vector."""
+
+    def __init__(
+        self,
+        table: Mapping[str, tuple[float, ...]],
+        *,
+        scale: float = 2.0,
+        fingerprint: str = "table",
+        prototypes: Mapping[CodeSystem, Prototypes] | None = None,
+    ) -> None:
+        self._table = table
+        self._width = len(next(iter(table.values())))
+        self._own = prototypes or {}
+        self.name = self.fingerprint = fingerprint
+        self.scale = scale
+
+    def encode(self, texts: Sequence[str], system: CodeSystem, *, progress: bool = False) -> np.ndarray:
+        rows = [self._table.get(text, (0.0,) * self._width) for text in texts]
+        return np.array(rows, dtype=np.float32).reshape(len(texts), self._width)
+
+    def dimension(self, system: CodeSystem) -> int:
+        return self._width
+
+    def prototypes(self, system: CodeSystem) -> Prototypes | None:
+        return self._own.get(system)
+
+
+def catalogue_of(*lines: tuple[str, str], system: CodeSystem = CodeSystem.ICD10GM) -> Catalogue:
+    """A catalogue of (code, text) lines of one system and nothing else."""
+    made = tuple(
+        CatalogueLine(f"made-1:{n}", code, text, "synonym", system, "made-1", "made.txt")
+        for n, (code, text) in enumerate(lines)
+    )
+    file = CatalogueFile(Path("made.txt"), "0" * 64, "made", system, "made-1", (), made)
+    return Catalogue.from_files([file], lexicon=False)
+
+
+def save_static_model(
+    folder: Path, words: Sequence[str] = ("[none]", "brust", "krebs", "niere"), width: int = 8
+) -> Path:
+    """A sentence-transformers model with random word vectors; it has no vector for other words."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[none]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    torch.manual_seed(0)
+    weights = torch.randn(len(words), width)
+    weights[words.index("[none]")] = 0
+    weights = weights.numpy()
+    SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu").save(
+        str(folder)
+    )
+    return folder
