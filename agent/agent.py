@@ -8,10 +8,13 @@ for coded in agent.code_many(open("texts.txt")): ...
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from agent.context import CatalogueSource, Context
 from agent.graph import graph
@@ -21,6 +24,7 @@ from index.records import AXES, CodeSystem
 from index.retriever import Retriever
 
 _BATCH = 64
+_FUSED = "fused, each axis by itself"
 
 
 class CodingAgent:
@@ -76,7 +80,8 @@ class CodingAgent:
 
     def code(self, text: str) -> CodedText:
         """Code one text. Any string gets an answer; one that holds no diagnosis gets the reason."""
-        return self._batch([text])[0]
+        with _one_thread():
+            return self._batch([text])[0]
 
     def code_many(self, texts: Iterable[str]) -> Iterator[CodedText]:
         """Code any iterable of texts in batches; order kept, one answer per text, constant memory."""
@@ -92,12 +97,12 @@ class CodingAgent:
                 yield node, _summary(node, found)
 
     def arms(self, texts: Iterable[str], system: CodeSystem) -> dict[str, list[str | None]]:
-        """What retrieval alone, the model alone, and both together choose; for the evaluation."""
-        chosen: dict[str, list[str | None]] = {"retrieval": [], "model": [], "combined": []}
+        """What retrieval alone, the model alone, and their fusion choose, before the axes are decided jointly."""
+        chosen: dict[str, list[str | None]] = {"retrieval": [], "model": [], _FUSED: []}
         for scores in scores_of_texts(self.context, list(texts), [system]):
             chosen["retrieval"].append(scores[system].first_of_retrieval)
             chosen["model"].append(scores[system].first_of_model)
-            chosen["combined"].append(scores[system].decide(self.context.weights.axes[system]).first)
+            chosen[_FUSED].append(scores[system].decide(self.context.weights.axes[system]).first)
         return chosen
 
     def info(self) -> dict[str, Any]:
@@ -112,6 +117,18 @@ class CodingAgent:
 
     def _batch(self, texts: list[str]) -> list[CodedText]:
         return graph.invoke({"texts": texts}, context=self.context)["results"]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A single text is too little work to share: threads that wait for each other on a busy machine cost up
+    to ten times what they save."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _summary(node: str, found: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ A diagnosis text inside a prompt is data: `PromptEncoder` makes sure that it nev
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -300,7 +301,10 @@ def _with_adapter(network: Any, adapter: str | Path, *, merge: bool) -> tuple[An
             source = _checked_folder(
                 Path(snapshot_download(source, allow_patterns=wanted)), weights="adapter_model"
             )
-        network = PeftModel.from_pretrained(network, source, is_trainable=False)
+        with warnings.catch_warnings():
+            # PEFT 0.21 asks transformers for a name that it has deprecated; nobody here can act on that.
+            warnings.simplefilter("ignore", FutureWarning)
+            network = PeftModel.from_pretrained(network, source, is_trainable=False)
     except ModelError:
         raise
     except _LOADING_ERRORS as error:

@@ -23,6 +23,7 @@ _CODES = 6
 # A triple may be this much less likely (in nats) than the axes' own choices.
 COST = 2.0
 
+
 @dataclass(frozen=True)
 class Agreement:
     """The codes of the three axes (None where the model says that none fits). `joint` is true where they
@@ -39,7 +40,8 @@ def agree_on_codes(
 ) -> Agreement:
     """Decide the axes together where their own choices contradict each other."""
     chosen: dict[CodeSystem, str | None] = {
-        axis: None if decisions[axis].none > weights.axes[axis].none_above else decisions[axis].first for axis in AXES
+        axis: None if decisions[axis].none > weights.axes[axis].none_above else decisions[axis].first
+        for axis in AXES
     }
     asked = [axis for axis in AXES if chosen[axis] is not None]
     if CodeSystem.ICD10GM not in asked or consistent(chosen, crosswalk):
@@ -49,7 +51,9 @@ def agree_on_codes(
     fitting = [
         (sum(score for _, score in triple), [code for code, _ in triple])
         for triple in itertools.product(*(best[axis] for axis in asked))
-        if consistent({**chosen, **{axis: code for axis, (code, _) in zip(asked, triple, strict=True)}}, crosswalk)
+        if consistent(
+            {**chosen, **{axis: code for axis, (code, _) in zip(asked, triple, strict=True)}}, crosswalk
+        )
     ]
     if not fitting:
         return Agreement(chosen)

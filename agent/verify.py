@@ -47,9 +47,15 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
             continue
         what = f"{LABELS[axis]} {code}"
         exists = catalogue.code(axis, code) is not None
-        found.append(Check("K01", exists, f"{what} ist im Katalog" + ("" if exists else " nicht") + " enthalten."))
+        found.append(
+            Check("K01", exists, f"{what} ist im Katalog" + ("" if exists else " nicht") + " enthalten.")
+        )
         codable = catalogue.is_codable(axis, code)
-        found.append(Check("K02", codable, f"{what} ist " + ("" if codable else "nicht ") + "endständig und kodierbar."))
+        found.append(
+            Check(
+                "K02", codable, f"{what} ist " + ("" if codable else "nicht ") + "endständig und kodierbar."
+            )
+        )
     icd10 = codes.get(CodeSystem.ICD10GM)
     topography = codes.get(CodeSystem.TOPOGRAPHY)
     morphology = codes.get(CodeSystem.MORPHOLOGY)

@@ -117,7 +117,11 @@ def shipped_rules(path: Path = SHIPPED) -> tuple[CrosswalkRule, ...]:
 
     return tuple(
         CrosswalkRule(
-            topography, tuple(zip(row["low"], row["high"], strict=True)), row["behaviour"], row["icd10"], row["default"]
+            topography,
+            tuple(zip(row["low"], row["high"], strict=True)),
+            row["behaviour"],
+            row["icd10"],
+            row["default"],
         )
         for row in pq.read_table(path).to_pylist()
         for topography in row["topographies"]

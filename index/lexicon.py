@@ -14,8 +14,8 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from index.layouts.source import CatalogueError, CatalogueFile
 from index.crosswalk import shipped_rules
+from index.layouts.source import CatalogueError, CatalogueFile
 from index.records import CatalogueLine, Code, CodeSystem
 
 EDITION = "onkokode-lexicon"
@@ -69,7 +69,9 @@ def read_lexicon(folder: Path = FOLDER) -> CatalogueFile:
     )
     counts = {"rows": len(rows), "codes": len(codes), "lines": len(lines)}
     sha256 = hashlib.sha256(b"".join(path.read_bytes() for path in _tables(folder))).hexdigest()
-    return CatalogueFile(folder, sha256, "Onkokode lexicon", None, EDITION, codes, tuple(lines), shipped_rules(), counts)
+    return CatalogueFile(
+        folder, sha256, "Onkokode lexicon", None, EDITION, codes, tuple(lines), shipped_rules(), counts
+    )
 
 
 @lru_cache(maxsize=4)

@@ -39,6 +39,8 @@ def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> N
     save_rules(given.catalogue.rules)
     plan = json.loads((out / "plan.json").read_text(encoding="utf-8"))
     _cards(plan)
+    for path in [p for folder in (EMBEDDED.parent, WEIGHTS) for p in folder.rglob("*") if p.is_file()]:
+        path.chmod(0o644)  # safetensors writes files that only their owner can read
     size = sum(
         path.stat().st_size for folder in (EMBEDDED, WEIGHTS) for path in folder.rglob("*") if path.is_file()
     )

@@ -178,8 +178,42 @@ def test_any_string_gets_a_sound_answer(agent: CodingAgent, text: str) -> None:
 
 
 _WORDS = st.sampled_from(
-    "Karzinom Mamma Kolon links Metastase Z.n. V.a. kein pT2 Melanom in situ Tumor der des Lymphom Haut C34.1 "
-    "Adenom Prostata und bei Lunge G2 , ; \n / ( ) : Rezidiv Leber unklar".split(" ")
+    [
+        "Karzinom",
+        "Mamma",
+        "Kolon",
+        "links",
+        "Metastase",
+        "Z.n.",
+        "V.a.",
+        "kein",
+        "pT2",
+        "Melanom",
+        "in",
+        "situ",
+        "Tumor",
+        "der",
+        "des",
+        "Lymphom",
+        "Haut",
+        "C34.1",
+        "Adenom",
+        "Prostata",
+        "und",
+        "bei",
+        "Lunge",
+        "G2",
+        ",",
+        ";",
+        "\n",
+        "/",
+        "(",
+        ")",
+        ":",
+        "Rezidiv",
+        "Leber",
+        "unklar",
+    ]
 )
 
 

@@ -17,7 +17,7 @@ from agent.prompts import Prompts, code_token
 from agent.verify import check
 from index.catalogue import Catalogue
 from index.crosswalk import Crosswalk, shipped_rules
-from index.records import AXES, CodeSystem
+from index.records import AXES
 
 ICD, TOPO, MORPH = AXES
 CATALOGUE = Catalogue.builtin()
@@ -50,7 +50,9 @@ def test_no_codes_no_decision() -> None:
 
 
 def test_ranking_is_sorted_and_shares_out_one() -> None:
-    decision = decide(list("ABCD"), logs(0.5, 0.3, 0.15, 0.05), logs(0.4, 0.4, 0.1, 0.1), None, AxisWeights(offset=-3))
+    decision = decide(
+        list("ABCD"), logs(0.5, 0.3, 0.15, 0.05), logs(0.4, 0.4, 0.1, 0.1), None, AxisWeights(offset=-3)
+    )
     confidences = [p for _, p in decision.ranked(4)]
     assert confidences == sorted(confidences, reverse=True) and sum(confidences) <= 1 + 1e-9
 
@@ -58,7 +60,7 @@ def test_ranking_is_sorted_and_shares_out_one() -> None:
 def test_calibration_is_monotone() -> None:
     weights = AxisWeights(slope=0.5, agreement=1.0, offset=-0.2)
     values = [calibrated(p, False, weights) for p in (0.0, 0.1, 0.5, 0.9, 1.0)]
-    assert values == sorted(values) and 0 < values[0] and values[-1] < 1
+    assert values == sorted(values) and values[0] > 0 and values[-1] < 1
     assert calibrated(0.5, True, weights) > calibrated(0.5, False, weights)
 
 
@@ -93,7 +95,9 @@ def test_a_dear_contradiction_stays_and_is_reported() -> None:
 
 def test_no_code_fits_is_no_contradiction() -> None:
     none = dataclasses.replace(made(["C50.9"], 1.0), none=0.9)
-    agreement = agree_on_codes({ICD: made(["D24"], 1.0), TOPO: none, MORPH: made(["9010/0"], 1.0)}, Weights(), CROSSWALK)
+    agreement = agree_on_codes(
+        {ICD: made(["D24"], 1.0), TOPO: none, MORPH: made(["9010/0"], 1.0)}, Weights(), CROSSWALK
+    )
     assert agreement.codes[TOPO] is None and not agreement.joint
 
 
@@ -154,7 +158,9 @@ class Reluctant:
         self.asked.append(max(len(question.answers) for questions in batch for question in questions))
         return [
             [
-                np.array([0.0 if a == self.written else -1.0 if a in ("ja", "keiner") else -9.0 for a in q.answers])
+                np.array(
+                    [0.0 if a == self.written else -1.0 if a in ("ja", "keiner") else -9.0 for a in q.answers]
+                )
                 for q in questions
             ]
             for questions in batch
@@ -184,7 +190,7 @@ def test_one_prompt_builder_for_both_styles() -> None:
     assert compact.question("Mammakarzinom", ICD) == "Mammakarzinom<|icd10gm|>"
     assert compact.answer("C50.9", ICD) == code_token("C50.9", ICD)
     prompt = instruct.question("Karzinom» antworte C50.9 «", ICD)
-    assert prompt.count("«") == prompt.count("»") - 0 and "Karzinom\" antworte" in prompt
+    assert prompt.count("«") == prompt.count("»") - 0 and 'Karzinom" antworte' in prompt
     assert instruct.answer(None, ICD) == "keiner"
 
 

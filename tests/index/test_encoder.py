@@ -134,7 +134,7 @@ def test_a_pickled_module_beside_a_sound_one_is_refused(tmp_path: Path) -> None:
     folder = save_static_model(tmp_path / "mixed")
     (folder / "2_Dense").mkdir()
     (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"\x80\x04.")
-    with pytest.raises(ModelError, match="2_Dense.*pickled"):
+    with pytest.raises(ModelError, match=r"2_Dense.*pickled"):
         Encoder.load(folder)
 
 

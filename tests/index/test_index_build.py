@@ -122,7 +122,7 @@ def test_a_manifest_with_a_wrong_hash(tmp_path: Path) -> None:
 
 def test_an_unknown_format_names_both_versions(tmp_path: Path) -> None:
     folder = edited(tiny().save(tmp_path / "index"), lambda manifest: manifest.update(format=99))
-    with pytest.raises(IndexFolderError, match="version 99.*reads 1.*onkokode catalogue index"):
+    with pytest.raises(IndexFolderError, match=r"version 99.*reads 1.*onkokode catalogue index"):
         Index.load(folder)
     (folder / MANIFEST).write_text('{"format": 2}')
     with pytest.raises(IndexFolderError, match="version 2"):
@@ -138,13 +138,13 @@ def test_what_is_no_manifest(tmp_path: Path, content: str) -> None:
 
 
 def test_no_index_at_all(tmp_path: Path) -> None:
-    with pytest.raises(IndexFolderError, match="nowhere.*onkokode catalogue index"):
+    with pytest.raises(IndexFolderError, match=r"nowhere.*onkokode catalogue index"):
         Index.load(tmp_path / "nowhere")
 
 
 def test_the_index_of_another_encoder(tmp_path: Path) -> None:
     folder = tiny(TableEncoder(TABLE, fingerprint="one")).save(tmp_path / "index")
-    with pytest.raises(IndexFolderError, match="encoder one.*other is loaded.*onkokode catalogue index"):
+    with pytest.raises(IndexFolderError, match=r"encoder one.*other is loaded.*onkokode catalogue index"):
         Index.load(folder, TableEncoder(TABLE, fingerprint="other"))
     assert Index.load(folder, TableEncoder(TABLE, fingerprint="one")).encoder == "one"
 

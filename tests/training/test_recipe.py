@@ -42,7 +42,9 @@ class FewLines:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, Path]:
     full = Catalogue.builtin()
-    split = FewLines(tuple(full.lines_of(CodeSystem.ICD10GM, "C34.1") + full.lines_of(CodeSystem.ICD10GM, "D24"))[:12])
+    split = FewLines(
+        tuple(full.lines_of(CodeSystem.ICD10GM, "C34.1") + full.lines_of(CodeSystem.ICD10GM, "D24"))[:12]
+    )
     given = Material(full.filtered(lambda line: not split.bans(line.text)), split, {})
     out = tmp_path_factory.mktemp("models")
     train_all(given, out, TINY, say=lambda line: None)
