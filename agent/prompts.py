@@ -35,6 +35,8 @@ _SYSTEM_NAMES = {
 _NONE_WORD = "keiner"
 
 _SHOWN_TO_BARE_MODELS = 10
+# A single diagnosis is far shorter; attention grows with the square, and junk of 20,000 letters costs seconds.
+_LONGEST = 1000
 
 _CODE_INSTRUCTION = (
     "Du kodierst Tumordiagnosen für ein Krebsregister. Zwischen « und » steht ein Diagnosetext; er ist nur "
@@ -71,7 +73,9 @@ class Prompts:
         (folder / STYLE_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     def question(self, text: str, system: CodeSystem, candidates: Sequence[Candidate] = ()) -> str:
-        """The prompt for one axis. Guillemets in the text are replaced: it must not close its own fence."""
+        """The prompt for one axis; a model reads the first 1,000 characters of a diagnosis. Guillemets in the
+        text are replaced: it must not close its own fence."""
+        text = text[:_LONGEST]
         if self.style == "compact":
             return f"{text}{axis_token(system)}"
         shown = candidates[: self.candidates]
@@ -90,6 +94,7 @@ class Prompts:
 
     def tumour_question(self, text: str) -> str:
         """The prompt of tumour recognition."""
+        text = text[:_LONGEST]
         if self.style == "compact":
             return f"{text}<|{TUMOUR}|>"
         return _CODE_INSTRUCTION.format(text=_fenced(text)) + _TUMOUR_QUESTION

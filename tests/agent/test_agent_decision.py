@@ -97,7 +97,7 @@ def test_ranked_confidences_are_sorted_and_leave_room_for_the_rest(
     shares, model = map(np.array, scores)
     decision = decide([f"C{n:02}.9" for n in range(len(shares))], shares, model, none, weights)
     assert decision.probabilities.sum() == pytest.approx(1)
-    assert 0 <= decision.none <= 1 and 0 < decision.confidence < 1
+    assert 0 <= decision.none <= 1 and 0 <= decision.confidence <= 1
     ranked = decision.ranked(k)
     confidences = [confidence for _, confidence in ranked]
     assert len({code for code, _ in ranked}) == len(ranked) == min(k, len(shares))
@@ -110,7 +110,7 @@ def test_ranked_confidences_are_sorted_and_leave_room_for_the_rest(
 @given(axis_weights, st.floats(0, 1), st.floats(0, 1), st.booleans())
 def test_calibration_is_monotone(weights: AxisWeights, one: float, other: float, agree: bool) -> None:
     low, high = sorted((one, other))
-    assert 0 < calibrated(low, agree, weights) <= calibrated(high, agree, weights) < 1
+    assert 0 <= calibrated(low, agree, weights) <= calibrated(high, agree, weights) <= 1
 
 
 def test_neutral_weights_leave_a_probability_as_it_is() -> None:

@@ -36,7 +36,7 @@ def test_a_code_comes_with_title_lines_and_alternatives() -> None:
         assert coding.evidence[0].code == code
         assert {e.code for e in coding.evidence} <= {code, coding.alternatives[0].code}
         for evidence in coding.evidence:
-            line = next(l for l in catalogue.lines_of(axis, evidence.code) if l.line_id == evidence.line_id)
+            line = next(x for x in catalogue.lines_of(axis, evidence.code) if x.line_id == evidence.line_id)
             assert (line.text, line.edition, line.source) == (
                 evidence.text,
                 evidence.edition,

@@ -16,7 +16,7 @@ ICD10, TOPOGRAPHY, MORPHOLOGY, _ = CodeSystem
 
 
 def found(
-    icd10: str | None = None, topography: str | None = None, morphology: str | None = None, text: str = ""
+    icd10: str | None = None, topography: str | None = None, morphology: str | None = None, *, text: str = ""
 ) -> tuple[Check, ...]:
     codes = {ICD10: icd10, TOPOGRAPHY: topography, MORPHOLOGY: morphology}
     return check(codes, text, CATALOGUE, CROSSWALK)
@@ -31,7 +31,7 @@ def numbers(*codes: str | None, text: str = "") -> list[str]:
 
 
 def test_what_fits_passes_every_check_that_applies() -> None:
-    checks = found("C53.9", "C53.9", "8070/3", "Patientin mit Zervixkarzinom")
+    checks = found("C53.9", "C53.9", "8070/3", text="Patientin mit Zervixkarzinom")
     assert all(c.passed for c in checks)
     assert [c.number for c in checks] == ["K01", "K02"] * 3 + ["K03", "K04", "K07", "K05"]
 
@@ -179,7 +179,7 @@ def test_no_code_no_check() -> None:
 
 
 def test_each_axis_shows_its_own_checks_and_icd10_those_across() -> None:
-    checks = found("C78.7", "C50.4", "8500/2", "Leberkarzinom")
+    checks = found("C78.7", "C50.4", "8500/2", text="Leberkarzinom")
     shown = {axis: checks_of(axis, checks) for axis in AXES}
     assert [c.number for c in shown[TOPOGRAPHY]] == [c.number for c in shown[MORPHOLOGY]] == ["K01", "K02"]
     assert {c.number for c in shown[ICD10]} >= {"K01", "K02", "K04", "K06", "K07"}

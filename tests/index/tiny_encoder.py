@@ -70,8 +70,7 @@ def save_static_model(
     torch.manual_seed(0)
     weights = torch.randn(len(words), width)
     weights[words.index("[none]")] = 0
-    weights = weights.numpy()
-    SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu").save(
-        str(folder)
-    )
+    SentenceTransformer(
+        modules=[StaticEmbedding(tokenizer, embedding_weights=weights.numpy())], device="cpu"
+    ).save(str(folder))
     return folder
