@@ -80,14 +80,21 @@ class CodingAgent:
 
     def code(self, text: str) -> CodedText:
         """Code one text. Any string gets an answer; one that holds no diagnosis gets the reason."""
+        if not isinstance(text, str):
+            raise TypeError(f"code takes a text, not {type(text).__name__}")
         with _one_thread():
             return self._batch([text])[0]
 
     def code_many(self, texts: Iterable[str]) -> Iterator[CodedText]:
         """Code any iterable of texts in batches; order kept, one answer per text, constant memory."""
-        stream = iter(texts)
+        if isinstance(texts, str):
+            raise TypeError("code_many takes an iterable of texts; for one text use code")
+        stream = enumerate(texts, start=1)
         while batch := list(islice(stream, self._batch_size)):
-            yield from self._batch(batch)
+            for row, text in batch:
+                if not isinstance(text, str):
+                    raise TypeError(f"row {row} is {type(text).__name__}, not a text; an empty row is ''")
+            yield from self._batch([text for _, text in batch])
 
     def stream(self, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The steps as they happen: (node, what it found), for one text. The last is `explain`, whose

@@ -19,7 +19,7 @@ from index.build import Index, index_folder
 from index.catalogue import Catalogue
 from index.crosswalk import Crosswalk
 from index.encoder import Encoder
-from index.layouts import CatalogueFile, NotACatalogue, parse_all
+from index.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
 from index.records import CodeSystem
 from index.retriever import Retriever
 from index.store import walk
@@ -114,6 +114,10 @@ def _catalogue_and_index(
                 return catalogue, index
         return catalogue, Index.build(catalogue, encoder)
     if isinstance(source, Catalogue):
+        if edition is not None:
+            raise CatalogueError(
+                "edition= goes with files; a Catalogue has its edition from Catalogue.from_files"
+            )
         return source, Index.build(source, encoder)
     paths = [source] if isinstance(source, str | Path) else source
     catalogue = Catalogue.from_files(_catalogue_files(paths), edition=edition)

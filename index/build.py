@@ -186,7 +186,8 @@ def _space(
     if len(lines):
         flat.add(np.ascontiguousarray(vectors, dtype=np.float32))
     exact: dict[str, tuple[str, ...]] = {}
-    for line in lines:
+    # Context lines answer nothing, so nobody asks for their exact terms; they are three lines in four.
+    for line in lines if name != CONTEXT else ():
         key = term_key(line.text)
         if key and line.code not in exact.get(key, ()):
             exact[key] = (*exact.get(key, ()), line.code)

@@ -110,6 +110,15 @@ def test_code_many_is_lazy(agent: CodingAgent) -> None:
     assert next(drawn) <= 130
 
 
+def test_what_is_no_text_is_named(agent: CodingAgent) -> None:
+    with pytest.raises(TypeError, match="use code"):
+        next(agent.code_many("Mammakarzinom"))
+    with pytest.raises(TypeError, match="row 2 is NoneType"):
+        list(agent.code_many(["Mammakarzinom", None]))  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="not int"):
+        agent.code(3)  # type: ignore[arg-type]
+
+
 def test_stream_tells_the_steps(agent: CodingAgent) -> None:
     steps = list(agent.stream("Mammakarzinom"))
     assert [name for name, _ in steps] == ["prepare", "recognise", "retrieve", "choose", "verify", "explain"]
