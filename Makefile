@@ -37,10 +37,10 @@ lint: setup  ## ruff and mypy
 	$(BIN)/mypy
 
 test: setup  ## the tests that need no long run
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest
 
 test-all: setup  ## all tests, the slow ones too
-	$(BIN)/python -m pytest -q -m ""
+	$(BIN)/python -m pytest -m ""
 
 models: setup  ## train encoder, base model and adapters again from the catalogue files
 	$(BIN)/onkokode train all --catalogues $(ONKOKODE_SHARED)/catalogues --out runs/models
