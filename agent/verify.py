@@ -10,7 +10,7 @@
 | K03 | sex named in the text against the code's sex |
 | K04 | ICD-10 chapter against the behaviour of the morphology |
 | K05 | ICD-10 against topography and morphology (registry crosswalk) |
-| K06 | C77-C79 only where the text speaks of a metastasis, and the other way round |
+| K06 | C77-C79 only where the text speaks of a metastasis |
 | K07 | lymphoma and leukaemia: ICD-10 C81-C96 against the morphology |
 """
 
