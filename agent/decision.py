@@ -100,7 +100,7 @@ class Decision:
         if not len(self.order):
             return []
         first = int(self.order[0])
-        rest = max(1e-12, 1.0 - float(self.probabilities[first]))
+        rest = max(1e-12, float(self.probabilities[self.order[1:]].sum()))
         ranked = [(self.codes[first], self.confidence)]
         for i in self.order[1:k]:
             share = float(self.probabilities[int(i)]) / rest * (1.0 - self.confidence)

@@ -24,6 +24,7 @@ from index.records import AXES
 # A letter may list many diagnoses; beyond this many the rest of a text is not coded.
 MAX_DIAGNOSES = 12
 _DOUBT = 0.8  # what a failed check leaves of the confidence
+_NEAR = 0.6  # the similarity from which a line that is no tumour explains why a text is none
 _DENIED = 0.02  # negated, or a relative's: the words of a tumour without the tumour
 
 
@@ -107,6 +108,11 @@ def explain(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Put the answers together, with the catalogue lines behind them."""
     context = context_of(runtime)
     of_text: list[list[Unit]] = [[] for _ in state["texts"]]
+    denied = [unit.segment.negated or unit.segment.family for unit in state["units"]]
+    others = [unit for unit, no in zip(state["units"], denied, strict=True) if not unit.tumour and not no]
+    beside = context.retriever.context([unit.segment.core for unit in others])
+    for unit, matches in zip(others, beside, strict=True):
+        unit.beside = tuple(match for match in matches if match.similarity >= _NEAR)
     for i, unit in enumerate(state["units"]):
         for axis in AXES:
             unit.codings[axis] = coding_of(unit, axis, i, state["retrievals"][axis], context)

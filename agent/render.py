@@ -228,6 +228,10 @@ class _View:
         rows = _grid(_LABEL)
         if first.missing:
             rows.add_row(Text("Was fehlt", style="dim"), _listed(first.missing))
+        ranked = {alternative.code for alternative in first.alternatives}
+        for line in [line for line in first.evidence if line.code not in ranked][:1]:
+            # What the text is instead, where the catalogue has a line for it.
+            rows.add_row(Text("Eher", style="dim"), Text(f"{printable(line.text)}  {line.code}".rstrip()))
         for coding in codings:
             if likely and coding.alternatives:
                 rows.add_row(Text("Alternativen", style="dim"), Text(AXIS_NAMES[coding.system], style="dim"))

@@ -13,7 +13,7 @@ from agent.decision import Decision
 from agent.joint import Agreement
 from agent.prepare import Prepared, Segment
 from agent.results import Check, CodedText, Coding
-from index.records import CodeSystem
+from index.records import CodeSystem, Match
 from index.retriever import Retrieval
 
 
@@ -21,8 +21,8 @@ from index.retriever import Retrieval
 class Unit:
     """One diagnosis of the text with number `text`, and what is known of it so far.
 
-    `rows` holds, per axis, this unit's row in the axis' `Retrieval`; `wide` is set when verification asked
-    for a second choice among more candidates.
+    `wide` is set when verification asked for a second choice among more candidates; `beside` holds the
+    lines near a diagnosis that is no tumour (other diagnoses, procedures).
     """
 
     text: int
@@ -33,6 +33,7 @@ class Unit:
     agreement: Agreement = field(default_factory=lambda: Agreement({}))
     doubt: float = 1.0
     wide: bool = False
+    beside: tuple[Match, ...] = ()
     codings: dict[CodeSystem, Coding] = field(default_factory=dict)
 
     @property

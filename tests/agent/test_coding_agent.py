@@ -86,6 +86,12 @@ def test_alternatives_where_the_axis_abstains(agent: CodingAgent) -> None:
         assert coding.code is None and coding.reason and coding.alternatives
 
 
+def test_what_a_text_is_instead(agent: CodingAgent) -> None:
+    for text, code in (("arterielle Hypertonie", "I10.90"), ("Portimplantation", "5-399.5")):
+        evidence = agent.code(text).icd10gm.evidence
+        assert evidence[0].code == code
+
+
 def test_negated_and_family(agent: CodingAgent) -> None:
     for text in ("kein Anhalt für Prostatakarzinom", "Familienanamnese: Mutter mit Mammakarzinom"):
         coded = agent.code(text)
