@@ -58,9 +58,10 @@ def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, context:
         for c, p in ranked
         if code is None or c != code
     ]
-    evidence = _evidence(unit, row, found, context, [c for c in (shown, *(a.code for a in others)) if c])
     if axis is CodeSystem.ICD10GM and unit.beside:
         evidence = tuple(_as_evidence(match.line, unit.segment) for match in unit.beside)
+    else:
+        evidence = _evidence(unit, row, found, context, [c for c in (shown, *(a.code for a in others)) if c])
     return Coding(
         system=axis,
         code=code,

@@ -54,8 +54,7 @@ def recognise(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         said = np.array([float(scores[0][0] - scores[0][1]) for scores in context.model.score(asked)])
         log_odds = log_odds + weights.model * np.clip(said, -12, 12)
     for unit, value in zip(units, log_odds, strict=True):
-        denied = unit.segment.negated or unit.segment.family
-        unit.tumour_probability = _DENIED if denied else float(1 / (1 + np.exp(-value)))
+        unit.tumour_probability = _DENIED if unit.segment.denied else float(1 / (1 + np.exp(-value)))
     return {"units": units}
 
 
@@ -108,8 +107,7 @@ def explain(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Put the answers together, with the catalogue lines behind them."""
     context = context_of(runtime)
     of_text: list[list[Unit]] = [[] for _ in state["texts"]]
-    denied = [unit.segment.negated or unit.segment.family for unit in state["units"]]
-    others = [unit for unit, no in zip(state["units"], denied, strict=True) if not unit.tumour and not no]
+    others = [unit for unit in state["units"] if not unit.tumour and not unit.segment.denied]
     beside = context.retriever.context([unit.segment.core for unit in others])
     for unit, matches in zip(others, beside, strict=True):
         unit.beside = tuple(match for match in matches if match.similarity >= _NEAR)

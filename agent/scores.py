@@ -10,14 +10,14 @@ that reads the text; else it scores the retriever's candidates, and last an answ
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from agent.code_model import CodeModel, Question
 from agent.context import Context
 from agent.decision import AxisWeights, Decision, decide
-from agent.prepare import prepare
+from agent.prepare import core_of
 from index.records import AXES, Candidate, CodeSystem
 from index.retriever import Retrieval
 
@@ -67,27 +67,27 @@ def score_cores(
     if context.model is None or not cores:
         return [{axis: by_retrieval(found, row) for axis, found in retrievals.items()} for row in rows]
     columns = {axis: _columns(context, cores, axis, found, rows, wider) for axis, found in retrievals.items()}
+    by_text: list[dict[CodeSystem, AxisScores]] = []
     batch = []
     for i, core in enumerate(cores):
-        questions = []
+        unasked, questions = {}, []
         for axis, found in retrievals.items():
-            chosen = columns[axis]
-            codes = found.codes if chosen is None else tuple(found.codes[n] for n in chosen[i])
+            scores, chosen = by_retrieval(found, rows[i]), columns[axis]
+            if chosen is not None:
+                codes = tuple(found.codes[n] for n in chosen[i])
+                scores = AxisScores(codes, scores.log_shares[chosen[i]])
             prompt = context.prompts.question(core, axis, _shown(context, core, axis))
-            questions.append(Question(prompt, answers_of(context, codes, axis)))
+            questions.append(Question(prompt, answers_of(context, scores.codes, axis)))
+            unasked[axis] = scores
+        by_text.append(unasked)
         batch.append(questions)
-    results = []
-    for i, said in enumerate(context.model.score(batch)):
-        result = {}
-        for (axis, found), values in zip(retrievals.items(), said, strict=True):
-            chosen = columns[axis]
-            shares = found.log_shares[rows[i]]
-            codes = found.codes if chosen is None else tuple(found.codes[n] for n in chosen[i])
-            result[axis] = AxisScores(
-                codes, shares if chosen is None else shares[chosen[i]], values[:-1], float(values[-1])
-            )
-        results.append(result)
-    return results
+    return [
+        {
+            axis: replace(scores, log_probabilities=values[:-1], log_none=float(values[-1]))
+            for (axis, scores), values in zip(unasked.items(), said, strict=True)
+        }
+        for unasked, said in zip(by_text, context.model.score(batch), strict=True)
+    ]
 
 
 def scores_of_texts(
@@ -95,11 +95,7 @@ def scores_of_texts(
 ) -> Iterator[dict[CodeSystem, AxisScores]]:
     """Scores of each text's first diagnosis, every text taken for a tumour: for fitting and evaluation."""
     for start in range(0, len(texts), _BATCH):
-        batch = texts[start : start + _BATCH]
-        cores = [
-            (found.diagnoses[0].core if found.diagnoses else "") or found.text
-            for found in map(prepare, batch)
-        ]
+        cores = [core_of(text) for text in texts[start : start + _BATCH]]
         yield from score_cores(
             context, cores, {axis: context.retriever.distribution(cores, axis) for axis in axes}
         )

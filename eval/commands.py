@@ -180,10 +180,13 @@ def _heldout(agent: CodingAgent, split: Any, details: dict[str, Any]) -> Section
 
 
 def _devsets(options: Options, agent: CodingAgent) -> Section:
-    from eval.figures import measure_devsets
+    from eval.figures import catalogue_files, measure_devsets
     from eval.testset import read_development_sets
+    from index.lexicon import read_lexicon
 
-    return measure_devsets(agent, read_development_sets(options.with_shared()))
+    shared = options.with_shared()
+    lines = [line for file in (*catalogue_files(shared), read_lexicon()) for line in file.lines]
+    return measure_devsets(agent, read_development_sets(shared), lines)
 
 
 def _clinical(options: Options, agent: CodingAgent) -> Section:

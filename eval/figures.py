@@ -23,6 +23,7 @@ from eval.testset import Row
 from index.layouts import CatalogueFile, NotACatalogue, parse_all
 from index.records import AXES, Candidate, CatalogueLine, CodeSystem
 from index.store import walk
+from index.text import term_key
 
 RECALL_AT = (1, 5, 10, 20, 50)
 _ASKED_RECALL = {20: 0.98}
@@ -118,9 +119,10 @@ def measure_heldout(
     return section
 
 
-def measure_devsets(agent: Agent, rows: Sequence[Row]) -> Section:
+def measure_devsets(agent: Agent, rows: Sequence[Row], lines: Iterable[CatalogueLine] = ()) -> Section:
     """The development sets of the shared folder, through the public API. Rows are not recorded one by one:
-    nothing may be tuned on single rows of them."""
+    nothing may be tuned on single rows of them. Rows that none of `lines` (all that training may have read)
+    says are measured once more by themselves."""
     section = Section(
         "devsets", "Development sets (small; first figures of the public API)", "onkokode eval devsets"
     )
@@ -130,6 +132,9 @@ def measure_devsets(agent: Agent, rows: Sequence[Row]) -> Section:
         _add_axis(
             section, rows, answers, system, asked_partial=0.80 if system is CodeSystem.ICD10GM else None
         )
+    if known := {term_key(line.text) for line in lines}:
+        new = [i for i, row in enumerate(rows) if term_key(row.text) not in known]
+        _add_unread(section, [rows[i] for i in new], [answers[i] for i in new])
     section.notes += [
         "Recognition: all rows whose note says tumour or non_tumour. Codes: tumour rows that have one; rows whose "
         "text is literally a catalogue line stand apart; exact leaves out doubtful codes and subsites that the "
@@ -138,6 +143,22 @@ def measure_devsets(agent: Agent, rows: Sequence[Row]) -> Section:
         "These sets are not the unpublished texts of the study: do not set the figures beside published ones.",
     ]
     return section
+
+
+def _add_unread(section: Section, rows: Sequence[Row], answers: Sequence[CodedText]) -> None:
+    """The same for the rows whose text is no line of any catalogue or of the lexicon."""
+    pairs = list(zip(rows, answers, strict=True))
+    stated = [(row, answer.tumour) for row, answer in pairs if row.tumour_stated]
+    coded_rows = [(row, answer) for row, answer in pairs if row.tumour and row.icd10]
+    partial = score(
+        [row.icd10 or "" for row, _ in coded_rows],
+        [first_choice(answer.icd10gm) for _, answer in coded_rows],
+        CodeSystem.ICD10GM,
+    )
+    section.shares += [
+        _recognised("texts that no catalogue says: tumour recognition", stated),
+        Share.of("texts that no catalogue says: ICD-10 partial, first choice", partial.partial_hits),
+    ]
 
 
 def measure_clinical(agent: Agent, rows: Sequence[Row]) -> Section:

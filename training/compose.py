@@ -328,7 +328,7 @@ NEGATIVE_FRAMES = (
     "Screening auf {t}", "Früherkennung {t}", "Aufklärung über {t}", "{t} ausgeschlossen", "Angst vor {t}",
     "kein Nachweis von {t}", "Z.A. {t}", "Zum Ausschluss {t}", "{t} histologisch nicht bestätigt", "Impfung gegen {t}",
     "Risiko für {t} erhöht", "Beratung bei familiärem {t}", "Bruder: {t}", "Informationsgespräch {t}",
-    "Teilnahme an Studie zur Prävention von {t}", "{t} beim Ehemann", "Vorsorgeuntersuchung auf {t}", "DD {t} ausgeschlossen",
+    "Teilnahme an Studie zur Prävention von {t}", "{t} beim Ehemann", "Vorsorge auf {t}", "DD {t} ausgeschlossen",
     "Verdacht auf {t} nicht bestätigt", "V.a. {t}, Histologie: kein Malignitätsnachweis", "Tumorsuche bei Gewichtsverlust",
 )  # fmt: skip
 PROCEDURES = (

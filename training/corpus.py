@@ -22,7 +22,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agent.prepare import prepare
+from agent.prepare import core_of, prepare
 from index.catalogue import Catalogue, is_neoplasm
 from index.lexicon import read_findings
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
@@ -75,12 +75,6 @@ def other_lines(catalogue: Catalogue) -> list[CatalogueLine]:
         for line in catalogue.searchable_lines
         if line.system is CodeSystem.OPS or (line.system is CodeSystem.ICD10GM and not is_neoplasm(line.code))
     ]
-
-
-def core_of(text: str) -> str:
-    """What a model reads of a text: the core of its first diagnosis, or the text itself where there is none."""
-    segments = prepare(text).diagnoses
-    return (segments[0].core if segments else "") or text
 
 
 def _undivided_core(text: str) -> str | None:

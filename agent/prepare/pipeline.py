@@ -50,6 +50,12 @@ class _Draft:
         return words.render(self.words)
 
 
+def core_of(text: str) -> str:
+    """What a model reads of a text: the core of its first diagnosis, or the text itself where there is none."""
+    diagnoses = prepare(text).diagnoses
+    return (diagnoses[0].core if diagnoses else "") or text
+
+
 def prepare(text: str) -> Prepared:
     """Cleans a diagnosis text and splits it into its diagnoses. Takes any `str`, raises nothing.
 

@@ -39,6 +39,11 @@ class Segment:
     set_aside: dict[str, tuple[str, ...]] = field(default_factory=dict)
     words: tuple[tuple[str, int, int], ...] = ()
 
+    @property
+    def denied(self) -> bool:
+        """Whether the text names the diagnosis without the patient having it."""
+        return self.negated or self.family
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:

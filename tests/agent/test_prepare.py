@@ -189,7 +189,7 @@ SEVERAL = [
     ("Kein Anhalt für Metastasen bei Mamma-Ca", [("Metastasen", "ausgeschlossen"), ("Mammakarzinom", "gesichert")]),
     ("NSCLC; Z.n. Mamma-Ca 2011", [("nicht-kleinzelliges Bronchialkarzinom", "gesichert"), ("Mammakarzinom", "Zustand nach")]),
     ("Melanom, Mutter mit Mammakarzinom", [("Melanom", "gesichert"), ("Mammakarzinom", "gesichert")]),
-    ("Hauptdiagnose: Rektumkarzinom\nNebendiagnosen: Diabetes mellitus Typ 2", [("Rektumkarzinom", "gesichert"), ("Diabetes mellitus Typ 2", "gesichert")]),
+    ("Hauptdiagnose: Rektumkarzinom\nNebendiagnosen: Diabetes mellitus Typ 1", [("Rektumkarzinom", "gesichert"), ("Diabetes mellitus Typ 1", "gesichert")]),
     ("Mammakarzinom. Lebermetastasen. Hypertonie.", [("Mammakarzinom", "gesichert"), ("Lebermetastasen", "gesichert"), ("Hypertonie", "gesichert")]),
 ]  # fmt: skip
 
