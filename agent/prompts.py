@@ -81,7 +81,7 @@ class Prompts:
         shown = candidates[: self.candidates]
         lines = "\n".join(f"{c.code}: {c.matches[0].line.text}" for c in shown if c.matches)
         return (
-            _CODE_INSTRUCTION.format(text=_fenced(text))
+            _CODE_INSTRUCTION.format(text=fenced(text))
             + (_CANDIDATES.format(lines=lines) if lines else "")
             + _CODE_QUESTION.format(system=_SYSTEM_NAMES[system])
         )
@@ -97,7 +97,7 @@ class Prompts:
         text = text[:_LONGEST]
         if self.style == "compact":
             return f"{text}<|{TUMOUR}|>"
-        return _CODE_INSTRUCTION.format(text=_fenced(text)) + _TUMOUR_QUESTION
+        return _CODE_INSTRUCTION.format(text=fenced(text)) + _TUMOUR_QUESTION
 
     def tumour_answer(self, tumour: bool) -> str:
         word = YES if tumour else NO
@@ -114,5 +114,6 @@ def code_token(code: str | None, system: CodeSystem) -> str:
     return f"<|{system.value}:{code or _NONE_WORD}|>"
 
 
-def _fenced(text: str) -> str:
+def fenced(text: str) -> str:
+    """The text without guillemets, so that it cannot close the fence that a prompt puts around it."""
     return text.replace("«", '"').replace("»", '"')

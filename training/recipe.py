@@ -59,9 +59,14 @@ class Plan:
     adapter_alpha: int = 16
 
 
+def parse_folder(catalogues: Path) -> list[CatalogueFile]:
+    """Every catalogue file under a folder; what is none is skipped."""
+    return [file for path in sorted(catalogues.rglob("*")) if path.is_file() for file in _parse(path)]
+
+
 def material(catalogues: Path) -> Material:
     """Read all catalogue files under a folder and keep the held-out lines out."""
-    parsed = [file for path in sorted(catalogues.rglob("*")) if path.is_file() for file in _parse(path)]
+    parsed = parse_folder(catalogues)
     split = Split.of(parsed)
     catalogue = split.catalogue_without(Catalogue.from_files(parsed))
     return Material(catalogue, split, {file.path.name: file.sha256 for file in parsed})

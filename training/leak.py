@@ -1,0 +1,94 @@
+"""Which side of the split a text is on, decided by its words alone, so that no spelling of it can cross over.
+
+    guard = LeakGuard.of(split, held_out_code_lines, kept_out=["Text eines Testsatzes"])
+    guard.part("Karzinom des Pankreaskopfes")          # 'train', 'development', 'test_term', 'test_code' or None
+
+Two texts count as the same where they differ only in order, case, hyphens, blanks, inflection, articles and
+the Latin or German spelling of a word. `Split.bans` is the narrower rule by which the published held-out
+figures are made; this one is for training data that others will measure with test sets of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from index.records import CatalogueLine
+from index.text import normalise
+from training.split import Split
+
+TRAIN, DEVELOPMENT, TEST_TERM, TEST_CODE = PARTS = ("train", "development", "test_term", "test_code")
+_SMALL_WORDS = frozenset(
+    ("der", "die", "das", "des", "dem", "den", "ein", "eine", "einer", "eines", "einem", "und", "mit", "bei")
+    + ("am", "im", "in", "an", "von", "vom", "zur", "zum", "ank", "ona", "nnb")
+)
+_ENDING = re.compile(r"(?:en|er|es|em|e|n|s)$")
+_SPELLING = (("ae", "ä"), ("oe", "ö"), ("ue", "ü"), ("ä", "a"), ("ö", "o"), ("ü", "u"), ("ph", "f"), ("th", "t"),
+             ("y", "i"), ("ce", "ze"), ("ci", "zi"), ("c", "k"))  # fmt: skip
+# Of the terms that the study's split does not claim, this share goes to development and as much to test.
+_SHARE = 0.02
+
+
+def near_keys(text: str) -> tuple[str, str]:
+    """What near-duplicates have in common: the bag of stems, and the stems in order without blanks."""
+    stems = [_stem(word) for word in re.split(r"[\W_]+", normalise(text)) if word not in _SMALL_WORDS]
+    stems = [stem for stem in stems if stem]
+    return " ".join(sorted(stems)), "".join(stems)
+
+
+def _stem(word: str) -> str:
+    for old, new in _SPELLING:
+        word = word.replace(old, new)
+    return _ENDING.sub("", word) if len(word) > 4 else word
+
+
+@dataclass(frozen=True)
+class LeakGuard:
+    """Near keys of each part, and of what may stand in none (`kept_out`)."""
+
+    parts: dict[str, str]
+    kept_out: frozenset[str]
+
+    @classmethod
+    def of(
+        cls, split: Split, held_out_code_lines: Iterable[CatalogueLine] = (), kept_out: Iterable[str] = ()
+    ) -> LeakGuard:
+        """Later claims are stronger: the study's held-out terms over its development terms over held-out codes."""
+        parts: dict[str, str] = {}
+        for part, lines in (
+            (TEST_CODE, held_out_code_lines),
+            (DEVELOPMENT, split.development),
+            (TEST_TERM, split.held_out),
+        ):
+            parts |= {key: part for line in lines for key in near_keys(line.text)}
+        return cls(parts, frozenset(key for text in kept_out for key in near_keys(text)) - {""})
+
+    def part(self, text: str) -> str | None:
+        """The part that a text belongs to; None where a test set of the user's says the same."""
+        bag, joined = near_keys(text)
+        if bag in self.kept_out or joined in self.kept_out:
+            return None
+        found = {self.parts[key] for key in (bag, joined) if key in self.parts}
+        for part in (TEST_TERM, DEVELOPMENT, TEST_CODE):
+            if part in found:
+                return part
+        # The joined key, so that a compound and its parts fall on the same side.
+        digest = hashlib.blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        place = int.from_bytes(digest, "big") / 2**64
+        return TEST_TERM if place < _SHARE else DEVELOPMENT if place < 2 * _SHARE else TRAIN
+
+
+def texts_of(path: Path) -> list[str]:
+    """The texts of a test set: the column `text` of a file with a header, else every line."""
+    rows = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    if not rows:
+        return []
+    separator = "\t" if "\t" in rows[0] else ";"
+    header = [cell.strip().lower() for cell in rows[0].split(separator)]
+    if "text" not in header:
+        return rows
+    place = header.index("text")
+    return [cells[place] for row in rows[1:] if len(cells := row.split(separator)) > place]
