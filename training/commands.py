@@ -6,6 +6,7 @@ onkokode train all --catalogues ../shared/catalogues --out runs/models
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -119,6 +120,93 @@ def pairs_command(
     for part, counts in made["rows"].items():
         _say(f"  {part}: " + ", ".join(f"{task} {n:,}" for task, n in counts.items()))
     _say(f"data card: {out / 'README.md'}")
+
+
+@train.command("compose")
+@click.option("--catalogues", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
+@click.option("--count", default=2_000_000, show_default=True, help="Distinct texts.")
+@click.option("--seed", default=13, show_default=True)
+def compose_command(catalogues: Path, out: Path, count: int, seed: int) -> None:
+    """Write distinct composed clinical texts with the labels of all three axes.
+
+    \b
+    onkokode train compose --catalogues ../shared/catalogues --out runs/composed.parquet
+    """
+    from index.catalogue import Catalogue
+    from training.compose import distinct_texts, write_texts
+    from training.leak import TRAIN, LeakGuard
+    from training.recipe import parse_folder
+    from training.split import Split
+
+    parsed = parse_folder(catalogues)
+    guard = LeakGuard.of(Split.of(parsed))
+    rules = Catalogue.from_files(parsed).rules
+    texts = distinct_texts(rules, seed, allowed=lambda text: guard.part(text) == TRAIN)
+    with click.progressbar(length=count, label="texts", show_eta=True) as bar:
+        drawn = write_texts(texts, count, out, progress=bar.update)
+    _say(f"{count:,} distinct texts: {out} [SHA-256 of the rows {drawn[:16]}]")
+
+
+@train.command("audit")
+@click.option("--catalogues", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/audit"), show_default=True)
+def audit_command(catalogues: Path, out: Path) -> None:
+    """Report what is wrong or undecidable in the catalogues: an HTML page, and a list for `train pairs --exclude`.
+
+    \b
+    onkokode train audit --catalogues ../shared/catalogues --out runs/audit
+    onkokode train pairs --catalogues ../shared/catalogues --exclude runs/audit/exclude.txt
+    """
+    from training.audit import audit, write_report
+    from training.recipe import parse_folder
+
+    found = audit(parse_folder(catalogues))
+    write_report(found, out)
+    for kind, findings in found.findings.items():
+        _say(f"{kind}: {len(findings):,}")
+    for group, (n, decidable) in found.ceiling.items():
+        _say(f"  {group}: {decidable / n:.1%} of {n:,} lines can be told apart")
+    _say(f"report: {out / 'audit.html'}")
+
+
+@train.command("lora")
+@click.option("--model", required=True, help="Model folder or hub name, such as Qwen/Qwen3-8B.")
+@click.option(
+    "--pairs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder that `onkokode train pairs` wrote.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the adapter.")
+@click.option("--rank", default=8, show_default=True)
+@click.option("--alpha", default=16, show_default=True)
+@click.option("--epochs", default=5, show_default=True)
+@click.option("--learning-rate", default=2e-4, show_default=True)
+@click.option("--batch", default=16, show_default=True, help="Pairs on a device at a time.")
+@click.option("--accumulate", default=1, show_default=True, help="Batches per step.")
+@click.option("--rows", type=int, help="Train on this many pairs, drawn by the seed (all).")
+@click.option("--development-rows", default=500, show_default=True, help="Pairs answered after each epoch.")
+@click.option("--task", "tasks", multiple=True, help="Only this task; may be given several times (all four).")
+@click.option("--packing", is_flag=True, help="Fill each row with several pairs.")
+@click.option("--four-bit", is_flag=True, help="Load the base model in 4 bits (GPU, bitsandbytes).")
+@click.option("--gradient-checkpointing", is_flag=True, help="Less memory for a third more time.")
+@click.option("--save-steps", default=500, show_default=True, help="Steps between two checkpoints.")
+@click.option("--seed", default=13, show_default=True)
+def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
+    """Train a LoRA adapter on instruction pairs; the same command goes on with a killed run.
+
+    \b
+    onkokode train lora --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/8b --batch 32
+    """
+    from index.errors import ModelError
+    from training.lora import LoraPlan, train_lora
+
+    try:
+        train_lora(model, pairs, out, LoraPlan(**plan), say=_say)
+    except ModelError as error:
+        raise click.ClickException(str(error)) from error
+    _say(f"adapter, card and curve: {out}")
 
 
 def _say(line: str) -> None:

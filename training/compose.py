@@ -16,13 +16,18 @@ import random
 import re
 from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import dataclass, replace
+from itertools import accumulate, islice
+from pathlib import Path
 from typing import Generic, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from index.crosswalk import Crosswalk
 from index.records import CrosswalkRule
 from training import wrappers
+from training.noise import perturb
 from training.phrasing import SIDED, Entry, diagnosis_core, side_mark, wrapped
 from training.tables import Morphology, NamedDiagnosis, Site, load_diagnoses, load_morphologies, load_sites
 from training.wrappers import one
@@ -128,6 +133,43 @@ def compose(
     rng = random.Random(seed)
     for _ in range(count):
         yield composer.draw(rng)
+
+
+def distinct_texts(
+    rules: Sequence[CrosswalkRule], seed: int, allowed: Callable[[str], bool]
+) -> Iterator[ComposedText]:
+    """An endless stream of texts that are all different, half of them with clinical noise. Memory grows by a
+    hash per text (about 100 bytes); everything else is constant."""
+    rng = random.Random(f"noise:{seed}")
+    seen: set[int] = set()
+    for made in compose(rules, seed=seed, count=2**62, holdout=Holdout()):
+        text = perturb(made.text, rng) if rng.random() < 0.5 else made.text
+        digest = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+        if digest not in seen and allowed(made.text):
+            seen.add(digest)
+            yield replace(made, text=text)
+
+
+def write_texts(
+    texts: Iterator[ComposedText], count: int, path: Path, progress: Callable[[int], None] = lambda n: None
+) -> str:
+    """Stream `count` texts to a Parquet file; returns the SHA-256 of its rows."""
+    names = ("text", "icd10", "topography", "morphology", "kind")
+    schema = pa.schema([(name, pa.string()) for name in names])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    digest = hashlib.sha256()
+    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        while count > 0:
+            chunk = list(islice(texts, min(count, 20_000)))
+            columns = {name: [getattr(made, name) for made in chunk] for name in names}
+            for row in zip(*columns.values(), strict=True):
+                digest.update(repr(row).encode())
+            writer.write_table(pa.table(columns, schema=schema))
+            count -= len(chunk)
+            progress(len(chunk))
+    temporary.replace(path)
+    return digest.hexdigest()
 
 
 class _Composer:

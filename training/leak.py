@@ -22,8 +22,8 @@ from training.split import Split
 
 TRAIN, DEVELOPMENT, TEST_TERM, TEST_CODE = PARTS = ("train", "development", "test_term", "test_code")
 _SMALL_WORDS = frozenset(
-    ("der", "die", "das", "des", "dem", "den", "ein", "eine", "einer", "eines", "einem", "und", "mit", "bei")
-    + ("am", "im", "in", "an", "von", "vom", "zur", "zum", "ank", "ona", "nnb")
+    {"der", "die", "das", "des", "dem", "den", "ein", "eine", "einer", "eines", "einem", "und", "mit", "bei"}
+    | {"am", "im", "in", "an", "von", "vom", "zur", "zum", "ank", "ona", "nnb"}
 )
 _ENDING = re.compile(r"(?:en|er|es|em|e|n|s)$")
 _SPELLING = (("ae", "ä"), ("oe", "ö"), ("ue", "ü"), ("ä", "a"), ("ö", "o"), ("ü", "u"), ("ph", "f"), ("th", "t"),

@@ -5,12 +5,23 @@ from __future__ import annotations
 import random
 import re
 from itertools import islice
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from index.crosswalk import Crosswalk
 from index.records import CrosswalkRule
-from training.compose import NEGATIVE_FRAMES, PROCEDURES, ComposedText, Holdout, compose, non_tumour_contexts
+from training.compose import (
+    NEGATIVE_FRAMES,
+    PROCEDURES,
+    ComposedText,
+    Holdout,
+    compose,
+    distinct_texts,
+    non_tumour_contexts,
+    write_texts,
+)
 from training.tables import TableError, load_diagnoses, load_morphologies, load_sites
 
 CARCINOMAS = ((8000, 8719), (8800, 9045), (9060, 9139), (9150, 9589), (8720, 8790))
@@ -119,3 +130,13 @@ def test_a_bad_row_names_file_and_row(tmp_path) -> None:  # type: ignore[no-unty
     path.write_text("morphology\tweight\n")
     with pytest.raises(TableError, match="header"):
         load_morphologies(path)
+
+
+def test_the_stream_of_distinct_texts_repeats_nothing_and_is_the_same_again(tmp_path: Path) -> None:
+    first, again = (
+        write_texts(distinct_texts(RULES, 3, allowed=lambda text: True), 3000, tmp_path / name)
+        for name in ("a.parquet", "b.parquet")
+    )
+    texts = pq.read_table(tmp_path / "a.parquet")["text"].to_pylist()
+    assert first == again
+    assert len(set(texts)) == 3000
