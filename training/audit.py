@@ -20,9 +20,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.catalogue import Catalogue, is_neoplasm
+from index.catalogue import Catalogue
 from index.layouts import CatalogueFile
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
+from training.corpus import is_tumour_diagnosis, speaks_for_axis
 from training.leak import near_keys
 
 _GROUPS = (
@@ -59,12 +60,7 @@ class Audit:
 def audit(files: Sequence[CatalogueFile]) -> Audit:
     """Look through all files. The lexicon, which is ours, is left out."""
     catalogue = Catalogue.from_files(files, lexicon=False)
-    lines = [
-        line
-        for line in catalogue.searchable_lines
-        if line.system in (CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY)
-        or (line.system is CodeSystem.ICD10GM and is_neoplasm(line.code))
-    ]
+    lines = [line for line in catalogue.searchable_lines if speaks_for_axis(line)]
     same = _ambiguous(lines, exactly=True)
     near = _ambiguous(lines, exactly=False)
     known = {finding.lines for finding in same}
@@ -73,8 +69,7 @@ def audit(files: Sequence[CatalogueFile]) -> Audit:
         Finding(line.text, (line.code,), (line.line_id,))
         for file in files
         for line in file.lines
-        if line.system is CodeSystem.ICD10GM
-        and is_neoplasm(line.code)
+        if is_tumour_diagnosis(line)
         and line.kind in ("synonym", "inclusion")
         and line.line_id not in kept
         and not catalogue.is_codable(line.system, line.code)

@@ -10,6 +10,13 @@ from typing import Any
 
 import click
 
+_catalogues = click.option(
+    "--catalogues",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder with the official catalogue files, in any mix; anything else in it is skipped.",
+)
+
 
 @click.group()
 def train() -> None:
@@ -17,12 +24,7 @@ def train() -> None:
 
 
 @train.command("all")
-@click.option(
-    "--catalogues",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder with the official catalogue files; anything else in it is skipped.",
-)
+@_catalogues
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/models"), show_default=True)
 @click.option("--publish", is_flag=True, help="Copy the result into the installed package, with model cards.")
 def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
@@ -40,7 +42,7 @@ def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
 
 
 @train.command("fit")
-@click.option("--catalogues", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@_catalogues
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/models"), show_default=True)
 @click.option("--publish", is_flag=True, help="Copy the result into the installed package, with model cards.")
 def fit_command(catalogues: Path, out: Path, publish: bool) -> None:
@@ -56,12 +58,7 @@ def fit_command(catalogues: Path, out: Path, publish: bool) -> None:
 
 
 @train.command("pairs")
-@click.option(
-    "--catalogues",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder with the official catalogue files, in any mix; anything else in it is skipped.",
-)
+@_catalogues
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/pairs"), show_default=True)
 @click.option("--seed", default=13, show_default=True)
 @click.option(
@@ -114,7 +111,7 @@ def pairs_command(
             seed=seed,
             files={file.path.name: file.sha256 for file in parsed},
             excluded=frozenset(exclude.read_text(encoding="utf-8").split()) if exclude else frozenset(),
-            progress=lambda done, of: bar.update(done - bar.pos),
+            progress=bar.update,
         )
     _say(f"{made['pairs']:,} pairs in {made['seconds']:.0f} s, without reading the catalogues")
     for part, counts in made["rows"].items():
@@ -123,7 +120,7 @@ def pairs_command(
 
 
 @train.command("compose")
-@click.option("--catalogues", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@_catalogues
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
 @click.option("--count", default=2_000_000, show_default=True, help="Distinct texts.")
 @click.option("--seed", default=13, show_default=True)
@@ -149,7 +146,7 @@ def compose_command(catalogues: Path, out: Path, count: int, seed: int) -> None:
 
 
 @train.command("audit")
-@click.option("--catalogues", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@_catalogues
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/audit"), show_default=True)
 def audit_command(catalogues: Path, out: Path) -> None:
     """Report what is wrong or undecidable in the catalogues: an HTML page, and a list for `train pairs --exclude`.

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from index.crosswalk import Crosswalk
 from index.records import CrosswalkRule
 from training import wrappers
+from training.hashing import SPAN, hash64
 from training.noise import perturb
 from training.phrasing import SIDED, Entry, diagnosis_core, side_mark, wrapped
 from training.tables import Morphology, NamedDiagnosis, Site, load_diagnoses, load_morphologies, load_sites
@@ -94,8 +95,7 @@ class Holdout:
     seed: int = 13
 
     def holds(self, topography: str, morphology: str) -> bool:
-        digest = hashlib.blake2b(f"{self.seed}:{topography}:{morphology}".encode(), digest_size=8).digest()
-        return int.from_bytes(digest, "big") < self.fraction * 2**64
+        return hash64(f"{self.seed}:{topography}:{morphology}") < self.fraction * SPAN
 
 
 class _Weighted(Generic[_T]):
@@ -144,9 +144,9 @@ def distinct_texts(
     seen: set[int] = set()
     for made in compose(rules, seed=seed, count=2**62, holdout=Holdout()):
         text = perturb(made.text, rng) if rng.random() < 0.5 else made.text
-        digest = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
-        if digest not in seen and allowed(made.text):
-            seen.add(digest)
+        number = hash64(text)
+        if number not in seen and allowed(made.text):
+            seen.add(number)
             yield replace(made, text=text)
 
 

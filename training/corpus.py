@@ -58,13 +58,20 @@ class Row:
     line: int = -1
 
 
+def is_tumour_diagnosis(line: CatalogueLine) -> bool:
+    """Whether a line stands in chapter II of ICD-10-GM, C00-D48."""
+    return line.system is CodeSystem.ICD10GM and is_neoplasm(line.code)
+
+
+def speaks_for_axis(line: CatalogueLine) -> bool:
+    """Whether a line's code is an answer on one of the three axes."""
+    return line.system in (CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY) or is_tumour_diagnosis(line)
+
+
 def tumour_lines(catalogue: Catalogue, banned: Bans) -> list[CatalogueLine]:
     """The lines that speak for a code of an axis and may be learnt, in a stable order."""
     return [
-        line
-        for line in catalogue.searchable_lines
-        if (line.system in (CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY) or _tumour_icd10(line))
-        and not banned.bans(line.text)
+        line for line in catalogue.searchable_lines if speaks_for_axis(line) and not banned.bans(line.text)
     ]
 
 
@@ -202,10 +209,6 @@ def _join(process: ForkProcess) -> None:
     process.join()
     if process.exitcode:
         raise RuntimeError(f"a corpus process failed with exit code {process.exitcode}")
-
-
-def _tumour_icd10(line: CatalogueLine) -> bool:
-    return line.system is CodeSystem.ICD10GM and is_neoplasm(line.code)
 
 
 def _table(rows: Sequence[Row]) -> pa.Table:

@@ -10,7 +10,6 @@ figures are made; this one is for training data that others will measure with te
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from index.records import CatalogueLine
 from index.text import normalise
+from training.hashing import SPAN, hash64
 from training.split import Split
 
 TRAIN, DEVELOPMENT, TEST_TERM, TEST_CODE = PARTS = ("train", "development", "test_term", "test_code")
@@ -26,16 +26,16 @@ _SMALL_WORDS = frozenset(
     | {"am", "im", "in", "an", "von", "vom", "zur", "zum", "ank", "ona", "nnb"}
 )
 _ENDING = re.compile(r"(?:en|er|es|em|e|n|s)$")
-_SPELLING = (("ae", "ä"), ("oe", "ö"), ("ue", "ü"), ("ä", "a"), ("ö", "o"), ("ü", "u"), ("ph", "f"), ("th", "t"),
-             ("y", "i"), ("ce", "ze"), ("ci", "zi"), ("c", "k"))  # fmt: skip
+# On top of `normalise`, which writes umlauts out.
+_SPELLING = (("ae", "a"), ("oe", "o"), ("ue", "u"), ("ph", "f"), ("th", "t"), ("y", "i"), ("ce", "ze"), ("ci", "zi"),
+             ("c", "k"))  # fmt: skip
 # Of the terms that the study's split does not claim, this share goes to development and as much to test.
 _SHARE = 0.02
 
 
 def near_keys(text: str) -> tuple[str, str]:
     """What near-duplicates have in common: the bag of stems, and the stems in order without blanks."""
-    stems = [_stem(word) for word in re.split(r"[\W_]+", normalise(text)) if word not in _SMALL_WORDS]
-    stems = [stem for stem in stems if stem]
+    stems = [_stem(word) for word in normalise(text).split() if word not in _SMALL_WORDS]
     return " ".join(sorted(stems)), "".join(stems)
 
 
@@ -76,8 +76,7 @@ class LeakGuard:
             if part in found:
                 return part
         # The joined key, so that a compound and its parts fall on the same side.
-        digest = hashlib.blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        place = int.from_bytes(digest, "big") / 2**64
+        place = hash64(joined) / SPAN
         return TEST_TERM if place < _SHARE else DEVELOPMENT if place < 2 * _SHARE else TRAIN
 
 

@@ -27,8 +27,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agent.prompts import TUMOUR, Prompts, fenced
-from index.catalogue import Catalogue, is_neoplasm
+from index.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
+from training.corpus import is_tumour_diagnosis, speaks_for_axis
+from training.hashing import SPAN, hash64
 from training.leak import PARTS, TEST_CODE, TRAIN, LeakGuard
 
 _QUESTIONS = Path(__file__).parent / "tables" / "questions.tsv"
@@ -38,6 +40,7 @@ _SCHEMA = pa.schema(
     + [("form", pa.int8())]
 )
 _CHUNK = 20_000
+_REPORT_EVERY = 5_000
 # Recognition sees every negative line once, so every positive line thrice keeps the two in proportion.
 _POSITIVE_FORMS = 3
 
@@ -72,17 +75,14 @@ def held_out_codes(catalogue: Catalogue, share: float, seed: int) -> frozenset[t
         (axis, code)
         for axis in AXES
         for code in catalogue.codable_codes(axis)
-        if int.from_bytes(hashlib.blake2b(f"{seed}:{axis}:{code}".encode(), digest_size=8).digest(), "big")
-        < share * 2**64
+        if hash64(f"{seed}:{axis}:{code}") < share * SPAN
     )
 
 
 def pairs_of(line: CatalogueLine, part: str, seed: int) -> Iterator[Pair]:
     """All pairs of a catalogue line; none where the line says nothing for any task."""
-    tumour = line.system is CodeSystem.MORPHOLOGY or (
-        line.system is CodeSystem.ICD10GM and is_neoplasm(line.code)
-    )
-    if tumour or line.system is CodeSystem.TOPOGRAPHY:
+    tumour = line.system is CodeSystem.MORPHOLOGY or is_tumour_diagnosis(line)
+    if speaks_for_axis(line):
         yield from _asked(line, line.system.value, line.code, part, seed)
     if line.system is not CodeSystem.TOPOGRAPHY and part != TEST_CODE:
         answer = _INSTRUCT.tumour_answer(tumour)
@@ -118,7 +118,7 @@ def write_pairs(
     seed: int,
     files: Mapping[str, str],
     excluded: frozenset[str] = frozenset(),
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Callable[[int], None] = lambda lines: None,
 ) -> dict[str, Any]:
     """Write `train`, `development`, `test_term` and `test_code` as Parquet, and the data card.
 
@@ -147,12 +147,12 @@ def write_pairs(
             waiting[part] = []
 
         for number, line in enumerate(catalogue.searchable_lines):
-            if number % 5000 == 0:
-                progress(number, len(catalogue.searchable_lines))
-            part = guard.part(line.text)
+            if number % _REPORT_EVERY == 0 and number:
+                progress(_REPORT_EVERY)
             if line.line_id in excluded:
                 left_out["excluded by the audit's list"] += 1
                 continue
+            part = guard.part(line.text)
             if part is None:
                 left_out["says what a test set says"] += 1
                 continue
