@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from agent.prompts import CANDIDATES_FOLLOW
 from index.errors import ModelError
 
 _CONTENT = "ONKOKODE-CONTENT"
@@ -25,8 +26,9 @@ class PromptEncoder:
     """Turns prompts and answers into token ids; training and inference share it.
 
     With a chat template the prompt is one user turn (thinking off, Llama's default system block removed) and
-    may hold no control token. Without one the prompt is taken as it is, and may end with exactly one control
-    token, the embedded model's question; every other one is broken up as foreign text.
+    may hold no control token. Without one the prompt is taken as it is, and may end with control tokens of the
+    embedded model: its question, and before it the candidates behind `CANDIDATES_FOLLOW`; every other one is
+    broken up as foreign text.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -89,8 +91,8 @@ class PromptEncoder:
             return []
         bodies, tails = [], []
         for prompt in prompts:
-            tail = self._after if self.chat else self._question_token(prompt)
-            bodies.append(self.sanitise(prompt if self.chat else prompt[: len(prompt) - len(tail)]))
+            body, tail = (prompt, self._after) if self.chat else self._question(prompt)
+            bodies.append(self.sanitise(body))
             tails.append(tail)
         whole = self._ids([f"{self._before}{body}{tail}" for body, tail in zip(bodies, tails, strict=True)])
         expected: dict[str, tuple[list[int], list[int], int]] = {}
@@ -118,6 +120,10 @@ class PromptEncoder:
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         return self.tokenizer(list(texts), add_special_tokens=False).input_ids
 
-    def _question_token(self, prompt: str) -> str:
-        """The control token that a plain prompt ends with, or nothing."""
-        return next((prompt[-n:] for n in self._lengths if prompt[-n:] in self._control), "")
+    def _question(self, prompt: str) -> tuple[str, str]:
+        """A plain prompt's text, and the control tokens that it ends with, or nothing."""
+        body, separator, tail = prompt.rpartition(CANDIDATES_FOLLOW)
+        if separator and not self._pattern.sub("", tail):
+            return body, tail
+        length = next((n for n in self._lengths if prompt[-n:] in self._control), 0)
+        return prompt[: len(prompt) - length], prompt[len(prompt) - length :]

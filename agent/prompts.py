@@ -19,9 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from index.records import Candidate, CodeSystem
+from index.records import CodeSystem
 
 STYLE_FILE = "onkokode.json"
+
+# Between a text and the candidates of a compact prompt: a control character, which no text keeps.
+CANDIDATES_FOLLOW = "\x1f"
+Shown = Sequence[tuple[str, str]]  # candidates as a prompt shows them: code and catalogue line
 
 # Asked beside the axes: is the text a tumour diagnosis?
 TUMOUR = "tumour"
@@ -72,17 +76,18 @@ class Prompts:
         config = {"style": self.style, "candidates": self.candidates}
         (folder / STYLE_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
-    def question(self, text: str, system: CodeSystem, candidates: Sequence[Candidate] = ()) -> str:
-        """The prompt for one axis; a model reads the first 1,000 characters of a diagnosis. Guillemets in the
-        text are replaced: it must not close its own fence."""
+    def question(self, text: str, system: CodeSystem, candidates: Shown = ()) -> str:
+        """The prompt for one axis; a model reads the first 1,000 characters of a diagnosis. What would close
+        the text's fence is replaced in it. At most `self.candidates` candidates are shown: with their lines,
+        or as the compact model's tokens of their codes."""
         text = text[:_LONGEST]
-        if self.style == "compact":
-            return f"{text}{axis_token(system)}"
         shown = candidates[: self.candidates]
-        lines = "\n".join(f"{c.code}: {c.matches[0].line.text}" for c in shown if c.matches)
+        if self.style == "compact":
+            codes = "".join(code_token(code, system) for code, _ in shown)
+            return f"{text.replace(CANDIDATES_FOLLOW, ' ')}{CANDIDATES_FOLLOW * bool(codes)}{codes}{axis_token(system)}"
         return (
             _CODE_INSTRUCTION.format(text=fenced(text))
-            + (_CANDIDATES.format(lines=lines) if lines else "")
+            + candidate_lines(shown)
             + _CODE_QUESTION.format(system=_SYSTEM_NAMES[system])
         )
 
@@ -102,6 +107,11 @@ class Prompts:
     def tumour_answer(self, tumour: bool) -> str:
         word = YES if tumour else NO
         return f"<|{TUMOUR}:{word}|>" if self.style == "compact" else word
+
+
+def candidate_lines(shown: Shown) -> str:
+    """The paragraph of a prompt that shows candidates; empty without any."""
+    return _CANDIDATES.format(lines="\n".join(f"{code}: {line}" for code, line in shown)) if shown else ""
 
 
 def axis_token(system: CodeSystem) -> str:

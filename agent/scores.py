@@ -18,6 +18,7 @@ from agent.code_model import CodeModel, Question
 from agent.context import Context
 from agent.decision import AxisWeights, Decision, decide
 from agent.prepare import core_of
+from agent.prompts import Shown
 from index.records import AXES, Candidate, CodeSystem
 from index.retriever import Retrieval
 
@@ -152,6 +153,11 @@ def _columns(
     return columns
 
 
-def _shown(context: Context, core: str, axis: CodeSystem) -> Sequence[Candidate]:
+def _shown(context: Context, core: str, axis: CodeSystem) -> Shown:
     k = context.prompts.candidates
-    return context.retriever.retrieve([core], axis, k=k)[0] if k else ()
+    return shown(context.retriever.retrieve([core], axis, k=k)[0]) if k else ()
+
+
+def shown(candidates: Sequence[Candidate]) -> Shown:
+    """Candidates as a prompt shows them: each with its best line."""
+    return tuple((c.code, c.matches[0].line.text) for c in candidates if c.matches)

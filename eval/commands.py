@@ -58,7 +58,7 @@ def evaluate() -> None:
     """Measure accuracy and speed, and write the figures down."""
 
 
-def _measuring(command: Callable[[Options], None]) -> Callable[..., None]:
+def _measuring(command: Callable[..., None]) -> Callable[..., None]:
     """The options that all commands share; our own errors end in one line without a stack trace."""
 
     @click.option(
@@ -79,11 +79,11 @@ def _measuring(command: Callable[[Options], None]) -> Callable[..., None]:
     @click.option("--encoder", help="Encoder: folder or hub name. Default: the embedded one.")
     @wraps(command)
     def with_options(
-        shared: Path, out: Path, model: str | None, adapter: str | None, encoder: str | None
+        shared: Path, out: Path, model: str | None, adapter: str | None, encoder: str | None, **own: Any
     ) -> None:
         weights = Weights(model=model, adapter=adapter, encoder=encoder)
         try:
-            command(Options(shared.resolve(), out, weights))
+            command(Options(shared.resolve(), out, weights), **own)
         except OnkokodeError as error:
             raise click.ClickException(str(error)) from None
 
@@ -142,6 +142,58 @@ def faiss_command(options: Options) -> None:
     """FAISS against NumPy on 10,000 queries, over the lines of all catalogue files."""
     agent = _heldout_agent(options)[0]
     _finish(options, _faiss(agent), agent)
+
+
+@evaluate.command("study")
+@click.option(
+    "--arms",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("runs/study"),
+    show_default=True,
+    help="Folder that `onkokode train study` wrote.",
+)
+@click.option(
+    "--corpus",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("runs/models/corpus"),
+    show_default=True,
+    help="Corpus of `onkokode train all`, for its held-out composed texts.",
+)
+@click.option("--composed", default=2000, show_default=True, help="Composed texts to measure on.")
+@_measuring
+def study_command(options: Options, arms: Path, corpus: Path, composed: int) -> None:
+    """The arms of the training studies: composed texts, topography; with intervals over seeds and texts."""
+    from eval.figures import catalogue_files
+    from eval.report import environment, print_section, write
+    from eval.study import measure_arms, study_section, study_sets
+    from eval.testset import read_development_sets
+    from index.catalogue import Catalogue
+    from training.corpus import read_rows
+    from training.split import Split
+
+    files = catalogue_files(options.with_shared())
+    split = Split.of(files)
+    catalogue = split.catalogue_without(Catalogue.from_files(files))
+    rows = read_rows(corpus / "composed_heldout.parquet")[:composed]
+    sets = study_sets(split, rows, read_development_sets(options.shared), catalogue)
+    figures = measure_arms(arms, catalogue, sets, click.echo)
+    with_topography = {f.set for f in figures if f.study == "topography"}
+    for study, chosen in (
+        ("texts", [f for f in figures if f.study == "texts"]),
+        # ICD-10 stands beside topography on the same texts.
+        (
+            "topography",
+            [
+                f
+                for f in figures
+                if f.set in with_topography and (f.study != "texts" or f.decider == "retrieval")
+            ],
+        ),
+    ):
+        if any(f.study == study for f in chosen):
+            section = study_section(study, chosen)
+            write(section, options.out, environment({"arms": sorted({f.arm for f in chosen})}))
+            print_section(section)
 
 
 def _heldout_agent(options: Options) -> tuple[CodingAgent, Any, dict[str, Any]]:

@@ -105,14 +105,16 @@ class Reading:
 
 @dataclass
 class Section:
-    """The figures of one command. `details` is whatever else belongs to the record, in JSON types; `rows` are
-    per-row records (row name, codes, confidence) that let a figure be audited."""
+    """The figures of one command. `tables` are further tables by their heading, as header and rows of cells;
+    `details` is whatever else belongs to the record, in JSON types; `rows` are per-row records (row name,
+    codes, confidence) that let a figure be audited."""
 
     name: str
     title: str
     command: str
     shares: list[Share] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
+    tables: dict[str, tuple[Sequence[str], Sequence[Sequence[str]]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -176,6 +178,7 @@ def to_markdown(section: Section, measured_with: Mapping[str, Any]) -> str:
                 map(_reading_cells, section.readings),
             )
         )
+    parts += [f"## {heading}\n\n" + _table(*table) for heading, table in section.tables.items()]
     if section.notes:
         parts.append("\n".join(f"- {note}" for note in section.notes))
     if section.details:
@@ -197,7 +200,13 @@ def print_section(section: Section) -> None:
     for reading in section.readings:
         _, value, spread, repetitions, asked = _reading_cells(reading)
         table.add_row(reading.name, value, f"{repetitions} x", spread, asked)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
+    for heading, (header, rows) in section.tables.items():
+        further = Table(*header, title=heading)
+        for row in rows:
+            further.add_row(*row)
+        console.print(further)
     for note in section.notes:
         console.print(f"- {note}", markup=False, highlight=False)
 

@@ -104,13 +104,16 @@ def train_axis(
         target = torch.tensor([number[code] for _, code, _ in drawn])
         own = torch.tensor([line for _, _, line in drawn])
         query = F.normalize(table(*_pack(ids, settings.token_dropout, rng)), dim=-1)
-        similarity = settings.scale * query @ F.normalize(table(*bank), dim=-1).T
+        similarity = query @ F.normalize(table(*bank), dim=-1).T
         made = (own >= 0).nonzero().squeeze(1)
-        similarity[made, own[made]] = -1e4
-        right = similarity.masked_fill(target[:, None] != bank_codes[None], -1e4)
+        similarity[made, own[made]] = -torch.inf
+        # Cosines end at 1, so no maximum has to be found: exp stays between e^-30 and 1.
+        weight = torch.exp(settings.scale * (similarity - 1))
+        by_code = weight.new_zeros(len(drawn), len(codes)).index_add(1, bank_codes, weight)
+        right = by_code.gather(1, target[:, None]).squeeze(1)
         # A code whose only line is the query's own has no neighbour to be near to: no loss from it.
-        neighbour = (torch.logsumexp(similarity, 1) - torch.logsumexp(right, 1)).clamp(max=60)
-        neighbour = neighbour[neighbour < 60].mean()
+        near = right > 0
+        neighbour = (by_code[near].sum(1).log() - right[near].log()).mean()
         share = settings.scale * query @ F.normalize(prototypes, dim=-1).T
         share = torch.logsumexp(share.view(len(drawn), len(codes), k), 2)
         loss = neighbour + F.cross_entropy(share, target)
@@ -144,7 +147,7 @@ def save_encoder(
         system.value: [StaticEmbedding(tokenizer, embedding_weights=table.weights), Normalize()]
         for system, table in tables.items()
     }
-    model = SentenceTransformer(modules=[Router(routes, default_route=CodeSystem.ICD10GM.value)])
+    model = SentenceTransformer(modules=[Router(routes, default_route=next(iter(routes)))])
     model.half()
     model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
     save_prototypes(

@@ -10,6 +10,8 @@ figures are made; this one is for training data that others will measure with te
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,12 +53,18 @@ class LeakGuard:
 
     parts: dict[str, str]
     kept_out: frozenset[str]
+    share: float = _SHARE
 
     @classmethod
     def of(
-        cls, split: Split, held_out_code_lines: Iterable[CatalogueLine] = (), kept_out: Iterable[str] = ()
+        cls,
+        split: Split,
+        held_out_code_lines: Iterable[CatalogueLine] = (),
+        kept_out: Iterable[str] = (),
+        share: float = _SHARE,
     ) -> LeakGuard:
-        """Later claims are stronger: the study's held-out terms over its development terms over held-out codes."""
+        """Later claims are stronger: the study's held-out terms over its development terms over held-out codes.
+        Of the terms that none of them claims, `share` goes to development and as much to test."""
         parts: dict[str, str] = {}
         for part, lines in (
             (TEST_CODE, held_out_code_lines),
@@ -64,7 +72,7 @@ class LeakGuard:
             (TEST_TERM, split.held_out),
         ):
             parts |= {key: part for line in lines for key in near_keys(line.text)}
-        return cls(parts, frozenset(key for text in kept_out for key in near_keys(text)) - {""})
+        return cls(parts, frozenset(key for text in kept_out for key in near_keys(text)) - {""}, share)
 
     def part(self, text: str) -> str | None:
         """The part that a text belongs to; None where a test set of the user's says the same."""
@@ -77,17 +85,20 @@ class LeakGuard:
                 return part
         # The joined key, so that a compound and its parts fall on the same side.
         place = hash64(joined) / SPAN
-        return TEST_TERM if place < _SHARE else DEVELOPMENT if place < 2 * _SHARE else TRAIN
+        return TEST_TERM if place < self.share else DEVELOPMENT if place < 2 * self.share else TRAIN
 
 
 def texts_of(path: Path) -> list[str]:
-    """The texts of a test set: the column `text` of a file with a header, else every line."""
-    rows = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    if not rows:
-        return []
-    separator = "\t" if "\t" in rows[0] else ";"
-    header = [cell.strip().lower() for cell in rows[0].split(separator)]
-    if "text" not in header:
-        return rows
-    place = header.index("text")
-    return [cells[place] for row in rows[1:] if len(cells := row.split(separator)) > place]
+    """The texts of a test set: the column `text` of a table (TSV, or CSV by `;` or `,`), else every line."""
+    content = path.read_text(encoding="utf-8-sig", errors="replace")
+    header = content.partition("\n")[0].strip()
+    separator = next((mark for mark in "\t;," if mark in header), "\t")
+    file = io.StringIO(content, newline="")
+    # Tab-separated files are written without quoting.
+    unquoted = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+    rows = list(unquoted if separator == "\t" else csv.reader(file, delimiter=separator))
+    names = [cell.strip().lower() for cell in rows[0]] if rows else []
+    if "text" not in names:
+        return content.splitlines()
+    place = names.index("text")
+    return [row[place] for row in rows[1:] if len(row) > place]

@@ -13,7 +13,7 @@ from agent.prompts import Prompts
 from index.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.leak import PARTS, LeakGuard, near_keys, texts_of
-from training.pairs import held_out_codes, question_forms, write_pairs
+from training.pairs import Finds, Places, held_out_codes, question_forms, write_pairs
 from training.split import Split
 
 
@@ -56,12 +56,15 @@ def test_test_sets_are_read_by_column_or_by_line(tmp_path: Path) -> None:
     assert texts_of(plain) == ["Mammakarzinom", "Basaliom"]
 
 
-def _written(folder: Path, *planted: CatalogueLine, guard: LeakGuard | None = None) -> dict[str, object]:
+def _written(
+    folder: Path, *planted: CatalogueLine, guard: LeakGuard | None = None, finds: Finds | None = None
+) -> dict[str, object]:
     catalogue = Catalogue.builtin()
     catalogue = dataclasses.replace(catalogue, searchable_lines=(*catalogue.searchable_lines[::40], *planted))
     codes = held_out_codes(catalogue, 0.05, 13)
     lines = [line for line in catalogue.searchable_lines if (line.system, line.code) in codes]
-    return write_pairs(catalogue, guard or LeakGuard.of(SPLIT, lines), codes, folder, seed=13, files={})
+    places = Places(guard or LeakGuard.of(SPLIT, lines), codes)
+    return write_pairs(catalogue, places, folder, seed=13, files={}, finds=finds)
 
 
 def test_a_planted_line_is_stopped(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""The studies' arms at a tiny size: what each learns from, and the tables that are made of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eval.study import Measured, measure_arms, study_section
+from index.catalogue import Catalogue
+from index.errors import OnkokodeError
+from index.records import AXES, CatalogueLine, CodeSystem
+from training.corpus import Row, catalogue_rows, composed_rows, is_tumour_diagnosis, tumour_lines, write_rows
+from training.fit import Material
+from training.study import (
+    ARM_FILE,
+    ARMS,
+    Budget,
+    StudyTexts,
+    carried_topographies,
+    is_icdo_term,
+    searched_lines,
+    train_arms,
+)
+
+ICD, SITE, _ = AXES
+TINY = Budget(encoder_steps=6, model_steps=4, batch=32, layers=1, width=32, inner=32)
+
+
+class NoBans:
+    held_out: tuple[CatalogueLine, ...] = ()
+
+    def bans(self, text: str) -> bool:
+        return False
+
+
+@pytest.fixture(scope="module")
+def given() -> Material:
+    catalogue = Catalogue.builtin()
+    lines = list(catalogue.searchable_lines[::25])
+    # The lexicon stands in for ICD-O-3, whose files a user's machine may lack.
+    lines = [replace(line, edition="icdo3-2019") if line.system is SITE else line for line in lines]
+    return Material(replace(catalogue, searchable_lines=tuple(lines)), NoBans(), {})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def corpus(given: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    lines = tumour_lines(given.catalogue, given.split)
+    write_rows(catalogue_rows(lines, 1, given.split, 13), folder / "catalogue.parquet")
+    for n in (1, 2):
+        rows = composed_rows(given.catalogue.rules, 200, given.split, n, False)
+        write_rows(rows, folder / f"composed_{n}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def arms(given: Material, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("arms")
+    train_arms(given, corpus, out, seeds=(13,), budget=TINY, say=lambda _: None)
+    return out
+
+
+def _rows(given: Material, corpus: Path, name: str) -> tuple[list[Row], list[Row]]:
+    arm = next(arm for arm in ARMS if arm.name == name)
+    return StudyTexts.read(given, corpus).of_arm(arm)
+
+
+def test_each_arm_learns_from_its_own_texts(given: Material, corpus: Path) -> None:
+    plain, none = _rows(given, corpus, "catalogue")
+    assert plain and not none and len({row.line for row in plain}) == len(plain)
+    noisy, _ = _rows(given, corpus, "noise")
+    assert len(noisy) > 1.5 * len(plain)
+    no_lines, composed = _rows(given, corpus, "composed")
+    assert composed and not no_lines and {row.origin for row in composed} == {"composed"}
+    assert all(map(len, _rows(given, corpus, "both")))
+
+
+def test_only_terms_of_a_unique_topography_are_carried_over(given: Material, corpus: Path) -> None:
+    carried = carried_topographies(given.catalogue)
+    assert carried["C25.0"] == "C25.0" and "D05.1" not in carried
+    own, _ = _rows(given, corpus, "icd-o")
+    more, _ = _rows(given, corpus, "carried")
+    assert len(more) > len(own) > 0
+    for row in more:
+        assert row.codes[0] == "" or row.codes[1] == carried[row.codes[0]]
+
+
+def test_an_arm_searches_its_own_catalogue(given: Material) -> None:
+    catalogue = given.catalogue
+    assert all(is_icdo_term(line) for line in searched_lines("icd-o", catalogue))
+    carried = searched_lines("carried", catalogue)
+    assert len(carried) > len(searched_lines("icd-o", catalogue))
+    assert {line.system for line in carried} == {SITE}
+    assert all(is_tumour_diagnosis(line) for line in searched_lines(None, catalogue))
+
+
+def test_arms_are_measured_and_reported(given: Material, arms: Path) -> None:
+    lines = [line for line in given.catalogue.searchable_lines if is_tumour_diagnosis(line)][:40]
+    measured = Measured("set", [x.text for x in lines], [x.code for x in lines], ["a"] * 5 + list("bcdefgh") * 5,
+                        [n % 2 == 0 for n in range(40)])  # fmt: skip
+    sets: dict[CodeSystem, list[Measured]] = {
+        ICD: [measured],
+        SITE: [Measured.of("sites", ["Mamma"], ["C50.9"])],
+    }
+    figures = measure_arms(arms, given.catalogue, sets, say=lambda _: None)
+    exact = {(f.arm, f.decider): f for f in figures if f.figure == "exact"}
+    assert {arm for arm, _ in exact} == {arm.name for arm in ARMS}
+    assert {decider for arm, decider in exact if arm == "both"} == {"retrieval", "model", "sum"}
+    assert exact["both", "sum"].n == 20
+    # The searched lines are the texts themselves.
+    assert exact["catalogue", "retrieval"].mean > 0.9
+    assert all(f.interval.low <= f.mean <= f.interval.high for f in figures)
+    section = study_section("texts", [f for f in figures if f.study == "texts"])
+    assert len(section.tables["set"][1]) == 4 * 3 * 2
+
+
+def test_a_second_run_trains_nothing(given: Material, corpus: Path, arms: Path) -> None:
+    record = json.loads((arms / "both-13" / ARM_FILE).read_text(encoding="utf-8"))
+    assert record["seed"] == 13 and record["budget"]["model_steps"] == 4
+    said: list[str] = []
+    train_arms(given, corpus, arms, seeds=(13,), budget=TINY, say=said.append)
+    assert not said
+
+
+def test_a_folder_without_arms_names_the_command(given: Material, tmp_path: Path) -> None:
+    with pytest.raises(OnkokodeError, match="onkokode train study"):
+        measure_arms(tmp_path, given.catalogue, {})
