@@ -16,7 +16,7 @@ export TOKENIZERS_PARALLELISM := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test test-all models bench
+.PHONY: help setup demo lint test test-all models studies bench
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test-all: setup  ## all tests, the slow ones too
 
 models: setup  ## train encoder, base model and adapters again from the catalogue files
 	$(BIN)/onkokode train all --catalogues $(ONKOKODE_SHARED)/catalogues --out runs/models
+
+studies: setup  ## arms of training texts, LoRA against full fine-tuning, candidates in the prompt
+	ONKOKODE=$(BIN)/onkokode bash training/studies.sh
 
 bench: setup  ## print the figures of README and model cards
 	$(BIN)/onkokode eval figures

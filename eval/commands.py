@@ -196,6 +196,30 @@ def study_command(options: Options, arms: Path, corpus: Path, composed: int) -> 
             print_section(section)
 
 
+@evaluate.command("answers")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--against",
+    required=True,
+    help="The file, by its name without .json, that the others are tested against.",
+)
+@click.option("--name", default="candidates", show_default=True, help="Name of the result files.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/results"), show_default=True)
+def answers_command(files: tuple[Path, ...], against: str, name: str, out: Path) -> None:
+    """Models side by side on the same pairs, from the files that `onkokode train measure` wrote."""
+    from eval.answers import compare_answers
+    from eval.report import environment, print_section, write
+
+    try:
+        section = compare_answers(files, against, name)
+    except OnkokodeError as error:
+        raise click.ClickException(str(error)) from None
+    write(section, out, environment({}))
+    print_section(section)
+
+
 def _heldout_agent(options: Options) -> tuple[CodingAgent, Any, dict[str, Any]]:
     """An agent over all catalogue files without the split's lines; the split; and what was left out."""
     from agent import CodingAgent

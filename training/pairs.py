@@ -20,7 +20,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -48,8 +48,8 @@ _REPORT_EVERY = 5_000
 # Recognition sees every negative line once, so every positive line thrice keeps the two in proportion.
 _POSITIVE_FORMS = 3
 _FEWEST_SHOWN = 3
-# With what the retriever misses by itself, about a tenth of the training prompts lack the right code.
-_TAKEN_OUT = 0.05
+# This share of the training prompts is to lack the right code; what the retriever misses by itself counts.
+_MISSING = 0.10
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,21 @@ class Pair:
 
 @dataclass(frozen=True)
 class Finds:
-    """What the retriever found for each line (`training.candidates`), of which a prompt shows up to k."""
+    """What the retriever found for each line (`training.candidates`), of which a prompt shows up to k. From
+    the share `taken_out` of the training prompts the right code is taken out."""
 
     k: int
     by_line: Mapping[str, Shown]
+    taken_out: float = 0.0
+
+    @classmethod
+    def of(cls, k: int, by_line: Mapping[str, Shown], train: Iterable[CatalogueLine]) -> Finds:
+        """With as much taken out as a tenth needs, going by what was found for the training lines."""
+        found = [[code for code, _ in by_line[x.line_id]].index(x.code) if x.code in dict(by_line[x.line_id]) else k
+                 for x in train if x.line_id in by_line]  # fmt: skip
+        sizes = range(min(_FEWEST_SHOWN, k), k + 1)
+        missed = sum(place >= size for place in found for size in sizes) / max(1, len(found) * len(sizes))
+        return cls(k, by_line, max(0.0, (_MISSING - missed) / (1 - missed)) if missed < 1 else 0.0)
 
     def drawn(self, line: CatalogueLine, part: str, key: str) -> Shown:
         """The candidates of one prompt; `key` seeds the draw."""
@@ -82,7 +93,7 @@ class Finds:
         if part != TRAIN:
             return found[: self.k]
         rng = random.Random(key)
-        kept = list(found if rng.random() >= _TAKEN_OUT else [c for c in found if c[0] != line.code])
+        kept = [c for c in found if c[0] != line.code] if rng.random() < self.taken_out else list(found)
         kept = kept[: rng.randint(min(_FEWEST_SHOWN, self.k), self.k)]
         rng.shuffle(kept)
         return tuple(kept)

@@ -44,6 +44,13 @@ def test_a_text_of_a_test_set_is_in_no_part() -> None:
     assert guard.part("Basaliom rechte Wange") is not None
 
 
+def test_without_a_share_only_the_split_is_held_out() -> None:
+    guard = LeakGuard.of(SPLIT, share=0.0)
+    assert {guard.part(f"Karzinom {n}") for n in range(300)} == {"train"}
+    assert {LeakGuard.of(SPLIT).part(f"Karzinom {n}") for n in range(300)} > {"train"}
+    assert guard.part("Melanom der Wange, malignes") == "development"
+
+
 def test_benign_and_malignant_are_not_the_same() -> None:
     assert near_keys("Gutartige Neubildung des Magens") != near_keys("Bösartige Neubildung des Magens")
 
@@ -52,6 +59,9 @@ def test_test_sets_are_read_by_column_or_by_line(tmp_path: Path) -> None:
     table, plain = tmp_path / "a.tsv", tmp_path / "b.txt"
     table.write_text("id\ttext\n1\tMammakarzinom\n", encoding="utf-8")
     plain.write_text("Mammakarzinom\nBasaliom\n", encoding="utf-8")
+    quoted = tmp_path / "c.csv"
+    quoted.write_text('Nr;Text\n1;"Karzinom; Mamma ""links"""\n2;Basaliom\n', encoding="utf-8-sig")
+    assert texts_of(quoted) == ['Karzinom; Mamma "links"', "Basaliom"]
     assert texts_of(table) == ["Mammakarzinom"]
     assert texts_of(plain) == ["Mammakarzinom", "Basaliom"]
 
