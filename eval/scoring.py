@@ -11,15 +11,12 @@ no code in the answer; it counts as wrong, and n stays whole. An axis on which t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.answers import first_code, stem
 from agent.results import Coding
 from index.records import CodeSystem
-
-_TOPOLOGICAL = re.compile(r"\b(?<![\w/])[A-Z](?![A-Z])\d{1,2}(?:\.\d{1,2})?(?!\.\d|\w|-|/)")
-_MORPHOLOGICAL = re.compile(r"(?<![\w/.-])\d{4}/\d(?![\w/])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +29,6 @@ class Score:
     malformed: int
     exact_hits: tuple[bool, ...]
     partial_hits: tuple[bool, ...]
-
-
-def first_code(answer: str | None, system: CodeSystem) -> str | None:
-    """The first code in an answer, None where it has none. ICD-10 and topography share one form."""
-    if answer is None:
-        return None
-    pattern = _MORPHOLOGICAL if system is CodeSystem.MORPHOLOGY else _TOPOLOGICAL
-    found = pattern.search(answer)
-    return found[0] if found else None
-
-
-def stem(code: str) -> str:
-    """What partial accuracy compares: `C50.4` -> `C50`, `8500/3` -> `8500`."""
-    return re.split(r"[./]", code, maxsplit=1)[0]
 
 
 def score(gold: Sequence[str], answers: Sequence[str | None], system: CodeSystem) -> Score:

@@ -27,7 +27,7 @@ from index.catalogue import Catalogue
 from index.records import AXES, CatalogueLine
 from training.corpus import speaks_for_axis
 from training.hashing import hash64
-from training.leak import TRAIN, near_keys
+from training.leak import TRAIN, near_groups, near_keys
 from training.noise import perturb
 
 SPARE = 2  # found beyond those that a prompt shows, to take the place of a right code that is taken out
@@ -68,20 +68,15 @@ def cross_fitted(
 
 def folds_of(lines: Sequence[CatalogueLine], folds: int) -> dict[str, int]:
     """The fold of each line by its id; whatever says the same, in any chain of spellings, shares a fold."""
-    parent: dict[str, str] = {}
-
-    def root(key: str) -> str:
-        while parent.setdefault(key, key) != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
-    keys = {line.line_id: [f"{n}:{key}" for n, key in enumerate(near_keys(line.text))] for line in lines}
-    for bag, joined in keys.values():
-        # The smaller key leads, so that the fold does not depend on the order of the lines.
-        one, other = sorted((root(bag), root(joined)))
-        parent[other] = one
-    return {line: hash64(f"fold:{root(bag)}") % folds for line, (bag, _) in keys.items()}
+    groups = near_groups([line.text for line in lines]).tolist()
+    # A group goes by its smallest key, so that its fold does not depend on the order of the lines.
+    smallest: dict[int, str] = {}
+    for group, line in zip(groups, lines, strict=True):
+        smallest[group] = min(smallest.get(group, "\U0010ffff"), near_keys(line.text)[1])
+    return {
+        line.line_id: hash64(f"fold:{smallest[group]}") % folds
+        for group, line in zip(groups, lines, strict=True)
+    }
 
 
 def _find(

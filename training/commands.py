@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from training.lora_commands import LORA_COMMANDS
+
 _catalogues = click.option(
     "--catalogues",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -65,6 +67,22 @@ def fit_command(catalogues: Path, out: Path, publish: bool) -> None:
     "--hold-out-codes", default=0.02, show_default=True, help="Share of codes that no training pair may show."
 )
 @click.option(
+    "--hold-out-terms",
+    default=0.02,
+    show_default=True,
+    help="Share of the terms kept for development, and as much for testing, beside the study's own split.",
+)
+@click.option(
+    "--candidates",
+    default=0,
+    show_default=True,
+    help="Show up to this many retrieved candidates in each prompt, cross-fitted (0: none; takes some minutes).",
+)
+@click.option(
+    "--folds", default=3, show_default=True, help="Encoders for the candidates of the training lines."
+)
+@click.option("--encoder-steps", default=400, show_default=True, help="Training steps of each such encoder.")
+@click.option(
     "--keep-out",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
@@ -80,6 +98,10 @@ def pairs_command(
     out: Path,
     seed: int,
     hold_out_codes: float,
+    hold_out_terms: float,
+    candidates: int,
+    folds: int,
+    encoder_steps: int,
     keep_out: tuple[Path, ...],
     exclude: Path | None,
 ) -> None:
@@ -87,10 +109,12 @@ def pairs_command(
 
     \b
     onkokode train pairs --catalogues ../shared/catalogues --out runs/pairs --keep-out our-testset.tsv
+    onkokode train pairs --catalogues ../shared/catalogues --out runs/pairs-k10 --candidates 10
     """
     from index.catalogue import Catalogue
-    from training.leak import LeakGuard, texts_of
-    from training.pairs import held_out_codes, write_pairs
+    from training.candidates import cross_fitted
+    from training.leak import TRAIN, LeakGuard, texts_of
+    from training.pairs import Finds, Places, held_out_codes, write_pairs
     from training.recipe import parse_folder
     from training.split import Split
 
@@ -101,16 +125,31 @@ def pairs_command(
         Split.of(parsed),
         (line for line in catalogue.searchable_lines if (line.system, line.code) in codes),
         (text for path in keep_out for text in texts_of(path)),
+        hold_out_terms,
     )
+    places = Places(guard, codes, frozenset(exclude.read_text(encoding="utf-8").split() if exclude else ()))
+    finds = None
+    if candidates:
+        found = cross_fitted(
+            catalogue,
+            places.part_of,
+            out,
+            k=candidates,
+            seed=seed,
+            folds=folds,
+            steps=encoder_steps,
+            say=_say,
+        )
+        train_lines = (line for line in catalogue.searchable_lines if places.part_of(line) == TRAIN)
+        finds = Finds.of(candidates, found, train_lines)
     with click.progressbar(length=len(catalogue.searchable_lines), label="pairs", show_eta=True) as bar:
         made = write_pairs(
             catalogue,
-            guard,
-            codes,
+            places,
             out,
             seed=seed,
             files={file.path.name: file.sha256 for file in parsed},
-            excluded=frozenset(exclude.read_text(encoding="utf-8").split()) if exclude else frozenset(),
+            finds=finds,
             progress=bar.update,
         )
     _say(f"{made['pairs']:,} pairs in {made['seconds']:.0f} s, without reading the catalogues")
@@ -145,6 +184,41 @@ def compose_command(catalogues: Path, out: Path, count: int, seed: int) -> None:
     _say(f"{count:,} distinct texts: {out} [SHA-256 of the rows {drawn[:16]}]")
 
 
+@train.command("study")
+@_catalogues
+@click.option(
+    "--corpus",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("runs/models/corpus"),
+    show_default=True,
+    help="Corpus that `onkokode train all` wrote.",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/study"), show_default=True)
+@click.option(
+    "--study",
+    "studies",
+    type=click.Choice(["texts", "topography"]),
+    multiple=True,
+    default=("texts", "topography"),
+    show_default=True,
+    help="May be given several times.",
+)
+@click.option("--seed", "seeds", type=int, multiple=True, default=(13, 14, 15), show_default=True)
+def study_command(
+    catalogues: Path, corpus: Path, out: Path, studies: tuple[str, ...], seeds: tuple[int, ...]
+) -> None:
+    """Train the arms of the studies on the same budget, to be measured by `onkokode eval study`.
+
+    \b
+    onkokode train study --catalogues ../shared/catalogues --out runs/study
+    onkokode eval study --arms runs/study
+    """
+    from training.recipe import material
+    from training.study import train_arms
+
+    train_arms(material(catalogues), corpus, out, studies=studies, seeds=seeds, say=_say)
+
+
 @train.command("audit")
 @_catalogues
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/audit"), show_default=True)
@@ -158,53 +232,85 @@ def audit_command(catalogues: Path, out: Path) -> None:
     from training.audit import audit, write_report
     from training.recipe import parse_folder
 
-    found = audit(parse_folder(catalogues))
+    files = parse_folder(catalogues)
+    with click.progressbar(length=1000, label="reading lines unseen", show_eta=True) as bar:
+        done = 0.0
+
+        def advance(share: float) -> None:
+            nonlocal done
+            done += 1000 * share
+            bar.update(int(done) - bar.pos)
+
+        found = audit(files, advance)
     write_report(found, out)
     for kind, findings in found.findings.items():
         _say(f"{kind}: {len(findings):,}")
-    for group, (n, decidable) in found.ceiling.items():
-        _say(f"  {group}: {decidable / n:.1%} of {n:,} lines can be told apart")
+    for group, ceiling in found.ceiling.items():
+        _say(
+            f"  {group}: {ceiling.lines:,} lines, read unseen {ceiling.unseen:.1%} (three characters "
+            f"{ceiling.unseen_partial:.1%}), estimate {ceiling.estimate:.1%}, at most {ceiling.upper:.1%}"
+        )
     _say(f"report: {out / 'audit.html'}")
 
 
-@train.command("lora")
-@click.option("--model", required=True, help="Model folder or hub name, such as Qwen/Qwen3-8B.")
+@train.command("encoder")
+@_catalogues
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the encoder.")
 @click.option(
-    "--pairs",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder that `onkokode train pairs` wrote.",
+    "--model", help="Model folder or hub name to start from, such as intfloat/multilingual-e5-base."
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the adapter.")
-@click.option("--rank", default=8, show_default=True)
-@click.option("--alpha", default=16, show_default=True)
-@click.option("--epochs", default=5, show_default=True)
-@click.option("--learning-rate", default=2e-4, show_default=True)
-@click.option("--batch", default=16, show_default=True, help="Pairs on a device at a time.")
-@click.option("--accumulate", default=1, show_default=True, help="Batches per step.")
-@click.option("--rows", type=int, help="Train on this many pairs, drawn by the seed (all).")
-@click.option("--development-rows", default=500, show_default=True, help="Pairs answered after each epoch.")
-@click.option("--task", "tasks", multiple=True, help="Only this task; may be given several times (all four).")
-@click.option("--packing", is_flag=True, help="Fill each row with several pairs.")
-@click.option("--four-bit", is_flag=True, help="Load the base model in 4 bits (GPU, bitsandbytes).")
+@click.option(
+    "--axis",
+    "axes",
+    multiple=True,
+    type=click.Choice(["icd10gm", "icdo_topography", "icdo_morphology"]),
+    help="Only this axis; may be given several times (all three).",
+)
+@click.option(
+    "--composed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Parquet file that `onkokode train compose` wrote: its texts are queries beside the catalogue lines.",
+)
+@click.option("--composed-rows", default=100_000, show_default=True, help="Texts drawn from that file.")
+@click.option("--loss", type=click.Choice(["mnrl", "cached-mnrl"]), default="mnrl", show_default=True)
+@click.option(
+    "--hard-negatives", default=1, show_default=True, help="Near lines of other codes beside each pair."
+)
+@click.option(
+    "--noisy-copies", default=2, show_default=True, help="Copies of a line as a clinic might type it."
+)
+@click.option("--epochs", default=3, show_default=True)
+@click.option("--steps", type=int, help="Stop after this many steps.")
+@click.option("--batch", default=128, show_default=True, help="Pairs in a batch, each of another code.")
+@click.option("--mini-batch", default=32, show_default=True, help="Texts in memory at a time (cached-mnrl).")
+@click.option("--learning-rate", type=float, help="[default: 0.02 from scratch, 2e-5 from a model]")
+@click.option("--max-lines", type=int, help="Train on this many lines of an axis, drawn by the seed (all).")
+@click.option("--dimension", default=128, show_default=True, help="Width of the vectors, from scratch only.")
 @click.option("--gradient-checkpointing", is_flag=True, help="Less memory for a third more time.")
 @click.option("--save-steps", default=500, show_default=True, help="Steps between two checkpoints.")
 @click.option("--seed", default=13, show_default=True)
-def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
-    """Train a LoRA adapter on instruction pairs; the same command goes on with a killed run.
+def encoder_command(
+    catalogues: Path, out: Path, model: str | None, composed: Path | None, axes: tuple[str, ...], **plan: Any
+) -> None:
+    """Train an encoder on catalogue lines with in-batch and hard negatives, from scratch or from any model.
 
     \b
-    onkokode train lora --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/8b --batch 32
+    onkokode train encoder --catalogues ../shared/catalogues --out runs/static
+    onkokode train encoder --catalogues ../shared/catalogues --out runs/e5 --model intfloat/multilingual-e5-base
+    onkokode code --encoder runs/e5 "Mamma-Ca links"
     """
-    from index.errors import ModelError
-    from training.lora import LoraPlan, train_lora
+    from training.encoder_tuning import TuningPlan, tune_encoder
+    from training.recipe import material
 
-    try:
-        train_lora(model, pairs, out, LoraPlan(**plan), say=_say)
-    except ModelError as error:
-        raise click.ClickException(str(error)) from error
-    _say(f"adapter, card and curve: {out}")
+    if axes:
+        plan["axes"] = axes
+    tune_encoder(material(catalogues), out, TuningPlan(**plan), model=model, composed=composed, say=_say)
+    _say(f"encoder and card: {out}")
 
 
 def _say(line: str) -> None:
     click.echo(line)
+
+
+for _command in LORA_COMMANDS:
+    train.add_command(_command)

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from pathlib import Path
@@ -26,52 +25,40 @@ import pyarrow.parquet as pq
 
 from index.crosswalk import Crosswalk
 from index.records import CrosswalkRule
-from training import wrappers
+from training.coding import (
+    CODED_WITHOUT_SITE,
+    METASTASIS_CODES,
+    METASTATIC_SITES,
+    NOT_COMPOSED,
+    REFINEMENTS,
+    dressed,
+    longest,
+    refined,
+    worded,
+)
 from training.hashing import SPAN, hash64
 from training.noise import perturb
-from training.phrasing import SIDED, Entry, diagnosis_core, side_mark, wrapped
-from training.tables import Morphology, NamedDiagnosis, Site, load_diagnoses, load_morphologies, load_sites
+from training.phrasing import SIDED, Entry, diagnosis_core, side_mark
+from training.surroundings import wrapped
+from training.tables import (
+    NO_SITE,
+    Morphology,
+    NamedDiagnosis,
+    Override,
+    Site,
+    Term,
+    load_diagnoses,
+    load_morphologies,
+    load_overrides,
+    load_sites,
+)
 from training.wrappers import one
 
 BEHAVIOURS = (("3", 0.72), ("2", 0.08), ("0", 0.14), ("1", 0.06))
 KINDS = (("composed", 0.58), ("diagnosis", 0.25), ("morphology", 0.08), ("metastasis", 0.04), ("site", 0.05))
-# how often a site is reached by metastases, by topography prefix
-METASTATIC_SITES = {"C77": 6.0, "C34": 6.0, "C22": 8.0, "C41": 5.0, "C40": 1.0, "C71": 6.0, "C74": 2.0, "C44": 3.0,
-                    "C48": 3.0, "C38.4": 3.0, "C42.2": 0.5, "C56": 1.0, "C64": 1.0, "C49": 1.0, "C50": 0.5, "C70": 1.0,
-                    "C72.0": 0.5, "C38.0": 0.3, "C38.1": 0.5, "C18": 0.3, "C17": 0.5, "C16": 0.3, "C25": 0.5,
-                    "C67": 0.4, "C51": 0.2, "C52": 0.4, "C61": 0.2, "C73": 0.3, "C07": 0.3, "C42.1": 1.0}  # fmt: skip
-# ICD-10-GM 2024 by the longest prefix of the metastasis' site
-METASTASIS_CODES = {
-    "C77": "=", "C34": "C78.0", "C38.1": "C78.1", "C38.2": "C78.1", "C38.3": "C78.1", "C38.4": "C78.2", "C30": "C78.3",
-    "C31": "C78.3", "C32": "C78.3", "C33": "C78.3", "C17": "C78.4", "C18": "C78.5", "C19": "C78.5", "C20": "C78.5",
-    "C48": "C78.6", "C22": "C78.7", "C15": "C78.8", "C16": "C78.8", "C21": "C78.8", "C23": "C78.8", "C24": "C78.8",
-    "C25": "C78.8", "C26": "C78.8", "C42.2": "C78.8", "C64": "C79.0", "C65": "C79.0", "C66": "C79.1", "C67": "C79.1",
-    "C68": "C79.1", "C44": "C79.2", "C70.0": "C79.3", "C71": "C79.3", "C70": "C79.4", "C72": "C79.4", "C40": "C79.5",
-    "C41": "C79.5", "C42.1": "C79.5", "C56": "C79.6", "C74": "C79.7", "C50": "C79.81", "C51": "C79.82", "C52": "C79.82",
-    "C53": "C79.82", "C54": "C79.82", "C55": "C79.82", "C57": "C79.82", "C60": "C79.82", "C61": "C79.82",
-    "C62": "C79.82", "C63": "C79.82", "C38.0": "C79.84", "C49.0": "C79.85", "C49.1": "C79.86", "C49.2": "C79.86",
-}  # fmt: skip
-# codes that ICD-10-GM splits finer than ICD-O: (pattern in the text, code), first hit; no hit, no label
-_JAW = r"maxill|kiefer|gesicht|zygomat|joch|nasenbein|vomer|\bOK\b"
-REFINEMENTS: dict[str, tuple[tuple[str, str], ...]] = {
-    "C41.0": ((_JAW, "C41.02"), ("", "C41.01")),
-    "D16.4": ((_JAW, "D16.42"), ("", "D16.41")),
-    "C41.3": (
-        ("rippe|costa", "C41.30"),
-        ("stern|brustbein", "C41.31"),
-        ("klavik|clavic|schlüssel", "C41.32"),
-    ),
-    "D16.7": (
-        ("rippe|costa", "D16.70"),
-        ("stern|brustbein", "D16.71"),
-        ("klavik|clavic|schlüssel", "D16.72"),
-    ),
-    "C44.5": (("perian", "C44.50"), ("", "C44.59")),
-    "C79.84": (("perikard|herzbeutel|epikard", "C79.83"), ("", "C79.84")),
-}
-# ICD-10 gives these a code of their own even without a site: mesothelioma, Kaposi, lipoma, haemangioma
-_CODED_WITHOUT_SITE = {"3": ((9050, 9055), (9140, 9140)), "0": ((8850, 8881), (9120, 9161), (9170, 9175))}
 _HEAD_GENDERS = (("om", "n"), ("ämie", "f"), ("ose", "f"), ("asie", "f"), ("tase", "f"), ("tumor", "m"))
+_OF_PRIMARY = ("eines {t}s", "bei {t}", "eines bekannten {t}s", "bei bek. {t}", "bei bekanntem {t}", "ausgehend von einem {t}",
+               "eines metastasierten {t}s", "bei Z.n. {t}", ", Primarius: {t}", "eines rezidivierten {t}s")  # fmt: skip
 _T = TypeVar("_T")
 
 
@@ -129,7 +116,9 @@ def compose(
     """
     if only_holdout and holdout is None:
         raise ValueError("only_holdout needs a holdout")
-    composer = _Composer(rules, load_sites(), load_morphologies(), load_diagnoses(), holdout, only_holdout)
+    composer = _Composer(
+        rules, load_sites(), load_morphologies(), load_diagnoses(), load_overrides(), holdout, only_holdout
+    )
     rng = random.Random(seed)
     for _ in range(count):
         yield composer.draw(rng)
@@ -179,10 +168,12 @@ class _Composer:
         sites: Sequence[Site],
         morphologies: Sequence[Morphology],
         diagnoses: Sequence[NamedDiagnosis],
+        overrides: Sequence[Override],
         holdout: Holdout | None,
         only_holdout: bool,
     ) -> None:
         self._crosswalk = Crosswalk(rules)
+        self._overrides = overrides
         self._site_by_code = {site.topography: site for site in sites}
 
         def wanted(topography: str | None, morphology: str | None) -> bool:
@@ -197,12 +188,14 @@ class _Composer:
                     self._entries[site.topography, behaviour] = weighted
             if any((site.topography, behaviour) in self._entries for behaviour, _ in BEHAVIOURS):
                 # the square root lifts rare sites, which real data would hardly show
-                drawable.append((site, site.weight**0.5))
+                # lymph nodes have hardly anything but lymphomas, which are composed as diagnoses
+                rare = 0.05 if site.topography.startswith("C77") else 1.0
+                drawable.append((site, site.weight**0.5 * rare))
         metastases = [m for m in morphologies if m.behaviour == "6"]
         self._metastases: dict[str, _Weighted[Morphology]] = {}
         reached = []
         for site in sites:
-            weight = _longest(METASTATIC_SITES, site.topography) or 0.0
+            weight = longest(METASTATIC_SITES, site.topography) or 0.0
             plausible = [(m, m.weight * m.plausibility(site.topography)) for m in metastases
                          if weight and not only_holdout and wanted(site.topography, m.code)]  # fmt: skip
             if any(weight for _, weight in plausible):
@@ -211,11 +204,10 @@ class _Composer:
         named = [
             (d, d.weight**0.75 * len(d.terms) ** 0.5) for d in diagnoses if wanted(d.topography, d.morphology)
         ]
-        alone = [(m, m.weight**0.6) for m in morphologies
-                 if m.behaviour != "6" and wanted(self._implied_site(m.site_weights), m.code)]  # fmt: skip
+        alone = self._alone(morphologies, diagnoses, wanted)
         self._sites = _Weighted(drawable)
         self._metastatic_sites = _Weighted(reached)
-        self._diagnoses, self._morphologies = _Weighted(named), _Weighted(alone)
+        self._diagnoses, self._terms = _Weighted(named), _Weighted(alone)
         self._behaviours = _Weighted(BEHAVIOURS)
         self._bare_sites = _Weighted([(site, site.weight**0.5) for site in sites])
         pools: dict[str, Sequence[object]] = {
@@ -250,12 +242,19 @@ class _Composer:
                 icd10 = self._crosswalk.icd10(topography, morphology.code)
             if topography == "C80.9" and behaviour == "3":
                 icd10 = "C80.0"  # the table's nouns all say that the primary is unknown
-            if icd10 is None or not wanted(topography, morphology.code):
+            overrides = tuple(rule for rule in self._overrides if rule.covers(topography, morphology.code))
+            named = worded(site, morphology)
+            if icd10 is None or named is None or not wanted(topography, morphology.code):
                 continue
-            usable = [tuple(term for term in terms if term.used_at(topography))
-                      for terms in (morphology.nouns, morphology.suffixes, morphology.abbreviations)]  # fmt: skip
-            if usable[0]:
-                pairs.append((Entry(morphology, icd10, *usable), weight))
+            if overrides and not overrides[0].words and overrides[0].icd10 == NOT_COMPOSED:
+                continue
+            nouns, suffixes, abbreviations = (
+                tuple(term for term in terms if term.used_at(topography))
+                for terms in (morphology.nouns, morphology.suffixes, morphology.abbreviations)
+            )
+            if nouns:
+                entry = Entry(morphology, icd10, nouns, suffixes, abbreviations, overrides, named)
+                pairs.append((entry, weight))
         return _Weighted(pairs) if pairs else None
 
     def _implied_site(self, site_weights: dict[str, float]) -> str | None:
@@ -273,70 +272,123 @@ class _Composer:
             return named[0]
         return f"{organ}.9" if f"{organ}.9" in self._site_by_code else None
 
-    def _composed(self, rng: random.Random) -> ComposedText:
-        site = self._sites.draw(rng)
-        weighted = self._entries.get((site.topography, self._behaviours.draw(rng)))
-        while weighted is None:
-            weighted = self._entries.get((site.topography, self._behaviours.draw(rng)))
-        entry = weighted.draw(rng)
-        core, gender = diagnosis_core(rng, site, entry)
-        code = entry.morphology.code
-        icd10 = _refined(entry.icd10, core)
-        return ComposedText(
-            wrapped(rng, core, gender, site.topography, code), icd10, site.topography, code, "composed"
+    def _alone(
+        self,
+        morphologies: Sequence[Morphology],
+        diagnoses: Sequence[NamedDiagnosis],
+        wanted: Callable[[str | None, str | None], bool],
+    ) -> list[tuple[tuple[Term, str | None, str | None, str, bool], float]]:
+        """Every tumour name that may stand without a site, with what it says: (term, ICD-10, topography,
+        morphology, whether it is an abbreviation). A name that two rows give different codes is left out."""
+        named: dict[str, set[tuple[str | None, str | None, str | None]]] = {}
+        for diagnosis in diagnoses:
+            for text in diagnosis.terms:
+                codes = (diagnosis.icd10, diagnosis.topography, diagnosis.morphology)
+                named.setdefault(text.casefold(), set()).add(codes)
+        owners: dict[str, set[str]] = {}
+        for m in morphologies:
+            for term in (*m.nouns, *m.abbreviations):
+                owners.setdefault(term.text.casefold(), set()).add(m.code)
+        found = []
+        for m in morphologies:
+            if m.behaviour == "6":
+                continue
+            for terms, share in ((m.nouns, 0.7 if m.abbreviations else 1.0), (m.abbreviations, 0.3)):
+                for term in terms:
+                    known = named.get(term.text.casefold(), set())
+                    if len(owners[term.text.casefold()]) > 1 or len(known) > 1:
+                        continue
+                    if known:
+                        icd10, topography, morphology = next(iter(known))
+                        if morphology != m.code:
+                            continue
+                    else:
+                        icd10, topography = self._said_alone(term, m)
+                    if wanted(topography, m.code):
+                        weight = m.weight**0.6 * share / len(terms)
+                        found.append(((term, icd10, topography, m.code, terms is m.abbreviations), weight))
+        return found
+
+    def _said_alone(self, term: Term, morphology: Morphology) -> tuple[str | None, str | None]:
+        """ICD-10 and topography of a tumour name without a site."""
+        topography = term.implied
+        if topography is None and term.sites:
+            topography = self._implied_site(dict.fromkeys(term.sites, 1.0))
+        rules = [rule for rule in self._overrides if rule.covers(topography or NO_SITE, morphology.code)]
+        if topography is None:
+            codes = (rule.code(NO_SITE, term.text) for rule in rules)
+            if code := next((code for code in codes if code), None):
+                return (None if code == NO_SITE else code), None
+            spans = CODED_WITHOUT_SITE.get(morphology.behaviour, ())
+            if any(low <= morphology.histology <= high for low, high in spans):
+                return self._crosswalk.icd10("C80.9", morphology.code), None
+            topography = None if morphology.everywhere else self._implied_site(morphology.site_weights)
+            rules = [
+                rule for rule in self._overrides if topography and rule.covers(topography, morphology.code)
+            ]
+        if topography is None or topography == NO_SITE:
+            return None, None
+        codes = (rule.code(topography, term.text) for rule in rules)
+        icd10 = next((code for code in codes if code), None) or self._crosswalk.icd10(
+            topography, morphology.code
         )
+        return (icd10, topography) if icd10 and icd10 != NOT_COMPOSED else (None, None)
+
+    def _composed(self, rng: random.Random) -> ComposedText:
+        while True:
+            site = self._sites.draw(rng)
+            weighted = self._entries.get((site.topography, self._behaviours.draw(rng)))
+            while weighted is None:
+                weighted = self._entries.get((site.topography, self._behaviours.draw(rng)))
+            entry = weighted.draw(rng)
+            core, gender = diagnosis_core(rng, entry.site or site, entry)
+            codes = (rule.code(site.topography, core) for rule in entry.overrides)
+            icd10 = refined(next((code for code in codes if code), entry.icd10), core)
+            if icd10 != NOT_COMPOSED:
+                break
+        code = entry.morphology.code
+        text = wrapped(rng, core, gender, site.topography, dressed(icd10, code))
+        return ComposedText(text, icd10, site.topography, code, "composed")
 
     def _diagnosis(self, rng: random.Random) -> ComposedText:
         diagnosis = self._diagnoses.draw(rng)
         term = one(rng, diagnosis.terms)
-        gender = next((gender for ending, gender in _HEAD_GENDERS if term.endswith(ending)), None)
+        gender = _gender(term)
         site = self._site_by_code.get(diagnosis.topography or "")
         core = term
         if site and site.paired and rng.random() < 0.4 and not SIDED.search(term):
             core = f"{term} {side_mark(rng)}"
-        code = diagnosis.morphology or "8000/" + ("3" if (diagnosis.icd10 or "C")[0] == "C" else "1")
-        text = wrapped(rng, core, gender, diagnosis.topography or "", code)
+        code = diagnosis.morphology or "8000/3"
+        text = wrapped(rng, core, gender, diagnosis.topography or "", dressed(diagnosis.icd10, code))
         return ComposedText(text, diagnosis.icd10, diagnosis.topography, diagnosis.morphology, "diagnosis")
 
     def _morphology(self, rng: random.Random) -> ComposedText:
-        morphology = self._morphologies.draw(rng)
-        use_abbreviation = morphology.abbreviations and rng.random() < 0.3
-        term = one(rng, morphology.abbreviations if use_abbreviation else morphology.nouns)
-        restricted = dict.fromkeys(term.sites, 1.0)
-        implied = self._implied_site(restricted or morphology.site_weights)
-        spans = _CODED_WITHOUT_SITE.get(morphology.behaviour, ())
-        if not restricted and any(low <= morphology.histology <= high for low, high in spans):
-            implied = "C80.9"
-        icd10 = self._crosswalk.icd10(implied, morphology.code) if implied else None
-        text = wrapped(
-            rng, term.text, None if use_abbreviation else term.gender, implied or "", morphology.code
-        )
-        return ComposedText(
-            text, icd10, implied if icd10 and implied != "C80.9" else None, morphology.code, "morphology"
-        )
+        term, icd10, topography, code, abbreviated = self._terms.draw(rng)
+        gender = None if abbreviated else term.gender
+        text = wrapped(rng, term.text, gender, topography or "", dressed(icd10, code))
+        return ComposedText(text, icd10, topography, code, "morphology")
 
     def _metastasis(self, rng: random.Random) -> ComposedText:
         site = self._metastatic_sites.draw(rng)
         morphology = self._metastases[site.topography].draw(rng)
         entry = Entry(morphology, None, morphology.nouns, morphology.suffixes, morphology.abbreviations)
         core, gender = diagnosis_core(rng, site, entry)
-        code = _longest(METASTASIS_CODES, site.topography) or "C79.88"
-        icd10 = _refined(site.topography if code == "=" else code, core)
+        code = longest(METASTASIS_CODES, site.topography) or "C79.88"
+        icd10 = refined(site.topography if code == "=" else code, core)
         topography: str | None = site.topography
         primary = self._sites.draw(rng)
         generic = (
             morphology.code == "8000/6"
             and primary.compounds
-            and not primary.topography.startswith(("C71", "C4"))
+            and not primary.topography.startswith(("C71", "C4", "C69", "C70", "C72", "C75", "C76"))
         )
         morphology_code = morphology.code
         if generic and primary.topography[:3] != site.topography[:3] and rng.random() < 0.4:
-            tumour = one(rng, primary.compounds) + "karzinom"
-            tail = one(
-                rng, (f"eines {tumour}s", f"bei {tumour}", f"eines bekannten {tumour}s", f"bei bek. {tumour}")
-            )
+            tumour = one(rng, primary.compounds)
+            tumour += "-Karzinom" if tumour[-1].isupper() or " " in tumour else "karzinom"
+            tail = one(rng, _OF_PRIMARY).format(t=tumour)
             # with the primary named, ICD-O topography may mean either site
-            core, topography, morphology_code = f"{core} {tail}", None, "8010/6"
+            core, topography, morphology_code = f"{core} {tail}".replace(" ,", ","), None, "8010/6"
         text = wrapped(rng, core, gender, site.topography, morphology_code)
         return ComposedText(text, icd10, topography, morphology_code, "metastasis")
 
@@ -350,55 +402,13 @@ class _Composer:
         return ComposedText(text, None, site.topography, None, "site")
 
 
-def _longest(values: Mapping[str, _T], topography: str) -> _T | None:
-    """The value of the longest prefix of a topography code."""
-    return next((values[topography[:n]] for n in (5, 3) if topography[:n] in values), None)
-
-
-def _refined(icd10: str | None, text: str) -> str | None:
-    """The finer code that the words decide where ICD-10-GM splits what ICD-O keeps together."""
-    if icd10 not in REFINEMENTS:
-        return icd10
-    hits = (code for pattern, code in REFINEMENTS[icd10] if re.search(pattern, text, re.IGNORECASE))
-    return next(hits, None)
-
-
-# true negatives of tumour recognition: nothing in them says that the patient has or had the tumour
-NEGATIVE_FRAMES = (
-    "Ausschluss {t}", "kein Anhalt für {t}", "Kein Hinweis auf {t}", "Familienanamnese: {t}", "FA positiv für {t}",
-    "Mutter: {t}", "Vater verstorben an {t}", "Schwester mit {t}", "Familiäre Belastung ({t})", "Vorsorge {t}",
-    "Screening auf {t}", "Früherkennung {t}", "Aufklärung über {t}", "{t} ausgeschlossen", "Angst vor {t}",
-    "kein Nachweis von {t}", "Z.A. {t}", "Zum Ausschluss {t}", "{t} histologisch nicht bestätigt", "Impfung gegen {t}",
-    "Risiko für {t} erhöht", "Beratung bei familiärem {t}", "Bruder: {t}", "Informationsgespräch {t}",
-    "Teilnahme an Studie zur Prävention von {t}", "{t} beim Ehemann", "Vorsorge auf {t}", "DD {t} ausgeschlossen",
-    "Verdacht auf {t} nicht bestätigt", "V.a. {t}, Histologie: kein Malignitätsnachweis", "Tumorsuche bei Gewichtsverlust",
-)  # fmt: skip
-PROCEDURES = (
-    "Hemikolektomie rechts", "Biopsie der Mamma", "Nachsorge unauffällig", "Koloskopie ohne Befund", "TUR-Blase",
-    "Portimplantation", "Portexplantation", "Mammographie-Screening BI-RADS 1", "Stanzbiopsie Prostata, 12 Zylinder",
-    "Lymphknotenexstirpation zervikal", "Gastroskopie mit PE", "Anlage eines Ileostomas", "CT Thorax/Abdomen nativ",
-    "Hautkrebsscreening unauffällig", "Exzision einer Hautveränderung", "Bronchoskopie mit BAL", "Thyreoidektomie",
-    "Laparoskopische Cholezystektomie", "PSA-Kontrolle", "Wächterlymphknotenbiopsie", "Knochenmarkpunktion",
-    "Mastektomie mit Sofortrekonstruktion", "Radikale Prostatektomie nach Retzius", "Lobektomie Oberlappen links",
-    "Polypektomie im Sigma", "Konisation", "Abrasio uteri", "Verabreichung von Cisplatin", "Strahlentherapieplanung",
-    "Ernährungsberatung", "Wundkontrolle nach Exzision", "Nephrektomie rechts", "Restaging-CT", "PET-CT ganzer Körper",
-    "BI-RADS 2 beidseits", "Pleurapunktion", "Narbenhernie", "Hepatitis B", "Sigmadivertikulitis", "Leberzirrhose Child A",
-    "Nierenzyste links", "Refluxösophagitis", "Struma nodosa, euthyreot", "Hämorrhoiden II. Grades", "Mastopathie",
-    "Gynäkomastie", "BPH", "Prostatitis", "Chemotherapiezyklus 3 ohne Komplikation", "Lungenembolie", "Fettleber",
-    "Mammareduktionsplastik", "Zustand nach Appendektomie", "Pneumonie rechter Unterlappen", "Lymphödem des Armes",
-)  # fmt: skip
-
-
-def non_tumour_contexts(rng: random.Random, tumour_text: str) -> str:
-    """A hard negative for tumour recognition: the text's tumour negated, feared, screened for or somebody
-    else's (two in three), or a procedure or finding of the same wards (one in three). `tumour_text` should
-    be a plain term without TNM or therapy (`NSCLC`, `Mammakarzinom links`); a leading `V.a.` is cut."""
-    if rng.random() < 0.34:
-        text = one(rng, PROCEDURES)
-        return (
-            f"{text} {1 + int(rng.random() * 12):02d}/{2008 + int(rng.random() * 17)}"
-            if rng.random() < 0.3
-            else text
-        )
-    start = next((len(prefix) for prefix in wrappers.ALL_PREFIXES if tumour_text.startswith(prefix)), 0)
-    return one(rng, NEGATIVE_FRAMES).format(t=tumour_text[start:] or tumour_text)
+def _gender(term: str) -> str | None:
+    """The gender of a diagnosis by the ending of its noun or of the adjective in front."""
+    if found := next((gender for ending, gender in _HEAD_GENDERS if term.endswith(ending)), None):
+        return found
+    first = term.split(" ")[0]
+    if not first.islower() or "," in term or " " not in term:
+        return None
+    return {"es": "n", "er": "m"}.get(first[-2:]) or (
+        "f" if first[-1] == "e" and term[-1] not in "ns" else None
+    )

@@ -26,7 +26,8 @@ from agent.prepare import core_of, prepare
 from index.catalogue import Catalogue, is_neoplasm
 from index.lexicon import read_findings
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
-from training.compose import Holdout, compose, non_tumour_contexts
+from training.compose import Holdout, compose
+from training.negatives import non_tumour_contexts
 from training.noise import perturb
 
 UNKNOWN = ""  # the label is not known

@@ -13,9 +13,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from index.records import CatalogueLine
 from index.text import normalise
@@ -39,6 +41,24 @@ def near_keys(text: str) -> tuple[str, str]:
     """What near-duplicates have in common: the bag of stems, and the stems in order without blanks."""
     stems = [_stem(word) for word in normalise(text).split() if word not in _SMALL_WORDS]
     return " ".join(sorted(stems)), "".join(stems)
+
+
+def near_groups(texts: Sequence[str]) -> np.ndarray:
+    """The number of each text's group of near-duplicates: texts are in one that share a near key, also by way
+    of a third text."""
+    parent = list(range(len(texts)))
+
+    def root(n: int) -> int:
+        while parent[n] != n:
+            parent[n] = parent[parent[n]]
+            n = parent[n]
+        return n
+
+    first: dict[tuple[int, str], int] = {}
+    for n, text in enumerate(texts):
+        for key in enumerate(near_keys(text)):
+            parent[root(n)] = root(first.setdefault(key, n))
+    return np.unique([root(n) for n in range(len(texts))], return_inverse=True)[1]
 
 
 def _stem(word: str) -> str:

@@ -90,7 +90,10 @@ _ARTICLES = re.compile(r" (?:der|des|eines|einer|im|in der|am|an der) (?=[a-zA-Z
 _WORD = re.compile(r"[A-Za-zÄÖÜäöüß]{7,}")
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"})
 _BARE = str.maketrans({"ä": "a", "ö": "o", "ü": "u", "Ä": "A", "Ö": "O", "Ü": "U", "ß": "s"})
-_FIXED_ORDER = re.compile(r"[:\n]|\b(?:kein|ohne|nicht|Ausschluss)", re.IGNORECASE)
+_FIXED_ORDER = re.compile(
+    r"[:\n]|\b(?:kein|ohne|nicht|Ausschluss|bei|eine[rs]|V\. ?a|Va|Verdacht|Z\. ?n|Zn|Zustand|St\.p)",
+    re.IGNORECASE,
+)
 
 
 def perturb(text: str, rng: random.Random, strength: float = 1.0) -> str:

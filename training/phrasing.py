@@ -1,7 +1,6 @@
-"""How a site and a tumour name become one phrase, and how a phrase gets its clinical surroundings.
+"""How a site and a tumour name become one phrase; `training.surroundings` puts the rest around it.
 
     core, gender = diagnosis_core(rng, site, entry)      # ('Adenokarzinom des Sigmas', 'n')
-    wrapped(rng, core, gender, "C18.7", "8140/3")        # 'V.a. Adenokarzinom des Sigmas, cT3 cN+ cM0'
 
 `gender` is None where the phrase cannot take an adjective or an article in front (`Sigma: Adeno-Ca`).
 """
@@ -11,18 +10,25 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from training import wrappers
-from training.tables import Morphology, Site, Term
+from training.tables import Morphology, Override, Site, Term
 from training.wrappers import one
 
 SIDED = re.compile(r"\b(?:recht|link|beid|re\b|li\b|bds)|\bre\.|\bli\.|\d Uhr", re.IGNORECASE)
-# tumour names that say the organ themselves: no "Schilddrüsenkarzinom der Schilddrüse"
-NAMES_ORGAN = re.compile(
-    "schilddrüse|SD-|mamma|bronchial|lunge|leberzell|hepat|nierenzell|NZK|ovarial|endometrium|hoden|thym|hypophys|"
-    "nebennier|gallengang|pankreas|pleura|brust|haut|milchgang|chorio|retino|meningeom|gliom|gliobl|NNR|prostat",
-    re.IGNORECASE,
-)
+# tumour names that say the organ themselves, with its topography: no "Schilddrüsenkarzinom der Schilddrüse",
+# and never a bare "Metastase eines Nierenzellkarzinoms" for one in the lung
+_NAMED_ORGANS: tuple[tuple[str, str], ...] = (
+    ("schilddrüse|SD-", "C73"), ("mamma|brust|milchgang", "C50"), ("bronchial|lunge|pulmonal", "C34"),
+    ("leberzell|hepat", "C22.0"), ("nierenzell|NZK", "C64"), ("ovarial", "C56"), ("endometrium", "C54"),
+    ("hoden", "C62"), ("thym", "C37"), ("hypophys", "C75.1"), ("nebennier|NNR|adreno", "C74"), ("gallengang", "C2"),
+    ("pankreas", "C25"), ("pleura", "C38.4"), ("haut", "C44"), ("chorio", "C58"), ("retino", "C69.2"),
+    ("meningeom", "C70"), ("(?<!para)(?<!gan)gliom|gliobl", "C71"), ("prostat", "C61"), ("uterin", "C55"),
+    ("meningeom|falx|konvex|keilbein", "C70"), ("vestibularis", "C72.4"), ("zerebell", "C71.6"), ("vulvär", "C51"),
+    ("kraniophar|craniophar", "C75.2"), ("prolaktin", "C75.1"), ("meibom", "C44.1"),
+)  # fmt: skip
+NAMES_ORGAN = re.compile("|".join(pattern for pattern, _ in _NAMED_ORGANS), re.IGNORECASE)
 _PLACE_FOR_SIDE = re.compile(r"((?:im|am|in der|an der|in dem|der|des) )(?=[A-ZÄÖÜ])")
 _FIELDS = (
     "Lokalisation: {s}\nHistologie: {n}", "Lokalisation: {s}, Histologie: {n}", "Lokalisation {s}, Histologie {n}",
@@ -48,11 +54,6 @@ _NAME_FIRST = (
     "{n} Bereich {s}",
     "{n} {s}",
 )
-_LYMPHOMA = ("Ann Arbor IIIB", "Stadium IVA", "Stadium II nach Ann Arbor", "ED {m}/{y}", "Z.n. 6 Zyklen R-CHOP", "in CR",
-             "Rezidiv {y}", "Erstdiagnose {d}.{m}.{y}", "ED {y}", "unter Therapie", "Z.n. autologer SZT {y}", "IPI 3")  # fmt: skip
-_LEUKAEMIA = ("ED {m}/{y}", "in CR", "Rezidiv {y}", "Z.n. allogener SZT {y}", "Erstdiagnose {d}.{m}.{y}", "ED {y}",
-              "unter Therapie", "Z.n. Chemotherapie", "refraktär", "progredient", "transfusionspflichtig")  # fmt: skip
-_JOINTS = (", ", ", ", " ", " ", "; ", " - ", "\n", ". ", ",")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ class Entry:
     nouns: tuple[Term, ...]
     suffixes: tuple[Term, ...]
     abbreviations: tuple[Term, ...]
+    overrides: tuple[Override, ...] = ()
+    # the site with only those of its names that decide this code, where not all do
+    site: Site | None = None
 
 
 def random_side(rng: random.Random) -> str:
@@ -92,7 +96,7 @@ def diagnosis_core(rng: random.Random, site: Site, entry: Entry) -> tuple[str, s
     name = term.text
     form = rng.random()
     if NAMES_ORGAN.search(name):
-        if site.topography.endswith(".9") and form < 0.7:
+        if form < 0.7 and _names(name, site.topography):
             return (f"{name} {side_mark(rng)}" if sided else name), gender
         form = 0.25 + 0.75 * form
     of_other = " eines " in name or " in " in name or " mit " in name
@@ -117,6 +121,16 @@ def diagnosis_core(rng: random.Random, site: Site, entry: Entry) -> tuple[str, s
     if form < 0.93:
         return one(rng, _SITE_FIRST).format(n=name, s=place), None
     return one(rng, _FIELDS).format(n=name, s=place), None
+
+
+@lru_cache(maxsize=4096)
+def _names(name: str, topography: str) -> bool:
+    """Whether a tumour's name alone says this topography, which then need not be written."""
+    return any(
+        topography.startswith(organ) and re.search(pattern, name, re.IGNORECASE)
+        for pattern, organ in _NAMED_ORGANS
+        if len(organ) == 5 or topography[-1] == "9"
+    )
 
 
 def _compound(rng: random.Random, site: Site, entry: Entry, sided: bool) -> tuple[str, str | None]:
@@ -153,81 +167,3 @@ def _placed(rng: random.Random, name: str, place: str, sided: bool) -> str:
                 return f"{name} {inside}"
         place = f"{place} {side_mark(rng)}"
     return f"{name} {place}"
-
-
-def wrapped(rng: random.Random, core: str, gender: str | None, topography: str, morphology: str) -> str:
-    """The phrase with adjective, recurrence or prefix in front and up to three remarks behind."""
-    histology, behaviour = int(morphology[:4]), morphology[5]
-    if core[0].islower() and core[1:2].islower() and rng.random() < 0.3:
-        core = core[0].upper() + core[1:]
-        adjectival = None
-    else:
-        adjectival = gender
-    draw = rng.random()
-    text = core
-    if draw < 0.15 and adjectival:
-        adjective = one(rng, _adjectives(topography, histology, behaviour))
-        text = f"{wrappers.inflect(adjective, adjectival)} {core}"
-        if rng.random() < 0.8:
-            text = text[0].upper() + text[1:]
-    elif draw < 0.2 and adjectival and behaviour in "36":
-        text = f"{one(rng, wrappers.RECURRENCES)} {wrappers.genitive(core, adjectival)}"
-    elif draw < 0.42:
-        draw = rng.random()
-        if ":" in core or "\n" in core or draw < 0.4:
-            prefix = one(rng, wrappers.HEADERS)
-        elif draw < 0.47 and behaviour == "3":
-            prefix = one(rng, wrappers.MALIGNANT_PREFIXES)
-        else:
-            prefix = one(rng, wrappers.PREFIXES)
-        text = prefix + (
-            wrappers.accusative(core, adjectival) if adjectival and prefix == "Verdacht auf " else core
-        )
-    draw = rng.random()
-    said: set[str] = set()
-    for _ in range(0 if draw < 0.4 else 1 if draw < 0.75 else 2 if draw < 0.93 else 3):
-        topic, remark = _remark(rng, topography, histology, behaviour)
-        if topic not in said:
-            said.add(topic)
-            joint = one(rng, _JOINTS)
-            text = f"{text}{joint.lstrip('.') if text.endswith('.') else joint}{remark}"
-    return text
-
-
-def _adjectives(topography: str, histology: int, behaviour: str) -> tuple[str, ...]:
-    if histology >= 9590:
-        return wrappers.HAEMATOLOGY_ADJECTIVES
-    if behaviour != "3":
-        return wrappers.BENIGN_ADJECTIVES
-    if topography.startswith("C44"):
-        return wrappers.SKIN_MALIGNANT
-    return wrappers.LOCAL_ADJECTIVES if 9380 <= histology <= 9539 else wrappers.MALIGNANT_ADJECTIVES
-
-
-def _remark(rng: random.Random, topography: str, histology: int, behaviour: str) -> tuple[str, str]:
-    """A remark with its topic, so that no text gives two sizes or two TNM formulas."""
-    draw = rng.random()
-    if draw < 0.2:
-        return "date", wrappers.fill(rng, one(rng, wrappers.DATES))
-    if draw < 0.27:
-        return "certainty", one(rng, wrappers.CERTAINTY)
-    if histology >= 9590:
-        return "therapy", wrappers.fill(rng, one(rng, _LYMPHOMA if histology < 9730 else _LEUKAEMIA))
-    local = 8090 <= histology <= 8099 or 9380 <= histology <= 9539
-    if draw < 0.45 and behaviour in "23" and not 9380 <= histology <= 9539 and topography[:3] != "C80":
-        # the grade of a neuroendocrine tumour and of a non-invasive urothelial carcinoma changes the morphology
-        neuroendocrine = 8150 <= histology <= 8159 or 8240 <= histology <= 8249
-        return "tnm", wrappers.tnm(
-            rng, behaviour, 8010 <= histology < 8810 and not neuroendocrine and not local
-        )
-    if draw < 0.6 and behaviour == "3" and (remark := wrappers.markers(rng, topography, histology)):
-        return "markers", remark
-    if draw < 0.7:
-        return "size", wrappers.size(rng)
-    if behaviour in "36" and not local:
-        if draw < 0.78 and behaviour == "3":
-            return "stage", wrappers.stage(rng, topography)
-        if draw < 0.86 and behaviour == "3":
-            return "metastases", one(rng, wrappers.METASTASES)
-        return "therapy", wrappers.fill(rng, one(rng, wrappers.THERAPIES))
-    return "therapy", wrappers.fill(rng, one(rng, wrappers.MILD_THERAPIES))

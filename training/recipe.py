@@ -15,7 +15,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,10 @@ from index.catalogue import Catalogue
 from index.errors import ModelError
 from index.layouts import CatalogueFile, parse_all
 from index.records import AXES, CodeSystem
-from training.corpus import Row, is_measured, read_rows, tumour_lines, write_corpus
+from training.corpus import UNKNOWN, Row, is_measured, read_rows, tumour_lines, write_corpus
 from training.fit import Material, fit
+from training.pace import Pace
+from training.pairs import write_text_pairs
 from training.split import Split
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ class Plan:
     dimensions: dict[str, int] = field(
         default_factory=lambda: {"icd10gm": 128, "icdo_topography": 64, "icdo_morphology": 64}
     )
-    model_steps: int = 3600
-    adapter_steps: int = 300
+    model_steps: int = 1500
+    adapter_texts: int = 24_000
+    adapter_measured: int = 600
+    adapter_epochs: int = 3
     batch: int = 256
     adapter_rank: int = 8
     adapter_alpha: int = 16
@@ -132,7 +135,7 @@ def train_encoder(given: Material, out: Path, plan: Plan, say: Say = print) -> P
             codes,
             tokenizer,
             settings,
-            _every(200, partial(_say_step, say, axis.value)),
+            paced(say, f"encoder {axis.value}", settings.steps),
         )
         say(
             f"encoder {axis.value}: {len(bank)} lines, {len(far)} composed [{time.monotonic() - started:.0f} s]"
@@ -158,18 +161,12 @@ def train_model(given: Material, out: Path, plan: Plan, say: Say = print) -> Pat
     model = new_model(tokenizer, tables, seed=plan.seed)
     say(f"model: {model.num_parameters() / 1e6:.1f} M parameters")
     source, shares = batch_source(out, tokenizer)
-    started = time.monotonic()
     train(
         model,
         question_ids(tokenizer),
         source.batches(shares, plan.batch, seed=plan.seed),
         plan.model_steps,
-        report=_every(
-            100,
-            lambda step, loss: say(
-                f"  model step {step} loss {loss:.3f} [{time.monotonic() - started:.0f} s]"
-            ),
-        ),
+        report=paced(say, "model", plan.model_steps),
         checkpoint=out / "model.checkpoint.safetensors",
     )
     save_model(model, tokenizer, folder)
@@ -177,46 +174,41 @@ def train_model(given: Material, out: Path, plan: Plan, say: Say = print) -> Pat
 
 
 def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
-    """A LoRA adapter on the converged base, on composed clinical texts and noisy lines."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
-
-    from training.base_model import train
+    """A LoRA adapter on the converged base, on composed clinical texts and noisy lines, by the same trainer
+    as for open-weight models; its card holds the answers to unseen texts before and after each epoch."""
+    from training.lora import LoraPlan, train_lora
 
     folder = out / "adapter"
-    if (folder / "adapter_model.safetensors").is_file():
+    if (folder / "README.md").is_file():
         return folder
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(out / "model")
-    base = AutoModelForCausalLM.from_pretrained(out / "model", dtype=torch.float32)
-    torch.manual_seed(plan.seed)
-    model = get_peft_model(
-        base,
-        LoraConfig(
-            r=plan.adapter_rank,
-            lora_alpha=plan.adapter_alpha,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        ),
-    )
-    source, _ = batch_source(out, tokenizer)
-    shares = {"catalogue": 0.25, "composed": 0.55, "other": 0.2}
-    started = time.monotonic()
-    train(
-        model,
-        question_ids(tokenizer),
-        source.batches(shares, plan.batch, seed=plan.seed + 1),
-        plan.adapter_steps,
-        learning_rate=1e-3,
-        report=_every(
-            100,
-            lambda step, loss: say(
-                f"  adapter step {step} loss {loss:.3f} [{time.monotonic() - started:.0f} s]"
-            ),
-        ),
-    )
-    model.save_pretrained(str(folder), safe_serialization=True)
+    pairs = out / "clinical-pairs"
+    if not (pairs / "card.json").is_file():
+        write_clinical_pairs(given, out, plan)
+    lora = LoraPlan(
+        rank=plan.adapter_rank, alpha=plan.adapter_alpha, epochs=plan.adapter_epochs, learning_rate=1e-3,
+        batch=plan.batch, development_rows=None, seed=plan.seed,
+    )  # fmt: skip
+    train_lora(out / "model", pairs, folder, lora, say)
     return folder
+
+
+def write_clinical_pairs(given: Material, out: Path, plan: Plan) -> None:
+    """The adapter's pairs, drawn from the corpus: `train`, and of texts that no training saw `development`."""
+    rng = random.Random(plan.seed)
+    shares = {"catalogue": ("catalogue",), "composed": ("composed_1", "composed_2"), "other": ("other",)}
+    train: list[Row] = []
+    for share, (pool, names) in zip((0.25, 0.55, 0.2), shares.items(), strict=True):
+        rows = corpus_rows(out, *names)
+        rows = [row for row in rows if not is_measured(row)] if pool == "other" else rows
+        train += rng.sample(rows, k=min(len(rows), round(share * plan.adapter_texts)))
+    rng.shuffle(train)
+    held_out = corpus_rows(out, "composed_heldout")
+    unseen = rng.sample(held_out, k=min(len(held_out), plan.adapter_measured))
+    unseen += [row for row in corpus_rows(out, "other") if is_measured(row)][: plan.adapter_measured // 4]
+    lines = [
+        Row(x.text, x.text, (x.code, UNKNOWN, UNKNOWN), 1, "development") for x in given.split.development
+    ]
+    write_text_pairs(out / "clinical-pairs", {"train": train, "development": [*lines, *unseen]})
 
 
 def train_recogniser(out: Path, say: Say = print) -> Path:
@@ -305,12 +297,16 @@ def _queries(
     return draw
 
 
-def _say_step(say: Say, name: str, step: int, loss: float) -> None:
-    say(f"  {name} step {step} loss {loss:.3f}")
+def paced(say: Say, name: str, steps: int) -> Callable[[int, float], None]:
+    """A `report` for training: now and then says step, loss and the time left."""
+    paces: list[Pace] = []
 
+    def report(step: int, loss: float) -> None:
+        if not paces:  # the first step of a run that goes on is not step 0
+            paces.append(Pace(steps, "steps", lambda line: say(f"  {name}: {line}"), done=step))
+        paces[0].step(note=lambda: f"loss {loss:.3f}")
 
-def _every(n: int, say: Callable[[int, float], None]) -> Callable[[int, float], None]:
-    return lambda step, loss: say(step, loss) if step % n == 0 else None
+    return report
 
 
 def _parse(path: Path) -> list[CatalogueFile]:

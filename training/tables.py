@@ -1,17 +1,20 @@
-"""The hand-written tables that composed texts are made from: sites, morphologies, named diagnoses.
+"""The hand-written tables that composed texts are made from: sites, morphologies, named diagnoses, overrides.
 
     sites, morphologies = load_sites(), load_morphologies()
     morphologies[0].plausibility("C50.4")           # 0.0 where nobody would write the combination
 
-All three are tab-separated with a header; several values in a cell are parted by `|`. In
-`morphologies.tsv` a noun may carry its own gender (`f:Raumforderung`) and the sites that it is used at
-(`Myom@C54,C55`); the column `sites` holds topography prefixes with an optional weight (`C50:10`), `*` for
-all and `!C71` for an exclusion.
+All are tab-separated with a header; several values in a cell are parted by `|`. In `morphologies.tsv` a
+noun may carry its own gender (`f:Raumforderung`), the sites that it is used at (`Myom@C54,C55`) and, after
+`>`, the topography that it names when it stands alone (`uterines Karzinosarkom@C54,C55>C55.9`; `>-` where
+it names none); the column `sites` holds topography prefixes with an optional weight (`C50:10`), `*` for
+all and `!C71` for an exclusion. `overrides.tsv` says where the ICD-10-GM alphabet codes a combination
+otherwise than the crosswalk.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,8 @@ SITE_COLUMNS = (
 )  # fmt: skip
 MORPHOLOGY_COLUMNS = ("morphology", "weight", "gender", "nouns", "suffixes", "abbreviations", "sites")
 DIAGNOSIS_COLUMNS = ("icd10", "topography", "morphology", "weight", "terms")
+OVERRIDE_COLUMNS = ("topography", "morphology", "words", "icd10", "why")
+NO_SITE = "-"
 _SUFFIX_GENDERS = {"krebs": "m", "tumor": "m", "nävus": "m", "raumforderung": "f", "metastase": "f",
                    "metastasierung": "f", "metastasen": "p", "filiae": "p"}  # fmt: skip
 
@@ -52,11 +57,13 @@ class Site:
 @dataclass(frozen=True, slots=True)
 class Term:
     """A tumour name in the nominative; `gender` is n, m, f or p (plural); `sites` are the topography
-    prefixes that it is used at (empty: wherever its morphology is)."""
+    prefixes that it is used at (empty: wherever its morphology is); `implied` is the topography that the
+    name says by itself, `-` where it says none, None where the sites of its morphology decide."""
 
     text: str
     gender: str
     sites: tuple[str, ...] = ()
+    implied: str | None = None
 
     def used_at(self, topography: str) -> bool:
         return not self.sites or topography.startswith(self.sites)
@@ -100,6 +107,31 @@ class NamedDiagnosis:
     morphology: str | None
     weight: float
     terms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One row of `overrides.tsv`: the ICD-10-GM code of a combination where the official alphabet differs
+    from the crosswalk. `topographies` are prefixes, `-` stands for a text that names no site;
+    `morphologies` are (lowest histology, highest histology, behaviour). Where `words` is set, the text has
+    to say them. `icd10` is `=` for the topography's own code and `-` where the text determines none."""
+
+    topographies: tuple[str, ...]
+    morphologies: tuple[tuple[int, int, str], ...]
+    words: re.Pattern[str] | None
+    icd10: str
+
+    def covers(self, topography: str, morphology: str) -> bool:
+        histology, behaviour = int(morphology[:4]), morphology[5]
+        return topography.startswith(self.topographies) and any(
+            low <= histology <= high and behaviour == own for low, high, own in self.morphologies
+        )
+
+    def code(self, topography: str, text: str) -> str | None:
+        """The code for a text that the row covers, or None where its words are not said."""
+        if self.words and not self.words.search(text):
+            return None
+        return topography if self.icd10 == "=" else self.icd10
 
 
 def load_sites(path: Path = TABLES / "sites.tsv") -> tuple[Site, ...]:
@@ -171,6 +203,27 @@ def load_diagnoses(path: Path = TABLES / "diagnoses.tsv") -> tuple[NamedDiagnosi
     return tuple(diagnoses)
 
 
+def load_overrides(path: Path = TABLES / "overrides.tsv") -> tuple[Override, ...]:
+    """Reads `overrides.tsv`; the first row that covers a text decides. Raises `TableError`."""
+    overrides = []
+    for where, row in _rows(path, OVERRIDE_COLUMNS):
+        spans = []
+        for value in row["morphology"].split(","):
+            span = re.fullmatch(r"(\d{4})(?:-(\d{4}))?/(\d)", value.strip())
+            if not span:
+                raise TableError(f"{where}: {value!r} is no morphology such as 8140/3 or 8800-8806/3.")
+            spans.append((int(span[1]), int(span[2] or span[1]), span[3]))
+        try:
+            words = re.compile(row["words"], re.IGNORECASE) if row["words"] else None
+        except re.error as error:
+            raise TableError(f"{where}: {row['words']!r} is no pattern ({error}).") from None
+        if not row["why"] or not row["icd10"]:
+            raise TableError(f"{where}: a row needs a code and a reason.")
+        sites = tuple(value.strip() for value in row["topography"].split(","))
+        overrides.append(Override(sites, tuple(spans), words, row["icd10"]))
+    return tuple(overrides)
+
+
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -205,10 +258,11 @@ def _number(where: str, cell: str) -> float:
 
 
 def _term(value: str, gender: str) -> Term:
+    value, _, implied = value.partition(">")
     text, _, sites = value.partition("@")
     if text[1:2] == ":" and text[0] in "nmfp":
         gender, text = text[0], text[2:]
-    return Term(text, gender, tuple(sites.split(",")) if sites else ())
+    return Term(text, gender, tuple(sites.split(",")) if sites else (), implied or None)
 
 
 def _suffix_gender(value: str) -> str:

@@ -1,7 +1,8 @@
 """What stands around a diagnosis in the clinic without changing its code, and the grammar that it needs.
 
-    tnm(random.Random(1), behaviour="3", graded=True)           # 'pT2 pN1a (3/14) L0 V0 R0 M0 G2'
+    tnm(random.Random(1), "3", graded=True)                     # Formula('pT2 pN1 L0 V0 R0 M0 G2', 'III', False)
     genitive("invasiv-duktales Karzinom", "n")                  # 'eines invasiv-duktalen Karzinoms'
+    dative("invasiv-duktales Karzinom", "n")                    # 'invasiv-duktalem Karzinom'
 
 TNM, stages, dates, receptors, markers, sizes, therapy, certainty, sides. Nothing here names another
 tumour, a grade where the grade is part of the morphology, or a code.
@@ -10,6 +11,7 @@ tumour, a grade where the grade is part of the morphology, or a code.
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
@@ -24,7 +26,7 @@ SIDE_FORMS = {
 }
 MALIGNANT_ADJECTIVES = (
     "metastasiert", "fortgeschritten", "lokal fortgeschritten", "inoperabl", "multifokal", "klein", "groß",
-    "ausgedehnt", "bekannt", "histologisch gesichert", "neu diagnostiziert", "primär", "rezidiviert", "exulzeriert",
+    "ausgedehnt", "bekannt", "histologisch gesichert", "neu diagnostiziert", "primär", "rezidiviert",
     "pulmonal metastasiert", "hepatisch metastasiert", "ossär metastasiert", "lymphogen metastasiert", "progredient",
     "diffus metastasiert", "oligometastasiert", "synchron metastasiert", "infiltrierend", "schnell wachsend",
     "cerebral metastasiert", "peritoneal metastasiert", "R0-reseziert", "voroperiert", "inzidentell", "metast.",
@@ -37,27 +39,29 @@ BENIGN_ADJECTIVES = (
     "groß",
     "bekannt",
     "histologisch gesichert",
-    "multipl",
     "symptomatisch",
     "inzidentell",
 )
 SKIN_MALIGNANT = ("klein", "ausgedehnt", "exulzeriert", "ulzeriert", "rezidiviert", "histologisch gesichert",
-                  "blutend", "krustig belegt", "pigmentiert", "multipl", "flach erhaben")  # fmt: skip
+                  "blutend", "krustig belegt", "pigmentiert", "flach erhaben")  # fmt: skip
 HEADERS = ("Diagnose: ", "Diagnosen: ", "Hauptdiagnose: ", "Dg.: ", "HD: ", "1. ", "1) ", "Tumordiagnose: ", "- ",
            "Onkologische Diagnose: ", "Klin. Angaben: ", "Aktuell: ", "a) ", "Dx: ", "Bekannt: ")  # fmt: skip
+# each with the case that it governs: nominative, accusative, dative or genitive
 PREFIXES = (
-    "V.a. ", "V. a. ", "Va. ", "dringender V.a. ", "Verdacht auf ", "Verdacht auf ", "Z.n. ", "Z.n. ", "Zn ", "St.p. ",
-    "Zustand nach ", "Bek. ", "Histologisch ", "DD: ", "am ehesten ", "fragl. ", "Pat. mit ", "Anamnestisch ",
-    "Z.n. OP bei ", "Z.n. Exzision ", "Vorstellung bei ", "V.a.", "Va ", "ED ", "Erstdiagnose ", "Bekannt ",
+    ("V.a. ", "a"), ("V. a. ", "a"), ("Va. ", "a"), ("dringender V.a. ", "a"), ("Verdacht auf ", "a"), ("Va ", "a"),
+    ("Z.n. ", "d"), ("Z.n. ", "d"), ("Zn ", "d"), ("St.p. ", "d"), ("Zustand nach ", "d"), ("V.a.", "a"),
+    ("Bek. ", "n"), ("Histologisch ", "n"), ("DD: ", "n"), ("am ehesten ", "n"), ("fragl. ", "n"), ("Pat. mit ", "d"),
+    ("Anamnestisch ", "n"), ("Z.n. OP bei ", "d"), ("Z.n. Exzision ", "g"), ("Vorstellung bei ", "d"), ("ED ", "n"),
+    ("Erstdiagnose: ", "n"), ("Bekannt: ", "n"), ("Kontrolle bei ", "d"), ("Histo: ", "n"), ("ED: ", "n"),
+    ("Nachsorge bei ", "d"), ("Zuweisung mit ", "d"), ("Aufnahme bei ", "d"), ("Sono: V.a. ", "a"), ("CT: V.a. ", "a"),
 )  # fmt: skip
 MALIGNANT_PREFIXES = (
-    "Primärtumor: ",
-    "Z.n. Radiatio bei ",
-    "Z.n. Chemotherapie bei ",
-    "Rezidiv bei ",
-    "Palliativ bei ",
+    ("Primärtumor: ", "n"), ("Z.n. Radiatio bei ", "d"), ("Z.n. Chemotherapie bei ", "d"), ("Rezidiv bei ", "d"),
+    ("Palliative Situation bei ", "d"), ("Progress bei ", "d"), ("Restaging bei ", "d"), ("Radiatio bei ", "d"),
+)  # fmt: skip
+ALL_PREFIXES = tuple(
+    sorted({*HEADERS, *(p for p, _ in (*PREFIXES, *MALIGNANT_PREFIXES))}, key=len, reverse=True)
 )
-ALL_PREFIXES = tuple(sorted({*HEADERS, *PREFIXES, *MALIGNANT_PREFIXES}, key=len, reverse=True))
 HAEMATOLOGY_ADJECTIVES = (
     "bekannt",
     "histologisch gesichert",
@@ -68,21 +72,70 @@ HAEMATOLOGY_ADJECTIVES = (
 )
 RECURRENCES = ("Rezidiv", "Lokalrezidiv", "Erstdiagnose", "Progress", "Resektion", "V.a. Rezidiv", "Zweitrezidiv",
                "Nachresektion", "Exzision", "Erneutes Rezidiv", "Biopsie")  # fmt: skip
+# what can be said of a tumour that has no place to be cut out
+DIFFUSE_RECURRENCES = (
+    "Rezidiv",
+    "Erstdiagnose",
+    "Progress",
+    "V.a. Rezidiv",
+    "Zweitrezidiv",
+    "Erneutes Rezidiv",
+)
+METASTASIS_RECURRENCES = ("Progress", "Biopsie", "Resektion", "Z.n. Resektion")
 METASTASES = (
     "mit Lebermetastasen", "mit Lungenmetastasen", "ossär metastasiert", "mit Lymphknotenmetastasen", "hepatisch met.",
     "multiple Lungenmetastasen", "mit Knochenmetastasen", "mit Hirnmetastasen", "pulmonal metast.", "metastasiert",
     "mit Fernmetastasen", "Filiae hepatisch und pulmonal", "lymphogene Metastasierung", "Peritonealkarzinose",
-    "mit zerebralen Filiae", "HEP, PUL", "M1 (HEP)", "M1 (OSS)", "mit axillären LK-Metastasen", "Pleuraerguss",
+    "mit zerebralen Filiae", "HEP, PUL", "M1 (HEP)", "M1 (OSS)", "mit Pleurakarzinose",
+    "Metastasen: Leber, Lunge", "ED Lebermetastasen {m}/{y}", "synchrone Lebermetastasen", "Filiae ossär", "M1 (PUL)",
+)  # fmt: skip
+# a metastasis in the organ of the primary would be nonsense: what is said, and the sites where it is not
+SAME_ORGAN = (
+    ("hepat", "C22"), ("leber", "C22"), ("HEP", "C22"), ("pulmonal", "C34"), ("lunge", "C34"), ("PUL", "C34"),
+    ("ossär", "C40"), ("ossär", "C41"), ("knochen", "C40"), ("knochen", "C41"), ("OSS", "C40"), ("OSS", "C41"),
+    ("erebral", "C71"), ("hirn", "C71"), ("periton", "C48"), ("pleura", "C38"), ("axill", "C44"), ("axill", "C49"),
 )  # fmt: skip
 THERAPIES = (
     "Z.n. OP {y}", "Z.n. Chemotherapie", "Z.n. Radiochemotherapie", "Z.n. R0-Resektion", "Z.n. Resektion {m}/{y}",
     "adjuvante Chemotherapie", "palliative Chemotherapie", "unter Immuntherapie", "Z.n. Radiatio {y}",
     "neoadjuvante Therapie geplant", "unter Systemtherapie", "OP {m}/{y}", "Op am {d}.{m}.{y}", "best supportive care",
     "Radiatio bis {m}/{y}", "R0", "Z.n. Tumorresektion", "keine Systemtherapie", "Staging folgt", "TNM folgt",
-    "Vorstellung Tumorboard", "in Remission", "Progress", "Lokalrezidiv", "Rezidiv {y}", "Erstdiagnose",
+    "Vorstellung Tumorboard", "in Remission", "Progress", "Lokalrezidiv", "Rezidiv {y}", "Erstdiagnose", "OP geplant",
+    "Z.n. 4 Zyklen Chemotherapie", "Nachsorge unauffällig", "Tumornachsorge", "Progress unter Chemotherapie",
 )  # fmt: skip
+# therapies that a TNM formula says already or denies
+_STAGED = ("R0", "Z.n. R0-Resektion", "Staging folgt", "TNM folgt", "OP geplant")
 MILD_THERAPIES = ("Z.n. Exzision {y}", "Verlaufskontrolle", "R0 exzidiert", "Z.n. OP {y}", "Zufallsbefund",
                   "Abtragung {m}/{y}", "Entfernung am {d}.{m}.{y}", "Kontrolle in 6 Monaten", "asymptomatisch")  # fmt: skip
+NERVOUS_THERAPIES = ("Z.n. Resektion {y}", "Z.n. Teilresektion {m}/{y}", "Verlaufskontrolle im MRT", "Z.n. Radiatio {y}",
+                     "stereotaktische Biopsie {m}/{y}", "Z.n. OP {y}", "Resttumor", "OP geplant")  # fmt: skip
+NODAL_THERAPIES = ("Z.n. Chemotherapie", "unter Systemtherapie", "Radiatio bis {m}/{y}", "best supportive care",
+                   "Verlaufskontrolle", "palliative Chemotherapie", "Progress", "Vorstellung Tumorboard")  # fmt: skip
+# a benign, precancerous or non-invasive lesion beside the carcinoma does not change its codes:
+# (topography prefix, lowest and highest histology, what is written)
+BESIDE: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
+    ("C50", 8500, 8530, ("mit DCIS-Anteil", "begleitendes DCIS", "daneben DCIS high grade", "EIC", "fokal DCIS")),
+    ("C53", 8050, 8085, ("daneben CIN III", "in Nachbarschaft einer CIN 3", "mit CIN III am Rand", "HPV 16 positiv")),
+    ("C51", 8050, 8085, ("daneben VIN III", "auf dem Boden eines Lichen sclerosus", "mit begleitender dVIN")),
+    ("C67", 8120, 8130, ("begleitendes CIS", "daneben Carcinoma in situ", "mit CIS-Arealen")),
+    ("C61", 8140, 8140, ("daneben HG-PIN", "mit PIN-Herden", "bei BPH")),
+    ("C15.5", 8140, 8140, ("bei Barrett-Ösophagus", "auf dem Boden einer Barrett-Mukosa")),
+    ("C16", 8140, 8145, ("bei chronisch-atrophischer Gastritis", "H. pylori positiv")),
+    ("C18", 8140, 8140, ("daneben tubuläres Adenom", "ferner 2 Adenome mit LGIEN", "Nebenbefund Sigmadivertikulose")),
+    ("C20", 8140, 8140, ("daneben tubuläres Adenom", "ferner Hämorrhoiden")),
+    ("C22", 8170, 8174, ("bei Leberzirrhose Child A", "bei HCV-Zirrhose", "auf dem Boden einer NASH")),
+    ("C34", 8041, 8255, ("bei COPD", "Nikotinabusus 40 py", "bei COPD GOLD III")),
+    ("C44", 8070, 8071, ("auf dem Boden einer aktinischen Keratose", "bei Feldkanzerisierung", "Z.n. NTx")),
+    ("C44", 8090, 8097, ("bei aktinisch geschädigter Haut", "bei Z.n. multiplen Exzisionen")),
+    ("C73", 8260, 8345, ("bei Struma nodosa", "bei Hashimoto-Thyreoiditis")),
+    ("C56", 8380, 8461, ("bei Endometriose", "mit Aszites", "BRCA2-Mutation")),
+    ("C54", 8380, 8380, ("bei atypischer Hyperplasie", "bei Adipositas")),
+)  # fmt: skip
+SECONDARY_DIAGNOSES = (
+    "aHT", "Hypertonus, DM II", "KHK", "VHF", "COPD", "DM 2", "Adipositas", "Hypothyreose", "Niereninsuffizienz", "keine",
+    "Osteoporose", "Z.n. AE", "Penicillinallergie", "aHT, HLP", "pAVK", "Z.n. Hüft-TEP links", "Depression", "Asthma",
+    "Nikotinabusus", "Hyperurikämie", "Z.n. CHE 2004", "Gicht", "Hypertonie, Gonarthrose", "Herzinsuffizienz NYHA II",
+)  # fmt: skip
 DATES = ("ED {m}/{y}", "ED {y}", "Erstdiagnose {d}.{m}.{y}", "EM {y}", "ED: {m}/{y}", "({m}/{y})", "{y}",
          "vom {d}.{m}.{y}", "Erstdiagnose {m}/{y}", "seit {y}", "E.D. {m}.{y}", "Histo vom {d}.{m}.{y}",
          "Diag. {d}.{m}.{s}")  # fmt: skip
@@ -101,18 +154,53 @@ def inflect(adjective: str, gender: str) -> str:
     return adjective if adjective.endswith(".") else adjective + ENDINGS[gender]
 
 
+def _head(words: list[str]) -> int:
+    """Where the noun stands: adjectives in front are lower case, or end so (`HIV-assoziiertes`)."""
+    nouns = (
+        i
+        for i, word in enumerate(words)
+        if word.rpartition("-")[2][:1].isupper() and not word.endswith(("Zell", "scher", "sches", "sche"))
+    )
+    return next(nouns, 0)
+
+
 @lru_cache(maxsize=65536)
 def genitive(phrase: str, gender: str) -> str:
     """`eines invasiv-duktalen Karzinoms`. Latin and abbreviated heads keep their form."""
     words = phrase.split(" ")
-    # adjectives in front are lower case, the first other word is the head
-    head = next((i for i, word in enumerate(words) if word[:1].isupper() and not word.endswith("Zell")), 0)
+    head = _head(words)
     declined = [_weak(word) for word in words[:head]]
-    noun = words[head]
-    if gender in "nm" and noun[-2:] in ("om", "or", "yp", "id") and not noun.isupper():
+    noun = words[head].rstrip(",;:")
+    behind = words[head][len(noun) :]
+    if gender == "m" and noun.endswith("krebs"):
+        noun += "es"
+    elif gender in "nm" and noun[-2:] in ("om", "or", "yp", "id") and not noun.isupper():
         noun += "s"
     article = {"f": "einer", "p": "von"}.get(gender, "eines")
-    return " ".join([article, *declined, noun, *words[head + 1 :]])
+    return " ".join([article, *declined, noun + behind, *words[head + 1 :]])
+
+
+@lru_cache(maxsize=65536)
+def dative(phrase: str, gender: str) -> str:
+    """`invasiv-duktalem Karzinom`, without an article: what stands behind `bei`, `mit` and `Z.n.`"""
+    words = phrase.split(" ")
+    head = _head(words)
+    ending = {"f": "er", "p": "en"}.get(gender, "em")
+    for i, word in enumerate(words[:head]):
+        if word.endswith(("es", "er")) and gender in "nm":
+            words[i] = word[:-2] + ending
+        elif word.endswith("e") and gender in "fp":
+            words[i] = word[:-1] + ending
+    return " ".join(words)
+
+
+def governed(phrase: str, gender: str, case: str) -> str:
+    """The phrase in the case that its prefix wants: `n`, `a`, `d` or `g` of `PREFIXES`."""
+    if case == "a":
+        return accusative(phrase, gender)
+    if case == "d":
+        return dative(phrase, gender)
+    return genitive(phrase, gender) if case == "g" else phrase
 
 
 @lru_cache(maxsize=65536)
@@ -121,14 +209,17 @@ def accusative(phrase: str, gender: str) -> str:
     if gender != "m":
         return phrase
     words = phrase.split(" ")
+    head = _head(words)
     return " ".join(
-        [word[:-2] + "en" if word.endswith("er") and word[0].islower() else word for word in words]
+        [word[:-2] + "en" if word.endswith("er") and i < head else word for i, word in enumerate(words)]
     )
 
 
 def _weak(word: str) -> str:
     if word.endswith(("es", "er")):
         return word[:-2] + "en"
+    if word.endswith("grade"):
+        return word
     return word + "n" if word.endswith("e") else word
 
 
@@ -145,57 +236,85 @@ def fill(rng: random.Random, template: str) -> str:
     )
 
 
-def tnm(rng: random.Random, behaviour: str, graded: bool) -> str:
-    """A realistic TNM formula; `Tis` for in situ. No grade where `graded` is false (the grade of a
-    neuroendocrine tumour or glioma is part of its morphology code)."""
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A TNM formula with the stage that it comes to and whether it says distant metastases (None: open)."""
+
+    text: str
+    stage: str
+    metastatic: bool | None
+
+
+def tnm(
+    rng: random.Random,
+    behaviour: str,
+    graded: bool,
+    metastatic: bool | None = None,
+    tumour_only: bool = False,
+) -> Formula:
+    """A realistic formula; `Tis` for in situ. No grade where `graded` is false (it is part of the morphology
+    or nobody gives one). `metastatic` is what the text says already; `tumour_only` leaves out N and M."""
     prefix = one(rng, ("p", "p", "p", "c", "c", "yp", "", "rp", "yc"))
     if behaviour == "2":
-        return one(
-            rng, (f"{prefix}Tis", f"{prefix}Tis {prefix}N0", f"{prefix}Tis cN0 cM0", "pTis R0", "pTis (sn)")
-        )
-    t = one(rng, ("1", "1a", "1b", "1c", "2", "2", "2a", "2b", "3", "3", "3a", "4", "4a", "4b", "x", "1mi"))
-    n = one(
-        rng,
-        (
-            "0",
-            "0",
-            "0",
-            "1",
-            "1",
-            "1a",
-            "2",
-            "2b",
-            "3",
-            "x",
-            "+",
-            "0 (sn)",
-            "1 (3/14)",
-            "1a (2/17)",
-            "0 (0/21)",
-        ),
-    )
-    parts = [f"{prefix}T{t}", f"{prefix or 'c'}N{n}" if prefix != "" or rng.random() < 0.5 else f"N{n}"]
+        forms = (f"{prefix}Tis", f"{prefix}Tis {prefix or 'c'}N0", f"{prefix}Tis cN0 cM0", "pTis R0", "pTis")
+        return Formula(one(rng, forms), "0", False)
+    t = one(rng, ("1", "1a", "1b", "1c", "2", "2", "2a", "2b", "3", "3", "3a", "4", "4a", "4b", "x"))
+    parts, nodes = [f"{prefix}T{t}"], "0"
     draw = rng.random()
-    if draw < 0.55:
-        parts.append(one(rng, ("M0", "cM0", "M0", "cM0", "M1", "cM1", "Mx", "pM1", "M1a", "M1b")))
-    if draw < 0.35:
-        parts.append(one(rng, ("L0 V0", "L1 V0", "L1 V1", "L0 V0 Pn0", "L0, V0, Pn1", "L1")))
-    if 0.15 < draw < 0.6:
-        parts.append(one(rng, ("R0", "R0", "R1", "Rx", "R2")))
+    if not tumour_only:
+        counted = ("0", "0", "1", "1a", "2", "3", "x", "0", "1 (3/14)", "1a (2/17)", "0 (0/21)", "0 (0/13)")
+        nodes = one(
+            rng, counted if "p" in prefix else ("0", "0", "0", "1", "1", "1a", "2", "2b", "3", "x", "+")
+        )
+        parts.append(f"{prefix or 'c'}N{nodes}" if prefix or rng.random() < 0.5 else f"N{nodes}")
+        if metastatic:
+            parts.append(one(rng, ("M1", "cM1", "M1", "pM1", "M1")))
+        elif draw < 0.55:
+            kinds = ("M0", "cM0", "M0", "cM0", "Mx") + (
+                ("M1", "cM1", "pM1", "M1a", "M1b") if metastatic is None else ()
+            )
+            parts.append(one(rng, kinds))
+            if parts[-1][-1] != "x":
+                metastatic = "M1" in parts[-1]
+    if "p" in prefix:
+        if draw < 0.35 and not tumour_only:
+            parts.append(one(rng, ("L0 V0", "L1 V0", "L1 V1", "L0 V0 Pn0", "L0, V0, Pn1", "L1")))
+        if 0.15 < draw < 0.6:
+            parts.append(one(rng, ("R0", "R0", "R1", "Rx", "R0")))
     if graded and rng.random() < 0.5:
         parts.append(one(rng, ("G1", "G2", "G2", "G3", "G3", "G 2", "G2-3")))
-    return one(rng, (" ", " ", ", ")).join(parts)
+    spread = nodes[0] not in "0x"
+    group = "IV" if metastatic else "III" if spread else {"1": "I", "2": "II", "x": "II"}.get(t[0], "II")
+    return Formula(one(rng, (" ", " ", ", ")).join(parts), group, metastatic)
 
 
-def stage(rng: random.Random, topography: str) -> str:
+_SUBSTAGES = {"0": ("0",), "I": ("I", "IA", "IB"), "II": ("II", "IIA", "IIB"), "III": ("III", "IIIA", "IIIB", "IIIC"),
+              "IV": ("IV", "IVA", "IVB")}  # fmt: skip
+
+
+def stage(rng: random.Random, topography: str, group: str | None = None) -> tuple[str, bool]:
+    """A stage remark and whether it means distant metastases; `group` is the stage that the text comes to."""
+    roman = one(rng, _SUBSTAGES[group] if group else ROMAN)
+    name = one(rng, ("UICC", "UICC-Stadium", "Stadium", "Std.", "UICC Stad."))
     if topography[:3] in ("C51", "C52", "C53", "C54", "C56", "C57") and rng.random() < 0.7:
-        return f"{one(rng, ('FIGO', 'FIGO-Stadium', 'Figo'))} {one(rng, ROMAN)}"
-    return f"{one(rng, ('UICC', 'UICC-Stadium', 'Stadium', 'Std.', 'UICC Stad.'))} {one(rng, ROMAN)}"
+        name = one(rng, ("FIGO", "FIGO-Stadium", "Figo"))
+    return f"{name} {roman}", roman.startswith("IV")
 
 
-def size(rng: random.Random) -> str:
+def therapy(rng: random.Random, therapies: tuple[str, ...], staged: bool) -> str:
+    """A therapy; where a TNM formula stands in the text, none that repeats or denies it."""
+    chosen = one(rng, therapies)
+    while staged and chosen in _STAGED:
+        chosen = one(rng, therapies)
+    return fill(rng, chosen)
+
+
+def size(rng: random.Random, small: bool = False) -> str:
+    """A size in millimetres or centimetres; `small` for what is seen on skin, eye or pituitary."""
+    millimetres = f"{2 + int(rng.random() * (22 if small else 50))} mm"
+    if small:
+        return one(rng, (millimetres, f"{millimetres} Durchmesser", f"({millimetres})", f"ca. {millimetres}"))
     centimetres = f"{1 + int(rng.random() * 8)},{int(rng.random() * 10)} cm"
-    millimetres = f"{3 + int(rng.random() * 50)} mm"
     return one(rng, (centimetres, millimetres, f"Größe {centimetres}", f"ca. {centimetres}", f"{millimetres} Durchmesser",
                      f"({millimetres})", f"{2 + int(rng.random() * 6)} x {1 + int(rng.random() * 5)} cm"))  # fmt: skip
 
@@ -209,26 +328,26 @@ def markers(rng: random.Random, topography: str, histology: int) -> str | None:
         return one(rng, (f"Breslow {depth} mm", f"TD {depth} mm", f"Clark-Level {one(rng, ('II', 'III', 'IV'))}",
                          f"Breslow {depth} mm, Clark {one(rng, ('II', 'III', 'IV', 'V'))}", "BRAF V600E mutiert",
                          f"Tumordicke {depth} mm", "BRAF-Wildtyp", f"Breslow-Dicke {depth}mm, ulzeriert"))  # fmt: skip
-    if organ == "C50" and histology < 8800:
+    if organ == "C50" and histology < 8580 and histology not in (8200, 8430):
         return one(rng, (
             f"ER {percent}%, PR {100 - percent}%, HER2neu 1+, Ki67 {5 + percent // 2}%", "ER+ PR+ HER2-", "triple negativ",
             f"ER pos., PR neg., Her2/neu 3+, Ki-67 {percent}%", "Hormonrezeptor positiv, HER2 negativ", "TNBC",
             f"ER 12/12, PR 8/12, Her2 neg., Ki67 {percent} %", "luminal B", "Luminal A", "HER2 positiv", "BRCA1-Mutation",
             f"Ki67 {percent}%"))  # fmt: skip
-    if organ == "C61" and histology < 8800:
+    if organ == "C61" and (histology <= 8010 or 8140 <= histology <= 8148 or 8480 <= histology <= 8500):
         psa = f"{int(rng.random() * 60)},{int(rng.random() * 10)}"
         score = one(rng, ("3+3=6", "3+4=7a", "4+3=7b", "4+4=8", "4+5=9", "5+4=9"))
         return one(rng, (f"Gleason {score}", f"GS {score}", f"iPSA {psa} ng/ml", f"Gleason-Score {score}, iPSA {psa} ng/ml",
                          f"PSA {psa}", f"Gl. {score}", "ISUP 2", "ISUP Grad 4", "kastrationsresistent"))  # fmt: skip
-    if organ == "C34" and histology < 8800:
+    if organ == "C34" and (
+        histology in (8010, 8012, 8046, 8070) or 8140 <= histology <= 8145 or 8250 <= histology <= 8265
+    ):
         return one(rng, (f"EGFR wt, ALK neg., PD-L1 TPS {percent}%", "KRAS G12C", f"PD-L1 {percent} %", "EGFR Exon 19 Deletion",
                          "EGFR-Wildtyp", "ALK-Translokation", "TTF-1 positiv", "keine Treibermutation"))  # fmt: skip
     if organ in ("C19", "C20") and rng.random() < 0.4:
         return f"{3 + int(rng.random() * 13)} cm ab ano"
     if organ in ("C18", "C19", "C20") and 8140 <= histology < 8800 and not 8240 <= histology <= 8249:
         return one(rng, ("RAS-Wildtyp", "KRAS mutiert", "MSS", "MSI-H", "BRAF wt", "pMMR", "CEA 12,4"))
-    if organ == "C71":
-        return one(
-            rng, ("MGMT-Promotor methyliert", "MGMT unmethyliert", "Z.n. Teilresektion", "Z.n. Biopsie")
-        )
+    if organ == "C71" and 9380 <= histology <= 9460:
+        return one(rng, ("MGMT-Promotor methyliert", "MGMT unmethyliert", "Karnofsky 80 %", "KPS 70"))
     return None

@@ -31,7 +31,9 @@ def test_prompt_style_follows_the_folder(tmp_path: Path) -> None:
 def test_a_compact_prompt_shows_candidates_as_code_tokens() -> None:
     shown = [("C50.9", "Brustkrebs"), ("D24", "Fibroadenom"), ("C50.4", "Quadrant")]
     prompt = Prompts("compact", candidates=2).question("Mamma-Ca", ICD, shown)
-    assert prompt == f"Mamma-Ca{CANDIDATES_FOLLOW}{code_token('C50.9', ICD)}{code_token('D24', ICD)}<|icd10gm|>"
+    assert (
+        prompt == f"Mamma-Ca{CANDIDATES_FOLLOW}{code_token('C50.9', ICD)}{code_token('D24', ICD)}<|icd10gm|>"
+    )
     assert CANDIDATES_FOLLOW not in Prompts("compact", candidates=2).question("Mamma-Ca", ICD)
 
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from index.records import CatalogueLine, CodeSystem, CrosswalkRule
-from training.audit import Audit, Finding, _ambiguous, _behaviours, _ceiling, _contradictions, write_report
+from training.audit import (
+    Audit,
+    Ceiling,
+    Finding,
+    _ambiguous,
+    _behaviours,
+    _ceilings,
+    _contradictions,
+    write_report,
+)
+from training.unseen import read_unseen
 
 ICD, TOPOGRAPHY, MORPHOLOGY = CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY
 
@@ -26,9 +37,27 @@ def test_the_same_text_under_two_codes_is_found_and_lowers_the_ceiling() -> None
     ]
     [finding] = _ambiguous(lines, exactly=True)
     assert finding.codes == ("C71.9", "D43.2")
-    ceiling = _ceiling(lines)
-    assert ceiling["D37-D48 uncertain behaviour"] == (1, 0)
-    assert ceiling["C69-C75 eye, brain, endocrine glands"] == (2, 2)
+    ceiling = _ceilings(lines, lambda share: None)
+    assert (ceiling["D37-D48 uncertain behaviour"].lines, ceiling["D37-D48 uncertain behaviour"].upper) == (
+        1,
+        0,
+    )
+    assert ceiling["C69-C75 eye, brain, endocrine glands"].upper == 1.0
+
+
+def test_an_unseen_line_is_read_by_its_neighbours_but_not_by_itself() -> None:
+    words = ["Karzinom", "Tumor", "Krebs", "Malignom", "Neubildung", "Geschwulst"]
+    organs = {"Magen": "C16.9", "Leber": "C22.9", "Zunge": "C02.9", "Lunge": "C34.9"}
+    lines = [
+        _line(len(w) * 10 + n, f"{w} {o} {n}", c) for o, c in organs.items() for w in words for n in range(4)
+    ]
+    lines.append(_line(1, "Einziger Satz", "C61"))
+    # The same in another spelling must not help.
+    lines.append(_line(2, "Einziger Satz", "C61"))
+    read = read_unseen(lines)
+    assert read.exact[:-2].mean() > 0.9 and not read.exact[-2:].any()
+    rows = np.arange(len(lines))
+    assert read.exact.mean() <= read.best_reader(rows) <= 1.0
 
 
 def test_near_duplicates_are_found_across_inflection() -> None:
@@ -54,7 +83,12 @@ def test_behaviour_follows_the_code(icd10: str, digits: str) -> None:
 
 
 def test_the_report_escapes_and_lists(tmp_path: Path) -> None:
-    found = Audit({"kind": [Finding("<b>x", ("C50.9",), ("x:1",))]}, {"C50 breast": (2, 1)}, ("x:1",), ("x",))
+    found = Audit(
+        {"kind": [Finding("<b>x", ("C50.9",), ("x:1",))]},
+        {"C50 breast": Ceiling(2, 0.25, 0.4, 0.45, 0.5)},
+        ("x:1",),
+        ("x",),
+    )
     write_report(found, tmp_path)
     page = (tmp_path / "audit.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;x" in page and "50.0%" in page and "http" not in page

@@ -12,17 +12,10 @@ import pytest
 
 from index.crosswalk import Crosswalk
 from index.records import CrosswalkRule
-from training.compose import (
-    NEGATIVE_FRAMES,
-    PROCEDURES,
-    ComposedText,
-    Holdout,
-    compose,
-    distinct_texts,
-    non_tumour_contexts,
-    write_texts,
-)
-from training.tables import TableError, load_diagnoses, load_morphologies, load_sites
+from training.compose import ComposedText, Holdout, compose, distinct_texts, write_texts
+from training.negatives import NEGATIVE_FRAMES, PROCEDURES, non_tumour_contexts
+from training.tables import TableError, load_diagnoses, load_morphologies, load_overrides, load_sites
+from training.wrappers import accusative, dative, genitive
 
 CARCINOMAS = ((8000, 8719), (8800, 9045), (9060, 9139), (9150, 9589), (8720, 8790))
 RULES = [
@@ -37,6 +30,11 @@ RULES = [
     CrosswalkRule(r"C18\.7", ((8000, 8719),), "0", "D12.5", True),
     CrosswalkRule(r"C50\.4", ((8500, 8503),), "2", "D05.1", True),
     CrosswalkRule(r"C80\.9", CARCINOMAS, "3", "C80.9", True),
+    CrosswalkRule(r"C55\.9", CARCINOMAS, "3", "C55", True),
+    CrosswalkRule(r"C37\.9", CARCINOMAS, "3", "C37", True),
+    CrosswalkRule(r"C67\.9", ((8000, 8719),), "0", "D30.3", True),
+    CrosswalkRule(r"C44\.2", ((9120, 9161),), "0", "D18.01", True),
+    CrosswalkRule(r"C44\.6", ((8000, 8719), (8800, 8820)), "0", "D23.6", True),
 ]
 CODE_IN_TEXT = re.compile(r"\b[A-D]\d\d(?:\.\d+)?\b|\b\d{4}/\d\b")
 
@@ -57,8 +55,107 @@ def test_labels_follow_the_rules(texts: list[ComposedText]) -> None:
     assert {text.icd10 for text in composed} >= {"C18.7", "C43.3", "C44.3", "D12.5", "D05.1", "C80.0"}
     for text in composed:
         assert text.topography and text.morphology
-        if text.topography not in ("C80.9", "C41.3", "C44.5"):
+        overridden = any(rule.covers(text.topography, text.morphology) for rule in load_overrides())
+        if text.topography not in ("C80.9", "C41.3", "C44.5") and not overridden:
             assert text.icd10 == crosswalk.icd10(text.topography, text.morphology)
+
+
+def test_the_alphabet_comes_before_the_crosswalk(texts: list[ComposedText]) -> None:
+    made = [text for text in texts if text.kind == "composed"]
+    liver = {text.icd10 for text in made if (text.topography, text.morphology) == ("C22.0", "8010/3")}
+    bladder = {text.icd10 for text in made if (text.topography, text.morphology) == ("C67.9", "8120/0")}
+    assert liver == {"C22.9"} and bladder == {"D41.4"}
+    thymoma = [text for text in texts if text.morphology == "8580/3"]
+    assert {text.icd10 for text in thymoma} == {"C37", "D15.0"}
+    for text in thymoma:
+        assert (text.icd10 == "C37") == bool(re.search("malig|invas|infil|mal\\.|inv\\.", text.text, re.I)), (
+            text
+        )
+    ears = {text.icd10 for text in made if (text.topography, text.morphology) == ("C44.2", "9120/0")}
+    assert "D18.05" in ears and ears <= {"D18.05", "D18.01"}
+
+
+def test_a_name_that_says_an_organ_has_its_site(texts: list[ComposedText]) -> None:
+    uterine = [text for text in texts if re.search("uterines? (?:k|c)ar[zc]inosar", text.text, re.I)]
+    assert uterine
+    for text in uterine:
+        assert (text.icd10, text.topography) == ("C55", "C55.9") or (text.topography or "")[:3] == "C54", text
+
+
+def test_a_name_that_says_no_organ_has_none(texts: list[ComposedText]) -> None:
+    alone = [text for text in texts if text.kind == "morphology"]
+    assert {text.topography for text in alone if text.morphology in ("8010/3", "8140/3")} == {None}
+    assert {text.icd10 for text in alone if text.morphology == "8120/3"} <= {"C68.9", "C67.9"}
+    # a metastasis is never given a site by the organ of its primary
+    for text in texts:
+        if text.kind == "metastasis" and text.topography == "C34.9":
+            assert re.search("lung|pulm|bronch|PUL", text.text, re.IGNORECASE), text
+
+
+def test_a_region_is_skin_only_where_the_text_says_so(texts: list[ComposedText]) -> None:
+    generic = [t for t in texts if t.topography == "C44.6" and t.morphology in ("8000/0", "8810/0")]
+    assert generic
+    for text in generic:
+        assert re.search("haut|kutan|derm", text.text, re.IGNORECASE), text
+
+
+FORMULA = re.compile(r"[pcyr]*T(?:is|[0-4x])[\w ]*?[, ]+.*?M([01x])")
+STAGE = re.compile(r"(?:UICC|Stadium|Std\.|Stad\.|FIGO|Figo)[- \w]*? (IV|III|II|I)[ABCabc]?\b")
+DISTANT = re.compile("(?:Leber|Lungen|Knochen|Hirn|Fern)metastasen|hepatisch m|Filiae hep", re.IGNORECASE)
+
+
+def test_stage_formula_and_metastases_do_not_contradict(texts: list[ComposedText]) -> None:
+    formulas = stages = 0
+    for text in texts:
+        if text.kind != "composed" or not (text.morphology or "").endswith("/3"):
+            continue
+        formula, stage = FORMULA.search(text.text), STAGE.search(text.text)
+        distant = DISTANT.search(text.text) is not None
+        if formula:
+            formulas += 1
+            assert not (formula[1] == "0" and distant), text
+        if formula and stage:
+            stages += 1
+            assert (formula[1] == "1") <= (stage[1] == "IV"), text
+            assert not ("Tis" in formula[0] and stage), text
+        if stage and stage[1] in ("I", "II"):
+            assert not distant, text
+    assert formulas > 500 and stages > 10
+
+
+def test_no_formula_and_no_grade_where_there_is_none(texts: list[ComposedText]) -> None:
+    for text in texts:
+        if text.morphology and text.morphology[:3] == "872" and text.morphology[5] == "3":
+            assert not re.search(r"\bG ?[123]\b", text.text), text
+        if (text.topography or "")[:3] in ("C70", "C71", "C72", "C75", "C77", "C80"):
+            assert not re.search(r"\b[pcyr]{1,3}T[0-4x]", text.text), text
+
+
+@pytest.mark.parametrize(
+    ("phrase", "gender", "in_dative", "in_genitive"),
+    [
+        ("invasiv-duktales Karzinom", "n", "invasiv-duktalem Karzinom", "eines invasiv-duktalen Karzinoms"),
+        ("maligner Tumor der Hand", "m", "malignem Tumor der Hand", "eines malignen Tumors der Hand"),
+        ("akute Leukämie", "f", "akuter Leukämie", "einer akuten Leukämie"),
+        ("HIV-assoziiertes Kaposi-Sarkom", "n", "HIV-assoziiertem Kaposi-Sarkom", "eines HIV-assoziierten Kaposi-Sarkoms"),
+        ("Adenokarzinom, Sigma", "n", "Adenokarzinom, Sigma", "eines Adenokarzinoms, Sigma"),
+    ],
+)  # fmt: skip
+def test_cases(phrase: str, gender: str, in_dative: str, in_genitive: str) -> None:
+    assert dative(phrase, gender) == in_dative
+    assert genitive(phrase, gender) == in_genitive
+
+
+def test_only_the_masculine_has_an_accusative() -> None:
+    assert accusative("maligner Tumor", "m") == "malignen Tumor"
+    assert accusative("malignes Melanom", "n") == "malignes Melanom"
+
+
+def test_behind_bei_stands_a_dative(texts: list[ComposedText]) -> None:
+    behind = [text.text for text in texts if re.match(r"(?:Z\.n\. OP|Vorstellung|Kontrolle) bei ", text.text)]
+    assert len(behind) > 50
+    for text in behind:
+        assert not re.match(r".* bei [a-zäöü-]+(?:es|e) (?:Karz|Aden|Mela|Tum|Platt)", text), text
 
 
 def test_words_decide_codes_that_icd10_splits(texts: list[ComposedText]) -> None:
@@ -76,7 +173,11 @@ def test_what_the_text_does_not_say_has_no_label(texts: list[ComposedText]) -> N
         if text.kind == "morphology":
             assert text.topography is None or text.icd10
         if text.kind == "metastasis":
-            assert text.icd10 and text.icd10[:3] in ("C77", "C78", "C79") and text.morphology.endswith("/6")
+            assert (
+                text.icd10
+                and text.icd10[:3] in ("C77", "C78", "C79")
+                and (text.morphology or "").endswith("/6")
+            )
 
 
 def test_held_out_pairs_never_appear() -> None:
@@ -107,7 +208,7 @@ def test_texts_are_distinct(texts: list[ComposedText]) -> None:
 def test_hard_negatives_name_no_present_tumour() -> None:
     rng = random.Random(2)
     made = {non_tumour_contexts(rng, "V.a. NSCLC") for _ in range(2_000)}
-    assert "kein Anhalt für NSCLC" in made and "Koloskopie ohne Befund" in made
+    assert "kein Anhalt für NSCLC" in made and "Koloskopie ohne Befund" in made and "Mutter: NSCLC" in made
     assert not any("V.a. NSCLC" in text and "V.a. NSCLC, Histologie: kein" not in text for text in made)
     assert len(set(NEGATIVE_FRAMES)) == len(NEGATIVE_FRAMES) and len(set(PROCEDURES)) == len(PROCEDURES)
 
@@ -127,6 +228,9 @@ def test_a_bad_row_names_file_and_row(tmp_path) -> None:  # type: ignore[no-unty
     )
     with pytest.raises(TableError, match=r"morphologies\.tsv, row 2: '8140'"):
         load_morphologies(path)
+    path.write_text("topography\tmorphology\twords\ticd10\twhy\nC22.0\t8010\t\tC22.9\tx\n")
+    with pytest.raises(TableError, match="row 2: '8010' is no morphology"):
+        load_overrides(path)
     path.write_text("morphology\tweight\n")
     with pytest.raises(TableError, match="header"):
         load_morphologies(path)

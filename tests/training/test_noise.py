@@ -61,3 +61,9 @@ def test_noise_changes_many_texts_in_many_ways() -> None:
     rng = random.Random(8)
     made = {perturb(TEXTS[0], rng) for _ in range(300)}
     assert len(made) > 60
+
+
+def test_parts_change_places_only_where_nothing_governs_them() -> None:
+    rng = random.Random(5)
+    made = {perturb("Aufnahme bei malignem Melanom, Rücken, ED 2020", rng, 3.0) for _ in range(300)}
+    assert all(text.lower().startswith("au") for text in made)

@@ -24,7 +24,9 @@ TINY = Plan(
     encoder_steps=40,
     dimensions={"icd10gm": 32, "icdo_topography": 16, "icdo_morphology": 16},
     model_steps=20,
-    adapter_steps=4,
+    adapter_texts=120,
+    adapter_measured=20,
+    adapter_epochs=1,
     batch=64,
 )
 

@@ -1,0 +1,211 @@
+"""What is written about trained adapters: results per epoch, model card, curve, and runs side by side.
+
+results = read_results(Path("runs/8b"))
+table = compare_runs([Path("runs/rank8"), Path("runs/full")], Path("runs/compared"), task="icd10gm")
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from index.errors import ModelError
+from training.runs import RUN_FILE
+
+_CARD = Path(__file__).parent / "adapter_card.md"
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """How the development pairs were answered: shares of exact, partial and malformed answers, and the mean loss.
+
+    `tasks` holds per task n and the shares of exact and partial answers. `seconds` is the epoch's training time
+    without measuring; after a kill only what was trained since.
+    """
+
+    epoch: int
+    n: int
+    exact: float
+    partial: float
+    loss: float
+    malformed: float = 0.0
+    tasks: dict[str, tuple[int, float, float]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def line(self) -> str:
+        """One line for the terminal."""
+        parts = "; ".join(
+            f"{task} {exact:.1%} / {partial:.1%} of {n:,}" for task, (n, exact, partial) in self.tasks.items()
+        )
+        return (
+            f"epoch {self.epoch}: exact {self.exact:.1%}, partial {self.partial:.1%}, malformed "
+            f"{self.malformed:.1%}, loss {self.loss:.3f}" + (f" ({parts})" if len(self.tasks) > 1 else "")
+        )
+
+
+def best_epoch(results: Sequence[EpochResult]) -> EpochResult:
+    """The epoch that is kept: most exact answers, then the lower loss, then the earlier one."""
+    return max(results, key=lambda result: (result.exact, -result.loss, -result.epoch))
+
+
+def read_results(folder: Path) -> list[EpochResult]:
+    """The results that a run has written so far."""
+    path = folder / "epochs.json"
+    if not path.is_file():
+        return []
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    for entry in entries:
+        entry["tasks"] = {task: tuple(values) for task, values in entry.get("tasks", {}).items()}
+    return [EpochResult(**entry) for entry in entries]
+
+
+def write_card(out: Path, model: str, data: str, plan: Any, results: Sequence[EpochResult]) -> None:
+    """The model card of an adapter, or of a whole model where the rank is 0."""
+    best = best_epoch([result for result in results if result.epoch])
+    tasks = sorted(best.tasks)
+    head = ["epoch", "exact", "partial", "malformed", "loss", *tasks, ""]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for result in results:
+        cells = [str(result.epoch), f"{result.exact:.1%}", f"{result.partial:.1%}"]
+        cells += [f"{result.malformed:.1%}", f"{result.loss:.3f}"]
+        for task in tasks:
+            n, exact, partial = result.tasks.get(task, (0, 0.0, 0.0))
+            cells.append(f"{exact:.1%} / {partial:.1%} (n = {n:,})")
+        lines.append("| " + " | ".join([*cells, "kept" if result is best else ""]) + " |")
+    adapter = plan.rank > 0
+    card = Template(_CARD.read_text(encoding="utf-8")).substitute(
+        model=model,
+        data=data,
+        table="\n".join(lines),
+        n=best.n,
+        epoch=best.epoch,
+        plan=json.dumps(asdict(plan), indent=2),
+        library="peft" if adapter else "transformers",
+        kind="LoRA adapter" if adapter else "Fully fine-tuned model",
+        use=(
+            f"`onkokode code --model {model} --adapter THIS_FOLDER`. The files are PEFT's, as vLLM loads them with "
+            "`--lora-modules`."
+            if adapter
+            else "`onkokode code --model THIS_FOLDER`. The folder holds a whole model, with its tokenizer."
+        ),
+    )
+    (out / "README.md").write_text(card, encoding="utf-8")
+
+
+def plot_epochs(results: Sequence[EpochResult], path: Path) -> None:
+    """The curve of exact and partial answers over the epochs, as PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    epochs = [result.epoch for result in results]
+    axes.plot(epochs, [100 * result.partial for result in results], "o--", label="partial")
+    axes.plot(epochs, [100 * result.exact for result in results], "o-", label="exact")
+    axes.set(
+        xlabel="epoch (0: before training)",
+        ylabel=f"development pairs, % (n = {results[0].n})",
+        ylim=(0, 100),
+    )
+    axes.set_xticks(epochs)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+def compare_runs(folders: Sequence[Path], out: Path, task: str | None = None) -> str:
+    """Several runs' epochs side by side: `compare.md`, whose text is returned, and `compare.png`.
+
+    Raises:
+        ModelError: a folder holds no run, or a run has no results for the task.
+    """
+    runs = {name: _run(folder, task) for name, folder in zip(_names(folders), folders, strict=True)}
+    sizes = {results[0][1] for _, results in runs.values()}
+    lines = [
+        f"# Runs side by side: {task or 'all tasks'}",
+        "",
+        f"Greedy answers to development pairs (n = {', '.join(f'{n:,}' for n in sorted(sizes))}), exact / partial in "
+        "%; epoch 0 is before training. Each run is one seed.",
+        "",
+    ]
+    if len(sizes) > 1:
+        lines += ["**The runs were measured on different pairs; their figures must not be compared.**", ""]
+    epochs = sorted({epoch for _, results in runs.values() for epoch, *_ in results})
+    head = ["run", "rank", "trainable parameters", "learning rate", "pairs", "s per epoch"]
+    lines += [
+        "| " + " | ".join([*head, *map(str, epochs)]) + " |",
+        "|---" * (len(head) + len(epochs)) + "|",
+    ]
+    for name, (about, results) in runs.items():
+        plan = about["plan"]
+        seconds = [second for epoch, *_, second in results if epoch]
+        by_epoch = {epoch: f"{exact:.1%} / {partial:.1%}" for epoch, _, exact, partial, _ in results}
+        cells = [
+            name,
+            str(plan["rank"]) if plan["rank"] else "0 (full)",
+            f"{about.get('trainable_parameters', 0):,}",
+            f"{plan['learning_rate']:g}",
+            f"{about.get('train_pairs', 0):,}",
+            f"{sum(seconds) / len(seconds):,.0f}" if seconds else "",
+        ]
+        lines.append("| " + " | ".join([*cells, *(by_epoch.get(epoch, "") for epoch in epochs)]) + " |")
+    text = "\n".join(lines) + "\n"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "compare.md").write_text(text, encoding="utf-8")
+    _plot_runs(runs, task, out / "compare.png")
+    return text
+
+
+# Per epoch: its number, n, exact, partial, seconds.
+_Epochs = list[tuple[int, int, float, float, float]]
+
+
+def _run(folder: Path, task: str | None) -> tuple[dict[str, Any], _Epochs]:
+    results = read_results(folder)
+    if not results or not (folder / RUN_FILE).is_file():
+        raise ModelError(f"{folder}: holds no run with results; train one with `onkokode train lora`")
+    about = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    rows: _Epochs = []
+    for result in results:
+        if task is None:
+            rows.append((result.epoch, result.n, result.exact, result.partial, result.seconds))
+        elif task in result.tasks:
+            rows.append((result.epoch, *result.tasks[task], result.seconds))
+        else:
+            raise ModelError(
+                f"{folder}: has no results for {task}; it has {', '.join(result.tasks) or 'none'}"
+            )
+    return about, rows
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The folders' last names, or the whole paths where those would be the same."""
+    short = [folder.resolve().name for folder in folders]
+    return short if len(set(short)) == len(short) else [str(folder) for folder in folders]
+
+
+def _plot_runs(runs: dict[str, tuple[dict[str, Any], _Epochs]], task: str | None, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharex=True)
+    for panel, what, column in zip(panels, ("exact", "partial"), (2, 3), strict=True):
+        for number, (name, (_, results)) in enumerate(runs.items()):
+            panel.plot(
+                [row[0] for row in results],
+                [100 * row[column] for row in results],
+                marker="osD^vP*X"[number % 8],
+                label=name,
+            )
+        panel.set(title=f"{what}, {task or 'all tasks'}", xlabel="epoch (0: before training)", ylabel="%")
+        panel.set_xticks(sorted({row[0] for _, results in runs.values() for row in results}))
+        panel.grid(alpha=0.3)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(4, len(runs)),
+        fontsize=9,
+    )
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,38 @@
+"""The folder of a training run: its settings, and how a killed run is found again.
+
+same_run(out, {"model": "Qwen/Qwen3-8B", "plan": asdict(plan)})     # raises where `out` holds another run
+last_checkpoint(out / "checkpoints")                               # checkpoint-500, or None
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from index.errors import ModelError
+
+RUN_FILE = "run.json"
+
+
+def same_run(out: Path, settings: dict[str, Any]) -> None:
+    """Raise `ModelError` where the folder holds a run with other settings; further entries do not count."""
+    path = out / RUN_FILE
+    settings = json.loads(json.dumps(settings))
+    if path.is_file():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if {name: known.get(name) for name in settings} != settings:
+            raise ModelError(f"{out} holds a run with another model, data or plan; choose another folder")
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint; the trainer writes `trainer_state.json` last."""
+    complete = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Whole or not at all: written beside the file and moved over it."""
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
