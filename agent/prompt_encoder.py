@@ -123,7 +123,8 @@ class PromptEncoder:
     def _question(self, prompt: str) -> tuple[str, str]:
         """A plain prompt's text, and the control tokens that it ends with, or nothing."""
         body, separator, tail = prompt.rpartition(CANDIDATES_FOLLOW)
-        if separator and not self._pattern.sub("", tail):
-            return body, tail
+        if separator:
+            # A candidate that this vocabulary has no token for is not shown.
+            return body, "".join(self._pattern.findall(tail))
         length = next((n for n in self._lengths if prompt[-n:] in self._control), 0)
         return prompt[: len(prompt) - length], prompt[len(prompt) - length :]

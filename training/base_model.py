@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,9 +168,10 @@ def train(
     warm_up: int = 100,
     report: Callable[[int, float], None] = lambda step, loss: None,
     checkpoint: Path | None = None,
+    checkpoint_every: int = 250,
 ) -> None:
     """Train on a stream of batches, fp32 weights and, where the CPU has it, bf16 compute; linear decay to
-    zero. With `checkpoint` the state is kept in that safetensors file, and a stopped run goes on from there."""
+    zero. With `checkpoint` the state is kept in that safetensors file, and a stopped run goes on from there to the same weights."""
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -178,7 +180,8 @@ def train(
     model.train()
     bf16 = fast_bf16()
     first = _resume(checkpoint, trained, optimiser, schedule) if checkpoint is not None else 0
-    for step, batch in zip(range(first, steps), batches, strict=False):
+    # What an earlier run has seen is passed over, so that the rest is what it would have seen.
+    for step, batch in zip(range(first, steps), islice(batches, first, None), strict=False):
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             states = question_states(model, batch, question_ids)
             known = batch.labels != IGNORED
@@ -190,7 +193,7 @@ def train(
         optimiser.step()
         schedule.step()
         report(step, float(loss.detach()))
-        if checkpoint is not None and (step + 1) % _CHECKPOINT_EVERY == 0:
+        if checkpoint is not None and (step + 1) % checkpoint_every == 0:
             _keep(checkpoint, trained, optimiser, step + 1)
     model.eval()
     if checkpoint is not None:
@@ -203,7 +206,6 @@ def fast_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-_CHECKPOINT_EVERY = 500
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 

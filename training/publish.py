@@ -23,6 +23,7 @@ from training.fit import Material
 
 _CARD = Path(__file__).parent / "model_card.md"
 _KEPT = (".json", ".safetensors", ".md")
+_OF_THE_RUN = ("run.json", "epochs.json")
 
 
 def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> None:
@@ -63,12 +64,20 @@ def _cards(plan: dict[str, Any]) -> None:
         ),
         EMBEDDED_ADAPTER: ("adapter", "LoRA adapter of the compact model for clinical wording (PEFT)"),
     }
+    epochs = (EMBEDDED_ADAPTER / "README.md").read_text(encoding="utf-8")
     for folder, (name, what) in parts.items():
         text = card.substitute(
             name=name, what=what, files=files, rows=rows, settings=settings, date=date.today().isoformat()
         )
+        if folder == EMBEDDED_ADAPTER:
+            # What the trainer wrote: the answers before training and after each epoch.
+            text += "\n## While it was trained\n" + epochs.partition("\n\n")[2].partition("\n\n")[2]
         (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 def _other_files(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if (Path(folder) / name).is_file() and Path(name).suffix not in _KEPT]
+    return [
+        name
+        for name in names
+        if (Path(folder) / name).is_file() and (Path(name).suffix not in _KEPT or name in _OF_THE_RUN)
+    ]

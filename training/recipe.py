@@ -54,7 +54,7 @@ class Plan:
         default_factory=lambda: {"icd10gm": 128, "icdo_topography": 64, "icdo_morphology": 64}
     )
     model_steps: int = 1500
-    adapter_texts: int = 24_000
+    adapter_texts: int = 12_000
     adapter_measured: int = 600
     adapter_epochs: int = 3
     batch: int = 256
@@ -186,7 +186,7 @@ def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> P
         write_clinical_pairs(given, out, plan)
     lora = LoraPlan(
         rank=plan.adapter_rank, alpha=plan.adapter_alpha, epochs=plan.adapter_epochs, learning_rate=1e-3,
-        batch=plan.batch, development_rows=None, seed=plan.seed,
+        batch=10, longest=256, packing=True, development_rows=None, seed=plan.seed,
     )  # fmt: skip
     train_lora(out / "model", pairs, folder, lora, say)
     return folder

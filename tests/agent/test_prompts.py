@@ -44,6 +44,11 @@ def test_a_text_cannot_bring_candidates_of_its_own() -> None:
     plain, with_two = model.encoder.prompts(
         [prompts.question(foreign, ICD), prompts.question(foreign, ICD, [("C50.9", "x"), ("D24", "y")])]
     )
+    [unknown] = model.encoder.prompts([prompts.question("Mamma-Ca", ICD, [("C50.9", "x"), ("X99.9", "y")])])
+    assert model.encoder.tokenizer.convert_ids_to_tokens(unknown[-2:]) == [
+        code_token("C50.9", ICD),
+        "<|icd10gm|>",
+    ]
     control = model.encoder.tokenizer.convert_tokens_to_ids(code_token("C61", ICD))
     assert control not in plain and control not in with_two
     expected = [code_token("C50.9", ICD), code_token("D24", ICD), "<|icd10gm|>"]

@@ -31,7 +31,7 @@ from training.adapter_report import compare_runs, read_results
 from training.commands import train
 from training.lora import LoraPlan, train_lora
 from training.lora_data import Asked, Pairs, examples, write_examples
-from training.lora_trainer import trainer_for
+from training.lora_trainer import load_base, trainer_for
 
 CODES = ("C50.9", "C34.1", "C61", "C18.7")
 COMPACT_CODES = ("C50.9", "C34.1", "C16.0", "C18.7")  # C50.9 has no token in the tiny tokenizer
@@ -122,7 +122,7 @@ def test_an_adapter_is_measured_saved_and_loads(family: str, pairs: Path, tmp_pa
 
 def _assert_layout_of_vllm(config: dict[str, Any], weights: dict[str, torch.Tensor]) -> None:
     """What vLLM's loader asks of an adapter: pairs of A and B on the projections of its layers and nowhere else
-    (it loads no adapter on embeddings or the output head by default), a rank of its list, no bias, no DoRA, no
+    (it loads no adapter on embeddings or the output head by default), a rank of at most 512, no bias, no DoRA, no
     whole modules beside."""
     name = re.compile(
         r"base_model\.model\.model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)\.lora_([AB])\.weight"
@@ -131,17 +131,12 @@ def _assert_layout_of_vllm(config: dict[str, Any], weights: dict[str, torch.Tens
     assert all(found)
     assert len({hit[1] for hit in found if hit}) == 7
     assert all(min(weight.shape) == config["r"] for weight in weights.values())
-    assert config["r"] in (1, 8, 16, 32, 64, 128, 256, 320, 512)
+    assert config["r"] <= 512
     assert config["peft_type"] == "LORA" and config["bias"] == "none"
     assert not config["use_dora"] and not config["use_rslora"] and not config["modules_to_save"]
-    assert set(config["target_modules"]) == {
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "o_proj",
-        "gate_proj",
-        "up_proj",
-        "down_proj",
+    # PEFT names whole paths in a network as small as this one. vLLM goes by the weights' names in any case.
+    assert {target.rpartition(".")[2] for target in config["target_modules"]} == {
+        hit[1].rpartition(".")[2] for hit in found if hit
     }
 
 
@@ -153,27 +148,6 @@ def test_gradient_checkpointing_ends_at_the_same_weights(pairs: Path, tmp_path: 
     one, other = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("plain", "saving"))
     for key in one:
         torch.testing.assert_close(one[key], other[key], atol=1e-5, rtol=1e-4)
-
-
-@pytest.mark.slow
-def test_two_processes_train_one_adapter(pairs: Path, tmp_path: Path) -> None:
-    model, out = save_tiny_model("qwen3", tmp_path / "model"), tmp_path / "out"
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--mixed_precision",
-              "no", "--dynamo_backend", "no", "--num_machines", "1", "--main_process_port", "0"]  # fmt: skip
-    asked = ["--model", model, "--pairs", pairs, "--out", out, "--epochs", "2", "--batch", "2", "--learning-rate",
-             "1e-2", "--development-rows", "8"]  # fmt: skip
-    command = [*launch, "-m", "agent", "train", "lora", *map(str, asked)]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        "OMP_NUM_THREADS": "1",
-    }
-    subprocess.run(command, env=environment, check=True, timeout=280, capture_output=True)
-    results = read_results(out)
-    assert [(result.epoch, result.n) for result in results] == [(0, 8), (1, 8), (2, 8)]
-    assert results[2].loss < results[0].loss
-    assert json.loads((out / "run.json").read_text(encoding="utf-8"))["processes"] == 2
-    assert LocalModel.load(model, out)
 
 
 def test_configurations_for_several_gpus_are_found_and_say_what_they_shard() -> None:
@@ -356,7 +330,14 @@ lora.train_lora(Path(model), Path(pairs), Path(out), plan)
 """
 
 
-@pytest.mark.parametrize(("packing", "moment"), [(False, "within"), (True, "within"), (True, "between")])
+@pytest.mark.parametrize(
+    ("packing", "moment"),
+    [
+        pytest.param(False, "within", marks=pytest.mark.slow),
+        pytest.param(True, "within", marks=pytest.mark.slow),
+        (True, "between"),
+    ],
+)
 def test_a_killed_run_goes_on_to_the_same_weights(
     packing: bool, moment: str, pairs: Path, tmp_path: Path
 ) -> None:
@@ -406,6 +387,16 @@ def test_a_model_that_cannot_be_loaded_is_one_clear_error(pairs: Path, tmp_path:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="holds no model configuration"):
         train_lora(tmp_path / "empty", pairs, tmp_path / "out", PLAN)
+
+
+def test_a_base_in_four_bits_gets_an_adapter(pairs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    model, plan = save_tiny_model("qwen3", tmp_path / "model"), replace(PLAN, four_bit=True)
+    network, _ = load_base(model, plan)
+    assert {type(m).__name__ for n, m in network.named_modules() if n.endswith("_proj")} == {"Linear4bit"}
+    results = train_lora(model, pairs, tmp_path / "out", plan, say=lambda _: None)
+    assert results[2].loss < results[0].loss
+    assert LocalModel.load(model, tmp_path / "out", quantise="4bit").free(["Befund"])
 
 
 def test_four_bits_cannot_be_trained_in_full() -> None:
