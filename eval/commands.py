@@ -128,6 +128,27 @@ def clinical_command(options: Options) -> None:
     _finish(options, _clinical(options, agent), agent)
 
 
+@evaluate.command("composed")
+@click.option(
+    "--corpus",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("runs/models/corpus"),
+    show_default=True,
+    help="Corpus of `onkokode train all`, for its held-out composed texts.",
+)
+@click.option("--rows", default=2000, show_default=True, help="Texts to measure on.")
+@_measuring
+def composed_command(options: Options, corpus: Path, rows: int) -> None:
+    """Composed clinical texts whose pair of site and morphology no training saw."""
+    from eval.figures import measure_composed
+    from training.corpus import NONE, UNKNOWN, read_rows
+
+    held_out = read_rows(corpus / "composed_heldout.parquet")[:rows]
+    codes = [[None if code in (NONE, UNKNOWN) else code for code in row.codes] for row in held_out]
+    agent = options.agent()
+    _finish(options, measure_composed(agent, [row.raw for row in held_out], codes), agent)
+
+
 @evaluate.command("speed")
 @_measuring
 def speed_command(options: Options) -> None:

@@ -165,6 +165,20 @@ BAD = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("text", "icd10"),
+    [
+        ("Karzinom der Leber", "C22.9"),
+        ("Papillom der Harnblase", "D41.4"),
+        ("villöses Adenom des Rektums", "D37.5"),
+        ("Insulinom des Pankreas", "C25.4"),
+        ("uterines Karzinosarkom", "C55"),
+    ],
+)
+def test_the_alphabet_decides_where_the_crosswalk_differs(agent: CodingAgent, text: str, icd10: str) -> None:
+    assert agent.code(text).icd10gm.code == icd10
+
+
 @pytest.mark.parametrize("text", BAD, ids=range(len(BAD)))
 def test_bad_input_gets_an_answer(agent: CodingAgent, text: str) -> None:
     assert_sound(agent, agent.code(text), len(text))
