@@ -36,8 +36,9 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two processes with a thread each: torch's threads would wait for each other.
 test: setup  ## the tests that need no long run
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: setup  ## all tests, the slow ones too
 	$(BIN)/python -m pytest -m ""

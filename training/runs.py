@@ -26,9 +26,17 @@ def same_run(out: Path, settings: dict[str, Any]) -> None:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint; the trainer writes `trainer_state.json` last."""
-    complete = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    """The newest complete checkpoint. The trainer writes `trainer_state.json` last; a kill may leave half of it."""
+    complete = [path for path in folder.glob("checkpoint-*") if _is_json(path / "trainer_state.json")]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def write_json(path: Path, content: Any) -> None:
