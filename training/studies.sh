@@ -45,6 +45,7 @@ measure() { # name, pairs, model or adapter options
 measure base pairs-k0 --model "$base"
 measure rank-8 pairs-k0 --model "$base" --adapter "$runs/lora/rank-8"
 measure full pairs-k0 --model "$runs/lora/full"
+measure base-shown-candidates pairs-k10 --model "$base"
 measure rank-8-shown-candidates pairs-k10 --model "$base" --adapter "$runs/lora/rank-8"
 measure full-shown-candidates pairs-k10 --model "$runs/lora/full"
 measure rank-8-trained-with-candidates pairs-k10 --model "$base" --adapter "$runs/lora/rank-8-candidates"
