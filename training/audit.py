@@ -239,7 +239,7 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}
 .wide{overflow-x:auto}
-img{display:block;width:100%;min-width:36rem;max-width:56rem;background:#fff}
+img{display:block;width:100%;max-width:36rem;background:#fff}
 table{border-collapse:collapse;width:100%}
 td,th{text-align:left;vertical-align:top;padding:.25rem .8rem .25rem 0;border-bottom:1px solid #8885}
 td{overflow-wrap:break-word}th{font-weight:600;vertical-align:bottom}
@@ -249,6 +249,14 @@ td{overflow-wrap:break-word}th{font-weight:600;vertical-align:bottom}
 .findings th:first-child{width:44%}.findings th:nth-child(2){width:18%}
 .findings td:last-child{font-size:.85em;overflow-wrap:anywhere}
 summary{cursor:pointer;font-weight:600;margin-top:1rem}
+@media(max-width:40rem){
+tr{display:grid;border-bottom:1px solid #8885}td,th,.figures td{border:0;padding:.1rem 0}
+.figures tr{grid-template-columns:repeat(5,1fr);column-gap:.4rem}
+.figures td:first-child,.figures th:first-child{grid-column:1/-1;padding-top:.4rem}
+.figures th+th{min-width:0;font-size:.72em;align-self:end}
+.findings{min-width:0}.findings tr{grid-template-columns:1fr 6rem;column-gap:.6rem}
+.findings td:last-child,.findings th:last-child{grid-column:1/-1}
+}
 """
 _EXPLAINED = (
     "<p><b>Unseen</b>: read by a plain reader that has never seen the line or a near-duplicate of it: the nearest "
@@ -285,7 +293,7 @@ def _page(found: Audit) -> str:
 <h1>Catalogue audit</h1><p>{html.escape(", ".join(found.editions))}
 <h2>How many lines can be told apart by their text</h2>{_EXPLAINED}
 <div class=wide><img alt="chart of the table below" src="data:image/png;base64,{_plot(found.ceiling)}"></div>
-<div class=wide><table class=figures><tr><th>group<th>lines<th>unseen<th>… three characters<th>estimate<th>upper bound
+<div class=wide><table class=figures><tr><th>group<th>lines<th>unseen<th>three characters<th>estimate<th>upper bound
 {ceiling}</table></div><h2>Findings</h2>{"".join(sections)}</html>
 """
 
@@ -293,7 +301,8 @@ def _page(found: Audit) -> str:
 def _plot(ceiling: Mapping[str, Ceiling]) -> str:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 0.7 + 0.32 * max(len(ceiling), 4)), layout="constrained")
+    # Labels stand above their lines, so that the picture stays legible on a narrow screen.
+    figure = Figure(figsize=(5.2, 1.0 + 0.42 * max(len(ceiling), 4)), layout="constrained")
     axes = figure.subplots()
     names = list(ceiling)[::-1]
     places = range(len(names))
@@ -302,10 +311,12 @@ def _plot(ceiling: Mapping[str, Ceiling]) -> str:
     for label, marker, colour in (("unseen", "o", "C0"), ("estimate", "D", "C1"), ("upper", "|", "black")):
         axes.scatter([100 * getattr(ceiling[name], label) for name in names], places, marker=marker, color=colour,
                      label="upper bound" if label == "upper" else label, s=90 if marker == "|" else 32, zorder=2)  # fmt: skip
-    axes.set_yticks(places, names)
-    axes.set(xlabel="lines whose text decides the code, %", xlim=(0, 102))
+    for place, name in zip(places, names, strict=True):
+        axes.text(1, place + 0.22, name, va="bottom", fontsize=9)
+    axes.set_yticks([])
+    axes.set(xlabel="lines whose text decides the code, %", xlim=(0, 102), ylim=(-0.6, len(names) - 0.1))
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="lower left")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=150)
     return base64.b64encode(data.getvalue()).decode()

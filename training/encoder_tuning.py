@@ -29,6 +29,7 @@ import torch
 
 from agent.prepare import core_of
 from index.encoder import CONFIG, Encoder
+from index.errors import ModelError
 from index.records import AXES, CodeSystem
 from training.runs import RUN_FILE, last_checkpoint, same_run, write_json
 from training.tuning_pairs import (
@@ -48,7 +49,9 @@ if TYPE_CHECKING:
 
 _CARD = Path(__file__).parent / "encoder_card.md"
 _RECALL_AT = 20
+# What a run that goes on reads instead of making it again; both are deleted at the end.
 _NEGATIVES = "negatives.npz"
+_TOKENIZER = "start-tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,10 @@ def tune_encoder(
     Raises:
         ModelError: the model cannot be used, or `out` holds a run with other settings.
     """
+    if model is None and plan.loss != "mnrl":
+        raise ModelError(
+            "a static model needs no cached loss and cannot be trained with it: leave out --loss"
+        )
     data = _data_hash(given.files, composed)
     out.mkdir(parents=True, exist_ok=True)
     settings = {"model": str(model) if model else None, "data": data, "plan": asdict(plan)}
@@ -122,7 +129,8 @@ def tune_encoder(
         CodeSystem(axis): known_lines(given, CodeSystem(axis), plan.max_lines, plan.seed)
         for axis in plan.axes
     }
-    network = _new_model(known, plan) if model is None else _load(model)
+    # One loader, so that one rule says what may be loaded: no pickle, no remote code.
+    network = _new_model(known, plan, out / _TOKENIZER) if model is None else Encoder.load(model)._model
     encoder = Encoder(network, "in training", scale=plan.scale)
     negatives = _negatives(encoder, known, plan, out / _NEGATIVES)
     extra = composed_queries(composed, given.split, plan.composed_rows, plan.seed) if composed else {}
@@ -172,7 +180,8 @@ def tune_encoder(
     if last is not None:
         say(f"goes on from {last.name}")
     trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
-    (out / _NEGATIVES).unlink(missing_ok=True)
+    for name in (_NEGATIVES, _TOKENIZER):
+        (out / name).unlink(missing_ok=True)
     (out / "README.md").write_text(_card(model, data, plan, results), encoding="utf-8")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return results
@@ -197,17 +206,23 @@ def nearest_codes(
 
 
 def _new_model(
-    known: Mapping[CodeSystem, tuple[Sequence[Any], Any]], plan: TuningPlan
+    known: Mapping[CodeSystem, tuple[Sequence[Any], Any]], plan: TuningPlan, path: Path
 ) -> SentenceTransformer:
-    """A random table per axis over our own tokeniser, as routes of one model."""
+    """A random table per axis over our own tokeniser, as routes of one model. `path` keeps the tokeniser:
+    trained again it numbers some pieces otherwise, and a checkpoint's rows would belong to other pieces."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules.router import Router
     from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
+    from tokenizers import Tokenizer
 
     from training.encoder import train_tokenizer
 
     texts = {axis: [line.text for line in lines] for axis, (lines, _) in known.items()}
-    tokenizer = train_tokenizer([text for axis in texts.values() for text in axis])
+    if not path.is_file():
+        temporary = path.with_suffix(".part")
+        train_tokenizer([text for own in texts.values() for text in own]).save(str(temporary))
+        temporary.replace(path)
+    tokenizer = Tokenizer.from_file(str(path))
     routes: dict[str, list[Any]] = {}
     generator = torch.Generator().manual_seed(plan.seed)
     for axis, own in texts.items():
@@ -218,11 +233,6 @@ def _new_model(
         weights[~seen] = 0.0
         routes[axis.value] = [StaticEmbedding(tokenizer, embedding_weights=weights), Normalize()]
     return SentenceTransformer(modules=[Router(routes, default_route=next(iter(routes)))])
-
-
-def _load(model: str | Path) -> SentenceTransformer:
-    # One loader, so that one rule says what may be loaded: no pickle, no remote code.
-    return Encoder.load(model)._model
 
 
 def _negatives(

@@ -144,12 +144,15 @@ def mine_negatives(vectors: np.ndarray, lines: Sequence[CatalogueLine]) -> np.nd
     """
     code = np.unique([line.code for line in lines], return_inverse=True)[1]
     words = np.unique([near_keys(line.text)[1] for line in lines], return_inverse=True)[1]
+    # What stands under several codes is nobody's negative: it would be right for one of them.
+    pairs = np.unique(np.stack([words, code]), axis=1)
+    ambiguous = np.bincount(pairs[0])[words] > 1
     k = min(_POOL, len(lines))
     found = np.full((len(lines), k), -1, dtype=np.int32)
     for start in range(0, len(lines), _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, len(lines)))
         similarity = vectors[rows] @ vectors.T
-        similarity[(code[rows, None] == code) | (words[rows, None] == words)] = -np.inf
+        similarity[(code[rows, None] == code) | (words[rows, None] == words) | ambiguous] = -np.inf
         near = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
         found[rows] = np.where(np.isneginf(np.take_along_axis(similarity, near, axis=1)), -1, near)
     return found
