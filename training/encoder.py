@@ -12,6 +12,7 @@ has none.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,11 @@ class AxisTable:
 
 
 def train_tokenizer(texts: Iterable[str], pieces: int = PIECES) -> Tokenizer:
-    """A lower-cased Unigram tokeniser with single digits; it splits German compounds (tonsillen|krebs)."""
+    """A lower-cased Unigram tokeniser with single digits; it splits German compounds (tonsillen|krebs).
+
+    The same texts give the same numbers: the trainer's own order of equal scores differs from run to run, so
+    the pieces are numbered by their letters and the scores rounded.
+    """
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -66,6 +71,10 @@ def train_tokenizer(texts: Iterable[str], pieces: int = PIECES) -> Tokenizer:
         vocab_size=pieces, unk_token=UNKNOWN, special_tokens=[UNKNOWN, PADDING], show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    special = [UNKNOWN, PADDING]
+    vocabulary = sorted((piece, round(score, 6)) for piece, score in model["vocab"] if piece not in special)
+    tokenizer.model = models.Unigram([*((piece, 0.0) for piece in special), *vocabulary], unk_id=0)
     return tokenizer
 
 

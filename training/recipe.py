@@ -43,7 +43,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of a run. The defaults train the shipped models in about an hour on two cores."""
+    """Sizes of a run. The defaults train the shipped models in about two hours on two cores."""
 
     seed: int = 13
     composed: int = 500_000
@@ -53,7 +53,7 @@ class Plan:
     dimensions: dict[str, int] = field(
         default_factory=lambda: {"icd10gm": 128, "icdo_topography": 64, "icdo_morphology": 64}
     )
-    model_steps: int = 1500
+    model_steps: int = 3000
     adapter_texts: int = 12_000
     adapter_measured: int = 600
     adapter_epochs: int = 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from index.records import AXES, CatalogueLine, CodeSystem
 from index.text import normalise
 from training.corpus import is_measured, read_rows
 from training.fit import Material, trained_context
-from training.recipe import Plan, train_all
+from training.recipe import Plan, train_all, train_encoder
 
 TINY = Plan(
     composed=2000,
@@ -51,6 +52,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, Path]:
     out = tmp_path_factory.mktemp("models")
     train_all(given, out, TINY, say=lambda line: None)
     return given, out
+
+
+def test_the_same_corpus_gives_the_same_encoder(trained: tuple[Material, Path], tmp_path: Path) -> None:
+    given, out = trained
+    shutil.copytree(out / "corpus", tmp_path / "corpus")
+    again = train_encoder(given, tmp_path, TINY, say=lambda line: None)
+    for path in (out / "encoder").rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (again / path.relative_to(out / "encoder")).read_bytes(), path.name
 
 
 def test_every_part_is_there(trained: tuple[Material, Path]) -> None:
