@@ -20,6 +20,7 @@ from index.catalogue import Catalogue
 from index.crosswalk import Crosswalk
 from index.encoder import Encoder
 from index.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
+from index.overrides import load_overrides
 from index.records import CodeSystem
 from index.retriever import Retriever
 from index.store import walk
@@ -84,7 +85,7 @@ class Context:
             recogniser=Recogniser.load(),
             # The fitted numbers belong to the embedded pair; others start neutral.
             weights=Weights.load() if default and encoder is None else Weights(),
-            crosswalk=Crosswalk(known.rules),
+            crosswalk=Crosswalk(known.rules, load_overrides()),
             candidates=candidates,
             names={
                 "model": str(model or "onkokode-embedded"),

@@ -73,6 +73,8 @@ def consistent(codes: Mapping[CodeSystem, str | None], crosswalk: Crosswalk) -> 
     icd10, topography, morphology = (codes.get(axis) for axis in AXES)
     if icd10 is None or morphology is None:
         return True
+    if crosswalk.excepts(icd10, topography, morphology):
+        return True
     if not behaviour_fits(icd10, morphology) or is_blood_code(icd10) != is_haematological(morphology):
         return False
     if topography is None or is_haematological(morphology) or morphology.endswith("/6"):

@@ -9,7 +9,7 @@
 | K02 | it is terminal and may be a primary code |
 | K03 | sex named in the text against the code's sex |
 | K04 | ICD-10 chapter against the behaviour of the morphology |
-| K05 | ICD-10 against topography and morphology (registry crosswalk) |
+| K05 | ICD-10 against topography and morphology (registry crosswalk, and where the alphabet differs) |
 | K06 | C77-C79 only where the text speaks of a metastasis |
 | K07 | lymphoma and leukaemia: ICD-10 C81-C96 against the morphology |
 """
@@ -68,8 +68,9 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
         found.append(
             Check("K03", entry.sex == sex, f"{icd10} gilt für {word[entry.sex]}; im Text steht {word[sex]}.")
         )
+    excepted = morphology is not None and crosswalk.excepts(icd10, topography, morphology)
     if morphology:
-        fits = behaviour_fits(icd10, morphology)
+        fits = excepted or behaviour_fits(icd10, morphology)
         found.append(
             Check(
                 "K04",
@@ -87,7 +88,10 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
                 + ("Lymphom, Leukämie oder verwandt." if blood or not fits else "solide Tumoren."),
             )
         )
-    if topography and morphology:
+    if excepted:
+        site = f"{topography} mit {morphology}" if topography else f"{morphology} ohne genannten Sitz"
+        found.append(Check("K05", True, f"{site} ergibt nach dem Alphabet der ICD-10-GM {icd10}."))
+    elif topography and morphology:
         expected = crosswalk.icd10(topography, morphology)
         if expected is not None:
             fits = same_code(icd10, expected)

@@ -1,7 +1,8 @@
 """The registry crosswalk, compiled: which ICD-10-GM code a topography and a morphology make together.
 
-    crosswalk = Crosswalk(rules)                    # rules: index.layouts.parse(crosswalk file)
+    crosswalk = Crosswalk(rules, load_overrides())  # rules: index.layouts.parse(crosswalk file)
     crosswalk.icd10("C44.3", "8720/3")              # 'C43.3'
+    crosswalk.excepts("D15.0", "C37.9", "8580/3")   # True: a plain thymoma, by the alphabet
 
 The published rules are of 2019; where ICD-10-GM 2024 has split a code, the rule's code is carried to the
 one terminal code that it can mean, or to None where topography and morphology leave several.
@@ -14,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from index.overrides import NO_SITE, TOPOGRAPHY_CODE, Override
 from index.records import CrosswalkRule
 
 # The rules as codes only, derived by `training.publish`: what a fresh machine checks the axes with.
@@ -38,9 +40,11 @@ class Crosswalk:
     Rules whose ICD-10 code is a pattern (`C*`) do not fix a code and are left out. Behaviour /6 is
     answered only where a rule names the morphology for a topography of its own (unknown primary): the
     code of a metastasis depends on the metastasis' site, which is not the crosswalk's business.
+    `overrides` say where the alphabet decides otherwise.
     """
 
-    def __init__(self, rules: Sequence[CrosswalkRule]) -> None:
+    def __init__(self, rules: Sequence[CrosswalkRule], overrides: Sequence[Override] = ()) -> None:
+        self._overrides = overrides
         self._by_topography: dict[str, list[CrosswalkRule]] = {}
         self._patterns: list[tuple[re.Pattern[str], CrosswalkRule]] = []
         for rule in sorted(rules, key=lambda rule: not rule.default):
@@ -64,6 +68,16 @@ class Crosswalk:
         if listed == "D37.7" and topography.startswith("C25"):
             return _PANCREAS_UNCERTAIN
         return SPLIT_CODES.get(listed, listed) if listed else None
+
+    def excepts(self, icd10: str, topography: str | None, morphology: str) -> bool:
+        """Whether the alphabet gives some text of this site (None: not named) and morphology this code, against
+        the rules. Which words of the text decide is the model's business, not asked here."""
+        site = topography or NO_SITE
+        return any(
+            icd10 == (site if rule.icd10 == TOPOGRAPHY_CODE else rule.icd10)
+            for rule in self._overrides
+            if rule.covers(site, morphology)
+        )
 
     def listed(self, topography: str, morphology: str) -> str | None:
         """The code as the rules print it, which may be one that ICD-10-GM 2024 has split (`C41.0`)."""

@@ -50,8 +50,6 @@ REFINEMENTS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 # ICD-10 gives these a code of their own even without a site: mesothelioma, Kaposi, lipoma, haemangioma
 CODED_WITHOUT_SITE = {"3": ((9050, 9055), (9140, 9140)), "0": ((8850, 8881), (9120, 9161), (9170, 9175))}
-# an override's code for a combination that is not written
-NOT_COMPOSED = "x"
 # a region of the body without its tissue ("maligner Tumor der Hand", "Fibrom am Arm") has other codes than its
 # skin or its soft tissue: (topographies, histologies that do not name the tissue, words that do)
 _TISSUES: tuple[tuple[tuple[str, ...], tuple[tuple[int, int], ...], re.Pattern[str]], ...] = (

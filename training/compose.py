@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from index.crosswalk import Crosswalk
+from index.overrides import NO_SITE, NOT_COMPOSED, Override, load_overrides
 from index.records import CrosswalkRule
 from training.coding import (
     CODED_WITHOUT_SITE,
     METASTASIS_CODES,
     METASTATIC_SITES,
-    NOT_COMPOSED,
     REFINEMENTS,
     dressed,
     longest,
@@ -41,15 +41,12 @@ from training.noise import perturb
 from training.phrasing import SIDED, Entry, diagnosis_core, side_mark
 from training.surroundings import wrapped
 from training.tables import (
-    NO_SITE,
     Morphology,
     NamedDiagnosis,
-    Override,
     Site,
     Term,
     load_diagnoses,
     load_morphologies,
-    load_overrides,
     load_sites,
 )
 from training.wrappers import one

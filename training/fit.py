@@ -78,6 +78,7 @@ def trained_context(given: Material, out: Path) -> Context:
     from index.build import Index
     from index.crosswalk import Crosswalk
     from index.encoder import Encoder
+    from index.overrides import load_overrides
     from index.retriever import Retriever
 
     encoder = Encoder.load(out / "encoder")
@@ -89,7 +90,7 @@ def trained_context(given: Material, out: Path) -> Context:
         prompts=Prompts.of(out / "model"),
         recogniser=Recogniser.load(out / "recogniser.safetensors"),
         weights=Weights.load(out / "decision.json"),
-        crosswalk=Crosswalk(given.catalogue.rules),
+        crosswalk=Crosswalk(given.catalogue.rules, load_overrides()),
     )
 
 

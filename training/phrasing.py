@@ -12,8 +12,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from index.overrides import Override
 from training import wrappers
-from training.tables import Morphology, Override, Site, Term
+from training.tables import Morphology, Site, Term
 from training.wrappers import one
 
 SIDED = re.compile(r"\b(?:recht|link|beid|re\b|li\b|bds)|\bre\.|\bli\.|\d Uhr", re.IGNORECASE)

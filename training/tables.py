@@ -1,4 +1,4 @@
-"""The hand-written tables that composed texts are made from: sites, morphologies, named diagnoses, overrides.
+"""The hand-written tables that composed texts are made from: sites, morphologies, named diagnoses.
 
     sites, morphologies = load_sites(), load_morphologies()
     morphologies[0].plausibility("C50.4")           # 0.0 where nobody would write the combination
@@ -7,19 +7,15 @@ All are tab-separated with a header; several values in a cell are parted by `|`.
 noun may carry its own gender (`f:Raumforderung`), the sites that it is used at (`Myom@C54,C55`) and, after
 `>`, the topography that it names when it stands alone (`uterines Karzinosarkom@C54,C55>C55.9`; `>-` where
 it names none); the column `sites` holds topography prefixes with an optional weight (`C50:10`), `*` for
-all and `!C71` for an exclusion. `overrides.tsv` says where the ICD-10-GM alphabet codes a combination
-otherwise than the crosswalk.
+all and `!C71` for an exclusion.
 """
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.errors import OnkokodeError
+from index.overrides import TableError, table_rows
 
 TABLES = Path(__file__).parent / "tables"
 SITE_COLUMNS = (
@@ -27,14 +23,8 @@ SITE_COLUMNS = (
 )  # fmt: skip
 MORPHOLOGY_COLUMNS = ("morphology", "weight", "gender", "nouns", "suffixes", "abbreviations", "sites")
 DIAGNOSIS_COLUMNS = ("icd10", "topography", "morphology", "weight", "terms")
-OVERRIDE_COLUMNS = ("topography", "morphology", "words", "icd10", "why")
-NO_SITE = "-"
 _SUFFIX_GENDERS = {"krebs": "m", "tumor": "m", "nävus": "m", "raumforderung": "f", "metastase": "f",
                    "metastasierung": "f", "metastasen": "p", "filiae": "p"}  # fmt: skip
-
-
-class TableError(OnkokodeError):
-    """A hand-written table has a row that cannot be used; the message names file and row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,35 +99,10 @@ class NamedDiagnosis:
     terms: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
-    """One row of `overrides.tsv`: the ICD-10-GM code of a combination where the official alphabet differs
-    from the crosswalk. `topographies` are prefixes, `-` stands for a text that names no site;
-    `morphologies` are (lowest histology, highest histology, behaviour). Where `words` is set, the text has
-    to say them. `icd10` is `=` for the topography's own code and `-` where the text determines none."""
-
-    topographies: tuple[str, ...]
-    morphologies: tuple[tuple[int, int, str], ...]
-    words: re.Pattern[str] | None
-    icd10: str
-
-    def covers(self, topography: str, morphology: str) -> bool:
-        histology, behaviour = int(morphology[:4]), morphology[5]
-        return topography.startswith(self.topographies) and any(
-            low <= histology <= high and behaviour == own for low, high, own in self.morphologies
-        )
-
-    def code(self, topography: str, text: str) -> str | None:
-        """The code for a text that the row covers, or None where its words are not said."""
-        if self.words and not self.words.search(text):
-            return None
-        return topography if self.icd10 == "=" else self.icd10
-
-
 def load_sites(path: Path = TABLES / "sites.tsv") -> tuple[Site, ...]:
     """Reads `sites.tsv`. Raises `TableError` naming file and row."""
     sites = []
-    for where, row in _rows(path, SITE_COLUMNS):
+    for where, row in table_rows(path, SITE_COLUMNS):
         nouns = _values(row["nouns"])
         if not nouns:
             raise TableError(f"{where}: no noun for {row['topography']}.")
@@ -160,7 +125,7 @@ def load_sites(path: Path = TABLES / "sites.tsv") -> tuple[Site, ...]:
 def load_morphologies(path: Path = TABLES / "morphologies.tsv") -> tuple[Morphology, ...]:
     """Reads `morphologies.tsv`. Raises `TableError` naming file and row."""
     morphologies = []
-    for where, row in _rows(path, MORPHOLOGY_COLUMNS):
+    for where, row in table_rows(path, MORPHOLOGY_COLUMNS):
         code, gender = row["morphology"], row["gender"]
         if len(code) != 6 or code[4] != "/" or not (code[:4] + code[5]).isdigit():
             raise TableError(f"{where}: {code!r} is no morphology code such as 8140/3.")
@@ -187,7 +152,7 @@ def load_morphologies(path: Path = TABLES / "morphologies.tsv") -> tuple[Morphol
 def load_diagnoses(path: Path = TABLES / "diagnoses.tsv") -> tuple[NamedDiagnosis, ...]:
     """Reads `diagnoses.tsv`; empty code cells become None. Raises `TableError` naming file and row."""
     diagnoses = []
-    for where, row in _rows(path, DIAGNOSIS_COLUMNS):
+    for where, row in table_rows(path, DIAGNOSIS_COLUMNS):
         terms = _values(row["terms"])
         if not terms:
             raise TableError(f"{where}: no term for {row['icd10']}.")
@@ -201,46 +166,6 @@ def load_diagnoses(path: Path = TABLES / "diagnoses.tsv") -> tuple[NamedDiagnosi
             )
         )
     return tuple(diagnoses)
-
-
-def load_overrides(path: Path = TABLES / "overrides.tsv") -> tuple[Override, ...]:
-    """Reads `overrides.tsv`; the first row that covers a text decides. Raises `TableError`."""
-    overrides = []
-    for where, row in _rows(path, OVERRIDE_COLUMNS):
-        spans = []
-        for value in row["morphology"].split(","):
-            span = re.fullmatch(r"(\d{4})(?:-(\d{4}))?/(\d)", value.strip())
-            if not span:
-                raise TableError(f"{where}: {value!r} is no morphology such as 8140/3 or 8800-8806/3.")
-            spans.append((int(span[1]), int(span[2] or span[1]), span[3]))
-        try:
-            words = re.compile(row["words"], re.IGNORECASE) if row["words"] else None
-        except re.error as error:
-            raise TableError(f"{where}: {row['words']!r} is no pattern ({error}).") from None
-        if not row["why"] or not row["icd10"]:
-            raise TableError(f"{where}: a row needs a code and a reason.")
-        sites = tuple(value.strip() for value in row["topography"].split(","))
-        overrides.append(Override(sites, tuple(spans), words, row["icd10"]))
-    return tuple(overrides)
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise TableError(f"{path}: cannot be read ({error.strerror}).") from error
-    reader = csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
-    header = tuple(next(reader, ()))
-    if header != columns:
-        raise TableError(
-            f"{path}, row 1: the header has to be {' '.join(columns)}, it is {' '.join(header)}."
-        )
-    for number, cells in enumerate(reader, start=2):
-        if not cells:
-            continue
-        if len(cells) != len(columns):
-            raise TableError(f"{path}, row {number}: {len(cells)} cells instead of {len(columns)}.")
-        yield f"{path}, row {number}", dict(zip(columns, (cell.strip() for cell in cells), strict=True))
 
 
 def _values(cell: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from agent.decision import AxisWeights, Decision, Weights, decide
 from agent.joint import COST, agree_on_codes, consistent
 from index.catalogue import Catalogue
 from index.crosswalk import Crosswalk
+from index.overrides import load_overrides
 from index.records import AXES, CodeSystem
 
 ICD10, TOPOGRAPHY, MORPHOLOGY, _ = CodeSystem
@@ -126,3 +127,11 @@ def test_what_can_stand_together(
     icd10: str | None, topography: str | None, morphology: str | None, fits: bool
 ) -> None:
     assert consistent({ICD10: icd10, TOPOGRAPHY: topography, MORPHOLOGY: morphology}, CROSSWALK) is fits
+
+
+def test_a_code_of_the_alphabet_is_not_turned_back_to_that_of_the_crosswalk() -> None:
+    given = decisions(decision(D15_0=0.6, C37=0.4), decision(C37_9=1.0), decision(m8580_3=1.0))
+    assert agree_on_codes(given, Weights(), CROSSWALK).codes[ICD10] == "C37"
+    exceptions = Crosswalk(Catalogue.builtin().rules, load_overrides())
+    agreed = agree_on_codes(given, Weights(), exceptions)
+    assert agreed.codes[ICD10] == "D15.0" and not agreed.joint

@@ -8,10 +8,11 @@ from agent.results import Check
 from agent.verify import LABELS, behaviour_fits, check, checks_of, is_haematological, same_code
 from index.catalogue import Catalogue
 from index.crosswalk import Crosswalk
+from index.overrides import load_overrides
 from index.records import AXES, CodeSystem
 
 CATALOGUE = Catalogue.builtin()
-CROSSWALK = Crosswalk(CATALOGUE.rules)
+CROSSWALK = Crosswalk(CATALOGUE.rules, load_overrides())
 ICD10, TOPOGRAPHY, MORPHOLOGY, _ = CodeSystem
 
 
@@ -112,6 +113,13 @@ def test_the_crosswalk() -> None:
     message = next(c.message for c in found("C34.1", "C50.4", "8500/3") if c.number == "K05")
     assert "C50.4" in message and "C34.1" in message
     assert "K05" not in numbers("C77.3", "C77.3", "8140/6")
+
+
+def test_where_the_alphabet_differs_from_the_crosswalk() -> None:
+    assert not failed("D15.0", "C37.9", "8580/3") & {"K04", "K05"}
+    assert "K05" in failed("D15.0", "C37.9", "8140/3")
+    message = next(c.message for c in found("D15.0", None, "8580/3") if c.number == "K05")
+    assert "Alphabet" in message and "D15.0" in message and "None" not in message
 
 
 @pytest.mark.parametrize(

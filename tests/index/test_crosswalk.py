@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from index.crosswalk import Crosswalk
+from index.overrides import load_overrides
 from index.records import CrosswalkRule
 
 ALL = ((8000, 9589),)
@@ -42,3 +43,23 @@ CROSSWALK = Crosswalk(
 )
 def test_code_of_a_pair(topography: str, morphology: str, icd10: str | None) -> None:
     assert CROSSWALK.icd10(topography, morphology) == icd10
+
+
+@pytest.mark.parametrize(
+    ("icd10", "topography", "morphology", "excepted"),
+    [
+        ("C22.9", "C22.0", "8010/3", True),
+        ("C22.7", "C22.0", "8010/3", False),  # the rules' own code is no exception
+        ("C22.9", "C22.0", "8170/3", False),
+        ("D15.0", "C37.9", "8580/3", True),
+        ("D15.0", None, "8580/3", True),
+        ("D15.0", "C34.1", "8580/3", False),
+        ("C71.4", "C71.4", "9421/1", True),  # the topography's own code
+        ("C71.5", "C71.4", "9421/1", False),
+    ],
+)
+def test_codes_that_the_alphabet_gives_against_the_rules(
+    icd10: str, topography: str | None, morphology: str, excepted: bool
+) -> None:
+    assert Crosswalk([], load_overrides()).excepts(icd10, topography, morphology) is excepted
+    assert not Crosswalk([]).excepts(icd10, topography, morphology)
