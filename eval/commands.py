@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
+from eval.report_commands import report_command
 from index.errors import OnkokodeError
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class Options:
 @click.group("eval")
 def evaluate() -> None:
     """Measure accuracy and speed, and write the figures down."""
+
+
+evaluate.add_command(report_command)
 
 
 def _measuring(command: Callable[..., None]) -> Callable[..., None]:

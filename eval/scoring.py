@@ -7,12 +7,19 @@ An answer is free text, of which the first code counts, or a code, or None. *Exa
 *Partial*: the part before the point is equal; for morphology, the four digits of the histology. *Malformed*:
 no code in the answer; it counts as wrong, and n stays whole. An axis on which the agent abstains is wrong as
 *coded*; as *first choice* its first alternative counts.
+
+*Distance* counts the steps up the tree from the answer to the first branch that holds the right code too: 0 the
+same code, 1 the same three characters (or histology), 2 the same chapter group, 3 none of these or malformed.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
 
 from agent.answers import first_code, stem
 from agent.results import Coding
@@ -21,7 +28,8 @@ from index.records import CodeSystem
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Counts over n answers; `exact_hits` and `partial_hits` say for each answer whether it was right."""
+    """Counts over n answers; `exact_hits` and `partial_hits` say for each answer whether it was right, `found`
+    which code it holds."""
 
     n: int
     exact: int
@@ -29,16 +37,66 @@ class Score:
     malformed: int
     exact_hits: tuple[bool, ...]
     partial_hits: tuple[bool, ...]
+    found: tuple[str | None, ...]
 
 
 def score(gold: Sequence[str], answers: Sequence[str | None], system: CodeSystem) -> Score:
     """Score answers against the codes given. Raises `ValueError` where the two differ in length."""
-    found = [first_code(answer, system) for answer in answers]
+    found = tuple(first_code(answer, system) for answer in answers)
     exact = tuple(code == right for code, right in zip(found, gold, strict=True))
     partial = tuple(
         code is not None and stem(code) == stem(right) for code, right in zip(found, gold, strict=True)
     )
-    return Score(len(exact), sum(exact), sum(partial), found.count(None), exact, partial)
+    return Score(len(exact), sum(exact), sum(partial), found.count(None), exact, partial, found)
+
+
+FARTHEST = 3
+
+
+def distances(gold: Sequence[str], answers: Sequence[str | None], system: CodeSystem) -> tuple[int, ...]:
+    """Steps from each answer to the right code, 0 to `FARTHEST`. Raises `ValueError` where the lengths differ."""
+    return tuple(
+        _distance(first_code(answer, system), right, system)
+        for answer, right in zip(answers, gold, strict=True)
+    )
+
+
+def _distance(said: str | None, right: str, system: CodeSystem) -> int:
+    if said is None:
+        return FARTHEST
+    if said == right:
+        return 0
+    if stem(said) == stem(right):
+        return 1
+    group = chapter_group(right, system)
+    return 2 if group is not None and chapter_group(said, system) == group else FARTHEST
+
+
+@cache
+def chapter_group(code: str, system: CodeSystem) -> str | None:
+    """The branch above the three characters: the block of ICD-10 (C15-C26, ...), by which the sites of ICD-O
+    are grouped too; for morphology the first three digits (814 adenomas and adenocarcinomas, ...). None for a
+    code outside C00-D48."""
+    if system is CodeSystem.MORPHOLOGY:
+        return code[:3]
+    # Loads the catalogue readers, which scoring alone does not need.
+    from training.audit import _GROUPS
+
+    return next((name for name, low, high in _GROUPS if low <= code[:3] <= high), None)
+
+
+def top_k_hits(gold: Sequence[str], ranked: Sequence[Sequence[str]], k: int) -> tuple[bool, ...]:
+    """Whether the right code is among the first k. Raises `ValueError` where the lengths differ."""
+    return tuple(right in codes[:k] for codes, right in zip(ranked, gold, strict=True))
+
+
+def macro_accuracy(gold: Sequence[str], hits: Sequence[bool]) -> float | None:
+    """The mean over the given codes of the share that is right, so that rare codes weigh as much as frequent
+    ones (scikit-learn: balanced accuracy, macro recall); None without rows."""
+    by_code: dict[str, list[bool]] = defaultdict(list)
+    for code, hit in zip(gold, hits, strict=True):
+        by_code[code].append(hit)
+    return float(np.mean([np.mean(found) for found in by_code.values()])) if by_code else None
 
 
 def coded(coding: Coding) -> str | None:
@@ -70,18 +128,23 @@ class Coverage:
     threshold: float | None
 
 
-def coverage_at_error(confidences: Sequence[float], hits: Sequence[bool], error: float = 0.02) -> Coverage:
+def coverage_at_error(
+    confidences: Sequence[float] | np.ndarray, hits: Sequence[bool] | np.ndarray, error: float = 0.02
+) -> Coverage:
     """The largest share of answers that one threshold accepts with at most `error` of them wrong.
 
     Answers of equal confidence are accepted together, as a threshold would. The threshold is chosen on the
     answers that it is measured on, so this is an upper bound of what a fixed threshold reaches.
     """
-    ranked = sorted(zip(confidences, hits, strict=True), key=lambda pair: -pair[0])
-    best = Coverage(0, 0, len(ranked), None)
-    wrong = 0
-    for accepted, (confidence, hit) in enumerate(ranked, start=1):
-        wrong += not hit
-        group_ends = accepted == len(ranked) or ranked[accepted][0] < confidence
-        if group_ends and wrong <= error * accepted:
-            best = Coverage(accepted, wrong, len(ranked), confidence)
-    return best
+    if len(confidences) != len(hits):
+        raise ValueError(f"{len(confidences)} confidences, {len(hits)} answers")
+    sure = np.asarray(confidences, dtype=float)
+    order = np.argsort(-sure, kind="stable")
+    sure, wrong = sure[order], np.cumsum(~np.asarray(hits, dtype=bool)[order])
+    accepted = np.arange(1, len(sure) + 1)
+    group_ends = np.append(sure[1:] < sure[:-1], True)[: len(sure)]
+    [allowed] = np.nonzero(group_ends & (wrong <= error * accepted))
+    if not len(allowed):
+        return Coverage(0, 0, len(sure), None)
+    last = int(allowed[-1])
+    return Coverage(last + 1, int(wrong[last]), len(sure), float(sure[last]))

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from scripted_agent import coding
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, top_k_accuracy_score
 
-from eval.scoring import coded, coverage_at_error, first_choice, first_code, first_confidence, score, stem
+from eval.scoring import (
+    chapter_group,
+    coded,
+    coverage_at_error,
+    distances,
+    first_choice,
+    first_code,
+    first_confidence,
+    macro_accuracy,
+    score,
+    stem,
+    top_k_hits,
+)
 from index.records import CodeSystem
 
 ICD, MORPHOLOGY = CodeSystem.ICD10GM, CodeSystem.MORPHOLOGY
@@ -100,3 +114,65 @@ def test_coverage_against_all_thresholds() -> None:
 def test_coverage_of_nothing() -> None:
     assert coverage_at_error([], []).threshold is None
     assert coverage_at_error([0.9, 0.9], [True, False]).accepted == 0
+
+
+def test_coverage_needs_a_hit_for_each_confidence() -> None:
+    with pytest.raises(ValueError):
+        coverage_at_error([0.9], [])
+
+
+@pytest.mark.parametrize(
+    ("right", "said", "system", "steps"),
+    [
+        ("C50.4", "C50.4", ICD, 0),
+        ("C50.4", "C50.9", ICD, 1),
+        ("C50.4", "C51.0", ICD, 3),
+        ("C16.3", "C18.7", ICD, 2),
+        ("C34.1", "J18.9", ICD, 3),
+        ("J18.9", "J20.9", ICD, 3),
+        ("C34.1", "der Code ist C34.1", ICD, 0),
+        ("C34.1", None, ICD, 3),
+        ("C34.1", "unklar", ICD, 3),
+        ("C34.1", "C38.4", CodeSystem.TOPOGRAPHY, 2),
+        ("8500/3", "8500/2", MORPHOLOGY, 1),
+        ("8500/3", "8507/3", MORPHOLOGY, 2),
+        ("8500/3", "8140/3", MORPHOLOGY, 3),
+    ],
+)
+def test_distance_is_steps_up_the_tree(right: str, said: str | None, system: CodeSystem, steps: int) -> None:
+    assert distances([right], [said], system) == (steps,)
+
+
+def test_distance_agrees_with_exact_and_partial() -> None:
+    rng = random.Random(3)
+    codes = [f"C{block}.{place}" for block in (15, 16, 34, 50) for place in range(4)]
+    gold, said = rng.choices(codes, k=200), rng.choices([*codes, None], k=200)
+    steps, scored = distances(gold, said, ICD), score(gold, said, ICD)
+    assert steps.count(0) == scored.exact and sum(step <= 1 for step in steps) == scored.partial
+
+
+def test_chapter_group_of_a_code() -> None:
+    assert (chapter_group("C18.7", ICD) or "").startswith("C15-C26")
+    assert chapter_group("I10.90", ICD) is None
+
+
+def test_metrics_agree_with_scikit_learn() -> None:
+    rng = np.random.default_rng(8)
+    codes = [f"C{number}.1" for number in range(10, 22)]
+    gold = rng.integers(0, len(codes), 400)
+    gold[: len(codes)] = range(len(codes))
+    scores = rng.random((400, len(codes))) + np.eye(len(codes))[gold] * 0.3
+    ranked = np.argsort(-scores, axis=1)
+    right = [codes[n] for n in gold]
+    scored = score(right, [codes[n] for n in ranked[:, 0]], ICD)
+    assert scored.exact / scored.n == pytest.approx(accuracy_score(gold, ranked[:, 0]))
+    assert macro_accuracy(right, scored.exact_hits) == pytest.approx(
+        balanced_accuracy_score(gold, ranked[:, 0])
+    )
+    for k in (1, 3, 5, 10):
+        hits = top_k_hits(right, [[codes[n] for n in order] for order in ranked], k)
+        assert np.mean(hits) == pytest.approx(top_k_accuracy_score(gold, scores, k=k))
+
+
+def test_macro_of_nothing() -> None:
+    assert macro_accuracy([], []) is None

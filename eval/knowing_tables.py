@@ -1,0 +1,128 @@
+"""The tables and plots of the part "Knowing when": passing without a look, calibration, and what abstaining does.
+
+blocks = knowing_blocks(variants, {"combined": 0}, "devsets-icd10gm")     # tables and plots, in their order
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from eval import plots
+from eval.comparison import ERRORS, SURE_SHARES
+from eval.report_blocks import NONE, Plots, Table, between, percent
+
+
+def knowing_blocks(found: Mapping[str, Any], places: Mapping[str, int], name: str) -> list[Table | Plots]:
+    """Of all variants that have a confidence; empty where none has. `places` are the variants' colours."""
+    known = {variant: scores["knowing"] for variant, scores in found.items() if scores["knowing"]}
+    if not known:
+        return []
+    without = [variant for variant in found if variant not in known]
+    reliability = [
+        (variant, plots.reliability_plot(k["calibration"], places[variant], f"{name}-sure{places[variant]}"))
+        for variant, k in known.items()
+    ]
+    curves = {variant: k["curve"] for variant, k in known.items()}
+    risk = plots.risk_plot(curves, places, ERRORS, f"{name}-risk")
+    return [
+        _coverage(known),
+        Plots([("Wrong answers by the share accepted, surest first", risk)]),
+        Table(
+            "Wrong among the surest so many per cent, %",
+            ["variant", *(f"surest {100 * share:g}" for share in SURE_SHARES), "area", "area at best"],
+            [
+                [variant, *(percent(k["risk_at"][str(share)]) for share in SURE_SHARES), percent(k["risk_area"]),
+                 percent(k["risk_area_best"])]
+                for variant, k in known.items()
+            ],
+            "Area: mean of the curve over all shares accepted; at best: the same answers, every right one surer than "
+            "every wrong one.",
+        ),
+        Plots(reliability, small=True),
+        Table(
+            "Is the confidence true?",
+            ["variant", "n", "calibration error, points", "95 %", "Brier score", "95 %"],
+            [
+                [variant, f"{c['n']:,}", percent(c["error"]), between(c["interval"]), f"{c['brier']:.3f}",
+                 f"{c['brier_interval']['low']:.3f} to {c['brier_interval']['high']:.3f}"]
+                for variant, k in known.items()
+                for c in [k["calibration"]]
+            ],
+            "Ten bins of about equal numbers of answers; intervals by bootstrap over clusters, that of the "
+            "calibration error corrected for its lean upwards."
+            + (f" Without a confidence: {', '.join(without)}." if without else ""),
+        ),
+    ]  # fmt: skip
+
+
+def bins_table(found: Mapping[str, Any]) -> Table:
+    """The numbers behind the reliability diagrams."""
+    return Table(
+        "Bins of the reliability diagrams, %",
+        ["variant", "n", "mean confidence", "right", "95 %"],
+        [
+            [variant, f"{b['n']:,}", percent(b["confidence"]), percent(b["right"]), between(b["interval"])]
+            for variant, scores in found.items()
+            if scores["knowing"]
+            for b in scores["knowing"]["calibration"]["bins"]
+        ],
+    )
+
+
+def _coverage(known: Mapping[str, Any]) -> Table:
+    rows = []
+    for variant, knowing in known.items():
+        for error in ERRORS:
+            upper, honest = (knowing["coverage"][str(error)][key] for key in ("same_rows", "honest"))
+            rows.append(
+                [
+                    variant,
+                    f"{100 * error:g}",
+                    percent(honest["coverage"] if honest else None),
+                    between(honest["between"] if honest else None),
+                    percent(honest["error"] if honest else None),
+                    percent(honest["exceeded"] if honest else None),
+                    NONE if not honest or honest["threshold"] is None else f"{honest['threshold']:.3f}",
+                    percent(upper["accepted"] / upper["n"] if upper["n"] else None),
+                ]
+            )
+    return Table(
+        "Texts that may pass without a look, %",
+        ["variant", "wrong allowed, %", "pass", "95 % of halves", "wrong among these", "halves with more wrong",
+         "confidence from", "pass, upper bound"],
+        rows,
+        "The threshold is chosen on one half of the texts and measured on the other, 50 times both ways. It holds on "
+        "average: in the halves counted under 'more wrong' it let more errors pass than allowed, so set a stricter "
+        "one where the limit must hold. Upper bound: the threshold chosen on the rows that it is measured on.",
+    )  # fmt: skip
+
+
+def abstaining_tables(found: Mapping[str, Any]) -> list[Table | Plots]:
+    """What the variants leave open, why, and what it saves."""
+    some = {variant: s["abstaining"] for variant, s in found.items() if s["abstaining"]["abstained"]}
+    totals = [
+        [
+            variant,
+            f"{a['abstained']:,} of {a['n']:,}",
+            f"{a['wrong_held_back']:,}",
+            f"{a['right_held_back']:,}",
+            percent((a["wrong_committed"] + a["wrong_held_back"]) / a["n"]),
+            percent(a["wrong_committed"] / (a["n"] - a["abstained"])) if a["n"] > a["abstained"] else NONE,
+        ]
+        for variant, a in some.items()
+    ]
+    reasons = [
+        [variant, reason, f"{times:,}", percent(times / a["n"])]
+        for variant, a in some.items()
+        for reason, times in a["reasons"].items()
+    ]
+    return [
+        Table(
+            "What abstaining saves",
+            ["variant", "left open", "wrong held back", "right held back", "wrong if it never abstained, %",
+             "wrong among the coded, %"],
+            totals,
+        ),
+        Table("Why an axis was left open", ["variant", "reason", "rows", "% of rows"], reasons, words=(1,)),
+    ]  # fmt: skip
