@@ -35,6 +35,8 @@ TOP_K = (1, 3, 5, 10)
 ERRORS = (0.01, 0.02, 0.05)
 ASSUMED_DISCORDANT = (0.05, 0.10, 0.20)
 ALPHA, POWER = 0.05, 0.8
+# How certain a threshold with a margin is to be that no more answers are wrong than allowed.
+MARGIN = 0.95
 SURE_SHARES = (0.25, 0.5, 0.75, 0.9, 1.0)
 _APART = ("in_alpha_id", "doubtful", "subsite_not_derivable")
 _PAIRS = 12
@@ -215,9 +217,11 @@ def _knowing(one: _Judged) -> dict[str, Any] | None:
         "coverage": {
             str(error): {
                 "same_rows": asdict(coverage_at_error(sure, hits, error)),
-                "honest": asdict(honest)
-                if (honest := honest_coverage(sure, hits, clusters, error))
-                else None,
+                **{
+                    name: asdict(found)
+                    for name, level in (("honest", None), ("with_margin", MARGIN))
+                    if (found := honest_coverage(sure, hits, clusters, error, level=level))
+                },
             }
             for error in ERRORS
         },

@@ -143,10 +143,11 @@ def honest_coverage(
     clusters: Sequence[Hashable],
     error: float = 0.02,
     *,
+    level: float | None = None,
     splits: int = _SPLITS,
     seed: int = 13,
 ) -> HonestCoverage | None:
-    """The threshold of `coverage_at_error` chosen on a random half of the clusters and measured on the other, and
+    """The threshold of `coverage_at_error` (with `level`, that with a margin) chosen on a random half of the clusters and measured on the other, and
     the other way round, `splits` times. None where there are fewer than two clusters."""
     place = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
     if len(place) < 2:
@@ -158,7 +159,7 @@ def honest_coverage(
     for _ in range(splits):
         first = (generator.permutation(len(place)) < len(place) // 2)[number]
         for chosen, measured in ((first, ~first), (~first, first)):
-            found = coverage_at_error(sure[chosen], right[chosen], error)
+            found = coverage_at_error(sure[chosen], right[chosen], error, level=level)
             limit = np.inf if found.threshold is None else found.threshold
             passing = measured & (sure >= limit)
             n, bad = int(passing.sum()), int((passing & ~right).sum())

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from scipy.special import bdtr
 
 from agent.answers import first_code, stem
 from agent.results import Coding
@@ -129,12 +130,18 @@ class Coverage:
 
 
 def coverage_at_error(
-    confidences: Sequence[float] | np.ndarray, hits: Sequence[bool] | np.ndarray, error: float = 0.02
+    confidences: Sequence[float] | np.ndarray,
+    hits: Sequence[bool] | np.ndarray,
+    error: float = 0.02,
+    *,
+    level: float | None = None,
 ) -> Coverage:
     """The largest share of answers that one threshold accepts with at most `error` of them wrong.
 
     Answers of equal confidence are accepted together, as a threshold would. The threshold is chosen on the
-    answers that it is measured on, so this is an upper bound of what a fixed threshold reaches.
+    answers that it is measured on, so this is an upper bound of what a fixed threshold reaches. With `level`,
+    not the share seen but its one-sided upper bound (Clopper and Pearson) must be at most `error`: as few
+    wrong ones must be a surprise, of a probability below 1 - level, if the true share were larger.
     """
     if len(confidences) != len(hits):
         raise ValueError(f"{len(confidences)} confidences, {len(hits)} answers")
@@ -143,7 +150,10 @@ def coverage_at_error(
     sure, wrong = sure[order], np.cumsum(~np.asarray(hits, dtype=bool)[order])
     accepted = np.arange(1, len(sure) + 1)
     group_ends = np.append(sure[1:] < sure[:-1], True)[: len(sure)]
-    [allowed] = np.nonzero(group_ends & (wrong <= error * accepted))
+    kept = wrong <= error * accepted
+    if level is not None:
+        kept &= bdtr(wrong, accepted, error) <= 1 - level
+    [allowed] = np.nonzero(group_ends & kept)
     if not len(allowed):
         return Coverage(0, 0, len(sure), None)
     last = int(allowed[-1])

@@ -94,6 +94,23 @@ def test_variants_are_tested_against_the_reference_with_holm(tmp_path: Path) -> 
     assert {entry["alpha"] for entry in axis["smallest"]} == {0.05, 0.025}
 
 
+def test_thresholds_are_chosen_in_three_ways(tmp_path: Path) -> None:
+    rng = random.Random(2)
+    rows = []
+    for i in range(600):
+        sure = rng.random()
+        rows.append(
+            row(i, "C50.4", Answer("C50.4" if rng.random() < 0.9 + sure / 10 else "C34.1", confidence=sure))
+        )
+    write_run(tmp_path, "set", "combined", rows)
+    knowing = _axis(tmp_path)["variants"]["combined"]["knowing"]
+    found = knowing["coverage"]["0.05"]
+    assert set(found) == {"same_rows", "honest", "with_margin"}
+    assert found["with_margin"]["coverage"] < found["honest"]["coverage"]
+    assert len(knowing["curve"]) <= 201 and knowing["curve"][-1][0] == 1.0
+    assert knowing["curve"][-1][1] == knowing["risk_at"]["1.0"]
+
+
 def test_reference_falls_back() -> None:
     assert reference_of(["retrieval", "agent", "combined"]) == "combined"
     assert reference_of(["retrieval", "agent"]) == "agent"

@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from scripted_agent import coding
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, top_k_accuracy_score
 
@@ -114,6 +115,22 @@ def test_coverage_against_all_thresholds() -> None:
 def test_coverage_of_nothing() -> None:
     assert coverage_at_error([], []).threshold is None
     assert coverage_at_error([0.9, 0.9], [True, False]).accepted == 0
+
+
+def test_a_margin_is_the_bound_of_clopper_and_pearson() -> None:
+    rng = random.Random(9)
+    confidences = [rng.random() for _ in range(400)]
+    hits = [rng.random() < 0.8 + 0.2 * confidence for confidence in confidences]
+    best = 0
+    for threshold in confidences:
+        accepted = [hit for hit, c in zip(hits, confidences, strict=True) if c >= threshold]
+        wrong, n = accepted.count(False), len(accepted)
+        if binomtest(wrong, n, alternative="less").proportion_ci(0.95, method="exact").high <= 0.1:
+            best = max(best, n)
+    found = coverage_at_error(confidences, hits, 0.1, level=0.95)
+    assert 0 < found.accepted == best < coverage_at_error(confidences, hits, 0.1).accepted
+    # Without a single wrong one, 28 of 28 leave the true share open up to 10.2 %, 29 of 29 up to 9.8 %.
+    assert [coverage_at_error([0.9] * n, [True] * n, 0.1, level=0.95).accepted for n in (28, 29)] == [0, 29]
 
 
 def test_coverage_needs_a_hit_for_each_confidence() -> None:

@@ -87,6 +87,17 @@ def test_honest_coverage_keeps_the_error_on_average_and_says_how_often_it_does_n
     assert found == honest_coverage(sure, hits, range(4000), 0.05)
 
 
+def test_a_margin_lets_fewer_pass_and_holds_more_often() -> None:
+    rng = random.Random(4)
+    sure = [rng.random() for _ in range(4000)]
+    hits = [rng.random() < 0.7 + 0.3 * confidence for confidence in sure]
+    plain = honest_coverage(sure, hits, range(4000), 0.05)
+    margin = honest_coverage(sure, hits, range(4000), 0.05, level=0.95)
+    assert plain is not None and margin is not None
+    assert 0 < margin.coverage < plain.coverage and margin.error < plain.error
+    assert margin.exceeded < 0.15 < plain.exceeded
+
+
 def test_honest_coverage_of_noise_is_below_the_upper_bound() -> None:
     rng = random.Random(6)
     sure, hits = [rng.random() for _ in range(60)], [rng.random() < 0.9 for _ in range(60)]
