@@ -76,14 +76,14 @@ class _Judged:
 
     def __init__(self, run: Run, axis: CodeSystem) -> None:
         self.variant, self.axis = run.variant, axis
-        self.rows = [row for row in run.rows if axis in row.gold and row.tumour[0] is not False]
+        self.rows = [row for row in run.rows if is_coded(row, axis)]
         self.gold = [row.gold[axis] for row in self.rows]
         # A row that the variant left out counts as malformed, so that n stays whole.
         self.answers = [row.answers.get(axis, Answer(None, committed=False)) for row in self.rows]
         self.asked = any(axis in row.answers for row in self.rows)
         self.clusters = [row.cluster or row.row for row in self.rows]
         self.own = [i for i, row in enumerate(self.rows) if not noted(row, "in_alpha_id")]
-        self.counted = [i for i in self.own if not any(noted(self.rows[i], note) for note in _APART)]
+        self.counted = [i for i in self.own if counts_for_exact(self.rows[i])]
 
     @cached_property
     def score(self) -> Score:
@@ -96,6 +96,16 @@ class _Judged:
 def noted(row: AnsweredRow, beginning: str) -> bool:
     """Whether one of the row's notes begins so."""
     return any(note.startswith(beginning) for note in row.notes)
+
+
+def is_coded(row: AnsweredRow, axis: CodeSystem) -> bool:
+    """Whether the row is a tumour diagnosis with a given code on the axis."""
+    return axis in row.gold and row.tumour[0] is not False
+
+
+def counts_for_exact(row: AnsweredRow) -> bool:
+    """Whether the row's code is its own, undoubted and derivable from the text."""
+    return not any(noted(row, note) for note in _APART)
 
 
 def pick(values: Sequence[Any], where: Sequence[int]) -> list[Any]:

@@ -74,6 +74,8 @@ def _coverage(known: Mapping[str, Any]) -> Table:
     def measured(found: Mapping[str, Any] | None) -> list[str]:
         if found is None:
             return [NONE] * 4
+        if not found["coverage"]:
+            return [NONE, "0.0", NONE, NONE]
         threshold = NONE if found["threshold"] is None else f"{found['threshold']:.3f}"
         return [threshold, *(percent(found[name]) for name in ("coverage", "error", "exceeded"))]
 

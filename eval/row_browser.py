@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agent.answers import first_code
-from eval.comparison import ranked
+from eval.comparison import counts_for_exact, is_coded, ranked
 from eval.report_blocks import AXIS_NAMES
 from eval.run_folder import Answer
 from eval.runs import Run
@@ -42,12 +42,13 @@ def payload(
     rows = runs[0].rows
     codes, notes, reasons = _Numbers(), _Numbers(), _Numbers()
     axes = [axis for axis in AXES if any(axis in row.gold for row in rows)]
-    gold = [[codes.of(row.gold.get(axis)) for row in rows] for axis in axes]
+    gold = [[codes.of(row.gold[axis] if is_coded(row, axis) else None) for row in rows] for axis in axes]
     answers = [[_column(run, axis, codes, reasons) for axis in axes] for run in runs]
     found = {
         "axes": [AXIS_NAMES[axis.value] for axis in axes],
         "variants": [run.variant for run in runs],
         "rows": [row.row for row in rows],
+        "counted": [int(counts_for_exact(row)) for row in rows],
         "noted": [[notes.of(note) for note in row.notes] for row in rows],
         "gold": gold,
         "answers": answers,

@@ -40,12 +40,12 @@ function passes(kind, variant, other, axis, row) {
 
 function filter() {
   const axis = +field("axis"), variant = +field("variant"), other = +field("other"), kind = field("kind");
-  const code = field("code").trim().toUpperCase(), words = field("row").trim().toLowerCase();
+  const part = +field("part"), code = field("code").trim().toUpperCase(), words = field("row").trim().toLowerCase();
   const answers = data.answers[variant][axis];
   shown = [];
   for (let row = 0; row < data.rows.length; row++) {
     const gold = data.gold[axis][row], said = answers.code[row];
-    if (gold < 0 || !passes(kind, variant, other, axis, row)) continue;
+    if (gold < 0 || data.counted[row] !== part || !passes(kind, variant, other, axis, row)) continue;
     if (code && !data.codes[gold].startsWith(code) && !(said >= 0 && data.codes[said].startsWith(code))) continue;
     if (words && !(data.rows[row] + " " + notes(row)).toLowerCase().includes(words)) continue;
     shown.push(row);
@@ -99,7 +99,8 @@ function everyVariant(axis, row) {
 
 function draw() {
   const axis = +field("axis"), variant = +field("variant"), head = make("thead"), line = make("tr"), rows = make("tbody");
-  for (const name of ["row", ...(data.texts ? ["text"] : []), "given", data.variants[variant], "next in its ranking"]) {
+  const columns = ["row", ...(data.texts ? ["text"] : []), "given", data.variants[variant], "next in its ranking"];
+  for (const name of columns) {
     const cell = make("th", name);
     cell.scope = "col";
     line.append(cell);
@@ -116,6 +117,8 @@ function draw() {
     const next = make("td", undefined, "text"), [second, ...rest] = data.answers[variant][axis].top[row];
     if (second !== undefined) next.append(coded(second, axis), make("span", " " + rest.map(code => data.codes[code]).join(" "), "tag"));
     line.append(given, said, next);
+    // On a narrow screen the cells stand below one another, each with its column's name.
+    [...line.cells].forEach((cell, number) => { cell.dataset.column = columns[number]; });
     rows.append(line);
   }
   body.replaceChildren(head, rows);

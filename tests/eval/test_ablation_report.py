@@ -226,6 +226,20 @@ def test_the_browser_holds_every_answer(tmp_path: Path) -> None:
     assert pack(data) == pack(data)
 
 
+def test_the_browser_tells_rows_that_count_from_others(tmp_path: Path) -> None:
+    right = Answer("C50.4")
+    rows = [
+        row(1, "C50.4", right),
+        row(2, "C50.4", right, "doubtful"),
+        row(3, "I10.90", right, "non_tumour", tumour=(False, True)),
+    ]
+    write_run(tmp_path, "set", "combined", rows)
+    data = payload(read_runs([tmp_path]).runs)
+    assert data["counted"] == [1, 0, 1]
+    # What is no tumour is not scored, so it has no given code in the browser either.
+    assert [code >= 0 for code in data["gold"][0]] == [True, True, False]
+
+
 def test_published_best_of_several_embeddings(tmp_path: Path) -> None:
     path = tmp_path / "published.csv"
     lines = [
