@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from eval.knowing import abstaining, calibrated, honest_coverage, risk_coverage
-from eval.report import Share
+from eval.report import Share, tracked
 from eval.run_folder import Answer, AnsweredRow
 from eval.runs import Run, Runs
 from eval.scoring import (
@@ -49,7 +49,10 @@ def compare(runs: Runs) -> dict[str, Any]:
         "format": 1,
         "alpha": ALPHA,
         "power": POWER,
-        "sets": {name: _set_scores(of_set) for name, of_set in runs.by_set.items()},
+        "sets": {
+            name: _set_scores(of_set)
+            for name, of_set in tracked(list(runs.by_set.items()), "scoring the sets")
+        },
         "left_out": [asdict(run) for run in runs.left_out],
     }
 
