@@ -22,6 +22,8 @@ from eval.statistics import Interval, bootstrap_sums, cluster_bootstrap, wilson
 
 BINS = 10
 _SPLITS = 50
+_DRAWS = 1000
+_SEED = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,13 @@ class Bin:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """`error` is the expected calibration error, the mean over answers of how far a bin's mean confidence lies
-    from its share of right answers; `brier` the mean squared difference of confidence and outcome."""
+    from its share of right answers; `by_chance` what it stays below in 95 of 100 samples like this one where the
+    confidence is true; `brier` the mean squared difference of confidence and outcome."""
 
     n: int
     error: float
     interval: Interval
+    by_chance: float
     brier: float
     brier_interval: Interval
     bins: tuple[Bin, ...]
@@ -55,7 +59,8 @@ def calibrated(
 
     The intervals come from whole clusters drawn again. A calibration error made of bins leans upwards, in the
     resamples once more than in the sample, so its interval is the basic one, 2 * error - quantile, which turns
-    that lean round; it starts at 0.
+    that lean round; it starts at 0 where the error is no larger than `by_chance`, for which answers are drawn
+    right as often as their confidence says, near-duplicates alike (Bröcker and Smith 2007).
 
     Raises `ValueError` without answers, for lengths that differ or a confidence outside 0 to 1.
     """
@@ -69,15 +74,29 @@ def calibrated(
     error = float(np.abs(gaps.sum(axis=0)).sum() / len(sure))
     sums = bootstrap_sums(np.column_stack([gaps, np.ones(len(sure))]), clusters)
     low, high = np.quantile(np.abs(sums[:, :-1]).sum(axis=1) / sums[:, -1], [0.025, 0.975])
+    by_chance = _error_by_chance(sure, number, clusters)
+    lowest = 0.0 if error <= by_chance else max(0.0, 2 * error - float(high))
     squares = (sure - right) ** 2
     return Calibration(
         len(sure),
         error,
-        Interval(max(0.0, 2 * error - float(high)), max(0.0, 2 * error - float(low))),
+        Interval(lowest, max(lowest, 2 * error - float(low))),
+        by_chance,
         float(squares.mean()),
         cluster_bootstrap(squares.tolist(), clusters),
         tuple(_bin(sure[number == one], right[number == one]) for one in used),
     )
+
+
+def _error_by_chance(sure: np.ndarray, number: np.ndarray, clusters: Sequence[Hashable]) -> float:
+    place = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
+    of_row = np.array([place[cluster] for cluster in clusters])
+    generator = np.random.default_rng(_SEED)
+    errors = []
+    for _ in range(_DRAWS):
+        right = generator.random(len(place))[of_row] < sure
+        errors.append(np.abs(np.bincount(number, weights=sure - right)).sum() / len(sure))
+    return float(np.quantile(errors, 0.95))
 
 
 def _bin(sure: np.ndarray, right: np.ndarray) -> Bin:
@@ -145,7 +164,7 @@ def honest_coverage(
     *,
     level: float | None = None,
     splits: int = _SPLITS,
-    seed: int = 13,
+    seed: int = _SEED,
 ) -> HonestCoverage | None:
     """The threshold of `coverage_at_error` (with `level`, that with a margin) chosen on a random half of the clusters and measured on the other, and
     the other way round, `splits` times. None where there are fewer than two clusters."""

@@ -42,15 +42,17 @@ def knowing_blocks(found: Mapping[str, Any], places: Mapping[str, int], name: st
         Plots(reliability, small=True),
         Table(
             "Is the confidence true?",
-            ["variant", "n", "calibration error, points", "95 %", "Brier score", "95 %"],
+            ["variant", "n", "calibration error, points", "95 %", "by chance up to", "Brier score", "95 %"],
             [
-                [variant, f"{c['n']:,}", percent(c["error"]), between(c["interval"]), f"{c['brier']:.3f}",
+                [variant, f"{c['n']:,}", percent(c["error"]), between(c["interval"]), percent(c["by_chance"]),
+                 f"{c['brier']:.3f}",
                  f"{c['brier_interval']['low']:.3f} to {c['brier_interval']['high']:.3f}"]
                 for variant, k in known.items()
                 for c in [k["calibration"]]
             ],
             "Ten bins of about equal numbers of answers; intervals by bootstrap over clusters, that of the "
-            "calibration error corrected for its lean upwards."
+            "calibration error corrected for its lean upwards. By chance: a confidence that is true shows an error up "
+            "to this in 95 of 100 such samples."
             + (f" Without a confidence: {', '.join(without)}." if without else ""),
         ),
     ]  # fmt: skip

@@ -35,8 +35,20 @@ def test_bins_and_brier_agree_with_scikit_learn() -> None:
 def test_true_confidences_have_an_interval_down_to_zero_and_false_ones_do_not() -> None:
     true = calibrated(*_answers(2000), range(2000))
     false = calibrated(*_answers(2000, lean=0.2), range(2000))
-    assert true.interval.low < 0.01 and true.error < 0.05
-    assert false.interval.low > 0.1 and false.interval.low <= false.error <= false.interval.high + 0.01
+    assert true.interval.low == 0.0 and 0 < true.error <= true.by_chance < 0.05
+    assert (
+        false.error > 2 * false.by_chance
+        and false.interval.low > 0.1
+        and false.interval.low <= false.error <= false.interval.high + 0.01
+    )
+
+
+def test_near_duplicates_err_together_by_chance_too() -> None:
+    sure, hits = _answers(300)
+    alone, together = (
+        calibrated(sure * 2, hits * 2, clusters).by_chance for clusters in (range(600), [*range(300)] * 2)
+    )
+    assert together > 1.2 * alone
 
 
 def test_equal_confidences_share_a_bin() -> None:
