@@ -94,6 +94,15 @@ def _measuring(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
+_corpus = click.option(
+    "--corpus",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("runs/models/corpus"),
+    show_default=True,
+    help="Corpus of `onkokode train all`, for its held-out composed texts.",
+)
+
+
 @evaluate.command("figures")
 @_measuring
 def figures_command(options: Options) -> None:
@@ -133,13 +142,7 @@ def clinical_command(options: Options) -> None:
 
 
 @evaluate.command("composed")
-@click.option(
-    "--corpus",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("runs/models/corpus"),
-    show_default=True,
-    help="Corpus of `onkokode train all`, for its held-out composed texts.",
-)
+@_corpus
 @click.option("--rows", default=2000, show_default=True, help="Texts to measure on.")
 @_measuring
 def composed_command(options: Options, corpus: Path, rows: int) -> None:
@@ -177,13 +180,7 @@ def faiss_command(options: Options) -> None:
     show_default=True,
     help="Folder that `onkokode train study` wrote.",
 )
-@click.option(
-    "--corpus",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("runs/models/corpus"),
-    show_default=True,
-    help="Corpus of `onkokode train all`, for its held-out composed texts.",
-)
+@_corpus
 @click.option("--composed", default=2000, show_default=True, help="Composed texts to measure on.")
 @_measuring
 def study_command(options: Options, arms: Path, corpus: Path, composed: int) -> None:

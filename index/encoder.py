@@ -52,7 +52,7 @@ class Prototypes:
 class Encoder:
     """A sentence-transformers model with what retrieval needs to know about it.
 
-    `name` is the folder or hub name, `scale` the factor on cosines in the retrieval distribution.
+    `model` is the sentence-transformers model, `name` the folder or hub name, `scale` the factor on cosines in the retrieval distribution.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Encoder:
         prototypes: dict[CodeSystem, Prototypes] | None = None,
         fingerprint: str = "",
     ) -> None:
-        self._model = model
+        self.model = model
         self._routed = _is_routed(model)
         self._prototypes = prototypes or {}
         self.name = name
@@ -116,7 +116,7 @@ class Encoder:
         extra: dict[str, Any] = {"task": _ROUTES[system]} if self._routed else {}
         # Tokenizers refuse lone surrogates, which broken encodings leave behind.
         readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        vectors = self._model.encode(
+        vectors = self.model.encode(
             readable, batch_size=1024 if self._routed else 64, show_progress_bar=progress, **extra
         )
         vectors = np.asarray(vectors, dtype=np.float32)
@@ -128,7 +128,7 @@ class Encoder:
         prototypes = self._prototypes.get(CodeSystem(_ROUTES[system]))
         if prototypes is not None:
             return int(prototypes.vectors.shape[1])
-        return int(self._model.get_embedding_dimension() or 0)
+        return int(self.model.get_embedding_dimension() or 0)
 
     def prototypes(self, system: CodeSystem) -> Prototypes | None:
         """The code prototypes of an axis, or None where the encoder ships none."""

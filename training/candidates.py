@@ -29,6 +29,7 @@ from training.corpus import speaks_for_axis
 from training.hashing import hash64
 from training.leak import TRAIN, near_groups, near_keys
 from training.noise import perturb
+from training.runs import parquet_writer
 
 SPARE = 2  # found beyond those that a prompt shows, to take the place of a right code that is taken out
 _BATCH = 256
@@ -97,10 +98,7 @@ def _find(
     # The lines that measure make a last fold, which no encoder learns from.
     place |= {line: folds for line, part in parts.items() if part not in (TRAIN, None)}
     made_by = f"encoder-{hash64(settings):016x}"
-    temporary = folder / "candidates.part"
-    with pq.ParquetWriter(
-        temporary, _SCHEMA.with_metadata({"onkokode": settings}), compression="zstd"
-    ) as out:
+    with parquet_writer(folder / "candidates.parquet", _SCHEMA.with_metadata({"onkokode": settings})) as out:
         for fold in range(folds + 1):
             others = {line for line, n in place.items() if n not in (fold, folds)}
             seen = spoken.filtered(lambda line, others=others: line.line_id in others)  # type: ignore[misc]
@@ -110,7 +108,6 @@ def _find(
             )
             for rows in _found(seen, asked, folder / f"{made_by}-{fold}", k=k, seed=seed, steps=steps):
                 out.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
-    temporary.replace(folder / "candidates.parquet")
     for encoder in folder.glob("encoder-*"):
         shutil.rmtree(encoder)
 

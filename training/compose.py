@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from index.crosswalk import Crosswalk
 from index.overrides import NO_SITE, NOT_COMPOSED, Override, load_overrides
@@ -39,6 +38,7 @@ from training.coding import (
 from training.hashing import SPAN, hash64
 from training.noise import perturb
 from training.phrasing import SIDED, Entry, diagnosis_core, side_mark
+from training.runs import parquet_writer
 from training.surroundings import wrapped
 from training.tables import (
     Morphology,
@@ -142,10 +142,8 @@ def write_texts(
     """Stream `count` texts to a Parquet file; returns the SHA-256 of its rows."""
     names = ("text", "icd10", "topography", "morphology", "kind")
     schema = pa.schema([(name, pa.string()) for name in names])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
     digest = hashlib.sha256()
-    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with parquet_writer(path, schema) as writer:
         while count > 0:
             chunk = list(islice(texts, min(count, 20_000)))
             columns = {name: [getattr(made, name) for made in chunk] for name in names}
@@ -154,7 +152,6 @@ def write_texts(
             writer.write_table(pa.table(columns, schema=schema))
             count -= len(chunk)
             progress(len(chunk))
-    temporary.replace(path)
     return digest.hexdigest()
 
 

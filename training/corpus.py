@@ -29,6 +29,7 @@ from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
 from training.compose import Holdout, compose
 from training.negatives import non_tumour_contexts
 from training.noise import perturb
+from training.runs import parquet_writer
 
 UNKNOWN = ""  # the label is not known
 NONE = "-"  # the text determines no code on this axis
@@ -144,10 +145,8 @@ def is_measured(row: Row) -> bool:
 
 def write_rows(rows: Iterator[Row], path: Path) -> int:
     """Stream rows to Parquet; returns how many."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
     count = 0
-    with pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer:
+    with parquet_writer(path, _SCHEMA) as writer:
         chunk: list[Row] = []
         for row in rows:
             chunk.append(row)
@@ -157,7 +156,6 @@ def write_rows(rows: Iterator[Row], path: Path) -> int:
                 chunk = []
         writer.write_table(_table(chunk))
         count += len(chunk)
-    temporary.rename(path)
     return count
 
 

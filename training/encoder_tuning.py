@@ -49,9 +49,8 @@ if TYPE_CHECKING:
 
 _CARD = Path(__file__).parent / "encoder_card.md"
 _RECALL_AT = 20
-# What a run that goes on reads instead of making it again; both are deleted at the end.
+# What a run that goes on reads instead of making it again; deleted at the end.
 _NEGATIVES = "negatives.npz"
-_TOKENIZER = "start-tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def tune_encoder(
         for axis in plan.axes
     }
     # One loader, so that one rule says what may be loaded: no pickle, no remote code.
-    network = _new_model(known, plan, out / _TOKENIZER) if model is None else Encoder.load(model)._model
+    network = _new_model(known, plan) if model is None else Encoder.load(model).model
     encoder = Encoder(network, "in training", scale=plan.scale)
     negatives = _negatives(encoder, known, plan, out / _NEGATIVES)
     extra = composed_queries(composed, given.split, plan.composed_rows, plan.seed) if composed else {}
@@ -180,8 +179,7 @@ def tune_encoder(
     if last is not None:
         say(f"goes on from {last.name}")
     trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
-    for name in (_NEGATIVES, _TOKENIZER):
-        (out / name).unlink(missing_ok=True)
+    (out / _NEGATIVES).unlink(missing_ok=True)
     (out / "README.md").write_text(_card(model, data, plan, results), encoding="utf-8")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return results
@@ -206,23 +204,17 @@ def nearest_codes(
 
 
 def _new_model(
-    known: Mapping[CodeSystem, tuple[Sequence[Any], Any]], plan: TuningPlan, path: Path
+    known: Mapping[CodeSystem, tuple[Sequence[Any], Any]], plan: TuningPlan
 ) -> SentenceTransformer:
-    """A random table per axis over our own tokeniser, as routes of one model. `path` keeps the tokeniser:
-    trained again it numbers some pieces otherwise, and a checkpoint's rows would belong to other pieces."""
+    """A random table per axis over our own tokeniser, as routes of one model."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules.router import Router
     from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
-    from tokenizers import Tokenizer
 
     from training.encoder import train_tokenizer
 
     texts = {axis: [line.text for line in lines] for axis, (lines, _) in known.items()}
-    if not path.is_file():
-        temporary = path.with_suffix(".part")
-        train_tokenizer([text for own in texts.values() for text in own]).save(str(temporary))
-        temporary.replace(path)
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = train_tokenizer([text for own in texts.values() for text in own])
     routes: dict[str, list[Any]] = {}
     generator = torch.Generator().manual_seed(plan.seed)
     for axis, own in texts.items():

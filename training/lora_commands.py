@@ -15,14 +15,20 @@ import click
 _ACCELERATE = Path(__file__).parent / "accelerate"
 
 
-@click.command("lora")
-@click.option("--model", required=True, help="Model folder or hub name, such as Qwen/Qwen3-8B.")
-@click.option(
+_pairs = click.option(
     "--pairs",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
     help="Folder that `onkokode train pairs` wrote.",
 )
+_tasks = click.option(
+    "--task", "tasks", multiple=True, help="Only this task; may be given several times (all four)."
+)
+
+
+@click.command("lora")
+@click.option("--model", required=True, help="Model folder or hub name, such as Qwen/Qwen3-8B.")
+@_pairs
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the adapter.")
 @click.option(
     "--rank", default=8, show_default=True, help="Rank of the adapter; --rank 0  (full fine-tuning)."
@@ -35,7 +41,7 @@ _ACCELERATE = Path(__file__).parent / "accelerate"
 @click.option("--longest", default=512, show_default=True, help="Tokens of a pair, or of a packed row.")
 @click.option("--rows", type=int, help="Train on this many pairs, drawn by the seed (all).")
 @click.option("--development-rows", default=500, show_default=True, help="Pairs answered after each epoch.")
-@click.option("--task", "tasks", multiple=True, help="Only this task; may be given several times (all four).")
+@_tasks
 @click.option("--packing", is_flag=True, help="Fill each row with several pairs.")
 @click.option("--four-bit", is_flag=True, help="Load the base model in 4 bits (GPU, bitsandbytes).")
 @click.option("--gradient-checkpointing", is_flag=True, help="Less memory for a third more time.")
@@ -73,7 +79,7 @@ def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
     default="development",
     show_default=True,
 )
-@click.option("--task", "tasks", multiple=True, help="Only this task; may be given several times (all four).")
+@_tasks
 @click.option("--rows", type=int, help="Ask this many pairs, drawn by the seed (all).")
 @click.option("--seed", default=13, show_default=True)
 @click.option(
@@ -141,12 +147,7 @@ def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None
 
 @click.command("throughput")
 @click.option("--model", required=True, help="Model folder or hub name.")
-@click.option(
-    "--pairs",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder that `onkokode train pairs` wrote.",
-)
+@_pairs
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for table and JSON.")
 @click.option("--name", default="throughput", show_default=True, help="Name of the files.")
 @click.option("--batch", default=16, show_default=True, help="Pairs of a padded step.")
@@ -158,7 +159,7 @@ def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None
 @click.option(
     "--steps", default=20, show_default=True, help="Steps of each arm, after three that do not count."
 )
-@click.option("--task", "tasks", multiple=True, help="Only this task; may be given several times (all four).")
+@_tasks
 @click.option("--gradient-checkpointing", is_flag=True)
 def throughput_command(
     model: str, pairs: Path, out: Path, name: str, steps: int, rows: int, **plan: Any

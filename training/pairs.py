@@ -36,6 +36,7 @@ from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import NONE, UNKNOWN, Row, is_tumour_diagnosis, speaks_for_axis
 from training.hashing import SPAN, hash64
 from training.leak import PARTS, TEST_CODE, TRAIN, LeakGuard
+from training.runs import parquet_writer
 
 _QUESTIONS = Path(__file__).parent / "tables" / "questions.tsv"
 _INSTRUCT = Prompts("instruct")
@@ -201,7 +202,6 @@ def write_pairs(
     that looks complete.
     """
     started = time.monotonic()
-    out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, Counter[str]] = {part: Counter() for part in PARTS}
     seen: dict[str, set[str]] = {axis.value: set() for axis in AXES}
     left_out: Counter[str] = Counter()
@@ -209,8 +209,7 @@ def write_pairs(
     digests = {part: hashlib.sha256() for part in PARTS}
     with ExitStack() as stack:
         writers = {
-            part: stack.enter_context(pq.ParquetWriter(out / f"{part}.part", _SCHEMA, compression="zstd"))
-            for part in PARTS
+            part: stack.enter_context(parquet_writer(out / f"{part}.parquet", _SCHEMA)) for part in PARTS
         }
         waiting: dict[str, list[Pair]] = {part: [] for part in PARTS}
 
@@ -240,8 +239,6 @@ def write_pairs(
                 flush(part)
         for part in PARTS:
             flush(part)
-    for part in PARTS:
-        (out / f"{part}.part").replace(out / f"{part}.parquet")
     summary = {
         "pairs": sum(sum(counts.values()) for counts in rows.values()),
         "rows": {part: dict(counts) for part, counts in rows.items()},

@@ -257,7 +257,6 @@ def question_ids(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
 
 def load_tables(folder: Path) -> tuple[Tokenizer, dict[CodeSystem, AxisTable]]:
     """The encoder's tokeniser and tables, as training made them."""
-    from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules.router import Router
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
@@ -265,8 +264,7 @@ def load_tables(folder: Path) -> tuple[Tokenizer, dict[CodeSystem, AxisTable]]:
     from training.encoder import AxisTable
 
     encoder = Encoder.load(folder)
-    model = SentenceTransformer(str(folder), local_files_only=True)
-    routes = next(module.sub_modules for module in model if isinstance(module, Router))
+    routes = next(module.sub_modules for module in encoder.model if isinstance(module, Router))
     tables = {}
     for axis in AXES:
         table = next(part for part in routes[axis.value].children() if isinstance(part, StaticEmbedding))

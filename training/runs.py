@@ -1,4 +1,4 @@
-"""The folder of a training run: its settings, and how a killed run is found again.
+"""The folder of a training run: its settings, its files, and how a killed run is found again.
 
 same_run(out, {"model": "Qwen/Qwen3-8B", "plan": asdict(plan)})     # raises where `out` holds another run
 last_checkpoint(out / "checkpoints")                               # checkpoint-500, or None
@@ -7,10 +7,16 @@ last_checkpoint(out / "checkpoints")                               # checkpoint-
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from index.errors import ModelError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 RUN_FILE = "run.json"
 
@@ -43,4 +49,17 @@ def write_json(path: Path, content: Any) -> None:
     """Whole or not at all: written beside the file and moved over it."""
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+@contextmanager
+def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A writer whose file is there under its name only when all of it is: what a kill or an error leaves carries
+    the ending `.part`."""
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        yield writer
     temporary.replace(path)
