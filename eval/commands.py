@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
+from eval.ablation_commands import ls_command, run_command, validate_command
 from eval.report_commands import report_command
 from index.errors import OnkokodeError
 
@@ -59,7 +60,8 @@ def evaluate() -> None:
     """Measure accuracy and speed, and write the figures down."""
 
 
-evaluate.add_command(report_command)
+for _command in (run_command, ls_command, validate_command, report_command):
+    evaluate.add_command(_command)
 
 
 def _measuring(command: Callable[..., None]) -> Callable[..., None]:
