@@ -78,6 +78,8 @@ class LocalModel:
         self.model = model.eval()
         self.encoder = PromptEncoder(tokenizer)
         self.batch_tokens = batch_tokens
+        # Tokens of prompts read and of answers written since the model was loaded, for the cost of a run.
+        self.tokens = 0
         self._name = name
         self._tokenizer = tokenizer
         end = tokenizer.eos_token_id
@@ -156,7 +158,9 @@ class LocalModel:
         return not self._prepared(tuple(answers)).tokens
 
     def score(self, batch: Sequence[Sequence[Question]]) -> list[list[np.ndarray]]:
-        prompts = iter(self.encoder.prompts([question.prompt for text in batch for question in text]))
+        ids = self.encoder.prompts([question.prompt for text in batch for question in text])
+        self.tokens += sum(map(len, ids))
+        prompts = iter(ids)
         requests = [
             [(next(prompts), self._prepared(question.answers)) for question in text] for text in batch
         ]

@@ -25,14 +25,15 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 class PromptEncoder:
     """Turns prompts and answers into token ids; training and inference share it.
 
-    With a chat template the prompt is one user turn (thinking off, Llama's default system block removed) and
-    may hold no control token. Without one the prompt is taken as it is, and may end with control tokens of the
-    embedded model: its question, and before it the candidates behind `CANDIDATES_FOLLOW`; every other one is
-    broken up as foreign text.
+    With a chat template the prompt is one user turn (thinking off unless asked for, Llama's default system
+    block removed) and may hold no control token. Without one the prompt is taken as it is, and may end with
+    control tokens of the embedded model: its question, and before it the candidates behind `CANDIDATES_FOLLOW`;
+    every other one is broken up as foreign text.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, *, thinking: bool = False) -> None:
         self.tokenizer = tokenizer
+        self._thinking = thinking
         self._control = {
             token.content: number
             for number, token in tokenizer.added_tokens_decoder.items()
@@ -59,7 +60,7 @@ class PromptEncoder:
             [{"role": "user", "content": _CONTENT}],
             tokenize=False,
             add_generation_prompt=True,
-            enable_thinking=False,
+            enable_thinking=self._thinking,
         )
         before, found, after = rendered.partition(_CONTENT)
         if not found or _CONTENT in after:
