@@ -16,7 +16,7 @@ export TOKENIZERS_PARALLELISM := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test test-all models studies bench
+.PHONY: help setup demo lint test test-all models studies ablation bench
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ models: setup  ## train encoder, base model and adapters again from the catalogu
 
 studies: setup  ## arms of training texts, LoRA against full fine-tuning, candidates in the prompt
 	ONKOKODE=$(BIN)/onkokode bash training/studies.sh
+
+ablation: setup  ## every variant on three test sets, and the report
+	ONKOKODE=$(BIN)/onkokode bash eval/ablation.sh
 
 bench: setup  ## print the figures of README and model cards
 	$(BIN)/onkokode eval figures

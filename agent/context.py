@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent / "weights"
 EMBEDDED_MODEL = WEIGHTS / "model"
 EMBEDDED_ADAPTER = WEIGHTS / "adapter"
+# Trained with retrieved candidates; the default agent asks plainly and does without it.
+EMBEDDED_WITH_CANDIDATES = WEIGHTS / "adapter-with-candidates"
 
 CatalogueSource = Catalogue | str | Path | Iterable[str | Path] | None
 

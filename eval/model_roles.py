@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent.code_model import LocalModel
-from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL, Context
+from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, Context
 from agent.decision import Weights
 from agent.prompt_encoder import PromptEncoder
 from agent.prompts import Prompts
@@ -27,6 +27,7 @@ from index.catalogue import Catalogue
 from index.errors import OnkokodeError
 
 _EMBEDDED = "onkokode-embedded"
+_EMBEDDED_ADAPTERS = {"plain": EMBEDDED_ADAPTER, "candidates": EMBEDDED_WITH_CANDIDATES}
 _OPTIONS = {"plain": "--adapter", "candidates": "--adapter-with-candidates"}
 
 
@@ -36,8 +37,7 @@ class NotPossible(OnkokodeError):
 
 @dataclass(frozen=True)
 class Models:
-    """Folders or hub names by role; None is the embedded default (there is none trained with candidates). An
-    adapter may also be the folder of a whole fine-tuned model."""
+    """Folders or hub names by role; None is the embedded default. An adapter may also be the folder of a whole fine-tuned model."""
 
     model: str | None = None
     adapter: str | None = None
@@ -51,8 +51,8 @@ class Models:
         if role == "none":
             return model, None
         adapter = self.with_candidates if role == "candidates" else self.adapter
-        if role == "plain" and adapter is None and self.model is None:
-            adapter = str(EMBEDDED_ADAPTER)
+        if adapter is None and self.model is None and _EMBEDDED_ADAPTERS[role].is_dir():
+            adapter = str(_EMBEDDED_ADAPTERS[role])
         if adapter is None:
             raise NotPossible(f"needs an adapter of the role {role}; name it with {_OPTIONS[role]}")
         whole = not (Path(adapter) / "adapter_config.json").is_file()
@@ -148,6 +148,6 @@ def _sha256(folder: str) -> str:
 
 def _name(source: str) -> str:
     """A hub name, or a folder's name; where it lies is nobody's business."""
-    if source in (str(EMBEDDED_MODEL), str(EMBEDDED_ADAPTER)):
+    if source in {str(EMBEDDED_MODEL), *map(str, _EMBEDDED_ADAPTERS.values())}:
         return _EMBEDDED
     return Path(source).name if Path(source).is_dir() else source

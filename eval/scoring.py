@@ -24,6 +24,7 @@ from scipy.special import bdtr
 
 from agent.answers import first_code, stem
 from agent.results import Coding
+from index.chapter_groups import CHAPTER_GROUPS
 from index.records import CodeSystem
 
 
@@ -81,9 +82,8 @@ def chapter_group(code: str, system: CodeSystem) -> str | None:
     if system is CodeSystem.MORPHOLOGY:
         return code[:3]
     # Loads the catalogue readers, which scoring alone does not need.
-    from training.audit import _GROUPS
 
-    return next((name for name, low, high in _GROUPS if low <= code[:3] <= high), None)
+    return next((name for name, low, high in CHAPTER_GROUPS if low <= code[:3] <= high), None)
 
 
 def top_k_hits(gold: Sequence[str], ranked: Sequence[Sequence[str]], k: int) -> tuple[bool, ...]:

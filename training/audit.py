@@ -25,20 +25,13 @@ from pathlib import Path
 import numpy as np
 
 from index.catalogue import Catalogue
+from index.chapter_groups import CHAPTER_GROUPS
 from index.layouts import CatalogueFile
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
 from training.corpus import is_tumour_diagnosis, speaks_for_axis
 from training.leak import near_keys
 from training.unseen import Read, read_unseen
 
-_GROUPS = (
-    ("C00-C14 lip, oral cavity, pharynx", "C00", "C14"), ("C15-C26 digestive organs", "C15", "C26"),
-    ("C30-C39 thorax", "C30", "C39"), ("C40-C49 bone, skin, soft tissue", "C40", "C49"), ("C50 breast", "C50", "C50"),
-    ("C51-C58 female genital organs", "C51", "C58"), ("C60-C63 male genital organs", "C60", "C63"),
-    ("C64-C68 urinary tract", "C64", "C68"), ("C69-C75 eye, brain, endocrine glands", "C69", "C75"),
-    ("C76-C80 secondary, unspecified", "C76", "C80"), ("C81-C96 lymphoid, blood-forming", "C81", "C97"),
-    ("D00-D09 in situ", "D00", "D09"), ("D10-D36 benign", "D10", "D36"), ("D37-D48 uncertain behaviour", "D37", "D48"),
-)  # fmt: skip
 _FEW = 2
 _SHOWN = 200
 
@@ -179,7 +172,7 @@ def _ceilings(lines: Sequence[CatalogueLine], report: Callable[[float], None]) -
             share = len(own) / len(lines)
             read = read_unseen(own, report=lambda done, share=share: report(done * share))  # type: ignore[misc]
             found |= _by_group(own, _decided(own), read)
-    order = [name for name, _, _ in _GROUPS] + [axis.value for axis in AXES[1:]]
+    order = [name for name, _, _ in CHAPTER_GROUPS] + [axis.value for axis in AXES[1:]]
     return {group: found[group] for group in order if group in found}
 
 
@@ -213,7 +206,7 @@ def _by_group(lines: Sequence[CatalogueLine], decided: np.ndarray, read: Read) -
 def _group(system: CodeSystem, code: str) -> str:
     if system is not CodeSystem.ICD10GM:
         return system.value
-    return next(name for name, low, high in _GROUPS if low <= code[:3] <= high)
+    return next(name for name, low, high in CHAPTER_GROUPS if low <= code[:3] <= high)
 
 
 def write_report(found: Audit, out: Path) -> None:

@@ -43,6 +43,22 @@ def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
         copy(given, out, say=_say)
 
 
+@train.command("corpus")
+@_catalogues
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/models"), show_default=True)
+@click.option(
+    "--only",
+    type=click.Choice(["catalogue", "composed_1", "composed_2", "other", "composed_heldout"]),
+    help="A single part, such as the held-out composed texts, which `onkokode eval` measures on.",
+)
+def corpus_command(catalogues: Path, out: Path, only: str | None) -> None:
+    """Write the training texts to OUT/corpus, the first step of `train all`; what is there already is kept."""
+    from training.recipe import material, write_parts
+
+    for part, rows in write_parts(material(catalogues), out, only=only).items():
+        _say(f"{part}: {rows:,} texts")
+
+
 @train.command("fit")
 @_catalogues
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/models"), show_default=True)

@@ -169,10 +169,19 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_corpus(
-    catalogue: Catalogue, banned: Bans, folder: Path, *, seed: int, composed: int, copies: int, held_out: int
+    catalogue: Catalogue,
+    banned: Bans,
+    folder: Path,
+    *,
+    seed: int,
+    composed: int,
+    copies: int,
+    held_out: int,
+    only: str | None = None,
 ) -> dict[str, int]:
     """Write `catalogue`, `composed`, `composed_heldout` and `other` as Parquet into a folder, two processes
-    at a time; parts that are there already are kept. Returns the rows of each part."""
+    at a time; parts that are there already are kept. `only` names a single part, which is the same with and
+    without the others. Returns the rows of each part."""
     lines = tumour_lines(catalogue, banned)
     others = other_lines(catalogue)
     texts = [line.text for line in lines if line.system is CodeSystem.ICD10GM]
@@ -185,6 +194,8 @@ def write_corpus(
         "other": (other_rows, (others, texts, seed)),
         "composed_heldout": (composed_rows, (catalogue.rules, held_out, banned, seed + 2, True)),
     }
+    if only is not None:
+        jobs = {only: jobs[only]}
     missing = {name: job for name, job in jobs.items() if not (folder / f"{name}.parquet").is_file()}
     # Fork: the catalogue is shared with the children instead of pickled.
     context = get_context("fork")

@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL, WEIGHTS
+from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, WEIGHTS
 from index.crosswalk import save_rules
 from index.encoder import EMBEDDED
 from training.fit import Material
@@ -35,6 +35,11 @@ def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> N
     ):
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target, ignore=_other_files)
+    if EMBEDDED_WITH_CANDIDATES.is_dir():
+        shutil.rmtree(EMBEDDED_WITH_CANDIDATES)
+        say(
+            f"removed {EMBEDDED_WITH_CANDIDATES.name}, trained on the weights before; see training/studies.sh"
+        )
     for name in ("recogniser.safetensors", "decision.json"):
         shutil.copy(out / name, WEIGHTS / name)
     save_rules(given.catalogue.rules)

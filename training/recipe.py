@@ -79,15 +79,7 @@ def train_all(given: Material, out: Path, plan: Plan = Plan(), say: Say = print)
     """Run every step that has not been run yet."""
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    counts = write_corpus(
-        given.catalogue,
-        given.split,
-        out / "corpus",
-        seed=plan.seed,
-        composed=plan.composed,
-        copies=plan.copies,
-        held_out=plan.held_out,
-    )
+    counts = write_parts(given, out, plan)
     say(f"corpus: {counts} [{time.monotonic() - started:.0f} s]")
     (out / "plan.json").write_text(
         json.dumps({"plan": asdict(plan), "files": given.files, "rows": counts}, indent=1)
@@ -98,6 +90,20 @@ def train_all(given: Material, out: Path, plan: Plan = Plan(), say: Say = print)
     train_recogniser(out, say)
     fit(given, out, say)
     say(f"trained in {time.monotonic() - started:.0f} s")
+
+
+def write_parts(given: Material, out: Path, plan: Plan = Plan(), only: str | None = None) -> dict[str, int]:
+    """The corpus, or one part of it; its rows by part."""
+    return write_corpus(
+        given.catalogue,
+        given.split,
+        out / "corpus",
+        seed=plan.seed,
+        composed=plan.composed,
+        copies=plan.copies,
+        held_out=plan.held_out,
+        only=only,
+    )
 
 
 def corpus_rows(out: Path, *names: str) -> list[Row]:

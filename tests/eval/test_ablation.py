@@ -220,17 +220,17 @@ def test_a_model_that_cannot_think_is_told_from_one_that_can() -> None:
 
 
 def test_a_role_that_nobody_named_is_skipped_and_later_run(tmp_path: Path) -> None:
-    combined = Variant("combined", "", "fused", "candidates", 0)
-    folder = run(tmp_path, [combined], clinical(3))
+    combined, named = Variant("combined", "", "fused", "candidates", 0), str(EMBEDDED_MODEL)
+    folder = run(tmp_path, [combined], clinical(3), Models(named))
     assert RunFolder(folder).run()["skipped"] == (
         "needs an adapter of the role candidates; name it with --adapter-with-candidates"
     )
     adapter = Models().source("plain")[1]
-    run(tmp_path, [combined], clinical(3), Models(with_candidates=adapter))
+    run(tmp_path, [combined], clinical(3), Models(named, with_candidates=adapter))
     record = RunFolder(folder).run()
     assert record["finished"] and record["skipped"] is None and len(RunFolder(folder).rows()) == 3
     # Left out once more, the answers stay.
-    run(tmp_path, [combined], clinical(3))
+    run(tmp_path, [combined], clinical(3), Models(named))
     assert RunFolder(folder).run()["finished"]
 
 
