@@ -32,6 +32,20 @@ _variants = click.option(
     help="YAML file, or folder of them; may be repeated. Default: those of the package.",
 )
 
+shared_option = click.option(
+    "--shared",
+    type=click.Path(path_type=Path),
+    default=lambda: _ROOT / os.environ.get("ONKOKODE_SHARED", "../shared"),
+    help="The folder with catalogues/ and evalsets/. Default: ONKOKODE_SHARED, else ../shared.",
+)
+corpus_option = click.option(
+    "--corpus",
+    type=click.Path(path_type=Path),
+    default=Path("runs/models/corpus"),
+    show_default=True,
+    help="Corpus of `onkokode train all`, for the test set composed.",
+)
+
 
 @click.command("ls")
 @_variants
@@ -83,19 +97,8 @@ def validate_command(files: tuple[Path, ...]) -> None:
 @click.option("--quantise", type=click.Choice(["4bit", "8bit"]), help="Hold the model in 4 or 8 bits.")
 @click.option("--only", help="Names of variants, by commas.")
 @click.option("--rows", type=click.IntRange(min=1), help="The first rows only.")
-@click.option(
-    "--shared",
-    type=click.Path(path_type=Path),
-    default=lambda: _ROOT / os.environ.get("ONKOKODE_SHARED", "../shared"),
-    help="The folder with catalogues/ and evalsets/. Default: ONKOKODE_SHARED, else ../shared.",
-)
-@click.option(
-    "--corpus",
-    type=click.Path(path_type=Path),
-    default=Path("runs/models/corpus"),
-    show_default=True,
-    help="Corpus of `onkokode train all`, for the test set composed.",
-)
+@shared_option
+@corpus_option
 @click.option("--restart", is_flag=True, help="Throw away what is in OUT for these variants.")
 def run_command(
     variants: tuple[Path, ...],

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from eval.ablation_commands import ls_command, run_command, validate_command
+from eval.ceiling_commands import annotate_command, ceiling_command
 from eval.report_commands import report_command
 from index.errors import OnkokodeError
 
@@ -60,7 +61,14 @@ def evaluate() -> None:
     """Measure accuracy and speed, and write the figures down."""
 
 
-for _command in (run_command, ls_command, validate_command, report_command):
+for _command in (
+    run_command,
+    ls_command,
+    validate_command,
+    report_command,
+    annotate_command,
+    ceiling_command,
+):
     evaluate.add_command(_command)
 
 
