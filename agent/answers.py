@@ -14,12 +14,16 @@ _TOPOLOGICAL = re.compile(r"\b(?<![\w/])[A-Z](?![A-Z])\d{1,2}(?:\.\d{1,2})?(?!\.
 _MORPHOLOGICAL = re.compile(r"(?<![\w/.-])\d{4}/\d(?![\w/])")
 
 
+def code_pattern(system: CodeSystem) -> re.Pattern[str]:
+    """What a code in an answer looks like. ICD-10 and topography share one form."""
+    return _MORPHOLOGICAL if system is CodeSystem.MORPHOLOGY else _TOPOLOGICAL
+
+
 def first_code(answer: str | None, system: CodeSystem) -> str | None:
-    """The first code in an answer, None where it has none. ICD-10 and topography share one form."""
+    """The first code in an answer, None where it has none."""
     if answer is None:
         return None
-    pattern = _MORPHOLOGICAL if system is CodeSystem.MORPHOLOGY else _TOPOLOGICAL
-    found = pattern.search(answer)
+    found = code_pattern(system).search(answer)
     return found[0] if found else None
 
 

@@ -17,6 +17,7 @@ import click
 
 from eval.ablation_commands import ls_command, run_command, validate_command
 from eval.ceiling_commands import annotate_command, ceiling_command
+from eval.export_commands import export_command
 from eval.report_commands import report_command
 from index.errors import OnkokodeError
 
@@ -68,6 +69,7 @@ for _command in (
     report_command,
     annotate_command,
     ceiling_command,
+    export_command,
 ):
     evaluate.add_command(_command)
 
