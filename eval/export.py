@@ -32,12 +32,12 @@ def export_lm_eval(testset: TestSet, out: Path) -> list[Path]:
     """Two tasks per axis that the set has codes for, exact and partial, and a group of all; the YAML files.
 
     The prompt is the agent's own for models with words, without candidates. Exact leaves out the rows whose code is
-    doubtful or names a subsite that the text does not.
+    doubtful or names a subsite that the text does not. Texts that are no tumour diagnosis are left out.
     """
     tasks: dict[str, dict[str, Any]] = {}
     out.mkdir(parents=True, exist_ok=True)
     for axis in AXES:
-        rows = [row for row in testset.rows if row.gold(axis)]
+        rows = [row for row in testset.rows if row.tumour and row.gold(axis)]
         for measure, counted in (("exact", [row for row in rows if row.exact_counts]), ("partial", rows)):
             if not counted:
                 continue
@@ -70,7 +70,7 @@ def export_beir(testset: TestSet, catalogue: Catalogue, axis: CodeSystem, out: P
     for line in lines:
         by_code.setdefault(line.code, []).append(line.line_id)
     # A code without a line cannot be found; such a row would only lower every system alike.
-    rows = [row for row in testset.rows if row.gold(axis) in by_code]
+    rows = [row for row in testset.rows if row.tumour and row.gold(axis) in by_code]
     if not rows:
         raise ExportError(
             f"{testset.name}: no row has a code on {axis.value} that a catalogue line speaks for"

@@ -25,7 +25,7 @@ ICD, MORPHOLOGY = CodeSystem.ICD10GM, CodeSystem.MORPHOLOGY
 ROWS = (
     Row("Mammakarzinom links", "C50.9", None, "8500/3", "", ("tumour",), "set.tsv", 2),
     Row("Karzinom des Rektums", "C20", None, None, "", ("tumour", "doubtful(C19)"), "set.tsv", 3),
-    Row("Appendizitis", None, None, None, "", ("non_tumour",), "set.tsv", 4),
+    Row("Appendizitis", "K37", None, None, "", ("non_tumour",), "set.tsv", 4),
 )
 TESTSET = TestSet("set", ROWS)
 SAID = (
