@@ -19,14 +19,17 @@ import numpy as np
 from index.records import AXES, CodeSystem
 
 WEIGHTS = Path(__file__).parent / "weights" / "decision.json"
+# Without fitted coefficients: the fused share, lowered where a check failed or the axes were decided jointly.
+UNFITTED: Mapping[str, float] = {"fused": 1.0, "failed": -2.0, "joint": -1.0}
 
 
 @dataclass(frozen=True)
 class AxisWeights:
     """How an axis is fused and calibrated.
 
-    score = retrieval x log share + model x log-probability; confidence = logistic(slope x logit(p) +
-    agreement [1 if both arms choose the same code, else 0] + offset) for the first code. `none_above`: the
+    score = retrieval x log share + model x log-probability; confidence of the axis by itself =
+    logistic(slope x logit(p) + agreement [1 if both arms choose the same code, else 0] + offset) for the first
+    code; `confidence` holds the coefficients of `agent.confidence` for the agent's answer. `none_above`: the
     model's probability of "no code fits" from which the axis abstains. `abstain_below`: the confidence
     under which it does.
     """
@@ -38,6 +41,7 @@ class AxisWeights:
     offset: float = 0.0
     none_above: float = 0.5
     abstain_below: float = 0.2
+    confidence: Mapping[str, float] = field(default_factory=lambda: dict(UNFITTED))
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,9 @@ class Decision:
     """A distribution over the codes of an axis.
 
     `order` ranks the codes, best first; `probabilities` (m,) are the fused shares, `confidence` the
-    calibrated probability that the first code is right, `none` the model's probability that no code fits.
+    calibrated probability that the first code is right, `none` the model's probability that no code fits;
+    `log_shares` and `log_probabilities` (m,) are what retrieval and model say, each a distribution over the
+    codes (None: no model was asked).
     """
 
     codes: Sequence[str]
@@ -89,22 +95,28 @@ class Decision:
     confidence: float
     none: float
     agree: bool
+    log_shares: np.ndarray
+    log_probabilities: np.ndarray | None = None
 
     @property
     def first(self) -> str | None:
         return self.codes[int(self.order[0])] if len(self.order) else None
 
-    def ranked(self, k: int) -> list[tuple[str, float]]:
-        """The k best codes with their confidence. The runners-up share what the first one leaves, in the
-        proportion of their fused shares."""
+    def ranked(
+        self, k: int, code: str | None = None, confidence: float | None = None
+    ) -> list[tuple[str, float]]:
+        """`code` (the first one, where none is given) with its confidence, and the k - 1 best others. The others
+        share what it leaves, in the proportion of their fused shares."""
         if not len(self.order):
             return []
-        first = int(self.order[0])
-        rest = max(1e-12, float(self.probabilities[self.order[1:]].sum()))
-        ranked = [(self.codes[first], self.confidence)]
-        for i in self.order[1:k]:
-            share = float(self.probabilities[int(i)]) / rest * (1.0 - self.confidence)
-            ranked.append((self.codes[int(i)], min(share, self.confidence)))
+        code = self.first if code is None else code
+        confidence = self.confidence if confidence is None else confidence
+        others = [int(i) for i in self.order if self.codes[int(i)] != code]
+        rest = max(1e-12, float(self.probabilities[others].sum()))
+        ranked = [(str(code), confidence)]
+        for i in others[: k - 1]:
+            share = float(self.probabilities[i]) / rest * (1.0 - confidence)
+            ranked.append((self.codes[i], min(share, confidence)))
         return ranked
 
 
@@ -114,31 +126,46 @@ def decide(
     log_probabilities: np.ndarray | None,
     log_none: float | None,
     weights: AxisWeights,
+    prior: np.ndarray | None = None,
 ) -> Decision:
-    """Fuse one text's scores over m codes.
+    """Fuse one text's scores over m codes; `prior` (m,), in nats, is what neither arm has read: it is added to both.
 
     `log_shares` (m,) comes from retrieval, `log_probabilities` (m,) from the model (None: retrieval alone),
     `log_none` is the model's log-probability of "no code fits", on the same scale.
     """
     if not len(codes):
-        return Decision(codes, np.zeros(0, np.int64), np.zeros(0), 0.0, 0.0, False)
+        return Decision(codes, np.zeros(0, np.int64), np.zeros(0), 0.0, 0.0, False, np.zeros(0))
     none, agree = 0.0, True
-    score = weights.retrieval * log_shares.astype(np.float64)
+    log_shares = log_shares.astype(np.float64)
+    if prior is not None:
+        log_shares = log_shares + prior
+        log_shares -= np.logaddexp.reduce(log_shares)
+        log_probabilities = None if log_probabilities is None else log_probabilities + prior
+    score = weights.retrieval * log_shares
     if log_probabilities is not None:
         total = np.logaddexp.reduce(log_probabilities)
         if log_none is not None:
             none = float(np.exp(log_none - np.logaddexp(total, log_none)))
-        score = score + weights.model * (log_probabilities - total)
+        log_probabilities = log_probabilities - total
+        score = score + weights.model * log_probabilities
         agree = int(np.argmax(log_shares)) == int(np.argmax(log_probabilities))
     probabilities = np.exp(score - np.logaddexp.reduce(score))
     order = np.argsort(-score, kind="stable")
     confidence = calibrated(float(probabilities[order[0]]), agree, weights)
-    return Decision(codes, order, probabilities, confidence, none, agree)
+    return Decision(codes, order, probabilities, confidence, none, agree, log_shares, log_probabilities)
 
 
 def calibrated(probability: float, agree: bool, weights: AxisWeights) -> float:
     """The calibrated confidence of a first code with fused share `probability`."""
+    return logistic(weights.slope * logit(probability) + weights.agreement * agree + weights.offset)
+
+
+def logit(probability: float) -> float:
+    """Log-odds, kept within those of a millionth."""
     p = min(max(probability, 1e-6), 1 - 1e-6)
-    z = weights.slope * np.log(p / (1 - p)) + weights.agreement * agree + weights.offset
-    # Nothing is certain: the confidence stays off 0 and 1 by six millionths.
+    return float(np.log(p / (1 - p)))
+
+
+def logistic(z: float) -> float:
+    """The probability to log-odds. Nothing is certain: it stays off 0 and 1 by six millionths."""
     return float(1 / (1 + np.exp(-np.clip(z, -12, 12))))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agent.confidence import confidence_of
 from agent.context import Context
-from agent.decision import calibrated
 from agent.prepare import Prepared, Segment
 from agent.results import Alternative, CodedText, Coding, Evidence
 from agent.state import Unit
@@ -17,7 +17,6 @@ from index.text import normalise
 _ALTERNATIVES = 5
 _LINES = 3
 _SHARED_STEM = 5
-_AGAINST = 0.8  # what a joint decision against an axis' own choice leaves of its confidence
 
 _UNNAMED = {
     CodeSystem.ICD10GM: ("Der Text bestimmt keinen ICD-10-GM-Kode.", ("Art des Tumors", "Sitz des Tumors")),
@@ -35,13 +34,9 @@ def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, context:
     """The answer of one axis for one diagnosis."""
     decision = unit.decisions[axis]
     weights = context.weights.axes[axis]
-    ranked = decision.ranked(_ALTERNATIVES + 2)
     code = unit.agreement.codes.get(axis) if unit.tumour else None
-    confidence = decision.confidence
-    if code is not None and code != decision.first:
-        # Against the axis' own first choice: never surer than that one was.
-        confidence = min(calibrated(unit.agreement.shares[axis], False, weights), confidence) * _AGAINST
-    confidence *= unit.doubt
+    confidence = confidence_of(unit.signals[axis], weights.confidence) if unit.tumour else decision.confidence
+    ranked = decision.ranked(_ALTERNATIVES + 1, code, confidence)
     reason: str | None = None
     missing: tuple[str, ...] = ()
     if not unit.tumour:
@@ -54,9 +49,7 @@ def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, context:
         missing, code = _UNSURE[axis], None
     shown = code or (ranked[0][0] if ranked else None)
     others = [
-        Alternative(c, context.catalogue.title(axis, c), p * unit.doubt)
-        for c, p in ranked
-        if code is None or c != code
+        Alternative(c, context.catalogue.title(axis, c), p) for c, p in ranked if code is None or c != code
     ]
     if axis is CodeSystem.ICD10GM and unit.beside:
         evidence = tuple(_as_evidence(match.line, unit.segment) for match in unit.beside)

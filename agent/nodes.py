@@ -12,8 +12,10 @@ import numpy as np
 from langgraph.runtime import Runtime
 
 from agent.code_model import Question
+from agent.confidence import signals_of
 from agent.context import Context, embedded_context
 from agent.explain import coded_text, coding_of
+from agent.invasion import invasion, prior_of
 from agent.joint import agree_on_codes
 from agent.prepare import prepare as prepare_text
 from agent.scores import by_retrieval, score_cores, scores_every_code
@@ -23,7 +25,6 @@ from index.records import AXES
 
 # A letter may list many diagnoses; beyond this many the rest of a text is not coded.
 MAX_DIAGNOSES = 12
-_DOUBT = 0.8  # what a failed check leaves of the confidence
 _NEAR = 0.6  # the similarity from which a line that is no tumour explains why a text is none
 _DENIED = 0.02  # negated, or a relative's: the words of a tumour without the tumour
 
@@ -79,9 +80,11 @@ def choose(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     for i, unit in enumerate(units):
         if again and i not in scored:
             continue
+        said = invasion(unit.segment.set_aside.get("tnm", ()))
         for axis, found in retrievals.items():
             axis_scores = scored[i][axis] if i in scored else by_retrieval(found, i)
-            unit.decisions[axis] = axis_scores.decide(context.weights.axes[axis])
+            prior = prior_of(said, axis_scores.codes, axis)
+            unit.decisions[axis] = axis_scores.decide(context.weights.axes[axis], prior)
     return {"units": units, "attempt": state["attempt"] + 1}
 
 
@@ -89,7 +92,7 @@ def verify(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Check the first choices against each other; where they contradict, decide the axes jointly."""
     context = context_of(runtime)
     can_widen = not scores_every_code(context, state["retrievals"])
-    for unit in state["units"]:
+    for row, unit in enumerate(state["units"]):
         unit.wide = False
         if not unit.tumour:
             continue
@@ -97,7 +100,10 @@ def verify(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         unit.agreement = agree_on_codes(unit.decisions, context.weights, context.crosswalk)
         unit.checks = check(unit.agreement.codes, text, context.catalogue, context.crosswalk)
         failed = [c for c in unit.checks if not c.passed]
-        unit.doubt = _DOUBT ** len(failed)
+        unit.signals = {
+            axis: signals_of(unit, axis, row, found, context.retriever)
+            for axis, found in state["retrievals"].items()
+        }
         unfit = any(decision.none > 0.9 for decision in unit.decisions.values())
         unit.wide = state["attempt"] == 1 and can_widen and (bool(failed) or unfit)
     return {"units": state["units"]}

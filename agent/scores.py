@@ -36,8 +36,8 @@ class AxisScores:
     log_probabilities: np.ndarray | None = None
     log_none: float | None = None
 
-    def decide(self, weights: AxisWeights) -> Decision:
-        return decide(self.codes, self.log_shares, self.log_probabilities, self.log_none, weights)
+    def decide(self, weights: AxisWeights, prior: np.ndarray | None = None) -> Decision:
+        return decide(self.codes, self.log_shares, self.log_probabilities, self.log_none, weights, prior)
 
     @property
     def first_of_retrieval(self) -> str | None:

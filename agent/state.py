@@ -21,6 +21,7 @@ from index.retriever import Retrieval
 class Unit:
     """One diagnosis of the text with number `text`, and what is known of it so far.
 
+    `signals` holds what speaks for and against each axis' code (`agent.confidence`).
     `wide` is set when verification asked for a second choice among more candidates; `beside` holds the
     lines near a diagnosis that is no tumour (other diagnoses, procedures).
     """
@@ -31,7 +32,7 @@ class Unit:
     decisions: dict[CodeSystem, Decision] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     agreement: Agreement = field(default_factory=lambda: Agreement({}))
-    doubt: float = 1.0
+    signals: dict[CodeSystem, dict[str, float]] = field(default_factory=dict)
     wide: bool = False
     beside: tuple[Match, ...] = ()
     codings: dict[CodeSystem, Coding] = field(default_factory=dict)

@@ -125,7 +125,7 @@ def figures_command(options: Options) -> None:
     _finish(options, _faiss(measured[0]), measured[0])
     del measured
     agent = options.agent()
-    for section in (_devsets, _clinical, _speed):
+    for section in (_devsets, _recognition, _clinical, _speed):
         _finish(options, section(options, agent), agent)
 
 
@@ -151,6 +151,15 @@ def clinical_command(options: Options) -> None:
     """Our own clinical texts."""
     agent = options.agent()
     _finish(options, _clinical(options, agent), agent)
+
+
+@evaluate.command("recognition")
+@click.option("--rows", default=2000, show_default=True, help="Texts of each kind that is no tumour.")
+@_measuring
+def recognition_command(options: Options, rows: int) -> None:
+    """Tumour or not: development sets, procedures, and diagnoses of other chapters."""
+    agent = options.agent()
+    _finish(options, _recognition(options, agent, rows), agent)
 
 
 @evaluate.command("composed")
@@ -297,6 +306,18 @@ def _devsets(options: Options, agent: CodingAgent) -> Section:
     shared = options.with_shared()
     lines = [line for file in (*catalogue_files(shared), read_lexicon()) for line in file.lines]
     return measure_devsets(agent, read_development_sets(shared), lines)
+
+
+def _recognition(options: Options, agent: CodingAgent, rows: int = 2000) -> Section:
+    from eval.figures import catalogue_files, measure_recognition
+    from eval.testset import read_development_sets
+    from index.catalogue import Catalogue
+    from training.corpus import kept_back
+
+    shared = options.with_shared()
+    procedures, diagnoses = kept_back(Catalogue.from_files(catalogue_files(shared)), rows)
+    others = {"OPS procedures": procedures, "alphabet, no tumour": diagnoses}
+    return measure_recognition(agent, read_development_sets(shared), others)
 
 
 def _clinical(options: Options, agent: CodingAgent) -> Section:

@@ -19,7 +19,7 @@ from agent.results import CodedText, Coding
 from eval.report import Section, Share, tracked
 from eval.scoring import Score, coded, coverage_at_error, first_choice, first_confidence, score
 from eval.statistics import mcnemar, wilson
-from eval.testset import Row
+from eval.testset import LETTERS, Row
 from index.layouts import CatalogueFile, NotACatalogue, parse_all
 from index.records import AXES, Candidate, CatalogueLine, CodeSystem
 from index.store import walk
@@ -132,6 +132,7 @@ def measure_devsets(agent: Agent, rows: Sequence[Row], lines: Iterable[Catalogue
         _add_axis(
             section, rows, answers, system, asked_partial=0.80 if system is CodeSystem.ICD10GM else None
         )
+    _add_letters(section, rows, answers, agent)
     if known := {term_key(line.text) for line in lines}:
         new = [i for i, row in enumerate(rows) if term_key(row.text) not in known]
         _add_unread(section, [rows[i] for i in new], [answers[i] for i in new])
@@ -143,6 +144,52 @@ def measure_devsets(agent: Agent, rows: Sequence[Row], lines: Iterable[Catalogue
         "These sets are not the unpublished texts of the study: do not set the figures beside published ones.",
     ]
     return section
+
+
+def measure_recognition(agent: Agent, rows: Sequence[Row], others: Mapping[str, Sequence[str]]) -> Section:
+    """Tumour recognition on the development sets and on sets of texts that are no tumour diagnosis, by name."""
+    section = Section("recognition", "Tumour recognition", "onkokode eval recognition")
+    stated = [
+        (row, answer.tumour)
+        for row, answer in zip(rows, _answers(agent, rows), strict=True)
+        if row.tumour_stated
+    ]
+    section.shares.append(_recognised("development sets", stated, asked=0.98))
+    right = [row.tumour == said for row, said in stated]
+    for name, texts in others.items():
+        hits = [not answer.tumour for answer in tracked(agent.code_many(texts), name, len(texts))]
+        section.shares.append(Share.of(name, hits, asked=0.98))
+        right += hits
+    section.shares.append(Share.of("all together", right, asked=0.99))
+    section.notes.append(
+        "The catalogue lines are those that training kept back (one in twenty, by the hash of the text)."
+    )
+    return section
+
+
+def _add_letters(section: Section, rows: Sequence[Row], answers: Sequence[CodedText], agent: Agent) -> None:
+    """Whole diagnosis blocks: all rows of a letter, a line each, against its tumour's line by itself."""
+    letters: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        if row.file == LETTERS:
+            letters.setdefault(row.source_id, []).append(i)
+    tumours = [
+        (next((i for i in own if rows[i].tumour and rows[i].icd10), None), own) for own in letters.values()
+    ]
+    chosen = [(i, own) for i, own in tumours if i is not None]
+    if not chosen:
+        return
+    blocks = list(agent.code_many(["\n".join(rows[i].text for i in own) for _, own in chosen]))
+    gold = [rows[i].icd10 or "" for i, _ in chosen]
+    clusters = [rows[i].cluster for i, _ in chosen]
+    for name, said in (
+        ("tumour's line alone", [answers[i] for i, _ in chosen]),
+        ("whole diagnosis block", blocks),
+    ):
+        scored = score(gold, [first_choice(answer.icd10gm) for answer in said], CodeSystem.ICD10GM)
+        section.shares.append(
+            Share.of(f"letters, {name}: ICD-10 partial", scored.partial_hits, clusters=clusters)
+        )
 
 
 def _add_unread(section: Section, rows: Sequence[Row], answers: Sequence[CodedText]) -> None:

@@ -25,6 +25,8 @@ DEVELOPMENT_FILES = (
     "obds_test_messages.tsv",
     "fhir_example_cases.tsv",
 )
+# Of these, the one whose rows are the diagnosis lines of letters; `source_id` names the letter.
+LETTERS = "grascco_coded.tsv"
 _COLUMNS = ("text", "icd10", "icdo_topography", "icdo_morphology")
 _HEADERS = ((*_COLUMNS, "source_id", "note"), (*_COLUMNS, "note"))
 # A semicolon inside brackets belongs to a remark.

@@ -111,6 +111,13 @@ class Retriever:
             code, found.system, float(found.log_shares[i, number]), code in found.exact[i], tuple(matches)
         )
 
+    def speaks_for(self, system: CodeSystem, rows: np.ndarray, code: str) -> np.ndarray:
+        """Which of the lines with these row numbers (-1: none) are lines of the code, as booleans."""
+        space = self.index.spaces[system.value]
+        if not len(space.lines):
+            return np.zeros(len(rows), bool)
+        return (space.code_of[rows] == space.codes.index(code)) & (rows >= 0)
+
     def lexical_codes(self, texts: Sequence[str], system: CodeSystem) -> list[list[str]]:
         """Codes of the lexically best lines per text, at most four."""
         space = self.index.spaces[system.value]

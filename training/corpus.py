@@ -27,9 +27,10 @@ from index.catalogue import Catalogue, is_neoplasm
 from index.lexicon import read_findings
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
 from training.compose import Holdout, compose
-from training.negatives import non_tumour_contexts
+from training.negatives import ailment, among_ailments, non_tumour_contexts, still_a_tumour
 from training.noise import perturb
 from training.runs import parquet_writer
+from training.wrappers import SECONDARY_DIAGNOSES, one
 
 UNKNOWN = ""  # the label is not known
 NONE = "-"  # the text determines no code on this axis
@@ -39,6 +40,7 @@ _SCHEMA = pa.schema(
     + [("tumour", pa.int8()), ("origin", pa.string()), ("line", pa.int32())]
 )
 _ROWS = 20_000
+_AROUND = 60_000
 
 
 class Bans(Protocol):
@@ -136,11 +138,42 @@ def other_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], seed
         yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "context")
 
 
+def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], seed: int) -> Iterator[Row]:
+    """What recognition has to tell apart by the words around: other diagnoses with dates, sides and lists;
+    tumours in a list of other ailments that prepares to one diagnosis, and beside what was done or ruled out."""
+    rng = random.Random(seed)
+    diagnoses = [line.text for line in lines if line.system is CodeSystem.ICD10GM and len(line.text) < 60]
+    for text in rng.sample(diagnoses, k=min(len(diagnoses), _AROUND)):
+        text = ailment(rng, perturb(text, rng) if rng.random() < 0.4 else text)
+        yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "around")
+    for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 4)):
+        text = among_ailments(rng, tumour_text, (rng.choice(diagnoses), one(rng, SECONDARY_DIAGNOSES)))
+        if len(prepare(text).diagnoses) == 1:
+            yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 1, "around")
+    for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 5)):
+        text = still_a_tumour(rng, tumour_text)
+        yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 1, "around")
+
+
 def is_measured(row: Row) -> bool:
     """Whether a row without a tumour is kept from training to fit and measure recognition: one in twenty, by
     the hash of its core, so that noisy copies of a text mostly fall on the same side."""
     digest = hashlib.blake2b(row.core.lower().encode("utf-8", "surrogatepass"), digest_size=4).digest()
     return row.tumour == 0 and int.from_bytes(digest, "big") % 20 == 0
+
+
+def kept_back(catalogue: Catalogue, count: int, seed: int = 13) -> tuple[list[str], list[str]]:
+    """Up to `count` titles of procedures, and terms of diagnoses that are no tumours, that training never saw."""
+    kept: dict[bool, set[str]] = {True: set(), False: set()}
+    for line in other_lines(catalogue):
+        row = Row(line.text, core_of(line.text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "other")
+        if is_measured(row):
+            kept[line.system is CodeSystem.OPS].add(line.text)
+    rng = random.Random(seed)
+    procedures, diagnoses = (
+        rng.sample(sorted(kept[ops]), k=min(count, len(kept[ops]))) for ops in (True, False)
+    )
+    return procedures, diagnoses
 
 
 def write_rows(rows: Iterator[Row], path: Path) -> int:
@@ -179,7 +212,7 @@ def write_corpus(
     held_out: int,
     only: str | None = None,
 ) -> dict[str, int]:
-    """Write `catalogue`, `composed`, `composed_heldout` and `other` as Parquet into a folder, two processes
+    """Write `catalogue`, `composed`, `composed_heldout`, `other` and `around` as Parquet into a folder, two processes
     at a time; parts that are there already are kept. `only` names a single part, which is the same with and
     without the others. Returns the rows of each part."""
     lines = tumour_lines(catalogue, banned)
@@ -192,6 +225,7 @@ def write_corpus(
         "composed_2": (composed_rows, (catalogue.rules, composed - half, banned, seed + 1, False)),
         "catalogue": (catalogue_rows, (lines, copies, banned, seed)),
         "other": (other_rows, (others, texts, seed)),
+        "around": (around_rows, (others, texts, seed + 3)),
         "composed_heldout": (composed_rows, (catalogue.rules, held_out, banned, seed + 2, True)),
     }
     if only is not None:

@@ -8,9 +8,10 @@ that training never saw; never on the held-out lines or on the evaluation sets.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +19,16 @@ import numpy as np
 
 from agent.context import Context
 from agent.decision import AxisWeights, RecognitionWeights, Weights
+from agent.graph import graph
 from agent.scores import AxisScores, scores_of_texts
 from index.catalogue import Catalogue
-from index.records import AXES, CodeSystem
+from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import NONE, UNKNOWN, Row, is_measured, read_rows
 from training.split import Split
 
 _COMPOSED = 3000
+_BATCH = 64
+_LEASH = 0.3  # signals that say the same share their weight
 _RATIOS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 _TEMPERATURES = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5)
 
@@ -66,6 +70,9 @@ def fit(given: Material, out: Path, say: Callable[[str], None] = print) -> Weigh
             sets.append([Sample(s[axis], line.code) for s, line in zip(lines_scored, lines, strict=True)])
         axes[axis] = fit_axis(sets, partial(_say_of, say, axis))
     weights = Weights(axes, _fit_recognition(context, out, given, say))
+    # A machine without the official files has fewer lines, and farther ones: the confidence is fitted on both.
+    contexts = [context, _over(context, given.split.catalogue_without(Catalogue.builtin()))]
+    weights = _fit_confidence([replace(one, weights=weights) for one in contexts], rows, lines, say)
     weights.save(out / "decision.json")
     return weights
 
@@ -140,6 +147,70 @@ def fit_axis(sets: Sequence[Sequence[Sample]], say: Callable[[str], None]) -> Ax
     return fitted
 
 
+def _over(context: Context, catalogue: Catalogue) -> Context:
+    """The same models over another catalogue."""
+    from index.build import Index
+    from index.retriever import Retriever
+
+    encoder = context.retriever.encoder
+    return replace(
+        context,
+        catalogue=catalogue,
+        retriever=Retriever(Index.build(catalogue, encoder), encoder),
+        answers={},
+    )
+
+
+def _fit_confidence(
+    contexts: Sequence[Context],
+    rows: Sequence[Row],
+    lines: Sequence[CatalogueLine],
+    say: Callable[[str], None],
+) -> Weights:
+    """How sure the agent is of each axis' code, after the joint decision and the checks."""
+    texts = [(row.raw, row.codes) for row in rows]
+    texts += [(line.text, (line.code, UNKNOWN, UNKNOWN)) for line in lines]
+    weights = contexts[0].weights
+    told: dict[CodeSystem, list[list[tuple[dict[str, float], bool]]]] = {axis: [[], []] for axis in AXES}
+    for context, start in itertools.product(contexts, range(0, len(texts), _BATCH)):
+        batch = texts[start : start + _BATCH]
+        units = graph.invoke({"texts": [text for text, _ in batch]}, context=context)["units"]
+        first = {unit.text: unit for unit in reversed(units) if unit.tumour}
+        for number, unit in first.items():
+            for axis, gold in zip(AXES, batch[number][1], strict=True):
+                if gold not in (NONE, UNKNOWN) and unit.signals[axis]:
+                    chosen = unit.agreement.codes.get(axis) or unit.decisions[axis].first
+                    told[axis][start + number >= len(rows)].append((unit.signals[axis], chosen == gold))
+    axes = {}
+    for axis, parts in told.items():
+        coefficients = fit_signals([part for part in parts if part])
+        axes[axis] = replace(weights.axes[axis], confidence=coefficients)
+        say(f"  {axis.value}: confidence {coefficients}")
+    return replace(weights, axes=axes)
+
+
+def fit_signals(parts: Sequence[Sequence[tuple[dict[str, float], bool]]]) -> dict[str, float]:
+    """Coefficients of `agent.confidence` and an offset, from signals with whether the code was right. Each
+    part counts the same, however many answers it has."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    names = list(parts[0][0][0])
+    told = [signals for part in parts for signals, _ in part]
+    values = np.array([[signals[name] for name in names] for signals in told])
+    right = [right for part in parts for _, right in part]
+    share = np.concatenate([np.full(len(part), len(told) / len(parts) / len(part)) for part in parts])
+    scaler = StandardScaler().fit(values)
+    logistic = LogisticRegression(C=_LEASH, max_iter=1000).fit(
+        scaler.transform(values), right, sample_weight=share
+    )
+    weights = logistic.coef_[0] / scaler.scale_
+    offset = float(logistic.intercept_[0] - weights @ scaler.mean_)
+    return {"offset": round(offset, 4)} | {
+        name: round(float(weight), 4) for name, weight in zip(names, weights, strict=True)
+    }
+
+
 def _say_of(say: Callable[[str], None], axis: CodeSystem, line: str) -> None:
     say(f"  {axis.value}: {line}")
 
@@ -166,7 +237,12 @@ def _fit_recognition(
 
     from agent.code_model import Question
 
-    negative = [row for row in read_rows(out / "corpus" / "other.parquet") if is_measured(row)]
+    negative = [
+        row
+        for part in ("other", "around")
+        for row in read_rows(out / "corpus" / f"{part}.parquet")
+        if is_measured(row)
+    ]
     positive = [row for row in read_rows(out / "corpus" / "composed_heldout.parquet") if row.tumour == 1][
         :3000
     ]

@@ -77,3 +77,66 @@ def non_tumour_contexts(rng: random.Random, tumour_text: str) -> str:
         return f"{one(rng, ('Z.n. ', 'geplant: ', 'Therapie: ', 'Aktuell: '))}{text}" if draw < 0.4 else text
     start = next((len(prefix) for prefix in wrappers.ALL_PREFIXES if tumour_text.startswith(prefix)), 0)
     return one(rng, NEGATIVE_FRAMES).format(t=tumour_text[start:] or tumour_text)
+
+
+# What a practice writes around any diagnosis; {y} is a year of two or four digits, {m} a month.
+_AROUND = (
+    "{t} (ED {m}/{y})", "{t}, ED {y}", "{t}, (ED {m}/{y})", "{t} seit {y}", "{t}, Erstdiagnose {y}", "{t} ({m}/{y})", "{t}, ({m}/{y})",
+    "Z.n. {t} {y}", "Z.n. {t}", "V.a. {t}", "bek. {t}", "bekannte {t}", "rez. {t}", "chron. {t}", "akute {t}", "{t} bds.",
+    "{t} re.", "{t} li.", "{t} links", "{t} rechts", "{t}, n.n.bez.", "{t}, nnb", "{t} o.n.A.", "{t} n.n.bz.", "n.n.bz. {t}",
+    "{t} (G)", "{t} (V)", "{t}, gesichert", "{t}?", "DD {t}", "{t}, medikamentös eingestellt", "{t} unter Therapie",
+    "{t}, stabil", "{t}, Kontrolle", "{t}, Verlaufskontrolle", "Diagnose: {t}", "ND: {t}", "1. {t}", "- {t}", "Dg.: {t}",
+    "{t}, {s}", "{s}, {t}", "{t}; {s}", "{s}; {t}", "{t}, {s}, {o}", "{s}, {o}, {t}",
+)  # fmt: skip
+# A tumour of the patient among words that elsewhere deny one, or name what was done.
+_STILL_A_TUMOUR = (
+    "{t} in der Vorgeschichte", "{t} in der Anamnese", "anamnestisch {t}", "Eigenanamnese: {t}", "ehemals {t}", "Z.n. {t} vor {m} Jahren",
+    "Z.n. {p} bei {t}", "Z.n. {p} bei {t} {y}", "{t}, Z.n. {p}", "{t}; Z.n. {p} {y}", "{t}, {p} {m}/{y}", "{t}, {p} geplant", "Zustand nach {p} wegen {t}",
+    "{t}, aktuell kein Anhalt für Rezidiv", "{t}, keine Fernmetastasen", "{t}, Lymphknoten nicht befallen", "{t}; FA leer", "{t}, Nachsorge unauffällig",
+    "{t}; Familienanamnese unauffällig", "{t}, CT ohne Metastasen", "{t}, Staging ohne Fernmetastasen", "Nachsorge bei {t}", "{t}, Screening-Befund",
+)  # fmt: skip
+_AILING = (
+    "Tumorkachexie", "Tumorschmerz", "Tumorschmerzen", "Tumorfatigue", "Tumorlysesyndrom", "Tumorleiden im Endstadium der Ehefrau",
+    "Tumormarkerkontrolle", "Tumorkonferenz", "Tumorboardvorstellung", "Tumornachsorge", "Tumorassoziierte Fatigue", "Tumorsuche",
+    "Hb 8,3", "Hb 10,1 g/dl, Ferritin 12", "Ca 2,31 mmol/l", "Na 132, K 4,1, Ca 2,2", "K 5,8, Ca 1,9", "CRP 48, Leuko 13", "CA 15-3 normwertig",
+    "CA 125 im Verlauf stabil", "D-Dimere 1,2", "Krea 1,9, GFR 34", "TSH 4,8", "Quick 38 %", "HbA1c 8,2 %", "Troponin negativ",
+    "Pleuraerguss", "Pleuraerguss links", "Perikarderguss", "Chylaskos", "Ileus", "Subileus", "Dyspnoe", "Hämoptysen", "Makrohämaturie", "Harnverhalt",
+    "Gewichtsverlust", "Nachtschweiß", "Fieber unklarer Genese", "B-Symptomatik", "Panzytopenie", "Leukopenie", "Thrombopenie", "Hyperkalzämie",
+    "Rückenschmerzen", "Knochenschmerz", "Kopfschmerz", "Krampfanfall", "Querschnittslähmung", "Rechtsherzbelastung", "Spannungspneumothorax",
+    "Stomaversorgung", "Stomaprolaps", "Portinfektion", "Portthrombose", "Wundinfekt", "Lymphozele", "Narbenschmerz", "Phantomschmerz", "Mammazyste bds.",
+    "Knie-TEP re.", "Schulterprothese", "Hüft-TEP li., Kontrolle", "Termin vereinbart", "Arztbrief angefordert", "Überweisung Urologie",
+    "M. Crohn", "M. Parkinson", "M. Dupuytren", "M. Bechterew", "M. Scheuermann", "M. Menière", "M. Sudeck", "M. Osgood-Schlatter",
+    "NIDDM", "DM2", "aHT", "KHK", "VHF", "pAVK", "COPD", "HWI", "TVT", "LAE", "PNP", "BSV L4/5", "OSG-Distorsion", "SHT", "ISG-Blockade",
+)  # fmt: skip
+
+
+def ailment(rng: random.Random, text: str) -> str:
+    """A diagnosis that is no tumour as practice and ward write it: with a date, a side, a certainty, in a list.
+    One in ten gives way to a finding or a value that is written the same way."""
+    if rng.random() < 0.1:
+        text = one(rng, _AILING)
+    frame = one(rng, _AROUND)
+    year = 1963 + int(rng.random() * 62)
+    return frame.format(
+        t=text,
+        s=one(rng, wrappers.SECONDARY_DIAGNOSES),
+        o=one(rng, wrappers.SECONDARY_DIAGNOSES),
+        m=1 + int(rng.random() * 12),
+        y=year if rng.random() < 0.6 else f"{year % 100:02d}",
+    )
+
+
+def still_a_tumour(rng: random.Random, tumour_text: str) -> str:
+    """A tumour of the patient with a procedure, a history or an exclusion beside it."""
+    return one(rng, _STILL_A_TUMOUR).format(
+        t=tumour_text, p=one(rng, PROCEDURES), m=1 + int(rng.random() * 12), y=1990 + int(rng.random() * 35)
+    )
+
+
+def among_ailments(rng: random.Random, tumour_text: str, others: tuple[str, str]) -> str:
+    """A tumour diagnosis in a list of one to two other ailments, at any place: still a tumour."""
+    listed = [tumour_text, *others[: 1 + int(rng.random() * 2)]]
+    rng.shuffle(listed)
+    if rng.random() < 0.2:
+        return " ".join(f"{number}. {text}" for number, text in enumerate(listed, start=1))
+    return one(rng, (", ", ", ", "; ", "\n", " / ")).join(listed)

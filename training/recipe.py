@@ -226,7 +226,7 @@ def train_recogniser(out: Path, say: Say = print) -> Path:
     path = out / "recogniser.safetensors"
     if path.is_file():
         return path
-    rows = [row for row in corpus_rows(out, "catalogue", "composed_1", "other") if row.tumour >= 0]
+    rows = [row for row in corpus_rows(out, "catalogue", "composed_1", "other", "around") if row.tumour >= 0]
     rows = [row for row in rows if not is_measured(row)]
     random.Random(13).shuffle(rows)
     tumour = np.array([row.tumour for row in rows])
@@ -246,7 +246,9 @@ def batch_source(out: Path, tokenizer: PreTrainedTokenizerFast) -> tuple[BatchSo
     pools = {
         "catalogue": corpus_rows(out, "catalogue"),
         "composed": corpus_rows(out, "composed_1", "composed_2"),
-        "other": [row for row in corpus_rows(out, "other") if not is_measured(row)],
+        "other": [
+            row for row in corpus_rows(out, "other", "around") if row.tumour == 0 and not is_measured(row)
+        ],
     }
     return BatchSource(pools, tokenizer), {"catalogue": 0.46, "composed": 0.42, "other": 0.12}
 

@@ -60,6 +60,19 @@ TOPOGRAPHY = re.compile(
     r"\b(?:OL|UL|ML)\b",
     _I,
 )
+# Words of one organ, by organ; what may belong to several (Kopf, Hals, Körper, Lappen) is none of them.
+_ORGANS = tuple(
+    re.compile(words, _I)
+    for words in (
+        r"mamma|brust(?!wirb)|quadrant", r"lunge|bronch|pulmo|n?sclc", r"pleura", r"mediastin|thymu", r"larynx|kehlkopf|glott|stimm",
+        r"pharynx|rachen|zunge|tonsill|mundboden|mundhöhle|gaumen|lippe(?!nhaut)|speichel|parotis", r"ösophag|speiseröhr",
+        r"magen|kardia|antrum|pylor", r"duoden|dünndarm|ileum|jejun", r"kolon|flexur|sigm|appendi|zäkum|kolorekt|darm(?!bein)|re[ck]t(?!o?peri)|anal|anus",
+        r"leber|hepat|galle|cholang|klatskin", r"pankrea", r"milz", r"peritone", r"niere(?!nbeck)|nierenzell|hypernephr", r"nierenbeck|ureter|harnleit",
+        r"blase(?<!gallenblase)|urothel", r"prostat", r"hoden|semin", r"penis|glans|vorhaut", r"uterus|zervi|endometri|portio|gebärmutter", r"ovar|eierstock|tube",
+        r"vagin|scheide", r"vulv|labi", r"hirn|zerebr|gliom|gliobl|mening", r"auge|retina|aderhaut|chorioid", r"schilddrüs", r"nebennier", r"lymphom|leukäm|myelom|hodgkin|plasmozyt|myelodys",
+        r"nase(?!n?neben)", r"wange", r"stirn", r"schläfe", r"ohr", r"rücken", r"schulter", r"(?:ober|unter)?arm", r"(?:ober|unter)schenkel|bein", r"hand|finger", r"fuß|zehe", r"kopfhaut|kapillit",
+    )
+)  # fmt: skip
 # A histology that says nothing about the organ; after a tumour with its organ it is that tumour's histology.
 HISTOLOGY = re.compile(
     r"adeno|plattenepithel|urothel|siegelring|duktal|ductal|lobulär|muzinös|serös|kleinzellig|großzellig|klarzellig|endometrioid|azinär|papillär|neuroendokrin"
@@ -120,8 +133,8 @@ STATEMENT = re.compile(
 FAMILY_STATEMENT = _FAMILY
 EXCLUSION_START = re.compile(rf"[\s,]{{0,4}}(?:{_EXCLUSION_LEAD})", _I)
 
-_LEFT = r"(?:links(?:seitig(?:e[rsnm]?)?)?|linke[rsnm]?|li(?:\.|\b)|lks\.?|lt\.)"
-_RIGHT = r"(?:rechts(?:seitig(?:e[rsnm]?)?)?|rechte[rsnm]?|re(?:\.|\b)|rts\.?)"
+_LEFT = r"(?:links(?:seitig(?:e[rsnm]?)?)?|linke[rsnm]?|li(?:\.|\b)|lks\.?|lt\.|sin(?:\.|istr[aio]\w?\b))"
+_RIGHT = r"(?:rechts(?:seitig(?:e[rsnm]?)?)?|rechte[rsnm]?|re(?:\.|\b)|rts\.?|dext?(?:\.|r[aio]\w?\b))"
 _BOTH = r"(?:beid(?:er)?seit(?:s|ig(?:e[rsnm]?)?)|beid(?:e[rn]?)?s\.|bds(?:\.|\b)|bilateral(?:e[rsnm]?)?|ambilateral)"
 _SIDE = re.compile(
     rf"(?<![\w-])(?:(?P<both>{_BOTH}|{_LEFT} ?(?:und|u\.|/|\+|sowie) ?{_RIGHT}|{_RIGHT} ?(?:und|u\.|/|\+|sowie) ?{_LEFT})|(?P<left>{_LEFT})|(?P<right>{_RIGHT})"
@@ -177,6 +190,11 @@ def find_side(text: str) -> tuple[Side | None, list[Span]]:
             if side is None:
                 side = "beidseits" if name == "b" else "links" if name == "l" else "rechts"
     return side, spans
+
+
+def organs_of(text: str) -> frozenset[int]:
+    """The organs that a phrase names, as numbers; two phrases without a common one speak of two places."""
+    return frozenset(number for number, words in enumerate(_ORGANS) if words.search(text))
 
 
 def side_decides(text: str) -> bool:

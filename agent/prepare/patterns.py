@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from agent.prepare.context import TUMOUR
+
 
 class SetAside(NamedTuple):
     """A stretch of the normalised text that no model reads as part of the diagnosis."""
@@ -147,7 +149,8 @@ _DRUG = (
 )
 _TREATMENT = (
     r"(?:OP|Op|Operation|Mastektomie|Mamma-?ablatio|Ablatio(?: mammae)?|BET|Lumpektomie|Quadrantektomie|(?:Radio)?[Cc]hemo(?:therapie|radiatio)?|Radiatio|RT|RCT|RTX|CTX|CTx|"
-    r"Strahlentherapie|Bestrahlung|Radiotherapie|Hormontherapie|Antihormontherapie|AHT|Immuntherapie|Systemtherapie|Antikörpertherapie|Therapie|Hemikolektomie|"
+    r"SLNE|SNE|RPLND|HIPEC|TACE|SIRT|RFA|TME|RRP|AHB|ASCT|KMT|"
+    r"Strahlentherapie|(?:\w{0,20}b|B)estrahlung|Radiotherapie|Hormontherapie|Antihormontherapie|AHT|Immuntherapie|Systemtherapie|Antikörpertherapie|Therapie|Hemikolektomie|"
     r"\w{2,20}ektomie|\w{0,20}[Rr]esektion|Exzision|Nachexzision|Exstirpation|Whipple(?:-OP)?|TUR-?[BP]?|TURB|TURP|Konisation|Stammzelltransplantation|SZT|"
     r"Biopsie|Stanz(?:e|biopsie)|PE|Probeexzision|SLNB|SNB|Sentinel(?:biopsie|-LK-Biopsie)?|Axilladissektion|AxD|ALND|Lymphadenektomie|LAD|Neck dissection|Portimplantation)"
 )
@@ -155,11 +158,41 @@ _THERAPY = re.compile(
     r"(?<![\w-])\(?(?:"
     r"(?:(?:[Zz]\. ?[nN]\.?|Zn\.?|ZN|Zustand nach|St\. ?p\.|Status post|nach|unter|während|vor|geplante[rn]?|laufende[rn]?|bei)(?: (?:laufender|erfolgter|kurativer|palliativer|stattgehabter|"
     r"primärer|sekundärer|alleiniger|kombinierter|neoadjuvanter|adjuvanter|brusterhaltender|subtotaler|totaler|radikaler|modifizierter|partieller|erweiterter|laparoskopischer)){0,3}"
-    rf"|(?:[Nn]eo)?[Aa]djuvante[rn]?|[Pp]alliative[rn]?|[Kk]urative[rn]?|[Bb]rusterhaltende[rn]?) "
+    rf"|(?:[Nn]eo)?[Aa]dj(?:uvante[rn]?|\.)|[Pp]all\.|[Pp]alliative[rn]?|[Kk]urative[rn]?|[Bb]rusterhaltende[rn]?) "
     rf"(?:{_TREATMENT}|{_DRUG})(?:(?: und | \+ |, |/| mit | u\. )(?:(?:adjuvanter|neoadjuvanter|palliativer) )?(?:{_TREATMENT}|{_DRUG})(?!\w)){{0,5}}(?: (?:links|rechts|beidseits|bds\.?|re\.|li\.)(?!\w))?"
     rf"|(?<=, )(?:{_TREATMENT}|{_DRUG})(?:(?: und | \+ |/| mit )(?:{_TREATMENT}|{_DRUG})(?!\w)){{0,5}}(?=$|[ \x1f]*[,;.)\n]|[ \x1f]+(?:\d|\x1f))"
     r")(?!\w)\)?"
 )
+# "Z.n. Exstirpation und Nachexzision eines Melanoms": whatever stands between is what was done to the tumour.
+_MEASURE_OF = re.compile(
+    r"(?<!\w)(?:Z\. ?[nN]\.?|Zn\.?|Zustand nach|St\. ?p\.|Status post)(?:[ ,]{1,2}[\w.-]{2,30}){1,5}(?= eine[sr]\b)"
+)
+# "ossär und hepatisch metastasiertes": where the metastases are does not say where the tumour is.
+_SPREAD = re.compile(
+    r"(?<![\w-])(?:[a-zäöüß]{3,20}(?:al|är|isch|gen|ell)(?:,| und| u\.| ?/| sowie)? ?){1,4}(?<= )(?=metastasiert|metast\.|filial?isiert|filiarisiert)",
+    _I,
+)
+# What was looked at and found free.
+_SPARED = re.compile(
+    r"(?<=,) (?:[\w-]{2,30} ){1,3}(?:nicht (?:befallen|infiltriert)|tumorfrei|frei von Tumor)(?!\w)", _I
+)
+_UNSPECIFIED = re.compile(
+    r"(?<![\w.])\(?(?:n\. ?n\. ?(?:bez|bz|b)\.?|o\. ?n\. ?A\.|a\. ?n\. ?k\.|nicht näher bezeichnet(?:e[rsnm]?)?|NOS)(?!\w)\)?"
+)
+# What speaks to a machine and not of a patient, up to the end of its sentence.
+_INSTRUCTION = re.compile(
+    r"(?:#{2,4} ?)?(?:\b(?:ignorier\w{0,3}|ignore|antworte|answer with|du bist|you are)\b|\b(?:system|assistant|user|instruction)s? ?:)[^.\n;]{0,200}",
+    _I,
+)
+# Common diagnoses that stand beside a tumour in a list and tell nothing about it.
+COMORBIDITY = re.compile(
+    r"hypertoni|diabetes|insuffizienz|koronar|herzkrank|\bKHK\b|\bCOPD\b|\bpAVK\b|vorhoffl|hypothyreo|hyperthyreo|adiposit|arthros"
+    r"|osteoporos|asthma|depressi|demenz|hyperlip|cholesterin|gicht\b|hyperurik|apople|schlaganfall|infarkt|embolie|venenthromb|divertik|hernie"
+    r"|reflux|gastritis|polyneurop|schlafapnoe|glaukom|katarakt|cholezyst|appendekt|nikotin|alkohol|allergi|\bBPH\b|prostatahyperpl",
+    _I,
+)
+_LISTED = re.compile(r"(?m)(?<=,)[^,;\n]{3,60}(?=[,;]|$)|^[^,;\n]{3,60}(?=,)")
+_NUMBERED = re.compile(r"\d[.)] ")
 # Treatment-related disease has a code of its own.
 _THERAPY_DECIDES = re.compile(
     r"therapieassoziiert|therapiebedingt|sekundäre|\bAML\b|\bMDS\b|leuk[äe]mi|myelodys|strahlen(?:induziert|folge)",
@@ -183,6 +216,12 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], s
         text = _take(text, items, CODE, "codes")
     if only_codes:
         return items, text
+    text = _take(text, items, _INSTRUCTION, "instruction")
+    if "," in text:
+        text = _take(text, items, _SPARED, "findings")
+        if TUMOUR.search(text) is not None:
+            text = _take(text, items, _LISTED, "comorbidity", keep=_is_no_comorbidity)
+    text = _take(text, items, _UNSPECIFIED, "unspecified")
     if has_digit:
         text = _take(text, items, _PSA, "psa")
         text = _take(text, items, _NODE_COUNT, "tnm")
@@ -204,6 +243,8 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], s
     text = _take(text, items, _PERSON, "person")
     if _THERAPY_DECIDES.search(text) is None:
         text = _take(text, items, _THERAPY, "therapy")
+        text = _take(text, items, _MEASURE_OF, "therapy", keep=_names_tumour_before_of)
+    text = _take(text, items, _SPREAD, "spread")
     items.sort(key=lambda item: item.start)
     return items, text
 
@@ -254,6 +295,20 @@ def _take_tnm(text: str, items: list[SetAside], has_digit: bool) -> str:
         for grade in _GRADE_IN_TNM.finditer(text, item.start, item.end):
             items.append(SetAside("grade", *grade.span()))
     return text_after
+
+
+def _is_no_comorbidity(text: str, start: int) -> bool:
+    end = min((place for mark in ",;\n" if (place := text.find(mark, start)) >= 0), default=len(text))
+    return (
+        COMORBIDITY.search(text, start, end) is None
+        or TUMOUR.search(text, start, end) is not None
+        or _NUMBERED.search(text, start, end) is not None
+    )
+
+
+def _names_tumour_before_of(text: str, start: int) -> bool:
+    measure = _MEASURE_OF.match(text, start)
+    return measure is None or TUMOUR.search(measure.group()) is not None
 
 
 def _line_decides(text: str, start: int) -> bool:

@@ -245,10 +245,16 @@ def _belongs(before: _Draft, draft: _Draft) -> bool:
     if tumour_before and not tumour:
         return place and all(context.TOPOGRAPHY.search(word) for word in _CAPITALISED.findall(core))
     if not tumour_before and tumour:
-        return place_before and not place
+        # "Oberlippenhaut; Porom": a short phrase before a semicolon is the place, known to us or not.
+        placed = place_before or (draft.fragment.after == "semicolon" and _is_a_place(first))
+        return placed and not place
     if tumour_before and tumour:
         return place_before and not place and context.HISTOLOGY.search(core) is not None
     return False
+
+
+def _is_a_place(phrase: str) -> bool:
+    return len(phrase.split()) <= 3 and patterns.COMORBIDITY.search(phrase) is None
 
 
 def _segments(text: str, clean: CleanText, drafts: list[_Draft]) -> tuple[Segment, ...]:

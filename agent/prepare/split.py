@@ -23,6 +23,7 @@ from agent.prepare.context import (
     find_side,
     names_definite_tumour,
     names_tumour,
+    organs_of,
 )
 
 MAX_FRAGMENTS = 200
@@ -61,13 +62,16 @@ _FIELD = re.compile(rf"(?<![\w-])({_NAMES})\.?(?:/n|\(n\))? ?: ?", re.I)
 _ITEM = re.compile(
     r"(?m)^[ \t]{0,12}(?:\d{1,2}[.)](?=[ \tA-ZÄÖÜ])(?! ?Grad)|[-*>+](?=[ \tA-ZÄÖÜ])|[a-h]\)|(?:I{1,3}|IV|V)[.)](?! ?Grad| ?a\b)(?= ))[ \t]{0,8}"
 )
-_INLINE_ITEM = re.compile(r"(?<=[\s,;])\d{1,2}[.)] (?=[A-ZÄÖÜ])(?!Grad)")
+_INLINE_ITEM = re.compile(r"(?<=[\s,;])\d{1,2}[.)] (?=[A-ZÄÖÜ]|[a-zäöü]{4})(?!Grad|Zykl)")
 _BREAK = re.compile(r"\n+|;|(?<=[a-zäöüß)\x1f])\. {1,3}(?=[A-ZÄÖÜ])|(?<=\?) (?=[A-ZÄÖÜ])| \| ")
 _RUNS_ON = re.compile(
     r"(?:\b(?:der|des|die|das|dem|den|am|im|in|und|mit|von|vom|bei|auf|nach|eines|einer)|,)[ \t]*\Z", re.I
 )
 _BRACKET = re.compile(r"\([^()\n]{0,80}\)|\[[^\[\]\n]{0,80}\]")
-_CONJUNCTION = re.compile(r"(?: (?:und|sowie|u\.|mit|bei)|,| [+/&]) (?=\S)")
+_BESIDES_WORDS = ("zusätzlich", "außerdem", "ferner", "zudem", "daneben", "sowie")
+_BESIDES = "(?:" + "|".join(_BESIDES_WORDS) + ")"
+_PLACED_METASTASIS = re.compile(r"[A-ZÄÖÜa-zäöü]{4}(?:metastas|filia)\w{0,3}\Z|karzinose\Z", re.I)
+_CONJUNCTION = re.compile(rf"(?:,? {_BESIDES}| (?:und|u\.|mit|bei|eine[sr])|,| [+/&]) (?=\S)")
 _OWN_END = re.compile(r"(?<!-),|(?<!-) (?:und|sowie|oder|bei|mit) ")
 _TOGETHER = re.compile(
     r"kombini|gemischt|misch|familiär|hereditär|syndrom|übergang|assoziiert|hybrid|kollision|komplex", re.I
@@ -180,11 +184,16 @@ def _separates(text: str, match: re.Match[str], start: int, end: int) -> bool:
     """Whether a conjunction stands between two full diagnoses. Only the 160 characters around it count."""
     left = text[max(start, match.start() - 160) : match.start()]
     right = text[match.end() : min(end, match.end() + 160)]
-    word = match.group().strip()
+    word = match.group().strip(" ,") or ","
     if left.endswith("-") or not names_tumour(left) or not names_tumour(right) or _TOGETHER.search(left):
         return False
     own = _OWN_END.split(right, maxsplit=1)[0]
     left_metastasis = METASTASIS.search(left) is not None
+    if word in ("eines", "einer"):
+        # "Lebermetastase eines Kolonkarzinoms" names two tumours; "Lebermetastase eines Melanoms" one and its
+        # histology.
+        placed = _PLACED_METASTASIS.search(left) is not None
+        return placed and names_definite_tumour(own) and bool(organs_of(own))
     if word == "bei":
         # What an exclusion or a metastasis is said of is a diagnosis of its own.
         return (EXCLUSION_START.match(left) is not None or left_metastasis) and names_definite_tumour(own)
@@ -199,6 +208,12 @@ def _separates(text: str, match: re.Match[str], start: int, end: int) -> bool:
         and names_definite_tumour(own)
     ):
         return True
+    if word in _BESIDES_WORDS and word != "sowie":
+        return names_definite_tumour(own_left) and names_definite_tumour(own)
+    if word == "," and names_definite_tumour(own_left) and names_definite_tumour(own):
+        organs = (organs_of(own_left), organs_of(own))
+        if all(organs) and not organs[0] & organs[1]:
+            return True
     if word in (",", "mit"):
         return word == "," and EXCLUSION_START.match(left) is not None and " oder " not in right
     if word in ("und", "u.", "/", "+", "&"):

@@ -105,6 +105,11 @@ _EDGE_WORDS = frozenset(
         "'",
         "aber",
         "jetzt",
+        "zusätzlich",
+        "außerdem",
+        "ferner",
+        "zudem",
+        "daneben",
     ]
 )
 _WORD_POINT = re.compile(r"\d+\.\Z|[IVX]+\.\Z")

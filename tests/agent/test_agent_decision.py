@@ -79,6 +79,15 @@ def test_agreement_of_both_arms_moves_the_confidence_only() -> None:
     assert apart.confidence == pytest.approx(float(apart.probabilities.max()))
 
 
+def test_a_code_other_than_the_first_may_lead() -> None:
+    decision = decide(CODES, SHARES, MODEL, NONE, AxisWeights(model=0))
+    other = decision.codes[int(decision.order[1])]
+    ranked = decision.ranked(3, other, 0.6)
+    assert ranked[0] == (other, 0.6) and ranked[1][0] == decision.first
+    # 0.5 and 0.2 are left of the shares, and 0.4 of the confidence.
+    assert [p for _, p in ranked[1:]] == pytest.approx([0.4 * 0.5 / 0.7, 0.4 * 0.2 / 0.7])
+
+
 def test_no_code_at_all() -> None:
     decision = decide((), np.zeros(0), None, None, AxisWeights())
     assert decision.first is None and decision.ranked(5) == [] and decision.confidence == 0
@@ -142,6 +151,6 @@ def test_the_shipped_weights_use_both_arms_on_each_axis() -> None:
 
 
 def test_runners_up_never_pass_an_unsure_first() -> None:
-    decision = Decision(CODES, np.array([0, 1, 2]), np.array([0.5, 0.45, 0.05]), 0.1, 0.0, True)
+    decision = Decision(CODES, np.array([0, 1, 2]), np.array([0.5, 0.45, 0.05]), 0.1, 0.0, True, np.zeros(3))
     (_, first), (_, second), (_, third) = decision.ranked(3)
     assert first == 0.1 >= second >= third

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def decision(none: float = 0.0, **shares: float) -> Decision:
     ]
     values = np.log(np.array(list(shares.values())))
     made = decide(codes, values, None, None, AxisWeights())
-    return Decision(made.codes, made.order, made.probabilities, made.confidence, none, True)
+    return replace(made, none=none, agree=True)
 
 
 def decisions(icd10: Decision, topography: Decision, morphology: Decision) -> Mapping[CodeSystem, Decision]:

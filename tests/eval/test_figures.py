@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from scripted_agent import ScriptedAgent, answer, coding
 
-from eval.figures import measure_clinical, measure_devsets, measure_heldout
+from eval.figures import measure_clinical, measure_devsets, measure_heldout, measure_recognition
 from eval.report import Reading, Section, Share, environment, to_markdown, write
 from eval.statistics import wilson
-from eval.testset import Row
+from eval.testset import LETTERS, Row
 from index.records import CatalogueLine, CodeSystem
 
 ICD, TOPOGRAPHY, MORPHOLOGY = CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY
@@ -174,3 +174,36 @@ def test_a_result_file_says_what_was_measured_with_what(tmp_path: Path) -> None:
     rows = (tmp_path / "results/demo.rows.jsonl").read_text(encoding="utf-8")
     assert json.loads(rows) == {"row": "a:1", "gold": "C61"}
     assert to_markdown(section, measured_with) == page
+
+
+def test_recognition_counts_every_set_and_all_together() -> None:
+    rows = [_row("a", "C20", "tumour"), _row("bb", None, "non_tumour"), _row("ccc", "C61")]
+    agent = ScriptedAgent([answer("a"), answer("Gastrektomie bei Magenkarzinom", tumour=True)])
+    others = {"procedures": ["Gastrektomie bei Magenkarzinom", "Konisation"], "diagnoses": ["Gicht"]}
+    counts = _counts(measure_recognition(agent, rows, others))
+    # The row without a note takes no part.
+    assert counts == {
+        "development sets": (2, 2),
+        "procedures": (1, 2),
+        "diagnoses": (1, 1),
+        "all together": (4, 5),
+    }
+
+
+def test_letters_are_asked_as_a_line_and_as_a_block() -> None:
+    letter = [
+        Row("Gicht", "M10.9", None, None, "one", ("non_tumour",), LETTERS, 2),
+        Row("Rektum-Ca", "C20", None, None, "one", ("tumour",), LETTERS, 3),
+        Row("Zungen-Ca", "C02.9", None, None, "two", ("tumour",), LETTERS, 4),
+        Row("Gicht", "M10.9", None, None, "three", ("non_tumour",), LETTERS, 5),
+    ]
+    agent = ScriptedAgent(
+        [
+            answer("Rektum-Ca", icd10gm=coding(ICD, "C20")),
+            answer("Zungen-Ca", icd10gm=coding(ICD, "C10.9")),
+            answer("Gicht\nRektum-Ca", icd10gm=coding(ICD, "C21.0")),
+        ]
+    )
+    counts = _counts(measure_devsets(agent, letter))
+    assert counts["letters, tumour's line alone: ICD-10 partial"] == (1, 2)
+    assert counts["letters, whole diagnosis block: ICD-10 partial"] == (0, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 from safetensors.numpy import load_file
 
 from agent.agent import CodingAgent
+from agent.confidence import confidence_of
 from agent.decision import Weights
 from index.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from index.text import normalise
 from training.corpus import is_measured, read_rows
-from training.fit import Material, trained_context
+from training.fit import Material, fit_signals, trained_context
 from training.recipe import Plan, train_all, train_encoder
 
 TINY = Plan(
@@ -42,6 +44,9 @@ class FewLines:
     def bans(self, text: str) -> bool:
         return normalise(text) in {normalise(line.text) for line in self.development}
 
+    def catalogue_without(self, catalogue: Catalogue) -> Catalogue:
+        return catalogue.filtered(lambda line: not self.bans(line.text))
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, Path]:
@@ -49,7 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, Path]:
     split = FewLines(
         tuple(full.lines_of(CodeSystem.ICD10GM, "C34.1") + full.lines_of(CodeSystem.ICD10GM, "D24"))[:12]
     )
-    given = Material(full.filtered(lambda line: not split.bans(line.text)), split, {})
+    given = Material(split.catalogue_without(full), split, {})
     out = tmp_path_factory.mktemp("models")
     train_all(given, out, TINY, say=lambda line: None)
     return given, out
@@ -115,7 +120,11 @@ def test_weights_are_finite(trained: tuple[Material, Path]) -> None:
     _, out = trained
     weights = Weights.load(out / "decision.json")
     for axis in AXES:
-        assert all(np.isfinite(value) for value in weights.axes[axis].__dict__.values())
+        fitted = dict(weights.axes[axis].__dict__)
+        confidence = fitted.pop("confidence")
+        assert all(np.isfinite(value) for value in (*fitted.values(), *confidence.values()))
+        # Fitted, and on all that is known of an answer.
+        assert {"offset", "fused", "near", "failed"} <= set(confidence)
 
 
 def test_measured_rows_are_negatives_only(trained: tuple[Material, Path]) -> None:
@@ -124,3 +133,26 @@ def test_measured_rows_are_negatives_only(trained: tuple[Material, Path]) -> Non
     share = sum(map(is_measured, rows)) / len(rows)
     assert 0.01 < share < 0.12
     assert not is_measured(replace(rows[0], tumour=1))
+
+
+def test_texts_around_are_tumours_and_others_and_no_held_out_line(trained: tuple[Material, Path]) -> None:
+    given, out = trained
+    rows = read_rows(out / "corpus" / "around.parquet")
+    assert {row.tumour for row in rows} == {0, 1}
+    assert not any(given.split.bans(row.raw) or given.split.bans(row.core) for row in rows)
+
+
+def test_fitted_signals_tell_right_from_wrong() -> None:
+    rng = random.Random(7)
+    told = []
+    for _ in range(2000):
+        near = rng.random()
+        told.append(({"near": near, "noise": rng.random()}, rng.random() < near))
+    coefficients = fit_signals([told])
+    assert coefficients["near"] > 3 > abs(coefficients["noise"])
+    # As true as the odds that made the answers.
+    for near in (0.2, 0.5, 0.8):
+        assert confidence_of({"near": near, "noise": 0.5}, coefficients) == pytest.approx(near, abs=0.07)
+    # A part with few answers counts as much as one with many.
+    few = [({"near": 0.5, "noise": 0.5}, False)] * 10
+    assert confidence_of({"near": 0.5, "noise": 0.5}, fit_signals([told, few])) < 0.4

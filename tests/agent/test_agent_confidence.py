@@ -1,0 +1,74 @@
+"""Confidence from what speaks for and against a code; what a TNM formula tells the decision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agent import CodingAgent
+from agent.confidence import confidence_of
+from agent.decision import WEIGHTS, AxisWeights, Weights, decide, logit
+from agent.invasion import NATS, invasion, prior_of
+from index.catalogue import Catalogue
+from index.records import AXES, CodeSystem
+
+ICD10, TOPOGRAPHY, MORPHOLOGY, _ = CodeSystem
+
+
+@pytest.fixture(scope="module")
+def agent() -> CodingAgent:
+    return CodingAgent.load(catalogue=Catalogue.builtin())
+
+
+def test_without_fitted_coefficients_the_share_counts_and_failed_checks_lower_it() -> None:
+    plain = AxisWeights().confidence
+    assert confidence_of({"fused": logit(0.8), "failed": 0.0, "joint": 0.0}, plain) == pytest.approx(0.8)
+    assert confidence_of({"fused": logit(0.8), "failed": 1.0, "joint": 0.0}, plain) < 0.5
+    assert confidence_of({}, plain) == 0.0
+
+
+def test_signals_that_are_not_there_are_left_out() -> None:
+    assert confidence_of({"fused": 0.0}, {"fused": 1.0, "near": 5.0, "offset": 1.0}) == pytest.approx(
+        0.731, abs=1e-3
+    )
+
+
+def test_shipped_weights_use_every_signal_that_the_agent_gives(agent: CodingAgent) -> None:
+    from agent.graph import graph
+
+    [unit] = graph.invoke({"texts": ["Mammakarzinom links"]}, context=agent.context)["units"]
+    for axis in AXES:
+        assert set(Weights.load(WEIGHTS).axes[axis].confidence) == {*unit.signals[axis], "offset"}
+        assert all(np.isfinite(value) for value in unit.signals[axis].values())
+
+
+@pytest.mark.parametrize(
+    ("formula", "said"),
+    [
+        ("pTa G1", "in situ"), ("pTis", "in situ"), ("Tis N0", "in situ"), ("pTaG1", "in situ"),
+        ("pT1 G3", "invasive"), ("cT2a N0", "invasive"), ("rpT2b", "invasive"), ("pT1a(m)", "invasive"),
+        ("ypT0", None), ("ypTis", None), ("ycT2a", None), ("TX", None), ("pN1", None), ("", None),
+    ],
+)  # fmt: skip
+def test_what_a_formula_says_of_invasion(formula: str, said: str | None) -> None:
+    assert invasion((formula,)) == said
+
+
+def test_formulae_that_contradict_each_other_say_nothing() -> None:
+    assert invasion(("pTis", "pT2")) is None and invasion(()) is None
+
+
+def test_only_codes_of_in_situ_tumours_are_moved() -> None:
+    codes = ("C67.9", "D09.0", "D41.4")
+    assert prior_of("in situ", codes, ICD10).tolist() == [0, NATS, 0]
+    assert prior_of("invasive", ("8120/3", "8120/2"), MORPHOLOGY).tolist() == [0, -NATS]
+    assert prior_of("in situ", codes, TOPOGRAPHY) is None and prior_of(None, codes, ICD10) is None
+    scores = np.log(np.array([0.6, 0.3, 0.1]))
+    moved = decide(codes, scores, None, None, AxisWeights(), prior_of("in situ", codes, ICD10))
+    assert moved.first == "D09.0"
+
+
+def test_the_same_tumour_by_its_t_category(agent: CodingAgent) -> None:
+    shallow, deep = agent.code("Urothelkarzinom der Blase pTa"), agent.code("Urothelkarzinom der Blase pT2")
+    assert (shallow.icd10gm.code, shallow.icdo_morphology.code) == ("D09.0", "8130/2")
+    assert (deep.icd10gm.code, deep.icdo_morphology.code) == ("C67.9", "8120/3")
