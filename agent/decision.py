@@ -111,8 +111,9 @@ class Decision:
             return []
         code = self.first if code is None else code
         confidence = self.confidence if confidence is None else confidence
-        others = [int(i) for i in self.order if self.codes[int(i)] != code]
-        rest = max(1e-12, float(self.probabilities[others].sum()))
+        place = self.codes.index(str(code))
+        others = [int(i) for i in self.order[:k] if int(i) != place]
+        rest = max(1e-12, float(self.probabilities.sum() - self.probabilities[place]))
         ranked = [(str(code), confidence)]
         for i in others[: k - 1]:
             share = float(self.probabilities[i]) / rest * (1.0 - confidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from agent.confidence import confidence_of
 from agent.context import Context
@@ -131,11 +132,17 @@ def _evidence(
 
 
 def _as_evidence(line: CatalogueLine, segment: Segment) -> Evidence:
-    words = [word for word in normalise(line.text).split() if len(word) > 2]
+    words = _words_of(line.text)
     matched = tuple(
         dict.fromkeys((start, end) for word, start, end in segment.words if _shared(normalise(word), words))
     )
     return Evidence(line.line_id, line.text, line.code, line.system, line.edition, line.source, matched)
+
+
+@lru_cache(maxsize=50_000)
+def _words_of(line: str) -> tuple[str, ...]:
+    """The words of a catalogue line that a text may share."""
+    return tuple(word for word in normalise(line).split() if len(word) > 2)
 
 
 def _shared(word: str, words: Sequence[str]) -> bool:

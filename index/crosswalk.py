@@ -44,7 +44,9 @@ class Crosswalk:
     """
 
     def __init__(self, rules: Sequence[CrosswalkRule], overrides: Sequence[Override] = ()) -> None:
-        self._overrides = overrides
+        self._overrides: dict[str, list[Override]] = {}
+        for override in overrides:
+            self._overrides.setdefault(override.icd10, []).append(override)
         self._by_topography: dict[str, list[CrosswalkRule]] = {}
         self._patterns: list[tuple[re.Pattern[str], CrosswalkRule]] = []
         for rule in sorted(rules, key=lambda rule: not rule.default):
@@ -73,11 +75,10 @@ class Crosswalk:
         """Whether the alphabet gives some text of this site (None: not named) and morphology this code, against
         the rules. Which words of the text decide is the model's business, not asked here."""
         site = topography or NO_SITE
-        return any(
-            icd10 == (site if rule.icd10 == TOPOGRAPHY_CODE else rule.icd10)
-            for rule in self._overrides
-            if rule.covers(site, morphology)
-        )
+        rules = self._overrides.get(icd10, [])
+        if icd10 == site:
+            rules = rules + self._overrides.get(TOPOGRAPHY_CODE, [])
+        return any(rule.covers(site, morphology) for rule in rules)
 
     def listed(self, topography: str, morphology: str) -> str | None:
         """The code as the rules print it, which may be one that ICD-10-GM 2024 has split (`C41.0`)."""
