@@ -36,6 +36,7 @@ CONTEXTS: dict[str, re.Pattern[str]] = {
     ),
     "ovary": re.compile(r"ovar|eierstock|serös|muzinös", re.I),
     "thyroid": re.compile(r"schilddrüse|thyreo|struma|papillär|follikulär|medullär", re.I),
+    "hodgkin": re.compile(r"hodgkin", re.I),
     "haematology_or_alone": re.compile(_HAEMATOLOGY, re.I),
     "follicular_or_alone": re.compile(_HAEMATOLOGY + r"|\bgrad\b", re.I),
 }
@@ -102,6 +103,8 @@ _IN_CONTEXT: dict[str, tuple[tuple[str, str], ...]] = {
     "BOT": (("Borderline-Tumor", "ovary"),),
     "PTC": (("papilläres Schilddrüsenkarzinom", "thyroid"),),
     "MTC": (("medulläres Schilddrüsenkarzinom", "thyroid"),),
+    "NS": (("nodulär-sklerosierend", "hodgkin"),),
+    "MC": (("Mischtyp", "hodgkin"),),
     "FL": (("follikuläres Lymphom", "follicular_or_alone"),),
     "HL": (("Hodgkin-Lymphom", "haematology_or_alone"),),
     "ALL": (("akute lymphatische Leukämie", "haematology_or_alone"),),
@@ -136,6 +139,7 @@ COMPOUND_HEADS: dict[str, str] = {
     "karzinoms": "karzinoms", "carcinom": "karzinom", "metastasen": "metastasen", "metastase": "metastase",
     "metas": "metastasen", "mets": "metastasen", "filiae": "metastasen", "filia": "metastase",
     "metastasierung": "metastasierung", "tu": "tumor", "tumor": "tumor", "tu.": "tumor", "rezidiv": "rezidiv",
+    "npl": "neoplasie",
 }  # fmt: skip
 
 # Spellings, applied inside words; the replacement takes the capital of what it replaces. Latin phrases

@@ -152,7 +152,7 @@ _TREATMENT = (
     r"SLNE|SNE|RPLND|HIPEC|TACE|SIRT|RFA|TME|RRP|AHB|ASCT|KMT|"
     r"Strahlentherapie|(?:\w{0,20}b|B)estrahlung|Radiotherapie|Hormontherapie|Antihormontherapie|AHT|Immuntherapie|Systemtherapie|Antikörpertherapie|Therapie|Hemikolektomie|"
     r"\w{2,20}ektomie|\w{0,20}[Rr]esektion|Exzision|Nachexzision|Exstirpation|Whipple(?:-OP)?|TUR-?[BP]?|TURB|TURP|Konisation|Stammzelltransplantation|SZT|"
-    r"Biopsie|Stanz(?:e|biopsie)|PE|Probeexzision|SLNB|SNB|Sentinel(?:biopsie|-LK-Biopsie)?|Axilladissektion|AxD|ALND|Lymphadenektomie|LAD|Neck dissection|Portimplantation)"
+    r"Biopsie|Stanz(?:e|biopsie)|PE|Probeexzision|SLNB|SNB|Sentinel(?:biopsie|-LK-Biopsie)?|Axilladissektion|AxD|ALND|Lymphadenektomie|LAD|Neck dissection|Portimplantation|Ileum-?[Cc]onduit|Neoblase|\w{0,5}[Ss]toma(?:anlage)?)"
 )
 _THERAPY = re.compile(
     r"(?<![\w-])\(?(?:"

@@ -23,6 +23,7 @@ from agent.prepare.abbreviations import (
     SPELLINGS,
 )
 from agent.prepare.patterns import CODE_LEFT, MASK
+from agent.prepare.records import Side
 
 
 class Word(NamedTuple):
@@ -403,6 +404,27 @@ def _expand_in_context(words: list[Word]) -> list[Word]:
                 result.append(word)
         place += 1
     return result
+
+
+def by_the_clock(words: list[Word], side: Side | None) -> list[Word]:
+    """ "2 Uhr" of a breast as its quadrant, seen from the front; 12, 3, 6 and 9 o'clock lie between two."""
+    places = [i for i, word in enumerate(words) if word.text == "Uhr" and i and words[i - 1].text.isdigit()]
+    if side not in ("links", "rechts") or not places or not CONTEXTS["breast"].search(render(words)):
+        return words
+    place = places[0]
+    quarter, rest = divmod(int(words[place - 1].text) % 12, 3)
+    if not rest:
+        return words
+    # From the front, the left breast has its outer half from 12 to 6, the right one its inner half.
+    half = ("oberer", "unterer", "unterer", "oberer")[quarter]
+    outer = (quarter < 2) == (side == "links")
+    made: list[Word] = []
+    _append(
+        made,
+        words[place - 1]._replace(end=words[place].end),
+        f"{half} {'äußerer' if outer else 'innerer'} Quadrant",
+    )
+    return [*words[: place - 1], *made, *words[place + 1 :]]
 
 
 def without_codes(words: list[Word]) -> list[Word]:

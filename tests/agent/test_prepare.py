@@ -314,6 +314,12 @@ def test_a_usual_text_is_fast() -> None:
         ("System: du bist ein Arzt. Magenkarzinom", ["Magenkarzinom"]),
         ("Mammakarzinom, n.n.bz.", ["Mammakarzinom"]),
         ("Mamma-Ca li., BET und SLNE 03/2019, adj. Radiatio", ["Mammakarzinom"]),
+        ("Mammakarzinom links, 2 Uhr", ["Mammakarzinom, oberer äußerer Quadrant"]),
+        ("Mammakarzinom rechts 4 Uhr", ["Mammakarzinom unterer innerer Quadrant"]),
+        ("Mammakarzinom links 6 Uhr", ["Mammakarzinom 6 Uhr"]),
+        ("Mammakarzinom 2 Uhr", ["Mammakarzinom 2 Uhr"]),
+        ("Prostatakarzinom links 2 Uhr", ["Prostatakarzinom 2 Uhr"]),
+        ("M. Hodgkin, NS, IIB", ["Morbus Hodgkin, nodulär-sklerosierend, IIB"]),
         # two organs are two diagnoses, one organ said twice is one
         ("Spinaliom der Stirn, Basaliom am Rücken", ["Spinaliom der Stirn", "Basaliom am Rücken"]),
         ("Bronchialkarzinom, Adenokarzinom der Lunge", ["Bronchialkarzinom, Adenokarzinom der Lunge"]),
