@@ -68,8 +68,7 @@ _RUNS_ON = re.compile(
     r"(?:\b(?:der|des|die|das|dem|den|am|im|in|und|mit|von|vom|bei|auf|nach|eines|einer)|,)[ \t]*\Z", re.I
 )
 _BRACKET = re.compile(r"\([^()\n]{0,80}\)|\[[^\[\]\n]{0,80}\]")
-_BESIDES_WORDS = ("zusätzlich", "außerdem", "ferner", "zudem", "daneben", "sowie")
-_BESIDES = "(?:" + "|".join(_BESIDES_WORDS) + ")"
+_BESIDES = r"(?:zusätzlich|außerdem|ferner|zudem|daneben|sowie)"
 _PLACED_METASTASIS = re.compile(r"[A-ZÄÖÜa-zäöü]{4}(?:metastas|filia)\w{0,3}\Z|karzinose\Z", re.I)
 _CONJUNCTION = re.compile(rf"(?:,? {_BESIDES}| (?:und|u\.|mit|bei|eine[sr])|,| [+/&]) (?=\S)")
 _OWN_END = re.compile(r"(?<!-),|(?<!-) (?:und|sowie|oder|bei|mit) ")
@@ -208,8 +207,6 @@ def _separates(text: str, match: re.Match[str], start: int, end: int) -> bool:
         and names_definite_tumour(own)
     ):
         return True
-    if word in _BESIDES_WORDS and word != "sowie":
-        return names_definite_tumour(own_left) and names_definite_tumour(own)
     if word == "," and names_definite_tumour(own_left) and names_definite_tumour(own):
         organs = (organs_of(own_left), organs_of(own))
         if all(organs) and not organs[0] & organs[1]:
