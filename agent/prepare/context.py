@@ -86,7 +86,7 @@ _EXCLUSION_LEAD = (
     r"|\b(?:o\. ?[nB]\.|ohne Nachweis einer) (?=Malign)"
     r"|\b(?:kein(?:e[nrms]?)?|ohne) (?=(?:[\wäöüß-]{1,30} ){0,2}[\wäöüß-]{0,30}(?:karzinom|metasta|filia|tumor|malign|rezidiv|leukämi|lymphom|melanom|sarkom))"
 )
-_EXCLUDED = re.compile(
+EXCLUDED = re.compile(
     _EXCLUSION_LEAD
     + r"|\b(?:wurde |konnte |ist )?ausgeschlossen(?:e[srnm]?)?(?: werden)?(?!\w)|\bnicht (?:nachweisbar|nachgewiesen|bestätigt)\b",
     _I,
@@ -157,7 +157,7 @@ def find_certainty(text: str) -> tuple[Certainty, list[Span]]:
             mark = MARK_MEANS[match.group(1).upper()]
             spans.append(match.span())
     spans += [m.span() for m in _SECURED.finditer(text) if not text[: m.start()].lower().endswith("nicht ")]
-    excluded = [m.span() for m in _EXCLUDED.finditer(text)]
+    excluded = [m.span() for m in EXCLUDED.finditer(text)]
     suspected = [m.span() for m in _SUSPECTED.finditer(text)]
     former = [m.span() for m in _FORMER.finditer(text)]
     spans += excluded + suspected + former

@@ -152,7 +152,7 @@ _TREATMENT = (
     r"SLNE|SNE|RPLND|HIPEC|TACE|SIRT|RFA|TME|RRP|AHB|ASCT|KMT|"
     r"Strahlentherapie|(?:\w{0,20}b|B)estrahlung|Radiotherapie|Hormontherapie|Antihormontherapie|AHT|Immuntherapie|Systemtherapie|Antikörpertherapie|Therapie|Hemikolektomie|"
     r"\w{2,20}ektomie|\w{0,20}[Rr]esektion|Exzision|Nachexzision|Exstirpation|Whipple(?:-OP)?|TUR-?[BP]?|TURB|TURP|Konisation|Stammzelltransplantation|SZT|"
-    r"Biopsie|Stanz(?:e|biopsie)|PE|Probeexzision|SLNB|SNB|Sentinel(?:biopsie|-LK-Biopsie)?|Axilladissektion|AxD|ALND|Lymphadenektomie|LAD|Neck dissection|Portimplantation|Ileum-?[Cc]onduit|Neoblase|\w{0,5}[Ss]toma(?:anlage)?)"
+    r"\w{0,10}[Bb]iopsie|Stanze|PE|Probeexzision|SLNB|SNB|Sentinel(?:biopsie|-LK-Biopsie)?|Axilladissektion|AxD|ALND|Lymphadenektomie|LAD|Neck dissection|Portimplantation|Ileum-?[Cc]onduit|Neoblase|\w{0,5}[Ss]toma(?:anlage)?)"
 )
 _THERAPY = re.compile(
     r"(?<![\w-])\(?(?:"
@@ -160,7 +160,7 @@ _THERAPY = re.compile(
     r"primärer|sekundärer|alleiniger|kombinierter|neoadjuvanter|adjuvanter|brusterhaltender|subtotaler|totaler|radikaler|modifizierter|partieller|erweiterter|laparoskopischer)){0,3}"
     rf"|(?:[Nn]eo)?[Aa]dj(?:uvante[rn]?|\.)|[Pp]all\.|[Pp]alliative[rn]?|[Kk]urative[rn]?|[Bb]rusterhaltende[rn]?) "
     rf"(?:{_TREATMENT}|{_DRUG})(?:(?: und | \+ |, |/| mit | u\. )(?:(?:adjuvanter|neoadjuvanter|palliativer) )?(?:{_TREATMENT}|{_DRUG})(?!\w)){{0,5}}(?: (?:links|rechts|beidseits|bds\.?|re\.|li\.)(?!\w))?"
-    rf"|(?<=, )(?:{_TREATMENT}|{_DRUG})(?:(?: und | \+ |/| mit )(?:{_TREATMENT}|{_DRUG})(?!\w)){{0,5}}(?=$|[ \x1f]*[,;.)\n]|[ \x1f]+(?:\d|\x1f))"
+    rf"|(?<=, )(?:{_TREATMENT}|{_DRUG})(?:(?: und | \+ |/| mit )(?:{_TREATMENT}|{_DRUG})(?!\w)){{0,5}}(?: geplant| empfohlen| erfolgt| abgeschlossen)?(?=$|[ \x1f]*[,;.)\n]|[ \x1f]+(?:\d|\x1f))"
     r")(?!\w)\)?"
 )
 # "Z.n. Exstirpation und Nachexzision eines Melanoms": whatever stands between is what was done to the tumour.
@@ -175,6 +175,9 @@ _SPREAD = re.compile(
 # What was looked at and found free.
 _SPARED = re.compile(
     r"(?<=,) (?:[\w-]{2,30} ){1,3}(?:nicht (?:befallen|infiltriert)|tumorfrei|frei von Tumor)(?!\w)", _I
+)
+_RISK = re.compile(
+    r"(?<![\w-])(?:very[ -])?(?:low|high|intermediate|hoch|niedrig)[ -]?risk[ -]?(?=[A-ZÄÖÜ])", _I
 )
 _UNSPECIFIED = re.compile(
     r"(?<![\w.])\(?(?:n\. ?n\. ?(?:bez|bz|b)\.?|o\. ?n\. ?A\.|a\. ?n\. ?k\.|nicht näher bezeichnet(?:e[rsnm]?)?|NOS)(?!\w)\)?"
@@ -222,6 +225,7 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], s
         if TUMOUR.search(text) is not None:
             text = _take(text, items, _LISTED, "comorbidity", keep=_is_no_comorbidity)
     text = _take(text, items, _UNSPECIFIED, "unspecified")
+    text = _take(text, items, _RISK, "stage")
     if has_digit:
         text = _take(text, items, _PSA, "psa")
         text = _take(text, items, _NODE_COUNT, "tnm")

@@ -27,6 +27,9 @@ _SIDES_SPELLED = dict.fromkeys(("li", "li.", "lks", "lks."), "links") | dict.fro
     ("re", "re.", "rts", "rts."), "rechts"
 )
 _REMOVED = re.compile(r"\(?(?:Z|St\.|Status)", re.I)
+_DONE = re.compile(
+    r"(?:training|therapie|skopie|graphie|ektomie|resektion|punktion|kontrolle|anlage)\b", re.I
+)
 _OF_A = re.compile(r" (?:eine[srn]|des|der|von)\b")
 _CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w-]{2,}")
 
@@ -198,7 +201,9 @@ def _join(drafts: list[_Draft]) -> list[_Draft]:
         elif not before.words and (len(joined) == 1 or before.fragment.after in ("heading", "item")):
             # Only attributes, or a lone heading, stood before.
             draft.set_aside = [*before.set_aside, *draft.set_aside]
-            draft.fragment = draft.fragment._replace(lead=before.fragment.lead)
+            # Other ailments before it are no part of the diagnosis.
+            if not any(item.kind == "comorbidity" for item in before.set_aside):
+                draft.fragment = draft.fragment._replace(lead=before.fragment.lead)
             draft.side = draft.side or before.side
             draft.fields |= before.fields
             if before.certainty != "gesichert" and draft.certainty == "gesichert":
@@ -243,7 +248,11 @@ def _belongs(before: _Draft, draft: _Draft) -> bool:
     place = context.TOPOGRAPHY.search(core) is not None
     place_before = context.TOPOGRAPHY.search(first) is not None
     if tumour_before and not tumour:
-        return place and all(context.TOPOGRAPHY.search(word) for word in _CAPITALISED.findall(core))
+        return (
+            place
+            and _DONE.search(core) is None
+            and all(context.TOPOGRAPHY.search(word) for word in _CAPITALISED.findall(core))
+        )
     if not tumour_before and tumour:
         # "Oberlippenhaut; Porom": a short phrase before a semicolon is the place, known to us or not.
         placed = place_before or (draft.fragment.after == "semicolon" and _is_a_place(first))

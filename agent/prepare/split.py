@@ -15,11 +15,13 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from agent.prepare.context import (
+    EXCLUDED,
     EXCLUSION_START,
     FAMILY_STATEMENT,
     METASTASIS,
     STATEMENT,
     TOPOGRAPHY,
+    TUMOUR,
     find_side,
     names_definite_tumour,
     names_tumour,
@@ -70,7 +72,18 @@ _RUNS_ON = re.compile(
 _BRACKET = re.compile(r"\([^()\n]{0,80}\)|\[[^\[\]\n]{0,80}\]")
 _BESIDES = r"(?:zusätzlich|außerdem|ferner|zudem|daneben|sowie)"
 _PLACED_METASTASIS = re.compile(r"[A-ZÄÖÜa-zäöü]{4}(?:metastas|filia)\w{0,3}\Z|karzinose\Z", re.I)
-_CONJUNCTION = re.compile(rf"(?:,? {_BESIDES}| (?:und|u\.|mit|bei|eine[sr])|,| [+/&]) (?=\S)")
+_CONJUNCTION = re.compile(rf"(?:,? (?:{_BESIDES}|jetzt|nun)| (?:und|u\.|mit|bei|eine[sr])|,| [+/&]) (?=\S)")
+# What a note says before it names the tumour: an ailment "bei" it, the examination that found it.
+_REASON = re.compile(r"\b(?:bei|wegen) ", re.I)
+_EXAMINATION = re.compile(
+    r"\b(?:[\w-]{0,20}(?:biopsie|stanze|skopie|befund|kontrolle)|Histo(?:logie)?|Zytologie|Patho(?:logie)?|Bildgebung|CT|MRT|PET|Sono(?:graphie)?"
+    r"|TUR-?B|OP)(?:[- ]\w{2,12}){0,3} ?: ",
+    re.I,
+)
+_SENTENCES = re.compile(r"(?<=[\w)]{3})\. +[A-ZÄÖÜ]")
+# The "Z.n." itself is needed for the certainty: only the comma before it leads in.
+_FORMER_LISTED = re.compile(r", (?=(?:Z\. ?n\.?|Zustand nach|St\. ?p\.) )", re.I)
+_NEAR = 80
 _OWN_END = re.compile(r"(?<!-),|(?<!-) (?:und|sowie|oder|bei|mit) ")
 _TOGETHER = re.compile(
     r"kombini|gemischt|misch|familiär|hereditär|syndrom|übergang|assoziiert|hybrid|kollision|komplex", re.I
@@ -94,8 +107,9 @@ def fragments(text: str, masked: str) -> tuple[list[Fragment], bool]:
             pieces[-1] = Fragment(start, len(text), lead, field, hard, after)
             return pieces, number + 1 < len(cuts)
     result: list[Fragment] = []
+    is_note = len(pieces) > 1 or _SENTENCES.search(text) is not None
     for piece in pieces:
-        result.extend(_statements(masked, piece))
+        result.extend(_statements(masked, piece, is_note))
         if len(result) >= MAX_FRAGMENTS:
             last = result[MAX_FRAGMENTS - 1]
             return [*result[: MAX_FRAGMENTS - 1], last._replace(end=len(text))], True
@@ -144,9 +158,9 @@ def _cuts(text: str) -> list[tuple[int, int, str, bool, str]]:
     return [found[place] for place in sorted(found)]
 
 
-def _statements(text: str, piece: Fragment) -> list[Fragment]:
-    """One fragment cut where a second statement begins: another certainty, a relative, a metastasis, or a
-    second tumour with its own organ."""
+def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
+    """One fragment cut where a second statement begins: another certainty, a relative, a metastasis, a
+    second tumour with its own organ, or the first tumour after words that name none."""
     start, end = piece.start, piece.end
     if piece.field not in ("", "tumour") or end - start < 12 or not names_tumour(text, start, end):
         return [piece]
@@ -167,12 +181,35 @@ def _statements(text: str, piece: Fragment) -> list[Fragment]:
         following = min((place for place in places if place > match.start()), default=end)
         if _separates(text, match, last, following) and not _open_bracket(text, start, match.start()):
             places.add(match.end())
+    tumour = TUMOUR.search(text, start, min(places, default=end))
+    if tumour is not None and (lead := _lead_in(text, start, tumour.start(), is_note)) is not None:
+        if text[start : lead.start()].strip(" ,.;"):
+            places.add(lead.end())
+        else:
+            piece = piece._replace(start=lead.end(), lead=lead.end())
     if not places:
         return [piece]
     borders = [*sorted(places), end]
     first = piece._replace(end=borders[0])
     rest = [Fragment(a, b, a, "", True, "statement") for a, b in pairwise(borders)]
     return [first, *rest]
+
+
+def _lead_in(text: str, start: int, tumour: int, is_note: bool) -> re.Match[str] | None:
+    """The words that lead to the first tumour of a statement, unhedged, and are no part of it."""
+    # "Hemikolektomie bei Kolonkarzinom" by itself is a procedure; in a note it tells the reason.
+    for pattern in (*((_REASON,) if is_note else ()), _EXAMINATION, _FORMER_LISTED):
+        lead = None
+        for lead in pattern.finditer(text, start, tumour):  # noqa: B007  (the last one counts)
+            pass
+        if lead is None or tumour - lead.end() > _NEAR:
+            continue
+        before = text[max(start, lead.start() - 160) : tumour]
+        if names_definite_tumour(text[lead.end() : tumour + _NEAR]) and not any(
+            hedge.search(before) for hedge in (EXCLUDED, FAMILY_STATEMENT)
+        ):
+            return lead
+    return None
 
 
 def _open_bracket(text: str, start: int, place: int) -> bool:

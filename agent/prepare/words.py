@@ -139,6 +139,8 @@ def read_words(masked: str, start: int, end: int) -> list[Word]:
             if text in "()[],;:":
                 words.append(Word("," if text == ";" else text, begin, stop, spaced, True))
             continue
+        if not text.strip("."):
+            continue
         words.append(Word(_spell(text), begin, stop, spaced))
     return tidy(_expand(words))
 

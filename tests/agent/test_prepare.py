@@ -320,6 +320,15 @@ def test_a_usual_text_is_fast() -> None:
         ("Mammakarzinom 2 Uhr", ["Mammakarzinom 2 Uhr"]),
         ("Prostatakarzinom links 2 Uhr", ["Prostatakarzinom 2 Uhr"]),
         ("M. Hodgkin, NS, IIB", ["Morbus Hodgkin, nodulär-sklerosierend, IIB"]),
+        # what leads to the tumour in a note is no part of it; by itself a procedure stays one
+        ("Exzision am Rücken. Histo: Spinaliom, R0.", ["Exzision am Rücken, Spinaliom"]),
+        (
+            "Inkontinenz bei Prostatakarzinom. PSA niedrig.",
+            ["Inkontinenz", "Prostatakarzinom", "PSA niedrig"],
+        ),
+        ("Sigmaresektion bei Sigmakarzinom", ["Sigmaresektion bei Sigmakarzinom"]),
+        ("Rheuma, Z.n. Magen-Ca 1999", ["Rheuma", "Magenkarzinom"]),
+        ("Low-risk-Prostatakarzinom", ["Prostatakarzinom"]),
         # two organs are two diagnoses, one organ said twice is one
         ("Spinaliom der Stirn, Basaliom am Rücken", ["Spinaliom der Stirn", "Basaliom am Rücken"]),
         ("Bronchialkarzinom, Adenokarzinom der Lunge", ["Bronchialkarzinom, Adenokarzinom der Lunge"]),
