@@ -88,7 +88,8 @@ def train_all(given: Material, out: Path, plan: Plan = Plan(), say: Say = print)
     train_model(given, out, plan, say)
     train_adapter(given, out, plan, say)
     train_recogniser(out, say)
-    fit(given, out, say)
+    if not (out / "decision.json").is_file():
+        fit(given, out, say)
     say(f"trained in {time.monotonic() - started:.0f} s")
 
 
