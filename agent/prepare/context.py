@@ -70,7 +70,7 @@ _ORGANS = tuple(
         r"leber|hepat|galle|cholang|klatskin", r"pankrea", r"milz", r"peritone", r"niere(?!nbeck)|nierenzell|hypernephr", r"nierenbeck|ureter|harnleit",
         r"blase(?<!gallenblase)|urothel", r"prostat", r"hoden|semin", r"penis|glans|vorhaut", r"uterus|zervi|endometri|portio|gebärmutter", r"ovar|eierstock|tube",
         r"vagin|scheide", r"vulv|labi", r"hirn|zerebr|gliom|gliobl|mening", r"auge|retina|aderhaut|chorioid", r"schilddrüs", r"nebennier", r"lymphom|leukäm|myelom|hodgkin|plasmozyt|myelodys",
-        r"nase(?!n?neben)", r"wange", r"stirn", r"schläfe", r"ohr", r"rücken", r"schulter", r"(?:ober|unter)?arm", r"(?:ober|unter)schenkel|bein", r"hand|finger", r"fuß|zehe", r"kopfhaut|kapillit",
+        r"nase(?!n?neben)", r"wange", r"stirn", r"schläfe", r"\bohr", r"rücken", r"schulter", r"\b(?:ober|unter)?arm", r"\b(?:ober|unter)schenkel|\bbein\b", r"\bhand|finger", r"\bfuß|zehe", r"kopfhaut|kapillit",
     )
 )  # fmt: skip
 # A histology that says nothing about the organ; after a tumour with its organ it is that tumour's histology.
