@@ -54,32 +54,29 @@ class Sample:
 def fit(given: Material, out: Path, say: Callable[[str], None] = print) -> Weights:
     """Fit everything for the models under `out`, with an index of the catalogue without the split's lines."""
     context = trained_context(given, out)
-    rows = _not_measured(read_rows(out / "corpus" / "composed_heldout.parquet"))
-    rows = random.Random(13).sample(rows, k=min(_COMPOSED, len(rows)))
+    composed = read_rows(out / "corpus" / "composed_heldout.parquet")
+    composed = composed[int(_MEASURING * len(composed)) :]
+    rows = random.Random(13).sample(composed, k=min(_COMPOSED, len(composed)))
     scored = list(scores_of_texts(context, [row.raw for row in rows]))
     lines = given.split.development
     lines_scored = list(scores_of_texts(context, [line.text for line in lines], [CodeSystem.ICD10GM]))
     axes = {}
     for place, axis in enumerate(AXES):
-        composed = [
+        samples = [
             Sample(s[axis], None if row.codes[place] == NONE else row.codes[place])
             for s, row in zip(scored, rows, strict=True)
             if row.codes[place] != UNKNOWN
         ]
-        sets = [composed]
+        sets = [samples]
         if axis is CodeSystem.ICD10GM:
             sets.append([Sample(s[axis], line.code) for s, line in zip(lines_scored, lines, strict=True)])
         axes[axis] = fit_axis(sets, partial(_say_of, say, axis))
-    weights = Weights(axes, _fit_recognition(context, out, given, say))
+    weights = Weights(axes, _fit_recognition(context, out, given, composed, say))
     # A machine without the official files has fewer lines, and farther ones: the confidence is fitted on both.
     contexts = [context, _over(context, given.split.catalogue_without(Catalogue.builtin()))]
     weights = _fit_confidence([replace(one, weights=weights) for one in contexts], rows, lines, say)
     weights.save(out / "decision.json")
     return weights
-
-
-def _not_measured(rows: Sequence[Row]) -> Sequence[Row]:
-    return rows[int(_MEASURING * len(rows)) :]
 
 
 def trained_context(given: Material, out: Path) -> Context:
@@ -236,7 +233,7 @@ def _none_threshold(samples: Sequence[Sample], weights: AxisWeights) -> float:
 
 
 def _fit_recognition(
-    context: Context, out: Path, given: Material, say: Callable[[str], None]
+    context: Context, out: Path, given: Material, composed: Sequence[Row], say: Callable[[str], None]
 ) -> RecognitionWeights:
     from sklearn.linear_model import LogisticRegression
 
@@ -248,7 +245,6 @@ def _fit_recognition(
         for row in read_rows(out / "corpus" / f"{part}.parquet")
         if is_measured(row)
     ]
-    composed = _not_measured(read_rows(out / "corpus" / "composed_heldout.parquet"))
     positive = [row for row in composed if row.tumour == 1][:3000]
     positive += [
         Row(line.text, line.text, ("", "", ""), 1, "development") for line in given.split.development

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from agent.prepare.context import TUMOUR
+from agent.prepare.context import names_tumour
 
 
 class SetAside(NamedTuple):
@@ -222,7 +222,7 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], s
     text = _take(text, items, _INSTRUCTION, "instruction")
     if "," in text:
         text = _take(text, items, _SPARED, "findings")
-        if TUMOUR.search(text) is not None:
+        if names_tumour(text):
             text = _take(text, items, _LISTED, "comorbidity", keep=_is_no_comorbidity)
     text = _take(text, items, _UNSPECIFIED, "unspecified")
     text = _take(text, items, _RISK, "stage")
@@ -247,7 +247,7 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], s
     text = _take(text, items, _PERSON, "person")
     if _THERAPY_DECIDES.search(text) is None:
         text = _take(text, items, _THERAPY, "therapy")
-        text = _take(text, items, _MEASURE_OF, "therapy", keep=_names_tumour_before_of)
+        text = _take(text, items, _MEASURE_OF, "therapy", keep=names_tumour)
     text = _take(text, items, _SPREAD, "spread")
     items.sort(key=lambda item: item.start)
     return items, text
@@ -258,9 +258,9 @@ def _take(
     items: list[SetAside],
     pattern: re.Pattern[str],
     kind: str,
-    keep: Callable[[str, int], bool] | None = None,
+    keep: Callable[[str, int, int], bool] | None = None,
 ) -> str:
-    """Moves every match of `pattern` to `items` and masks it, except where `keep(text, start)` holds."""
+    """Moves every match of `pattern` to `items` and masks it, except where `keep(text, start, end)` holds."""
     parts: list[str] = []
     last = 0
     for match in pattern.finditer(text):
@@ -272,7 +272,7 @@ def _take(
             end -= 1
         while end > start and text[start] in " \x1f":
             start += 1
-        if start >= end or (keep is not None and keep(text, start)):
+        if start >= end or (keep is not None and keep(text, start, end)):
             continue
         items.append(SetAside(kind, start, end))
         parts.append(text[last:start])
@@ -293,7 +293,7 @@ def _take_tnm(text: str, items: list[SetAside], has_digit: bool) -> str:
         items,
         TNM,
         "tnm",
-        keep=lambda t, start: _AFTER_NOTHING_ELSE.search(t, max(0, start - 24), start) is not None,
+        keep=lambda t, start, _: _AFTER_NOTHING_ELSE.search(t, max(0, start - 24), start) is not None,
     )
     for item in items[before:]:
         for grade in _GRADE_IN_TNM.finditer(text, item.start, item.end):
@@ -301,20 +301,14 @@ def _take_tnm(text: str, items: list[SetAside], has_digit: bool) -> str:
     return text_after
 
 
-def _is_no_comorbidity(text: str, start: int) -> bool:
-    end = min((place for mark in ",;\n" if (place := text.find(mark, start)) >= 0), default=len(text))
+def _is_no_comorbidity(text: str, start: int, end: int) -> bool:
     return (
         COMORBIDITY.search(text, start, end) is None
-        or TUMOUR.search(text, start, end) is not None
+        or names_tumour(text, start, end)
         or _NUMBERED.search(text, start, end) is not None
     )
 
 
-def _names_tumour_before_of(text: str, start: int) -> bool:
-    measure = _MEASURE_OF.match(text, start)
-    return measure is None or TUMOUR.search(measure.group()) is not None
-
-
-def _line_decides(text: str, start: int) -> bool:
+def _line_decides(text: str, start: int, end: int) -> bool:
     begin = max(text.rfind("\n", 0, start), text.rfind(";", 0, start), start - 200)
     return _GRADE_DECIDES.search(text, max(begin, 0), start + 60) is not None

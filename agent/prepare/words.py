@@ -418,13 +418,13 @@ def by_the_clock(words: list[Word], side: Side | None) -> list[Word]:
     if not rest:
         return words
     # From the front, the left breast has its outer half from 12 to 6, the right one its inner half.
-    half = ("oberer", "unterer", "unterer", "oberer")[quarter]
+    half = "oben" if quarter in (0, 3) else "unten"
     outer = (quarter < 2) == (side == "links")
     made: list[Word] = []
     _append(
         made,
         words[place - 1]._replace(end=words[place].end),
-        f"{half} {'äußerer' if outer else 'innerer'} Quadrant",
+        _QUADRANT[half, "außen" if outer else "innen"],
     )
     return [*words[: place - 1], *made, *words[place + 1 :]]
 
