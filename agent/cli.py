@@ -14,11 +14,11 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.options import agent_options, load_agent
 from index.errors import OnkokodeError
 
 if TYPE_CHECKING:
@@ -33,9 +33,20 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 # must not import them.
 _COMMANDS = {
     "catalogue": ("index.commands:catalogue_group", "Official catalogue files: add, list, show, remove."),
+    "code-file": ("agent.files.commands:code_file_command", "Code a CSV, TSV, XLSX, Parquet or JSONL file."),
+    "registry": (
+        "agent.registry.commands:registry",
+        "oBDS and ADT/GEKID messages: compare codes, fill empty ones.",
+    ),
+    "fhir": ("agent.fhir_commands:fhir_command", "Code a file of texts into a FHIR R4 bundle."),
+    "serve": ("agent.service.commands:serve", "The HTTP service and the review page."),
+    "review": ("agent.review.commands:review", "Review decisions: fill the work list, export."),
     "train": ("training.commands:train", "Train the encoder, the base model and the adapters."),
     "eval": ("eval.commands:evaluate", "Measure variants on test sets; print tables and figures."),
 }
+
+# Which optional packages a command needs where the default installation does not do.
+_EXTRAS = {"code-file": "files", "serve": "service", "review": "service"}
 
 
 class InputError(click.ClickException):
@@ -63,8 +74,9 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             if error.name in (module_name, module_name.partition(".")[0]):
                 raise InputError(f"this installation has no `{cmd_name}`: {module_name} is missing") from None
+            extra = _EXTRAS.get(cmd_name, "train")
             raise InputError(
-                f"`{cmd_name}` needs the package {error.name}; pip install 'onkokode[train]' brings what "
+                f"`{cmd_name}` needs the package {error.name}; pip install 'onkokode[{extra}]' brings what "
                 "the default installation leaves out"
             ) from None
 
@@ -113,33 +125,6 @@ def cli() -> None:
     catalogue lines behind each code."""
 
 
-def _agent_options(command: Any) -> Any:
-    """The options that say which agent is loaded, in the order in which the help shows them."""
-    options = (
-        click.option("--model", metavar="PATH|NAME", help="Language model: a folder or a hub name."),
-        click.option("--adapter", metavar="PATH|NAME", help="LoRA adapter for that model."),
-        click.option("--encoder", metavar="PATH|NAME", help="A sentence-transformers model."),
-        click.option(
-            "--catalogue",
-            "catalogues",
-            multiple=True,
-            type=click.Path(exists=True, path_type=Path),
-            metavar="PATH",
-            help="Catalogue file instead of those added before; may be repeated.",
-        ),
-        click.option("--edition", help="Systematic edition in force, such as icd10gm-2024."),
-        click.option("--device", help="cpu, cuda, cuda:1 …; by default what the machine has."),
-        click.option(
-            "--quantise",
-            type=click.Choice(["4bit", "8bit"]),
-            help="Load the model in 4 or 8 bits (needs a GPU).",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 @cli.command("code")
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per text and line.")
@@ -148,7 +133,7 @@ def _agent_options(command: Any) -> Any:
     is_flag=True,
     help="Also show the runner-up's catalogue lines, all checks and the steps (--json has the first two).",
 )
-@_agent_options
+@agent_options
 def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_options: Any) -> None:
     """Code diagnosis texts; `-` reads one text per line from standard input.
 
@@ -185,7 +170,7 @@ def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_o
 
 @cli.command("info")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_agent_options
+@agent_options
 def info_command(as_json: bool, **agent_options: Any) -> None:
     """Which models, catalogues and editions are in use."""
     with _working("Modelle werden geladen …"):
@@ -196,33 +181,6 @@ def info_command(as_json: bool, **agent_options: Any) -> None:
     from agent import render
 
     render.print_facts(render.console(), facts)
-
-
-def load_agent(
-    *,
-    model: str | None = None,
-    adapter: str | None = None,
-    encoder: str | None = None,
-    catalogues: tuple[Path, ...] = (),
-    edition: str | None = None,
-    **options: Any,
-) -> CodingAgent:
-    """The agent that the options ask for. `options` go to `CodingAgent.load` where they are not None."""
-    names = [name for name in (model, adapter, encoder) if name is not None]
-    if all(Path(name).exists() for name in names):
-        # Only a hub name needs the network. Set before the first import, which is when the hub client
-        # reads it; a user's own setting wins.
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from agent import CodingAgent
-
-    return CodingAgent.load(
-        model,
-        adapter,
-        encoder,
-        list(catalogues) or None,
-        edition,
-        **{name: value for name, value in options.items() if value is not None},
-    )
 
 
 def _texts(arguments: Iterable[str], damaged: list[int]) -> Iterator[str]:

@@ -31,7 +31,7 @@ from eval.speed import _peak_bytes as peak_bytes
 from eval.testset import Row
 from eval.variants import ADAPTERS, Variant
 from index.records import AXES
-from training.pace import Pace
+from index.pace import Pace
 
 CHUNK = 64  # rows that are answered together
 Say = Callable[[str], None]

@@ -25,7 +25,7 @@ from agent.prompt_encoder import PromptEncoder
 from agent.prompts import TUMOUR, Prompts
 from index.records import CodeSystem
 from training.lora_data import Asked, Pairs
-from training.pace import Pace
+from index.pace import Pace
 
 _BATCH = 32
 _LONGEST_ANSWER = 24

@@ -139,15 +139,16 @@ def question_states(
     """Hidden states (b, questions, width) at all questions about each text, in one pass."""
     b, t = batch.ids.shape
     q = len(question_ids)
-    ids = torch.cat([batch.ids, question_ids.expand(b, q)], 1)
-    columns = torch.arange(t)
+    device = batch.ids.device
+    ids = torch.cat([batch.ids, question_ids.to(device).expand(b, q)], 1)
+    columns = torch.arange(t, device=device)
     positions = torch.cat([columns.expand(b, t), batch.lengths[:, None].expand(b, q)], 1)
     text = columns[None] < batch.lengths[:, None]
-    seen = torch.zeros(b, t + q, t + q, dtype=torch.bool)
+    seen = torch.zeros(b, t + q, t + q, dtype=torch.bool, device=device)
     seen[:, :t, :t] = (columns[None] <= columns[:, None])[None] & text[:, None]
     seen[:, t:, :t] = text[:, None]
-    seen |= torch.eye(t + q, dtype=torch.bool)
-    mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None]
+    seen |= torch.eye(t + q, dtype=torch.bool, device=device)
+    mask = torch.zeros(seen.shape, device=device).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None]
     hidden = model.get_decoder()(
         input_ids=ids,
         attention_mask=mask.to(next(model.parameters()).dtype),
@@ -170,19 +171,20 @@ def train(
     checkpoint: Path | None = None,
     checkpoint_every: int = 250,
 ) -> None:
-    """Train on a stream of batches, fp32 weights and, where the CPU has it, bf16 compute; linear decay to
-    zero. With `checkpoint` the state is kept in that safetensors file, and a stopped run goes on from there to the same weights."""
+    """Train on a stream of batches, which lie on the model's device; fp32 weights and, where the hardware has
+    it, bf16 compute; linear decay to zero. With `checkpoint` the state is kept in that safetensors file, and a stopped run goes on from there to the same weights."""
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm_up, max(0.0, (steps - step) / steps))
     )
     model.train()
-    bf16 = fast_bf16()
+    device = trained[0].device
+    bf16 = device.type != "cpu" or fast_bf16()
     first = _resume(checkpoint, trained, optimiser, schedule) if checkpoint is not None else 0
     # What an earlier run has seen is passed over, so that the rest is what it would have seen.
     for step, batch in zip(range(first, steps), islice(batches, first, None), strict=False):
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             states = question_states(model, batch, question_ids)
             known = batch.labels != IGNORED
             logits = model.get_output_embeddings()(states[known])
@@ -230,7 +232,7 @@ def _resume(
         step = int(file.metadata()["step"])
         for i, p in enumerate(trained):
             p.data.copy_(file.get_tensor(f"weight.{i}"))
-            moments = {name: file.get_tensor(f"{name}.{i}") for name in _MOMENTS}
+            moments = {name: file.get_tensor(f"{name}.{i}").to(p.device) for name in _MOMENTS}
             optimiser.state[p] = {"step": torch.tensor(float(step)), **moments}
     for _ in range(step):
         schedule.step()

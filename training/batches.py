@@ -1,7 +1,7 @@
 """Draws training batches from the corpus: tokenised once, mixed by origin, dropped-out pieces each time.
 
-source = BatchSource(rows, tokenizer, shares={"catalogue": 0.45, "composed": 0.42, "other": 0.13})
-for batch in source.batches(256, seed=13): ...
+source = BatchSource({"catalogue": rows, "composed": more}, tokenizer)
+for batch in source.batches({"catalogue": 0.5, "composed": 0.5}, 256, seed=13): ...
 """
 
 from __future__ import annotations
@@ -22,50 +22,65 @@ LONGEST = 64
 
 
 class BatchSource:
-    """Rows by pool; a batch holds each pool's share. `pool_of` maps a row's origin to a pool."""
+    """Rows by pool; a batch holds each pool's share. The rows lie on `device`, and batches are made there."""
 
-    def __init__(self, pools: Mapping[str, Sequence[Row]], tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(
+        self,
+        pools: Mapping[str, Sequence[Row]],
+        tokenizer: PreTrainedTokenizerFast,
+        device: str = "cpu",
+    ) -> None:
         self._pad = tokenizer.pad_token_id
-        self._pools = {name: _tokenise(rows, tokenizer) for name, rows in pools.items()}
+        self._device = device
+        self._pools = {
+            name: tuple(torch.from_numpy(part).to(device) for part in _tokenise(rows, tokenizer))
+            for name, rows in pools.items()
+        }
 
     def batches(
         self, shares: Mapping[str, float], size: int, *, seed: int, dropout: float = 0.1
     ) -> Iterator[Batch]:
         """An endless stream; similar lengths share a batch, so little is padding."""
-        rng = np.random.default_rng(seed)
-        counts = {name: round(size * share) for name, share in shares.items()}
+        rng = torch.Generator(self._device).manual_seed(seed)
         window = 8
         while True:
-            ids: list[np.ndarray] = []
-            labels = []
-            for name, count in counts.items():
-                texts, answers = self._pools[name]
-                drawn = rng.integers(0, len(texts), count * window)
-                ids.extend(texts[i] for i in drawn)
-                labels.append(answers[drawn])
-            answers = np.concatenate(labels)
-            order = np.argsort([len(text) for text in ids], kind="stable")
-            for start in rng.permutation(np.arange(0, len(order) - size + 1, size)):
+            drawn = []
+            for name, share in shares.items():
+                ids, lengths, labels = self._pools[name]
+                count = round(size * share) * window
+                rows = torch.randint(len(ids), (count,), generator=rng, device=self._device)
+                drawn.append((ids[rows], lengths[rows], labels[rows]))
+            ids, lengths, labels = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+            order = lengths.argsort(stable=True)
+            starts = torch.arange(0, len(order) - size + 1, size)
+            for start in starts[
+                torch.randperm(len(starts), generator=rng, device=self._device).cpu()
+            ].tolist():
                 chosen = order[start : start + size]
-                yield self._batch([ids[i] for i in chosen], answers[chosen], rng, dropout)
+                yield self._batch(ids[chosen], lengths[chosen], labels[chosen].long(), rng, dropout)
 
     def _batch(
-        self, ids: list[np.ndarray], labels: np.ndarray, rng: np.random.Generator, dropout: float
+        self,
+        ids: torch.Tensor,
+        lengths: torch.Tensor,
+        labels: torch.Tensor,
+        rng: torch.Generator,
+        dropout: float,
     ) -> Batch:
-        kept = [text[rng.random(len(text)) >= dropout] if dropout else text for text in ids]
-        kept = [k if len(k) else text for k, text in zip(kept, ids, strict=True)]
-        longest = max(len(text) for text in kept)
-        padded = np.full((len(kept), longest), self._pad, dtype=np.int64)
-        for row, text in zip(padded, kept, strict=True):
-            row[: len(text)] = text
-        lengths = torch.tensor([len(text) for text in kept])
-        return Batch(torch.from_numpy(padded), lengths, torch.from_numpy(labels))
+        """Leave out each piece by chance, but never all of a text, and close the gaps."""
+        ids = ids[:, : int(lengths.max())].long()
+        there = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        kept = there & (torch.rand(ids.shape, generator=rng, device=ids.device) >= dropout)
+        kept |= there & ~kept.any(1, keepdim=True)
+        ids = ids.masked_fill(~kept, self._pad).gather(1, (~kept).to(torch.uint8).argsort(dim=1, stable=True))
+        lengths = kept.sum(1)
+        return Batch(ids[:, : int(lengths.max())], lengths, labels)
 
 
 def label_ids(rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
-    """Answer token ids, int64 (n, 4) in the order of QUESTIONS; -100 where a label is unknown."""
+    """Answer token ids, int32 (n, 4) in the order of QUESTIONS; -100 where a label is unknown."""
     vocabulary = tokenizer.get_vocab()
-    labels = np.full((len(rows), 4), IGNORED, dtype=np.int64)
+    labels = np.full((len(rows), 4), IGNORED, dtype=np.int32)
     for i, row in enumerate(rows):
         for j, (axis, code) in enumerate(zip(AXES, row.codes, strict=True)):
             if code != UNKNOWN:
@@ -76,8 +91,15 @@ def label_ids(rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast) -> np.nda
     return labels
 
 
-def _tokenise(rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast) -> tuple[list[np.ndarray], np.ndarray]:
+def _tokenise(
+    rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Piece ids (n, longest) right-padded, lengths (n,), labels (n, 4)."""
     encoded = tokenizer.backend_tokenizer.encode_batch([row.core for row in rows], add_special_tokens=False)
-    unknown = tokenizer.unk_token_id
-    ids = [np.array(e.ids[:LONGEST] or [unknown], dtype=np.int64) for e in encoded]
-    return ids, label_ids(rows, tokenizer)
+    pieces = [e.ids[:LONGEST] or [tokenizer.unk_token_id] for e in encoded]
+    lengths = np.array([len(row) for row in pieces], dtype=np.int64)
+    # Vocabularies here have a few thousand pieces, and a corpus millions of rows.
+    ids = np.full((len(rows), LONGEST), tokenizer.pad_token_id, dtype=np.int16)
+    for row, text in zip(ids, pieces, strict=True):
+        row[: len(text)] = text
+    return ids, lengths, label_ids(rows, tokenizer)

@@ -36,7 +36,7 @@ from training.adapter_report import (
 )
 from training.lora_data import Asked, Pairs, examples, write_examples
 from training.lora_trainer import LoraPlan, each_epoch, load_base, paced, trainer_for
-from training.pace import Pace
+from index.pace import Pace
 from training.runs import RUN_FILE, last_checkpoint, same_run, write_json
 
 _AS_IN_THE_STUDY = LoraPlan()

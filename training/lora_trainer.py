@@ -23,7 +23,7 @@ import torch
 
 from agent.code_model import LocalModel
 from index.errors import ModelError
-from training.pace import Pace
+from index.pace import Pace
 from training.packing import PackedRows, real_tokens
 
 

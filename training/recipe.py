@@ -26,7 +26,7 @@ from index.layouts import CatalogueFile, parse_all
 from index.records import AXES, CodeSystem
 from training.corpus import UNKNOWN, Row, is_measured, read_rows, tumour_lines, write_corpus
 from training.fit import Material, fit
-from training.pace import Pace
+from index.pace import Pace
 from training.pairs import write_text_pairs
 from training.split import Split
 

@@ -1,0 +1,71 @@
+"""The options that say which agent a command loads, the same for every command, and the loading itself.
+
+@click.command()
+@agent_options
+def command(**options): agent = load_agent(**options)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from agent.agent import CodingAgent
+
+
+def agent_options(command: Any) -> Any:
+    """Adds the options to a command, in the order in which the help shows them."""
+    options = (
+        click.option("--model", metavar="PATH|NAME", help="Language model: a folder or a hub name."),
+        click.option("--adapter", metavar="PATH|NAME", help="LoRA adapter for that model."),
+        click.option("--encoder", metavar="PATH|NAME", help="A sentence-transformers model."),
+        click.option(
+            "--catalogue",
+            "catalogues",
+            multiple=True,
+            type=click.Path(exists=True, path_type=Path),
+            metavar="PATH",
+            help="Catalogue file instead of those added before; may be repeated.",
+        ),
+        click.option("--edition", help="Systematic edition in force, such as icd10gm-2024."),
+        click.option("--device", help="cpu, cuda, cuda:1 …; by default what the machine has."),
+        click.option(
+            "--quantise",
+            type=click.Choice(["4bit", "8bit"]),
+            help="Load the model in 4 or 8 bits (needs a GPU).",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load_agent(
+    *,
+    model: str | None = None,
+    adapter: str | None = None,
+    encoder: str | None = None,
+    catalogues: tuple[Path, ...] = (),
+    edition: str | None = None,
+    **options: Any,
+) -> CodingAgent:
+    """The agent that the options ask for. `options` go to `CodingAgent.load` where they are not None."""
+    names = [name for name in (model, adapter, encoder) if name is not None]
+    if all(Path(name).exists() for name in names):
+        # Only a hub name needs the network. Set before the first import, which is when the hub client
+        # reads it; a user's own setting wins.
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from agent import CodingAgent
+
+    return CodingAgent.load(
+        model,
+        adapter,
+        encoder,
+        list(catalogues) or None,
+        edition,
+        **{name: value for name, value in options.items() if value is not None},
+    )
