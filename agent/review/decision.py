@@ -1,0 +1,141 @@
+"""What a documentation officer may decide about a coding, and what makes a decision valid.
+
+    decision = decide(coding, Action.CHANGE, {CodeSystem.ICD10GM: "C50.9"}, by="M. Ernst")
+    decision.codes[CodeSystem.MORPHOLOGY]        # an axis that was not named keeps the proposal
+
+`coding` is the JSON object of `CodedText.to_dict()`. The store, the page and the LangGraph interrupt all make
+their decisions here, so they agree on what is valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from index.errors import OnkokodeError
+from index.records import AXES, CodeSystem
+
+Codes = Mapping[CodeSystem, str | None]
+
+LONGEST_NAME = 80
+LONGEST_COMMENT = 2000
+# What failed a check is looked at before what is merely not sure.
+_FAILED_CHECK = 0.5
+_NONE: Codes = dict.fromkeys(AXES)
+
+
+class ReviewError(OnkokodeError):
+    """A decision, a work list or a file for it cannot be used; the message never repeats a diagnosis text."""
+
+
+class Action(StrEnum):
+    """What was decided. `reopen` takes a decision back: the item is open again."""
+
+    ACCEPT = "accept"
+    CHANGE = "change"
+    REJECT = "reject"
+    REOPEN = "reopen"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision. `codes` names the code of every axis, None where the text determines none; a rejected or
+    reopened item has none. `at` is UTC in ISO 8601 and `revision` its number for that item; the store sets both."""
+
+    action: Action
+    codes: Codes
+    by: str
+    comment: str = ""
+    at: str = ""
+    revision: int = 0
+
+
+def proposal(coding: Mapping[str, Any]) -> dict[CodeSystem, str | None]:
+    """The codes that the agent proposes."""
+    return {axis: coding[axis.value]["code"] for axis in AXES}
+
+
+def decide(
+    coding: Mapping[str, Any],
+    action: Action,
+    codes: Mapping[CodeSystem, str | None] | None = None,
+    *,
+    by: str,
+    comment: str = "",
+    known: Callable[[CodeSystem, str], bool] | None = None,
+) -> Decision:
+    """A valid decision about a coding.
+
+    Args:
+        codes: for `change`, the codes that differ; an axis that is not named keeps the proposal.
+        by: who decides.
+        known: says whether a code may be given, such as `catalogue.is_codable`; None takes every code.
+
+    Raises:
+        ReviewError: nobody decided, nothing was changed, a rejection has no reason, or a code is not known.
+    """
+    by, comment = clean(by)[:LONGEST_NAME].strip(), clean(comment)[:LONGEST_COMMENT].strip()
+    if not by:
+        raise ReviewError("a decision needs a name: who decided?")
+    offered = proposal(coding)
+    if action is Action.REJECT:
+        if not comment:
+            raise ReviewError("a rejection needs a reason, in its comment")
+        return Decision(action, _NONE, by, comment)
+    if action is Action.REOPEN:
+        return Decision(action, _NONE, by, comment)
+    if action is Action.ACCEPT:
+        if codes and {**offered, **codes} != offered:
+            raise ReviewError("other codes than the proposal's are a change, not an acceptance")
+        return Decision(action, offered, by, comment)
+    chosen = {**offered, **(codes or {})}
+    if chosen == offered:
+        raise ReviewError("a change must name a code that differs from the proposal")
+    for axis, code in chosen.items():
+        if code is not None and code != offered[axis] and known is not None and not known(axis, code):
+            raise ReviewError(f"{axis.value} {code[:20]!r} is no code of the catalogue that can be given")
+    return Decision(action, chosen, by, comment)
+
+
+def from_answer(
+    coding: Mapping[str, Any], answer: object, known: Callable[[CodeSystem, str], bool] | None = None
+) -> Decision:
+    """The decision that a plain JSON object describes: `{"action": "change", "icd10gm": "C50.9", "by": "ME"}`.
+
+    Raises:
+        ReviewError: as `decide`, and where the object has another form.
+    """
+    if not isinstance(answer, Mapping):
+        raise ReviewError(f"a decision is an object with action and by, not {type(answer).__name__}")
+    unknown = set(map(str, answer)) - {"action", "by", "comment", *(axis.value for axis in AXES)}
+    if unknown:
+        raise ReviewError(f"a decision has no field {sorted(unknown)[0]!r}")
+    try:
+        action = Action(answer.get("action", ""))
+    except ValueError:
+        raise ReviewError(f"action is one of {', '.join(Action)}") from None
+    codes = {axis: answer[axis.value] for axis in AXES if axis.value in answer}
+    if any(code is not None and not isinstance(code, str) for code in codes.values()):
+        raise ReviewError("a code is a string, or null where the text determines none")
+    decision = decide(coding, action, codes, by=str(answer.get("by") or ""), known=known)
+    comment = str(answer.get("comment") or "") if action is not Action.REJECT else ""
+    return replace(decision, comment=clean(comment)[:LONGEST_COMMENT].strip())
+
+
+def uncertainty(coding: Mapping[str, Any]) -> float:
+    """How much an item needs a person, 0 to 1: the least sure axis counts, one without a code counts in full,
+    and a failed check for at least a half. For what is no tumour diagnosis: how likely it is one after all."""
+    if not coding["tumour"]:
+        return round(float(coding["tumour_probability"]), 4)
+    axes = [coding[axis.value] for axis in AXES]
+    doubt = max(1.0 - float(axis["confidence"]) if axis["code"] is not None else 1.0 for axis in axes)
+    if any(not check["passed"] for axis in axes for check in axis["checks"]):
+        doubt = max(doubt, _FAILED_CHECK)
+    return round(min(max(doubt, 0.0), 1.0), 4)
+
+
+def clean(text: str) -> str:
+    """The text without lone surrogates, which no file and no database can hold; offsets stay right."""
+    return "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in text)

@@ -1,0 +1,127 @@
+"""The tables of a work list, and how its file is opened: readable by its owner only, and every commit on the disk.
+
+    connection = connect(Path("review.sqlite"))     # makes the file where there is none
+
+`agent.review.store` is the only module that uses the connection.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.review.decision import ReviewError
+from index.records import AXES
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x4F4E4B52  # "ONKR", so that another program's database is not taken for ours
+_OWNER_ONLY = 0o600
+_BUSY_SECONDS = 15
+_SCHEMA = f"""
+CREATE TABLE items (
+  id INTEGER PRIMARY KEY,
+  source TEXT NOT NULL,
+  reference TEXT NOT NULL,
+  part INTEGER NOT NULL,
+  parts INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  folded TEXT NOT NULL,
+  coding TEXT NOT NULL,
+  uncertainty REAL NOT NULL,
+  added TEXT NOT NULL,
+  state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'accept', 'change', 'reject')),
+  revision INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (source, reference, part)
+) STRICT;
+CREATE INDEX items_by_state ON items (state, uncertainty DESC, id);
+CREATE INDEX items_by_uncertainty ON items (uncertainty DESC, id);
+CREATE TABLE decisions (
+  id INTEGER PRIMARY KEY,
+  item INTEGER NOT NULL REFERENCES items (id),
+  revision INTEGER NOT NULL,
+  action TEXT NOT NULL CHECK (action IN ('accept', 'change', 'reject', 'reopen')),
+  {", ".join(f"{axis} TEXT" for axis in AXES)},
+  decided_by TEXT NOT NULL CHECK (decided_by <> ''),
+  decided_at TEXT NOT NULL,
+  comment TEXT NOT NULL DEFAULT '',
+  UNIQUE (item, revision)
+) STRICT;
+CREATE TRIGGER decisions_are_not_changed BEFORE UPDATE ON decisions
+  BEGIN SELECT RAISE(ABORT, 'decisions are only added'); END;
+CREATE TRIGGER decisions_are_not_deleted BEFORE DELETE ON decisions
+  BEGIN SELECT RAISE(ABORT, 'decisions are only added'); END;
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a work list's file, or make it.
+
+    Raises:
+        ReviewError: it cannot be opened, is no work list, or a newer version made it.
+    """
+    try:
+        only_for_its_owner(path)
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise ReviewError(f"{path}: cannot be opened ({error})") from error
+    connection.row_factory = sqlite3.Row
+    try:
+        _prepare(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise ReviewError(f"{path}: not a work list of `onkokode review`, or damaged ({error})") from error
+    except ReviewError as error:
+        connection.close()
+        raise ReviewError(f"{path}: {error}") from None
+    return connection
+
+
+def only_for_its_owner(path: Path) -> None:
+    """The file must not be readable by others at any moment; SQLite gives its log files the same mode."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY))
+    except FileExistsError:
+        if os.name == "posix" and path.stat().st_mode & 0o077:
+            path.chmod(_OWNER_ONLY)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application not in (0, _APPLICATION_ID):
+        raise ReviewError("a database of another program")
+    if version > SCHEMA_VERSION:
+        raise ReviewError(f"made by a newer version of Onkokode (schema {version}); update this one")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    if application == _APPLICATION_ID:
+        return
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        # Another process may have been first.
+        if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
+            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise ReviewError("a database of another program")
+            for statement in _statements(_SCHEMA):
+                connection.execute(statement)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; `executescript` would commit the transaction around it."""
+    waiting = ""
+    for line in script.splitlines():
+        waiting += line + "\n"
+        if sqlite3.complete_statement(waiting):
+            yield waiting
+            waiting = ""
