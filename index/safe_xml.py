@@ -2,17 +2,23 @@
 
     root = safe_parse(Path("icdo32019.xml"))
     root = safe_parse(b"<oBDS/>", max_bytes=1_000_000)
+    for event in stream_events(stream): ...      # Start, End, Text, Other with byte offsets; any size
 
 A DOCTYPE passes, because ClaML files carry one, but nothing that it points to is read. A document that
 declares or needs an entity, or that asks for an XInclude, is refused: resolving entities would leak local
 files, and skipping them would silently drop text. Two parsers look at each document: expat streams over it
-and reports every declaration, in whatever encoding; only then does lxml build the tree.
+and reports every declaration, in whatever encoding; only then does lxml build the tree. `stream_events` is
+for documents of any size: expat alone with the same checks, one chunk at a time, and the place of each event
+in the bytes of the file, so that a caller can change a few bytes and copy the rest.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from xml.parsers import expat
 
 from index.errors import OnkokodeError
@@ -23,6 +29,9 @@ if TYPE_CHECKING:
 MAX_BYTES = 256 * 1024 * 1024
 _XINCLUDE = "http://www.w3.org/2001/XInclude "
 _CHUNK = 1 << 20
+# Registry messages are about ten levels deep; one tag, text run or comment is a few kilobytes.
+MAX_DEPTH = 64
+MAX_TOKEN = 1 << 20
 # What expat says where a document simply stops (codes are stable, see pyexpat.errors).
 _CUT_OFF = {
     expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS],
@@ -35,13 +44,27 @@ _CUT_OFF = {
 class XmlError(OnkokodeError):
     """An XML document that is not read; the message says why, without naming the file."""
 
+    @property
+    def line(self) -> int | None:
+        """The line that the message names, for callers that say it in their own words."""
+        found = re.search(r"\bline (\d+)", str(self))
+        return int(found[1]) if found else None
+
 
 class UnsafeXml(XmlError):
     """The document declares or uses an entity, asks for another file, or is larger than allowed."""
 
 
+class EndlessXml(UnsafeXml):
+    """The document is nested too deep, or one of its pieces is too long to be held."""
+
+
 class BrokenXml(XmlError):
-    """The document is not well-formed, for example because it was cut off."""
+    """The document is not well-formed."""
+
+
+class CutOffXml(BrokenXml):
+    """The document is empty or simply stops."""
 
 
 def safe_parse(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> etree._Element:
@@ -89,6 +112,128 @@ def _read(path: Path, max_bytes: int) -> bytes:
 def _inspect(data: bytes) -> None:
     """Stream over the document and refuse everything that would need a second source."""
     parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler = _guard(parser)
+    with _plain_errors():
+        for start in range(0, len(data), _CHUNK):
+            parser.Parse(data[start : start + _CHUNK], False)
+        parser.Parse(b"", True)
+
+
+class Start(NamedTuple):
+    """A start tag. `namespace` is "" where there is none; `byte` is the offset of its `<`."""
+
+    namespace: str
+    name: str
+    attributes: dict[str, str]
+    line: int
+    byte: int
+
+
+class End(NamedTuple):
+    """An end tag; `byte` is the offset of its `<`, or, for `<a/>`, the offset behind the tag."""
+
+    namespace: str
+    name: str
+    line: int
+    byte: int
+
+
+class Text(NamedTuple):
+    """A piece of text. A text comes in several pieces: expat ends one at each line and reference."""
+
+    text: str
+    line: int
+    byte: int
+
+
+class Other(NamedTuple):
+    """A comment, a processing instruction, or the begin or end of a CDATA section."""
+
+    line: int
+    byte: int
+
+
+Event = Start | End | Text | Other
+
+
+def stream_events(
+    stream: BinaryIO,
+    *,
+    chunk: int = _CHUNK,
+    max_depth: int = MAX_DEPTH,
+    max_token: int = MAX_TOKEN,
+) -> Iterator[Event]:
+    """The events of a document of any size, in order; memory is that of one chunk.
+
+    Byte offsets count from where `stream` stands at the first call and are those of the file, whatever its
+    encoding (a byte order mark counts). Raises `UnsafeXml` also for a document nested deeper than `max_depth`
+    and for a tag, comment or text without an end for more than `max_token` bytes, and `BrokenXml`.
+    """
+    parser = expat.ParserCreate(namespace_separator=" ")
+    refuse_unsafe = _guard(parser)
+    events: list[Event] = []
+    depth = 0
+    seen = 0  # where the last complete token begins
+    run = 0  # how many characters of text have come without a tag between
+
+    def started(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth, seen, run
+        refuse_unsafe(name, attributes)
+        depth += 1
+        run = 0
+        if depth > max_depth:
+            raise EndlessXml(
+                f"line {parser.CurrentLineNumber}: elements are nested more than {max_depth} deep"
+            )
+        seen = parser.CurrentByteIndex
+        namespace, _, local = name.rpartition(" ")
+        events.append(Start(namespace, local, attributes, parser.CurrentLineNumber, seen))
+
+    def ended(name: str) -> None:
+        nonlocal depth, seen, run
+        depth -= 1
+        run = 0
+        seen = parser.CurrentByteIndex
+        namespace, _, local = name.rpartition(" ")
+        events.append(End(namespace, local, parser.CurrentLineNumber, seen))
+
+    def wrote(text: str) -> None:
+        nonlocal seen, run
+        seen = parser.CurrentByteIndex
+        run += len(text)
+        if run > max_token:
+            raise EndlessXml(
+                f"line {parser.CurrentLineNumber}: a text is longer than {max_token:,} characters"
+            )
+        events.append(Text(text, parser.CurrentLineNumber, seen))
+
+    def other(*_what: str) -> None:
+        nonlocal seen
+        seen = parser.CurrentByteIndex
+        events.append(Other(parser.CurrentLineNumber, seen))
+
+    parser.StartElementHandler = started
+    parser.EndElementHandler = ended
+    parser.CharacterDataHandler = wrote
+    parser.CommentHandler = parser.ProcessingInstructionHandler = other
+    parser.StartCdataSectionHandler = parser.EndCdataSectionHandler = other
+    fed = 0
+    while data := stream.read(chunk):
+        with _plain_errors():
+            parser.Parse(data, False)
+        fed += len(data)
+        if fed - seen > chunk + max_token:
+            # expat holds an unfinished token whole, so an endless one would fill the memory.
+            raise EndlessXml(f"a tag, comment or declaration is longer than {max_token:,} bytes")
+        yield from events
+        events.clear()
+    with _plain_errors():
+        parser.Parse(b"", True)
+    yield from events
+
+
+def _guard(parser: Any) -> Callable[[str, dict[str, str]], None]:
+    """Makes a parser refuse whatever would need a second source; what is returned is to see each start tag."""
 
     def entity_declared(name: str, is_parameter: bool, *_rest: object) -> None:
         kind = "parameter entity %" if is_parameter else "entity &"
@@ -113,15 +258,18 @@ def _inspect(data: bytes) -> None:
     parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_ALWAYS)
     parser.EntityDeclHandler = entity_declared
     parser.SkippedEntityHandler = entity_skipped
-    parser.StartElementHandler = element_started
     parser.ExternalEntityRefHandler = external_reference
+    return element_started
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Says in words what expat found, and quotes nothing of the document."""
     try:
-        for start in range(0, len(data), _CHUNK):
-            parser.Parse(data[start : start + _CHUNK], False)
-        parser.Parse(b"", True)
+        yield
     except expat.ExpatError as error:
         if error.code in _CUT_OFF:
-            raise BrokenXml(f"the XML ends too early, in line {error.lineno}: the file was cut off") from None
+            raise CutOffXml(f"the XML ends too early, in line {error.lineno}: the file was cut off") from None
         raise BrokenXml(
             f"the XML is broken in line {error.lineno}: {expat.ErrorString(error.code)}"
         ) from None

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
-from index.safe_xml import BrokenXml, UnsafeXml, XmlError, safe_parse
+from index.safe_xml import (
+    BrokenXml,
+    End,
+    Other,
+    Start,
+    Text,
+    UnsafeXml,
+    XmlError,
+    safe_parse,
+    stream_events,
+)
 
 
 def test_a_doctype_alone_passes_and_is_not_loaded(tmp_path: Path) -> None:
@@ -100,3 +111,60 @@ def test_size_and_depth_are_capped(tmp_path: Path) -> None:
         safe_parse(path, max_bytes=50)
     with pytest.raises(XmlError):
         safe_parse(b"<a>" * 5000 + b"</a>" * 5000)
+
+
+_DOCUMENT = '<?xml version="1.0" encoding="{}"?>\n<!-- ä --><x:a xmlns:x="urn:x"><x:b c="é"/>ä<d>\n</d></x:a>'
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "iso-8859-1", "windows-1252", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("chunk", [1, 7, 4096])
+def test_events_name_their_bytes_in_every_encoding(codec: str, chunk: int) -> None:
+    declared = {"utf-8-sig": "UTF-8", "utf-16-be": "UTF-16"}.get(codec, codec)
+    data = _DOCUMENT.format(declared).encode(codec)
+    plain = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le"}.get(codec, codec)
+    events = list(stream_events(io.BytesIO(data), chunk=chunk))
+
+    starts = [event for event in events if isinstance(event, Start)]
+    assert [(s.namespace, s.name) for s in starts] == [("urn:x", "a"), ("urn:x", "b"), ("", "d")]
+    assert starts[1].attributes == {"c": "é"} and starts[2].line == 2
+    for start, tag in zip(starts, ("<x:a ", "<x:b ", "<d>"), strict=True):
+        assert data[start.byte :].startswith(tag.encode(plain))
+    empty, inner, outer = (event for event in events if isinstance(event, End))
+    assert data[: empty.byte].endswith("/>".encode(plain))
+    assert data[inner.byte :] == "</d></x:a>".encode(plain)
+    assert data[outer.byte :] == "</x:a>".encode(plain)
+    text = next(event for event in events if isinstance(event, Text))
+    assert text.text == "ä" and data[text.byte :].startswith("ä<d>".encode(plain))
+    assert sum(isinstance(event, Other) for event in events) == 1
+
+
+def test_events_of_a_file_with_an_entity_are_refused(tmp_path: Path) -> None:
+    document = b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'
+    with pytest.raises(UnsafeXml, match="line 1 declares"):
+        list(stream_events(io.BytesIO(document)))
+    include = b'<a xmlns:x="http://www.w3.org/2001/XInclude">\n<x:include href="/etc/passwd"/></a>'
+    with pytest.raises(UnsafeXml, match="line 2 asks for another file"):
+        list(stream_events(io.BytesIO(include)))
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (b"<a>" * 70, "nested more than 64 deep"),
+        (b"<a>" + b"x" * 5000, "a text is longer"),
+        (b"<a><!--" + b"x" * 50_000, "a tag, comment or declaration is longer"),
+        (b'<a b="' + b"x" * 50_000, "a tag, comment or declaration is longer"),
+    ],
+)
+def test_endless_pieces_are_refused_before_they_fill_the_memory(document: bytes, said: str) -> None:
+    with pytest.raises(UnsafeXml, match=said):
+        list(stream_events(io.BytesIO(document), chunk=1000, max_token=4000))
+
+
+def test_what_came_before_the_cut_is_read() -> None:
+    events = stream_events(io.BytesIO(b"<a><b/>\n<c>"), chunk=3)
+    seen = []
+    with pytest.raises(BrokenXml, match=r"line 2.*cut off"):
+        for event in events:
+            seen.append(event)
+    assert [event.name for event in seen if isinstance(event, Start)] == ["a", "b", "c"]
