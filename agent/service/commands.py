@@ -1,0 +1,84 @@
+"""The command `onkokode serve`.
+
+onkokode serve --port 8000 --api-key-file key.txt
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.options import agent_options, load_agent
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from agent.agent import CodingAgent
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind to.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
+@click.option(
+    "--api-key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File whose first line is the API key; without it, the variable ONKOKODE_API_KEY.",
+)
+@click.option(
+    "--review",
+    "database",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="DB",
+    help="Also serve the review page, on this work list.",
+)
+@click.option(
+    "--queue", default=1024, show_default=True, help="Texts that may wait; beyond it, 429.", type=int
+)
+@agent_options
+def serve(
+    host: str, port: int, api_key_file: Path | None, database: Path | None, queue: int, **options: Any
+) -> None:
+    """Serve the HTTP API, and with --review the review page, until SIGTERM or Ctrl-C.
+
+    \b
+    onkokode serve
+    curl -s http://127.0.0.1:8000/v1/code -H 'Content-Type: application/json' -d '{"text": "Mamma-Ca li."}'
+
+    The description of all routes is at /docs.
+    """
+    from agent.service.settings import ServiceSettings, hosts_for, is_loopback, read_api_key
+
+    settings = ServiceSettings(
+        host=host,
+        port=port,
+        api_key=read_api_key(api_key_file, os.environ),
+        queue_texts=queue,
+        allowed_hosts=hosts_for(host),
+    )
+    # Before the model, which takes its time: a missing package or a port that is taken shows at once.
+    from agent.service import server
+    from agent.service.app import create_app
+
+    listener = server.bound(settings)
+    if not is_loopback(host) and settings.api_key is None:
+        click.echo(
+            f"Warning: {host} can be reached from other machines, and no API key is set: whoever reaches it "
+            "can use it. Set --api-key-file or ONKOKODE_API_KEY.",
+            err=True,
+        )
+    with listener:
+        agent = load_agent(**options)
+        app = create_app(agent, settings)
+        if database is not None:
+            mount_review(app, agent, database)
+        server.serve(app, settings, listener)
+
+
+def mount_review(app: FastAPI, agent: CodingAgent, database: Path) -> None:
+    """Adds the review page. Imported here: it is a package of its own, with a library that coding needs not."""
+    from agent.review.page import mount
+
+    mount(app, agent, database)

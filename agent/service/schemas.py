@@ -1,0 +1,227 @@
+"""The requests and answers of the API, for validation and for the description at /docs.
+
+CodeRequest(text="Mamma-Ca li. oben außen")
+
+Requests are validated with these models. Answers are `CodedText.to_dict()` as it is: the models describe them,
+and the tests hold the one against the other.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.prepare.pipeline import MAX_CHARACTERS
+from index.records import CodeSystem
+
+_TEXT = "Kleinzelliges Bronchial-Ca li. Oberlappen, extensive disease"
+
+Text = Annotated[
+    str,
+    Field(
+        max_length=MAX_CHARACTERS,
+        description="A German diagnosis text, as it stands in the record. It is not stored and not logged.",
+    ),
+]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Offsets = Annotated[
+    list[int], Field(min_length=2, max_length=2, description="Start and end, as offsets into the text.")
+]
+
+
+class CodeRequest(BaseModel):
+    """One text."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": _TEXT}]})
+
+    text: Text
+
+
+class CodeManyRequest(BaseModel):
+    """Several texts; the answers come in the same order."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": [_TEXT, "Z.n. Prostata-Ca"]}]})
+
+    texts: Annotated[list[Text], Field(description="Texts to code; their number is limited, see /info.")]
+
+
+class Evidence(BaseModel):
+    """A catalogue line that speaks for a code; the last one of an axis speaks for the runner-up."""
+
+    line_id: str
+    text: str = Field(description="The line's wording.")
+    code: str
+    system: CodeSystem
+    edition: str
+    source: str = Field(description="The file that the line came from.")
+    matched: list[Offsets] = Field(description="The words of the text that the line shares.")
+
+
+class Check(BaseModel):
+    """A numbered check of a coding."""
+
+    number: str = Field(examples=["K01"])
+    passed: bool
+    message: str = Field(description="German, for a documentation officer.")
+
+
+class Alternative(BaseModel):
+    """A ranked code beside the chosen one."""
+
+    code: str
+    title: str
+    confidence: Probability
+
+
+class Coding(BaseModel):
+    """The answer on one axis."""
+
+    code: str | None = Field(description="Null where the axis abstained.", examples=["C34.1"])
+    title: str | None
+    confidence: Probability
+    abstained: bool
+    reason: str | None = Field(description="Why the axis abstained, in German.")
+    missing: list[str] = Field(description="What the text would have to name.")
+    alternatives: list[Alternative]
+    evidence: list[Evidence]
+    checks: list[Check]
+
+
+class Coded(BaseModel):
+    """A diagnosis text with its codings: a proposal for a person who codes."""
+
+    tumour: bool
+    tumour_probability: Probability
+    certainty: Literal["gesichert", "Verdacht", "Zustand nach", "ausgeschlossen"]
+    side: Literal["links", "rechts", "beidseits"] | None
+    span: Offsets
+    icd10gm: Coding
+    icdo_topography: Coding
+    icdo_morphology: Coding
+    further: list[Coded] = Field(description="More tumour diagnoses of the same text.")
+
+
+class CodedMany(BaseModel):
+    """One answer per text, in the order of the texts."""
+
+    results: list[Coded]
+
+
+class Step(BaseModel):
+    """A step of the agent and what it found."""
+
+    step: Literal["prepare", "recognise", "retrieve", "choose", "verify"]
+    found: dict[str, Any] = Field(description="Codes and numbers; no text.")
+
+
+class Explained(BaseModel):
+    """A coding, and the steps that led to it."""
+
+    result: Coded
+    steps: list[Step]
+
+
+class FoundCode(BaseModel):
+    """A code that fits a search."""
+
+    code: str
+    title: str
+    edition: str
+    codable: bool = Field(description="Terminal, and allowed as a primary code.")
+
+
+class FoundCodes(BaseModel):
+    """Codes that fit a search, those whose code or title fits first."""
+
+    system: CodeSystem
+    codes: list[FoundCode]
+    more: bool = Field(description="Whether the limit left out further codes.")
+
+
+class Line(BaseModel):
+    """A catalogue line."""
+
+    line_id: str
+    text: str
+    kind: str
+
+
+class Rule(BaseModel):
+    """A rule of the registry's crosswalk from ICD-O-3 to ICD-10."""
+
+    topography: str = Field(description="A regular expression over topography codes.")
+    morphologies: list[list[int]] = Field(description="Ranges of four-digit histologies, both ends included.")
+    behaviour: str
+    icd10: str
+    default: bool = Field(description="Whether this is the usual choice.")
+
+
+class ExplainedCode(BaseModel):
+    """All that the catalogues here say about a code."""
+
+    code: str
+    system: CodeSystem
+    title: str
+    edition: str | None
+    parent: str | None
+    terminal: bool | None = Field(description="Null where the edition in force does not have the code.")
+    codable: bool
+    sex: str | None
+    age: list[float | None] | None
+    lines: dict[str, list[Line]] = Field(description="Lines that speak for the code, by edition.")
+    exclusions: list[Line]
+    notes: list[Line]
+    crosswalk: list[Rule]
+
+
+class Health(BaseModel):
+    """Whether the service works, or takes requests."""
+
+    status: Literal["alive", "ready", "starting", "stopping"]
+
+
+class Limits(BaseModel):
+    """What the service takes."""
+
+    text_characters: int
+    texts_per_request: int
+    body_bytes: int
+    queued_texts: int
+
+
+class Info(BaseModel):
+    """Versions, models, catalogue editions with their files' hashes, and limits."""
+
+    model_config = ConfigDict(extra="allow")
+
+    onkokode: str = Field(description="Onkokode's version.")
+    model: str
+    adapter: str
+    encoder: str
+    encoder_fingerprint: str
+    editions: dict[str, dict[str, Any]]
+    codes: dict[str, int] = Field(description="Codes that an answer may have, per axis.")
+    lines: int = Field(description="Catalogue lines that are searched.")
+    limits: Limits
+
+
+class Problem(BaseModel):
+    """What is wrong, and where; never what was sent."""
+
+    where: str = Field(examples=["body.texts.3"])
+    problem: str
+
+
+class Error(BaseModel):
+    """Why a request was not answered."""
+
+    code: str = Field(examples=["queue_full"])
+    message: str
+    details: list[Problem]
+
+
+class ErrorAnswer(BaseModel):
+    """The form of all error answers."""
+
+    error: Error
