@@ -227,15 +227,18 @@ class Store:
 
     def status(self) -> Status:
         """How far the work is, and by whom."""
-        states = dict(map(tuple, self._read("SELECT state, count(*) FROM items GROUP BY state")))
+        states = {row[0]: row[1] for row in self._read("SELECT state, count(*) FROM items GROUP BY state")}
         people = self._read(
             "SELECT d.decided_by, count(*) FROM items JOIN decisions d "
             "ON d.item = items.id AND d.revision = items.revision WHERE items.state <> 'open' "
             "GROUP BY d.decided_by ORDER BY count(*) DESC, d.decided_by"
         )
         return Status(
-            *(states.get(name, 0) for name in ("open", "accept", "change", "reject")),
-            dict(map(tuple, people)),
+            open=states.get("open", 0),
+            accepted=states.get("accept", 0),
+            changed=states.get("change", 0),
+            rejected=states.get("reject", 0),
+            by={row[0]: row[1] for row in people},
         )
 
     def version(self) -> tuple[int, int]:

@@ -1,0 +1,190 @@
+// Keys and clicks of the review page. What a key means is decided here, what it does on the server: each message
+// names the item and the revision that was on the screen, so a key never decides a text that nobody has seen.
+(() => {
+  const $ = (selector) => document.querySelector(selector);
+  const dialog = (name) => $(`#onko-${name}-dialog`);
+  const isField = (element) => element.closest?.("input, textarea, select, [contenteditable]");
+  const anyDialog = () => $("dialog[open]");
+
+  function send(what, value, more) {
+    const item = $("#onko-item");
+    emitEvent("review", {
+      do: what,
+      value: value ?? null,
+      item: item ? Number(item.dataset.item) : null,
+      revision: item ? Number(item.dataset.revision) : 0,
+      ...more,
+    });
+  }
+
+  function open(name, field, value = "") {
+    if (!$("#onko-item") && name !== "help") return;
+    const box = dialog(name);
+    if (!box || box.open) return;
+    box.showModal();
+    if (field) {
+      const input = $(field);
+      input.value = value;
+      input.focus();
+      input.select();
+    }
+  }
+
+  function search(axis) {
+    if (!$("#onko-item")) return;
+    if (axis) send("axis", axis);
+    const section = axis ? $(`.onko-axis[data-axis="${axis}"]`) : $(".onko-axis.active");
+    $("#onko-query-axis").textContent = section.getAttribute("aria-label");
+    $("#onko-query").dataset.axis = section.dataset.axis;
+    open("search", "#onko-query");
+    send("search", "", { axis: section.dataset.axis });
+  }
+
+  const theme = () => {
+    const root = document.documentElement;
+    root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
+    try { localStorage.setItem("onko-theme", root.dataset.theme); } catch { /* storage is switched off */ }
+  };
+  const list = () => {
+    const shut = document.body.classList.toggle("onko-list-open");
+    $("#onko-list-button")?.setAttribute("aria-expanded", String(shut));
+  };
+
+  const actions = {
+    "ask-reject": () => open("reject", "#onko-reason"),
+    "ask-comment": () => open("comment", "#onko-comment", $(".onko-actions")?.dataset.comment),
+    find: (value) => search(value),
+    help: () => open("help"),
+    theme,
+    list,
+    show: (value) => {
+      document.body.classList.remove("onko-list-open");
+      send("show", Number(value));
+    },
+    choose: (value, element) => send("choose", Number(value), { axis: element.dataset.axis }),
+  };
+  const keys = {
+    Enter: () => send("confirm"),
+    x: actions["ask-reject"],
+    u: () => send("undo"),
+    c: actions["ask-comment"],
+    Escape: () => (document.body.classList.contains("onko-list-open") ? list() : send("reset")),
+    i: () => send("axis", "icd10gm"),
+    t: () => send("axis", "icdo_topography"),
+    m: () => send("axis", "icdo_morphology"),
+    ArrowLeft: () => send("turn", -1),
+    ArrowRight: () => send("turn", 1),
+    s: () => search(),
+    j: () => send("next"),
+    ArrowDown: () => send("next"),
+    k: () => send("previous"),
+    ArrowUp: () => send("previous"),
+    "/": () => {
+      document.body.classList.add("onko-list-open");
+      $("#onko-words").focus();
+    },
+    f: () => send("next-filter"),
+    l: list,
+    d: theme,
+    "?": actions.help,
+  };
+  for (let n = 0; n < 10; n++) keys[n] = () => send("choose", n);
+  const mayRepeat = new Set(["j", "k", "ArrowDown", "ArrowUp"]);
+
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const target = event.target;
+    if (anyDialog()) {
+      if (target.id === "onko-query") inSearch(event);
+      return;
+    }
+    if (isField(target)) {
+      if (event.key === "Escape") {
+        target.blur();
+        document.body.classList.remove("onko-list-open");
+      }
+      if (event.key === "Enter" && target.id === "onko-words") target.blur();
+      return;
+    }
+    // A button that has the focus is what Enter and Space are for.
+    if ((event.key === "Enter" || event.key === " ") && target.closest?.("button, a, summary")) return;
+    const act = keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    if (event.repeat && !mayRepeat.has(event.key)) return;
+    act();
+  });
+
+  function inSearch(event) {
+    const hits = [...document.querySelectorAll("#onko-hits [role=option]")];
+    const at = hits.findIndex((hit) => hit.getAttribute("aria-selected") === "true");
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      if (!hits.length) return;
+      select(hits, (at + (event.key === "ArrowDown" ? 1 : hits.length - 1)) % hits.length);
+    } else if (event.key === "Enter") {
+      event.preventDefault();
+      // The hits of an earlier query must not be taken for those of this one.
+      if (at >= 0 && $("#onko-hits").dataset.query === event.target.value) pick(hits[at]);
+    }
+  }
+
+  function select(hits, at) {
+    hits.forEach((hit, n) => hit.setAttribute("aria-selected", String(n === at)));
+    hits[at].scrollIntoView({ block: "nearest" });
+    $("#onko-query").setAttribute("aria-activedescendant", hits[at].id);
+  }
+
+  function pick(hit) {
+    send("pick", hit.dataset.code, { axis: $("#onko-query").dataset.axis });
+    dialog("search").close();
+  }
+
+  document.addEventListener("click", (event) => {
+    const hit = event.target.closest("#onko-hits [role=option]");
+    if (hit) return pick(hit);
+    const reason = event.target.closest("[data-reason]");
+    if (reason) {
+      $("#onko-reason").value = reason.dataset.reason;
+      $("#onko-reason").focus();
+      return;
+    }
+    const box = event.target.closest("dialog[open]");
+    if (event.target.closest("[data-close]") || event.target === box) return box?.close();
+    const button = event.target.closest("[data-do]");
+    if (!button) return;
+    // After a click with the mouse the keys belong to the page again, not to the button.
+    if (event.detail > 0) button.blur();
+    const act = actions[button.dataset.do];
+    if (act) act(button.dataset.value, button);
+    else send(button.dataset.do, button.dataset.value);
+  });
+
+  document.addEventListener("submit", (event) => {
+    if (event.target.id === "onko-reject-form") send("reject", $("#onko-reason").value.trim());
+    if (event.target.id === "onko-comment-form") send("comment", $("#onko-comment").value.trim());
+  });
+
+  let waiting = 0;
+  document.addEventListener("input", (event) => {
+    const { id, value, dataset } = event.target;
+    if (id !== "onko-words" && id !== "onko-query") return;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      if (id === "onko-words") send("words", value);
+      else send("search", value, { axis: dataset.axis });
+    }, 120);
+  });
+
+  // The row of the item on the desk stays in sight, and a new item starts at its top.
+  let last = "";
+  new MutationObserver(() => {
+    const item = $("#onko-item");
+    const now = item ? item.dataset.item : "";
+    if (now === last) return;
+    last = now;
+    $("#onko-main")?.scrollTo({ top: 0 });
+    if (matchMedia("(max-width: 760px)").matches) scrollTo({ top: 0 });
+    $("#onko-rows [aria-current]")?.scrollIntoView({ block: "nearest" });
+  }).observe(document.documentElement, { childList: true, subtree: true });
+})();

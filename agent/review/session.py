@@ -1,0 +1,107 @@
+"""Who is at work: the login of the page, the cookie that remembers it, and the headers that keep the page to itself.
+
+    gate = Gate(secret_of(Path("review.sqlite")), api_key)
+    gate.admit(request.session, name="M. Ernst", key=given)     # True: the session now names M. Ernst
+    gate.name_in(request.session)                               # 'M. Ernst', or None
+
+The cookie is signed with a secret that lies beside the database, so a restart asks nobody again. It holds the
+name and a fingerprint of the API key; another key ends all sessions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+from agent.review.decision import LONGEST_NAME, ReviewError, clean
+from agent.review.schema import only_for_its_owner
+
+_BYTES = 32
+_NAME, _PROOF = "onkokode-name", "onkokode-proof"
+# NiceGUI's page is built by inline scripts and by templates compiled in the browser; nothing may come from, or
+# go to, another host.
+_HEADERS = (
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        b"img-src 'self' data:; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; "
+        b"form-action 'self'; frame-ancestors 'none'",
+    ),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class Gate:
+    """Lets people with the API key in. Without a key it asks for a name only."""
+
+    def __init__(self, secret: str, api_key: str | None) -> None:
+        self._secret = secret.encode()
+        self._api_key = api_key
+
+    @property
+    def asks_for_key(self) -> bool:
+        return self._api_key is not None
+
+    def admit(self, session: MutableMapping[str, Any], *, name: str, key: str) -> bool:
+        """Whether this person may work here; if so, the session names them."""
+        name = " ".join(clean(name).split())[:LONGEST_NAME]
+        # Compared before the name is looked at, so that nothing but the key decides how long it takes.
+        right = self._api_key is None or hmac.compare_digest(clean(key).encode(), self._api_key.encode())
+        if not right or not name:
+            return False
+        session[_NAME], session[_PROOF] = name, self._proof(name)
+        return True
+
+    def name_in(self, session: MutableMapping[str, Any]) -> str | None:
+        """The name of who is at work; None where nobody was let in."""
+        name, proof = session.get(_NAME), session.get(_PROOF)
+        if not isinstance(name, str) or not isinstance(proof, str):
+            return None
+        return name if hmac.compare_digest(proof, self._proof(name)) else None
+
+    @staticmethod
+    def leave(session: MutableMapping[str, Any]) -> None:
+        """Ends the session."""
+        session.pop(_NAME, None)
+        session.pop(_PROOF, None)
+
+    def _proof(self, name: str) -> str:
+        return hmac.new(self._secret, f"{name}\0{self._api_key or ''}".encode(), hashlib.sha256).hexdigest()
+
+
+def secret_of(database: Path) -> str:
+    """The secret that signs the cookies of a work list; made at the first start, readable by its owner only."""
+    path = database.with_name(database.name + ".secret")
+    try:
+        only_for_its_owner(path)
+        secret = path.read_text(encoding="ascii").strip()
+        if not secret:
+            secret = secrets.token_hex(_BYTES)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "w", encoding="ascii") as file:
+                file.write(secret + "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReviewError(f"{path}: the secret of the review page cannot be read or written") from error
+    if len(secret) < _BYTES:
+        raise ReviewError(f"{path}: not a secret of the review page; remove the file")
+    return secret
+
+
+class KeepToItself:
+    """ASGI middleware: adds the headers that bind a browser to this host."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
