@@ -229,12 +229,13 @@ class Batcher:
         coded: list[CodedText] = []
         for position, text in enumerate(request):
             try:
-                coded += self._code([text])
+                [answer] = self._code([text])
             except OnkokodeError as error:
                 return error
             except Exception as error:
                 report("a text failed", error)
                 return TextFailedError(position)
+            coded.append(answer)
         return coded
 
 

@@ -34,6 +34,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ACCESS = logging.getLogger("onkokode.service.access")
 _SHORT_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,36}")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Open without a key: what a supervisor asks.
 _OPEN = ("/health/live", "/health/ready")
 # Our own answers load nothing from anywhere; a mounted page brings its own scripts and says so itself.
@@ -113,7 +114,7 @@ class Guard:
             route = getattr(scope.get("route"), "path", "-")
             _ACCESS.info(
                 "%s %s %d %.1f ms id=%s",
-                scope["method"] if scope["method"].isalpha() else "-",
+                scope["method"] if scope["method"] in _METHODS else "-",
                 route,
                 status,
                 (perf_counter() - began) * 1000,

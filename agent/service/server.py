@@ -51,13 +51,20 @@ def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> N
     """Serves until a signal says stop. Blocks; belongs into the main thread."""
     _set_up_logging()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    config = uvicorn.Config(
+    with _signals_end_quietly():
+        _Server(configuration(app, settings), app).run(sockets=[listener])
+
+
+def configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    # Its access log holds paths and query strings, whatever the levels of the loggers above it.
+    logging.getLogger("uvicorn.access").disabled = True
+    return uvicorn.Config(
         app,
         # The strict parser, with a bound on the size of headers.
         http="h11",
         h11_max_incomplete_event_size=32 << 10,
         log_config=None,
-        # Its access log holds paths and query strings.
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -65,8 +72,6 @@ def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> N
         # A mounted page talks over websockets; texts are no more welcome in bulk there.
         ws_max_size=settings.max_body_bytes,
     )
-    with _signals_end_quietly():
-        _Server(config, app).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):

@@ -1,0 +1,228 @@
+"""The batcher by itself, with an agent that is a function."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from agent.service.batcher import Batcher, QueueFullError, StoppingError, TextFailedError
+from index.errors import ModelError
+
+
+class Coder:
+    """Answers each text with its upper case, once the gate is open; remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.threads: set[int] = set()
+
+    def __call__(self, texts: list[str]) -> Sequence[Any]:
+        self.batches.append(texts)
+        self.threads.add(threading.get_ident())
+        assert self.gate.wait(10)
+        if "model gone" in texts:
+            raise ModelError("http://127.0.0.1:1 does not answer")
+        if "kaputt" in texts:
+            raise ValueError("kaputt")
+        if "short" in texts:
+            return texts[1:]
+        return [text.upper() for text in texts]
+
+
+@pytest.fixture
+def coder() -> Coder:
+    return Coder()
+
+
+@asynccontextmanager
+async def started(coder: Coder, **settings: Any) -> Iterator[Batcher]:  # type: ignore[misc]
+    batcher = Batcher(coder, **settings)
+    await batcher.start()
+    try:
+        yield batcher
+    finally:
+        coder.gate.set()
+        await batcher.stop()
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(scenario(), 30))  # type: ignore[arg-type]
+
+
+async def _held(batcher: Batcher, texts: int) -> None:
+    while batcher.held != texts:
+        await asyncio.sleep(0.001)
+
+
+def test_requests_that_wait_go_together_and_each_gets_its_own_answers(coder: Coder) -> None:
+    async def scenario() -> None:
+        async with started(coder, batch_texts=8) as batcher:
+            coder.gate.clear()
+            first = asyncio.create_task(batcher.code(["a"]))
+            while not coder.batches:
+                await asyncio.sleep(0.001)
+            rest = [asyncio.create_task(batcher.code([f"b{n}", f"c{n}"])) for n in range(6)]
+            await _held(batcher, 13)
+            coder.gate.set()
+            assert await first == ["A"]
+            assert await asyncio.gather(*rest) == [[f"B{n}", f"C{n}"] for n in range(6)]
+            # Eight texts are four requests; a request is never divided.
+            assert [len(batch) for batch in coder.batches] == [1, 8, 4]
+            assert batcher.held == 0
+        assert len(coder.threads) == 1
+
+    run(scenario)
+
+
+def test_a_request_larger_than_a_batch_goes_alone(coder: Coder) -> None:
+    async def scenario() -> None:
+        async with started(coder, batch_texts=2) as batcher:
+            small, large = await asyncio.gather(batcher.code(["a"]), batcher.code(list("bcdef")))
+            assert small == ["A"] and large == list("BCDEF")
+
+    run(scenario)
+
+
+def test_lone_requests_do_not_wait_for_others(coder: Coder) -> None:
+    async def scenario() -> None:
+        async with started(coder, gather_seconds=5) as batcher:
+            for text in "abc":
+                assert await batcher.code([text]) == [text.upper()]
+
+    # Far below the five seconds that a wait would take.
+    asyncio.run(asyncio.wait_for(scenario(), 2))
+
+
+def test_after_a_common_batch_the_next_one_gathers(coder: Coder) -> None:
+    async def scenario() -> None:
+        async with started(coder, gather_seconds=0.5) as batcher:
+            coder.gate.clear()
+            first = [asyncio.create_task(batcher.code([str(n)])) for n in range(3)]
+            await _held(batcher, 3)
+            coder.gate.set()
+            await asyncio.gather(*first)
+            # As clients do: each sends the next text a moment after its answer.
+            await asyncio.sleep(0.01)
+            second = [asyncio.create_task(batcher.code([str(n)])) for n in range(3)]
+            await asyncio.gather(*second)
+        assert [len(batch) for batch in coder.batches][-1] > 1
+
+    run(scenario)
+
+
+def test_a_full_queue_refuses_and_takes_again_when_there_is_room(coder: Coder) -> None:
+    async def scenario() -> None:
+        async with started(coder, queue_texts=3) as batcher:
+            coder.gate.clear()
+            held = [asyncio.create_task(batcher.code(["a", "b"]))]
+            await _held(batcher, 2)
+            with pytest.raises(QueueFullError) as refused:
+                await batcher.code(["c", "d"])
+            assert refused.value.retry_after >= 1
+            held.append(asyncio.create_task(batcher.code(["e"])))
+            await _held(batcher, 3)
+            coder.gate.set()
+            await asyncio.gather(*held)
+            assert await batcher.code(["c", "d"]) == ["C", "D"]
+
+    run(scenario)
+
+
+def test_one_bad_text_does_not_spoil_its_batch(coder: Coder, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with started(coder) as batcher:
+            coder.gate.clear()
+            first = asyncio.create_task(batcher.code(["start"]))
+            while not coder.batches:
+                await asyncio.sleep(0.001)
+            tasks = [asyncio.create_task(batcher.code(t)) for t in (["a"], ["b", "kaputt", "c"], ["d"])]
+            await _held(batcher, 6)
+            coder.gate.set()
+            await first
+            good, bad, other = await asyncio.gather(*tasks, return_exceptions=True)
+            assert good == ["A"] and other == ["D"]
+            assert isinstance(bad, TextFailedError) and bad.position == 1
+
+    with caplog.at_level(logging.DEBUG):
+        run(scenario)
+    assert "ValueError" in caplog.text and "kaputt" not in caplog.text
+
+
+def test_an_agent_that_cannot_work_is_not_asked_again_for_each_text(coder: Coder) -> None:
+    async def scenario() -> None:
+        async with started(coder) as batcher:
+            with pytest.raises(ModelError):
+                await batcher.code(["a", "model gone", "b"])
+            assert len(coder.batches) == 1
+            assert await batcher.code(["a"]) == ["A"]
+
+    run(scenario)
+
+
+def test_a_wrong_number_of_answers_is_never_handed_out(coder: Coder) -> None:
+    async def scenario() -> None:
+        async with started(coder) as batcher:
+            with pytest.raises(TextFailedError):
+                await batcher.code(["short", "a"])
+
+    # Each alone: "short" gives no answer, which is a failure as well.
+    run(scenario)
+
+
+def test_cancelled_callers_free_their_place_and_are_not_coded(coder: Coder) -> None:
+    async def scenario() -> None:
+        async with started(coder, queue_texts=4) as batcher:
+            coder.gate.clear()
+            running = asyncio.create_task(batcher.code(["a"]))
+            while not coder.batches:
+                await asyncio.sleep(0.001)
+            waiting = asyncio.create_task(batcher.code(["b", "c"]))
+            staying = asyncio.create_task(batcher.code(["d"]))
+            await _held(batcher, 4)
+            waiting.cancel()
+            running.cancel()
+            await _held(batcher, 1)
+            coder.gate.set()
+            assert await staying == ["D"]
+        assert coder.batches == [["a"], ["d"]]
+
+    run(scenario)
+
+
+def test_stopping_answers_what_is_held_and_refuses_the_rest(coder: Coder) -> None:
+    async def scenario() -> None:
+        batcher = Batcher(coder, batch_texts=1)
+        await batcher.start()
+        coder.gate.clear()
+        held = [asyncio.create_task(batcher.code([text])) for text in "abc"]
+        await _held(batcher, 3)
+        stop = asyncio.create_task(batcher.stop())
+        await asyncio.sleep(0)
+        with pytest.raises(StoppingError):
+            await batcher.code(["d"])
+        coder.gate.set()
+        assert await asyncio.gather(*held) == [["A"], ["B"], ["C"]]
+        await stop
+
+    run(scenario)
+
+
+def test_a_call_of_its_own_runs_between_batches_in_the_same_thread(coder: Coder) -> None:
+    async def scenario() -> None:
+        async with started(coder) as batcher:
+            texts = asyncio.create_task(batcher.code(["a"]))
+            thread = await batcher.alone(threading.get_ident)
+            assert await texts == ["A"]
+            assert {thread} == coder.threads
+            with pytest.raises(TextFailedError):
+                await batcher.alone(lambda: 1 // 0)
+
+    run(scenario)

@@ -1,0 +1,87 @@
+"""`onkokode serve` as a process: start, work, SIGTERM with requests in flight; and starts that must fail."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agent.service.load import essence, same
+from tests.agent.tiny_agent import embedded_agent
+from tests.service.running import wait_for, wait_ready
+
+KEY = "a-key-for-this-test-only"
+TEXT = "Geheimrat Mustermann, Mamma-Ca li. oben außen"
+
+
+def test_sigterm_answers_what_was_taken_and_exits_with_0(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agent", "serve", "--port", "0", "--api-key-file", str(key)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "ONKOKODE_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+    )
+    lines: list[str] = []
+    assert process.stderr is not None
+    reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()))
+    reader.start()
+    try:
+        wait_for(lambda: any("listening on" in line for line in lines) or process.poll() is not None, 60)
+        url = re.search(r"http://127\.0\.0\.1:\d+", "".join(lines))
+        assert url is not None, lines
+        with httpx.Client(base_url=url[0], timeout=60, headers={"X-API-Key": KEY}, trust_env=False) as client:
+            wait_ready(client)
+            # The first keeps the agent busy for more than a second; all others wait behind it.
+            texts = [f"{TEXT}, Fall {n}" for n in range(120)]
+            with ThreadPoolExecutor(24) as pool:
+                many = pool.submit(client.post, "/v1/code-many", json={"texts": texts})
+                singles = [pool.submit(client.post, "/v1/code", json={"text": TEXT}) for _ in range(23)]
+                threading.Event().wait(0.5)
+                assert not many.done()
+                process.send_signal(signal.SIGTERM)
+                answers = [single.result() for single in singles]
+                assert many.result().status_code == 200
+            assert {answer.status_code for answer in answers} == {200}
+            reference = essence(embedded_agent().code(TEXT).to_dict())
+            assert all(same(essence(answer.json()), reference) for answer in answers)
+            with pytest.raises(httpx.TransportError):
+                client.get("/health/live")
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        reader.join(10)
+    log = "".join(lines)
+    assert log.count("POST /v1/code 200") == 23
+    assert "Mustermann" not in log and "Mamma" not in log and KEY not in log
+    assert "Traceback" not in log
+
+
+def test_starts_that_cannot_work_end_with_one_line_and_2(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        wrong = [
+            (["--port", port], "another --host or --port"),
+            (["--api-key-file", str(tmp_path / "none")], "API key file"),
+            (["--queue", "3"], "queue"),
+        ]
+        for options, said in wrong:
+            done = subprocess.run(
+                [sys.executable, "-m", "agent", "serve", *options],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                env={**os.environ, "ONKOKODE_HOME": str(tmp_path)},
+            )
+            assert done.returncode == 2
+            assert said in done.stderr and done.stderr.count("\n") == 1, done.stderr
