@@ -10,7 +10,7 @@ their decisions here, so they agree on what is valid.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -119,9 +119,8 @@ def from_answer(
     codes = {axis: answer[axis.value] for axis in AXES if axis.value in answer}
     if any(code is not None and not isinstance(code, str) for code in codes.values()):
         raise ReviewError("a code is a string, or null where the text determines none")
-    decision = decide(coding, action, codes, by=str(answer.get("by") or ""), known=known)
-    comment = str(answer.get("comment") or "") if action is not Action.REJECT else ""
-    return replace(decision, comment=clean(comment)[:LONGEST_COMMENT].strip())
+    by, comment = str(answer.get("by") or ""), str(answer.get("comment") or "")
+    return decide(coding, action, codes, by=by, comment=comment, known=known)
 
 
 def uncertainty(coding: Mapping[str, Any]) -> float:

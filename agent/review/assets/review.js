@@ -3,7 +3,9 @@
 (() => {
   const $ = (selector) => document.querySelector(selector);
   const dialog = (name) => $(`#onko-${name}-dialog`);
-  const isField = (element) => element.closest?.("input, textarea, select, [contenteditable]");
+  // A field in a dialog that has just been closed keeps the focus for a moment; it is none any more.
+  const isField = (element) =>
+    element.closest?.("input, textarea, select, [contenteditable]") && !element.closest("dialog:not([open])");
   const anyDialog = () => $("dialog[open]");
 
   function send(what, value, more) {
@@ -35,6 +37,7 @@
     if (axis) send("axis", axis);
     const section = axis ? $(`.onko-axis[data-axis="${axis}"]`) : $(".onko-axis.active");
     $("#onko-query-axis").textContent = section.getAttribute("aria-label");
+    $("#onko-query-text").textContent = $(".onko-text .words").textContent;
     $("#onko-query").dataset.axis = section.dataset.axis;
     open("search", "#onko-query");
     send("search", "", { axis: section.dataset.axis });
@@ -159,6 +162,8 @@
     if (act) act(button.dataset.value, button);
     else send(button.dataset.do, button.dataset.value);
   });
+
+  document.addEventListener("close", () => document.activeElement?.blur(), true);
 
   document.addEventListener("submit", (event) => {
     if (event.target.id === "onko-reject-form") send("reject", $("#onko-reason").value.trim());
