@@ -103,6 +103,12 @@ class CodedText:
             "further": [other.to_dict() for other in self.further],
         }
 
+    def to_fhir(self, subject: str | None = None, **options: Any) -> dict[str, Any]:
+        """A FHIR R4 Condition for this diagnosis; options and `further` as in `agent.fhir`."""
+        from agent.fhir import condition
+
+        return condition(self, subject, **options)
+
     def to_audit(self) -> dict[str, Any]:
         """A record for logs: hash, length and codes, and nothing of the text."""
         return {

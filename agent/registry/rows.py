@@ -15,6 +15,7 @@ from agent.registry.model import Leaf, Slot, Tumour
 from agent.registry.report import AXIS_NAMES, Row
 from index.records import CodeSystem
 
+_SECONDARY = ("C77", "C78", "C79")
 NO_ELEMENT = "kein Code-Element in der Meldung"
 # The version that goes beside a code, and whether the edition in use has the code.
 VersionOf = Callable[[CodeSystem, str], str | None]
@@ -52,7 +53,10 @@ def rows_of(
         ((slot,), single[slot.system]) for slot in tumour.slots
     ]
     groups += [(h.slots, p) for h, p in zip(tumour.histologies, coded.histologies, strict=True)]
-    rows = [_row(base, slot, slots, proposal, rules) for slots, proposal in groups for slot in slots]
+    secondary = (coded.icd10gm.code or "")[:3] in _SECONDARY
+    rows = [
+        _row(base, slot, slots, proposal, rules, secondary) for slots, proposal in groups for slot in slots
+    ]
     rows += [(row, []) for row in _without_element(base, coded, single)]
     if not rows:
         axis, reason = AXIS_NAMES[CodeSystem.ICD10GM], f"{NO_ELEMENT}; {NO_TEXT}"
@@ -92,7 +96,12 @@ def _without_element(
 
 
 def _row(
-    base: dict[str, Any], slot: Slot, group: tuple[Slot, ...], proposal: Proposal, rules: Rules
+    base: dict[str, Any],
+    slot: Slot,
+    group: tuple[Slot, ...],
+    proposal: Proposal,
+    rules: Rules,
+    secondary: bool,
 ) -> tuple[Row, list[Filling]]:
     system, written = slot.system, slot.code.text
     code = as_code(system, written) if written else ""
@@ -111,6 +120,9 @@ def _row(
     fillings: list[Filling] = []
     if judged is Verdict.ONLY_PROPOSED and proposal.code:
         obstacle = _obstacle(slot, others, proposal, rules)
+        if secondary and system is not CodeSystem.MORPHOLOGY:
+            # C77 to C79 and the place of a metastasis say nothing of the primary tumour, which the element asks for.
+            obstacle = "Nicht gefüllt: der Text nennt eine Metastase, das Element fragt nach dem Primärtumor."
         if obstacle:
             reasons.insert(0, obstacle)
         elif rules.write:
