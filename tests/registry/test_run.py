@@ -1,0 +1,286 @@
+"""Reading, comparing, filling and refusing registry messages; nothing but the empty elements ever changes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agent.cli import cli
+from agent.registry.errors import RegistryError
+from agent.registry.report import COLUMNS, NoReport, Row, as_csv
+from agent.registry.run import Run, plan_files
+from tests.agent.tiny_agent import embedded_agent
+from tests.registry.messages import NAME, Case, adt, adt_meldung, document, obds
+
+
+def _run(source: Path, target: Path | None = None, min_confidence: float = 0.0) -> tuple[list[Row], Run]:
+    rows: list[Row] = []
+    run = Run(
+        embedded_agent(),
+        NoReport(),
+        write=target is not None,
+        min_confidence=min_confidence,
+        see=rows.append,
+    )
+    run.file(source, target)
+    return rows, run
+
+
+def _fill(folder: Path, data: bytes, min_confidence: float = 0.0) -> tuple[bytes, list[Row]]:
+    source, target = folder / "in.xml", folder / "out.xml"
+    source.write_bytes(data)
+    rows, run = _run(source, target, min_confidence)
+    assert run.counts.refused == 0, rows
+    return target.read_bytes(), rows
+
+
+@pytest.mark.shared_data
+def test_all_real_messages_are_coded_and_come_back_byte_by_byte(shared: Path, tmp_path: Path) -> None:
+    """None of them has an empty code element, so every byte must stay."""
+    folder = shared / "evalsets" / "obds-messages"
+    files = plan_files([folder], tmp_path / "out")
+    assert len(files) >= 60
+    rows: list[Row] = []
+    run = Run(embedded_agent(), NoReport(), write=True, see=rows.append)
+    for source, target in files:
+        assert run.file(source, target) and target is not None
+        assert target.read_bytes() == source.read_bytes(), source.name
+    assert run.counts.refused == run.counts.filled == 0
+    said = Counter((Path(row.file).stem, row.verdict) for row in rows)
+    assert said["obdsv2_missing-meldung-id", "Hinweis"] == 1
+    assert said["obdsv2_keine-tumorzuordung", "Hinweis"] == 1
+    by_file = {Path(row.file).stem: row for row in rows}
+    assert by_file["obdsv3_missing_meldungen"].reason == "kein Text zum Kodieren"
+    assert by_file["obdsv2_keine-diagnose"].verdict == "nur in Meldung"
+    # The names in the messages reach no row.
+    kept = as_csv(rows, with_text=True)
+    for name in ("Mustermann", "Patrick", "Sondermeyer", "Pimpelhuber", "Musterhausen"):
+        assert name not in kept
+
+
+@pytest.mark.parametrize("kind", [adt, obds])
+def test_empty_codes_and_versions_are_filled_and_nothing_else(kind: object, tmp_path: Path) -> None:
+    case = Case()
+    filled = Case(
+        icd="C34.1", topography="C34.1", morphology="8071/3", icd_version="10 2024 GM", icdo_version="33"
+    )
+    data, rows = _fill(tmp_path, kind(case).encode())  # type: ignore[operator]
+    assert data.decode() == kind(filled).replace(  # type: ignore[operator]
+        "<ICD_Code></ICD_Code>", "<ICD_Code/>"
+    )
+    assert {row.verdict for row in rows} == {"nur vorgeschlagen"} and all(row.filled for row in rows)
+    again, rows = _fill(tmp_path, data)
+    assert again == data and {row.verdict for row in rows} == {"stimmt überein"}
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "ISO-8859-1", "windows-1252", "UTF-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_every_encoding_and_line_end_is_kept(encoding: str, newline: str, tmp_path: Path) -> None:
+    def encoded(case: Case) -> bytes:
+        text = adt(case, encoding=encoding).replace("\n", newline)
+        return text.encode({"UTF-8": "utf-8-sig"}.get(encoding, encoding))
+
+    place = "Oberlappen, größerer Anteil"
+    versions = {"icd_version": "10 2024 GM", "icdo_version": "33"}
+    data, _ = _fill(tmp_path, encoded(Case(place=place)))
+    expected = Case("C34.1", "C34.1", "8071/3", place=place, **versions)  # type: ignore[arg-type]
+    assert data == encoded(expected)
+
+
+@pytest.mark.parametrize(
+    ("element", "expected"),
+    [
+        ("<a:Code/>", "<a:Code>C20</a:Code>"),
+        ("<a:Code />", "<a:Code>C20</a:Code>"),
+        ('<a:Code x="ä"\n/>', '<a:Code x="ä">C20</a:Code>'),
+        ("<a:Code></a:Code >", "<a:Code>C20</a:Code >"),
+        ("<a:Code> \n </a:Code>", "<a:Code>C20</a:Code>"),
+        ("<a:Code>&#32;</a:Code>", "<a:Code>C20</a:Code>"),
+        ("<a:Code><!-- fehlt /> --></a:Code>", "<a:Code><!-- fehlt /> -->C20</a:Code>"),
+        ("<a:Code><![CDATA[ ]]></a:Code>", "<a:Code><![CDATA[ ]]>C20</a:Code>"),
+        ('<a:Code x="/>"></a:Code>', '<a:Code x="/>">C20</a:Code>'),
+        ("<a:Code>C20</a:Code>", "<a:Code>C20</a:Code>"),
+        ("<a:Code>C18.9</a:Code>", "<a:Code>C18.9</a:Code>"),
+        ("<a:Code><a:Teil/></a:Code>", "<a:Code><a:Teil/></a:Code>"),
+        (
+            '<a:Code xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true"/>',
+            '<a:Code xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true"/>',
+        ),
+        ('<Code xmlns="urn:fremd"/>', '<Code xmlns="urn:fremd"/>'),
+        ("", ""),
+    ],
+)
+def test_all_forms_of_an_empty_element(element: str, expected: str, tmp_path: Path) -> None:
+    message = (
+        '<a:oBDS xmlns:a="http://www.basisdatensatz.de/oBDS/XML"><!-- x --><a:Menge_Patient><a:Meldung '
+        'Meldung_ID="1"><a:Tumorzuordnung Tumor_ID="1"><a:Primaertumor_ICD>{}</a:Primaertumor_ICD>'
+        "</a:Tumorzuordnung><a:Diagnose><a:Primaertumor_Diagnosetext>Rektumkarzinom"
+        "</a:Primaertumor_Diagnosetext></a:Diagnose></a:Meldung></a:Menge_Patient></a:oBDS>"
+    )
+    data, rows = _fill(tmp_path, message.format(element).encode())
+    assert data.decode() == message.format(expected)
+    if not element:
+        assert any("kein Code-Element" in row.reason for row in rows)
+
+
+def test_what_is_not_filled_says_why(tmp_path: Path) -> None:
+    source = adt(Case(icd_version="10 2015 GM", icdo_version="32")).encode()
+    data, rows = _fill(tmp_path, source)
+    assert data == source
+    assert all("Version" in row.reason and "Nicht gefüllt" in row.reason for row in rows)
+
+    source = adt(Case()).encode()
+    data, rows = _fill(tmp_path, source, min_confidence=1.0)
+    low = [row for row in rows if not row.filled]
+    assert low and all("unter 1.00" in row.reason for row in low)
+
+    metastasis = adt(Case(diagnosis="Lebermetastasen", place="", histology="")).encode()
+    data, rows = _fill(tmp_path, metastasis)
+    assert b"C78" not in data and any("Metastase" in row.reason for row in rows)
+
+
+def test_a_missing_element_is_reported_and_not_invented(tmp_path: Path) -> None:
+    source = obds(Case(icd=None, topography=None, morphology=None)).encode()
+    data, rows = _fill(tmp_path, source)
+    assert data == source
+    assert [(row.axis, row.proposed) for row in rows] == [
+        ("ICD-10-GM", "C34.1"),
+        ("Topographie", "C34.1"),
+        ("Morphologie", "8071/3"),
+    ]
+    assert all("kein Code-Element" in row.reason for row in rows)
+
+
+def test_an_earlier_tumour_is_left_alone(tmp_path: Path) -> None:
+    data, _ = _fill(tmp_path, adt(Case()).encode())
+    assert b"<Freitext>Hautkrebs</Freitext><ICD_Code/>" in data
+
+
+def test_a_diagnosis_of_another_tumour_in_the_same_meldung_stands_for_itself(tmp_path: Path) -> None:
+    meldung = adt_meldung(Case(tumour="1")).replace('<Diagnose Tumor_ID="1">', '<Diagnose Tumor_ID="2">')
+    _, rows = _fill(tmp_path, document("adt", meldung).encode())
+    assert {(row.tumour_id, row.section, row.filled) for row in rows if row.axis == "ICD-10-GM"} == {
+        ("1", "Tumorzuordnung", False),
+        ("2", "Diagnose", True),
+    }
+
+
+_REFUSED = {
+    "kein-xml": (b"Diagnose: Rektumkarzinom", "wohlgeformt"),
+    "leer": (b"", "endet zu früh"),
+    "abgeschnitten": (adt(Case()).encode()[:-40], "endet zu früh"),
+    "falsche-kodierung": (adt(Case(diagnosis="größer")).encode("latin-1"), "wohlgeformt"),
+    "xxe": (
+        b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>',
+        "Entitäten",
+    ),
+    "anderes": (b"<html/>", "weder oBDS 3 noch ADT/GEKID 2"),
+    "ohne-namensraum": (b"<oBDS/>", "der Namensraum fehlt; xmlns="),
+    "alte-version": (
+        b'<ADT_GEKID xmlns="http://www.gekid.de/namespace" Schema_Version="1.0.5"/>',
+        "Schema_Version '1.0.5' wird nicht gelesen",
+    ),
+    "ohne-meldung": (document("obds", "").encode(), "enthält keine Meldung"),
+    "unbekannt": (
+        b'<oBDS xmlns="http://www.basisdatensatz.de/oBDS/XML"><Patienten/></oBDS>',
+        "unter dem Wurzelelement nicht bekannt",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(_REFUSED))
+def test_a_refusal_names_its_reason_and_remedy_and_writes_nothing(name: str, tmp_path: Path) -> None:
+    data, reason = _REFUSED[name]
+    source, target = tmp_path / f"{name}.xml", tmp_path / "out" / "x.xml"
+    source.write_bytes(data)
+    rows, run = _run(source, target)
+    assert run.counts.refused == 1 and run.counts.meldungen == 0
+    (row,) = rows
+    assert row.verdict == "abgelehnt" and reason in row.reason and "; " in row.reason
+    assert row.line is not None and NAME not in row.reason and "root:" not in row.reason
+    assert not target.exists() and not list(tmp_path.glob("out/*"))
+
+
+def test_a_bad_file_stops_no_other_and_the_exit_code_says_so(tmp_path: Path) -> None:
+    messages = tmp_path / "in"
+    messages.mkdir()
+    (messages / "a.xml").write_text("<html/>")
+    (messages / "b.xml").write_text(adt(Case(), Case(meldung="=M2", tumour="2")), "utf-8")
+    report, out = tmp_path / "r.csv", tmp_path / "out"
+    arguments = ["registry", str(messages), "--report", str(report), "--write", str(out)]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 1, result.output
+    assert "weder oBDS 3" in result.output and "2 Dateien, davon 1 abgelehnt" in result.output
+    assert (out / "b.xml").exists() and not (out / "a.xml").exists()
+    rows = list(csv.DictReader(report.read_text("utf-8-sig").splitlines(), delimiter=";"))
+    assert list(rows[0]) == list(COLUMNS)
+    assert any(row["Meldung_ID"] == "'=M2" for row in rows)  # no formula for a spreadsheet
+    assert rows[-1]["Datei"] == "Summe"
+    written = report.read_text("utf-8-sig") + result.output
+    assert NAME not in written and "verhornend" not in written
+    (messages / "a.xml").unlink()
+    again = CliRunner().invoke(
+        cli, ["registry", str(messages), "--report", str(tmp_path / "r.json"), "--with-text"]
+    )
+    assert again.exit_code == 0
+    found = json.loads((tmp_path / "r.json").read_text("utf-8"))
+    assert found["summen"]["Meldungen"] == 2 and "verhornend" in found["zeilen"][0]["Text"]
+
+
+def test_a_code_element_with_a_name_in_it_is_not_quoted(tmp_path: Path) -> None:
+    source = tmp_path / "a.xml"
+    source.write_text(adt(Case(icd=NAME, icd_version=NAME)), "utf-8")
+    rows, _ = _run(source)
+    assert NAME not in as_csv(rows)
+    assert {row.verdict for row in rows if row.axis == "ICD-10-GM"} == {"kein Kode"}
+
+
+def test_messages_are_never_overwritten(tmp_path: Path) -> None:
+    source = tmp_path / "a.xml"
+    source.write_text(adt(Case()))
+    with pytest.raises(RegistryError, match="überschreiben"):
+        plan_files([source], source)
+    with pytest.raises(RegistryError, match="überschreiben"):
+        plan_files([tmp_path], tmp_path)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a.xml").write_text("<a/>")
+    with pytest.raises(RegistryError, match="denselben Namen"):
+        plan_files([source, tmp_path / "b" / "a.xml"], tmp_path / "out")
+    with pytest.raises(RegistryError, match="keine XML-Datei"):
+        plan_files(
+            [tmp_path / "b" / ".." / "leer"] if (tmp_path / "leer").mkdir() else [tmp_path / "leer"], None
+        )
+    result = CliRunner().invoke(cli, ["registry", str(source), "--report", str(tmp_path / "r.txt")])
+    assert result.exit_code == 2 and "auf .csv oder .json enden" in result.output
+
+
+@pytest.mark.parametrize("megabytes", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_memory_does_not_grow_with_the_file(megabytes: int, tmp_path: Path) -> None:
+    """A long message is mostly other elements; here every tenth Meldung has a tumour to code."""
+    source, target = tmp_path / "big.xml", tmp_path / "out.xml"
+    head, tail = document("obds", "\0").split("\0")
+    other = '\n<Meldung Meldung_ID="T"><Zusatz>' + "<Wert>0123456789</Wert>\n" * 800 + "</Zusatz></Meldung>"
+    one = obds(Case()).split("<Menge_Meldung>")[1].split("\n</Menge_Meldung>")[0]
+    _run(_written(tmp_path / "small.xml", head + one + tail))  # models and caches are in memory from here on
+    with source.open("w", encoding="utf-8") as stream:
+        stream.write(head)
+        while stream.tell() < megabytes << 20:
+            stream.write(one + other * 9)
+        stream.write(tail)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run = Run(embedded_agent(), NoReport(), write=True)
+    assert run.file(source, target)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown < 60, f"{grown:.0f} MB"
+    assert run.counts.filled == 4 * run.counts.tumours > 0
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
+    return path
