@@ -82,7 +82,7 @@ class Batcher:
         self._held = 0
         self._arrived = asyncio.Event()
         self._stopping = False
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="onkokode-agent")
+        self._worker: ThreadPoolExecutor | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._seconds_per_text = 0.01
@@ -98,7 +98,12 @@ class Batcher:
         return self._stopping
 
     async def start(self) -> None:
+        """Begins to take requests; also again, after a stop."""
+        self._stopping = False
         self._loop = asyncio.get_running_loop()
+        # An event belongs to the loop that first waits for it.
+        self._arrived = asyncio.Event()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="onkokode-agent")
         self._loop_task = asyncio.create_task(self._run())
 
     def refuse(self) -> None:
@@ -117,7 +122,9 @@ class Batcher:
         self.refuse()
         if self._loop_task is not None:
             await self._loop_task
-        self._worker.shutdown(wait=True)
+        if self._worker is not None:
+            self._worker.shutdown(wait=True)
+        self._loop = None
 
     async def code(self, texts: Sequence[str]) -> list[CodedText]:
         """The answers to the texts, in order.

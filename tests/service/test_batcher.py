@@ -215,6 +215,21 @@ def test_stopping_answers_what_is_held_and_refuses_the_rest(coder: Coder) -> Non
     run(scenario)
 
 
+def test_a_stopped_batcher_starts_again(coder: Coder) -> None:
+    batcher = Batcher(coder)
+
+    async def scenario() -> None:
+        await batcher.start()
+        assert await batcher.code(["a"]) == ["A"]
+        await batcher.stop()
+        with pytest.raises(StoppingError):
+            await batcher.code(["b"])
+
+    # Each run has a loop of its own, as an application that is started twice.
+    run(scenario)
+    run(scenario)
+
+
 def test_a_call_of_its_own_runs_between_batches_in_the_same_thread(coder: Coder) -> None:
     async def scenario() -> None:
         async with started(coder) as batcher:
