@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from agent.review.decision import ReviewError
@@ -64,7 +65,7 @@ def connect(path: Path) -> sqlite3.Connection:
         ReviewError: it cannot be opened, is no work list, or a newer version made it.
     """
     try:
-        only_for_its_owner(path)
+        made_for_its_owner(path)
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
         )
@@ -73,6 +74,10 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     try:
         _prepare(connection)
+        only_for_its_owner(path)
+    except OSError as error:
+        connection.close()
+        raise ReviewError(f"{path}: its mode cannot be set ({error.strerror})") from error
     except sqlite3.Error as error:
         connection.close()
         raise ReviewError(f"{path}: not a work list of `onkokode review`, or damaged ({error})") from error
@@ -82,20 +87,27 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def only_for_its_owner(path: Path) -> None:
-    """The file must not be readable by others at any moment; SQLite gives its log files the same mode."""
-    try:
+def made_for_its_owner(path: Path) -> None:
+    """Makes a file that is missing, readable by its owner only from its first moment; SQLite gives its log files
+    the same mode."""
+    with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY))
-    except FileExistsError:
-        if os.name == "posix" and path.stat().st_mode & 0o077:
-            path.chmod(_OWNER_ONLY)
+
+
+def only_for_its_owner(path: Path) -> None:
+    """The same for a file of ours that may be there already, with another mode."""
+    made_for_its_owner(path)
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        path.chmod(_OWNER_ONLY)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if application not in (0, _APPLICATION_ID):
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    # Before anything is written: WAL mode alone would change another program's file.
+    if application not in (0, _APPLICATION_ID) or (application == 0 and tables):
         raise ReviewError("a database of another program")
     if version > SCHEMA_VERSION:
         raise ReviewError(f"made by a newer version of Onkokode (schema {version}); update this one")
@@ -107,8 +119,6 @@ def _prepare(connection: sqlite3.Connection) -> None:
     try:
         # Another process may have been first.
         if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
-            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise ReviewError("a database of another program")
             for statement in _statements(_SCHEMA):
                 connection.execute(statement)
         connection.execute("COMMIT")

@@ -1,0 +1,45 @@
+"""The service of the page's tests: `python review_server.py DATABASE PORT [API_KEY]`, with the embedded agent.
+
+It codes TEXTS into the work list where that is empty.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+TEXTS = (
+    "Mamma-Ca li. oben außen, G2",
+    "Ca",
+    "V.a. Pankreaskopf-Ca <script>window.evil = 1</script><img src=x onerror='window.evil = 1'>",
+    "Kleinzelliges Bronchial-Ca li. Oberlappen",
+    "Z.n. Appendektomie",
+    "Klarzelliges Nierenzellkarzinom links; Basaliom Nasenflügel rechts",
+)
+
+
+def main(database: Path, port: int, api_key: str | None) -> None:
+    import uvicorn
+    from fastapi import FastAPI
+
+    from agent import CodingAgent
+    from agent.review.page import mount
+    from agent.review.sources import diagnoses
+    from agent.review.store import NewItem, Store
+
+    agent = CodingAgent.load()
+    with Store.open(database) as store:
+        if not store.status().total:
+            for number, coded in enumerate(agent.code_many(TEXTS), start=1):
+                found = diagnoses(coded.to_dict())
+                store.add(
+                    NewItem("texte.txt", str(number), coded.text, one, part, len(found))
+                    for part, one in enumerate(found, start=1)
+                )
+    app = FastAPI()
+    mount(app, agent, database, api_key=api_key)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else None)
