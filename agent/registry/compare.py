@@ -70,6 +70,5 @@ def finer(system: CodeSystem, one: str, other: str) -> bool:
     if one[:3] != other[:3]:
         return False
     if one.startswith(other) and len(one) > len(other):
-        # C61 has one subdivision in ICD-O only: C61.9 then says no more than C61.
         return True
     return other[3:] == ".9" and one[3:] not in ("", ".9")

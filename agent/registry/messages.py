@@ -48,6 +48,8 @@ _OBDS_CONTAINERS = {
     "Primaertumor_Topographie_ICD_O": CodeSystem.TOPOGRAPHY,
     "Morphologie_ICD_O": CodeSystem.MORPHOLOGY,
 }
+# The elements whose text is read; `Code` and `Version` are those of the containers.
+_LEAVES = frozenset({*_TEXTS, *_ADT_CODES, *_ADT_VERSIONS, "Code", "Version"})
 _NIL = "http://www.w3.org/2001/XMLSchema-instance nil"
 # The schemas allow 500 characters; whoever writes more than this did not write a diagnosis.
 MAX_TEXT = 4000
@@ -61,7 +63,7 @@ def read_meldungen(stream: BinaryIO) -> Iterator[Meldung]:
     Raises `Refused` for a document that is no oBDS 3 or ADT/GEKID 2 message, and `XmlError`.
     """
     reader = _Reader()
-    for event in stream_events(stream):
+    for event in stream_events(stream, text_in=_LEAVES):
         if isinstance(event, Text):
             reader.wrote(event)
         elif isinstance(event, Start):
@@ -360,24 +362,7 @@ class _Reader:
                 Notice(start.line, "Meldung", "Meldung_ID fehlt", "vor dem Versand eine Meldung_ID vergeben")
             )
         assignments = [section for section in self.sections if section.section == "Tumorzuordnung"]
-        if not assignments and self.sections:
-            notices.append(
-                Notice(
-                    start.line,
-                    "Meldung",
-                    "Tumorzuordnung fehlt",
-                    "Tumorzuordnung mit Tumor_ID ergänzen, sonst kann das Register den Tumor nicht zuordnen",
-                )
-            )
-        elif not any(section.tumour_id for section in self.sections):
-            notices.append(
-                Notice(
-                    assignments[0].line if assignments else start.line,
-                    "Tumorzuordnung" if assignments else "Meldung",
-                    "Tumor_ID fehlt" if assignments else "weder Tumorzuordnung noch Diagnose vorhanden",
-                    "Tumor_ID ergänzen" if assignments else "Tumorzuordnung ergänzen",
-                )
-            )
+        notices += _missing(start.line, assignments, self.sections)
         default = next((section.tumour_id for section in assignments), "")
         by_tumour: dict[str, list[_Section]] = {}
         for section in self.sections:
@@ -385,6 +370,17 @@ class _Reader:
         tumours = tuple(_tumour(name, sections) for name, sections in by_tumour.items())
         self._clear()
         return Meldung(identifier, start.line, tumours, tuple(notices))
+
+
+def _missing(line: int, assignments: list[_Section], sections: list[_Section]) -> Iterator[Notice]:
+    """What a registry needs to know which tumour a Meldung speaks of."""
+    if not sections:
+        yield Notice(line, "Meldung", "nennt keinen Tumor", "Tumorzuordnung mit Tumor_ID ergänzen")
+    elif not assignments:
+        remedy = "Tumorzuordnung mit Tumor_ID ergänzen, sonst kann das Register den Tumor nicht zuordnen"
+        yield Notice(line, "Meldung", "Tumorzuordnung fehlt", remedy)
+    elif not any(section.tumour_id for section in sections):
+        yield Notice(assignments[0].line, "Tumorzuordnung", "Tumor_ID fehlt", "Tumor_ID ergänzen")
 
 
 def _tumour(name: str, sections: list[_Section]) -> Tumour:

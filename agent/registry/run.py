@@ -143,7 +143,8 @@ def plan_files(paths: list[Path], out: Path | None) -> list[tuple[Path, Path | N
             found.append((path, Path(path.name)))
     if out is None:
         return [(file, None) for file, _ in found]
-    single = len(paths) == 1 and not paths[0].is_dir() and not out.is_dir()
+    # A name without an ending is meant as a folder, also where there is none yet.
+    single = len(paths) == 1 and not paths[0].is_dir() and not out.is_dir() and out.suffix != ""
     planned: list[tuple[Path, Path | None]] = []
     taken: dict[Path, Path] = {}
     sources = {file.resolve() for file, _ in found}

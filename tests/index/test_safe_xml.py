@@ -168,3 +168,11 @@ def test_what_came_before_the_cut_is_read() -> None:
         for event in events:
             seen.append(event)
     assert [event.name for event in seen if isinstance(event, Start)] == ["a", "b", "c"]
+
+
+def test_text_comes_only_where_it_is_wanted() -> None:
+    document = b"<a>1<b>2<c>3</c>4</b>5<!-- 6 --><d><!-- 7 --></d></a>"
+    events = list(stream_events(io.BytesIO(document), text_in={"b", "d"}))
+    assert [event.text for event in events if isinstance(event, Text)] == ["2", "4"]
+    assert [event.byte for event in events if isinstance(event, Other)] == [document.index(b"<!-- 7")]
+    assert sum(isinstance(event, Start) for event in events) == 4
