@@ -48,6 +48,7 @@ class CodingAgent:
         home: Path | None = None,
         candidates: int = 20,
         batch_size: int = _BATCH,
+        server: str | None = None,
     ) -> CodingAgent:
         """Load the agent; every None means the embedded default.
 
@@ -63,13 +64,15 @@ class CodingAgent:
             home: the data folder instead of `ONKOKODE_HOME`.
             candidates: how many codes per axis a language model scores that cannot score all.
             batch_size: texts per batch in `code_many`.
+            server: address of an OpenAI-compatible server (vLLM) that holds the language model; `model` is then
+                the name that it serves. It is sent the texts.
 
         Raises:
             OnkokodeError: something cannot be loaded; the message names the file and the remedy.
         """
         context = Context.load(
             model, adapter, encoder, catalogue, edition,
-            device=device, quantise=quantise, home=home, candidates=candidates,
+            device=device, quantise=quantise, home=home, candidates=candidates, server=server,
         )  # fmt: skip
         return cls(context, batch_size)
 

@@ -19,6 +19,7 @@ from index.build import Index, index_folder
 from index.catalogue import Catalogue
 from index.crosswalk import Crosswalk
 from index.encoder import Encoder
+from index.errors import ModelError
 from index.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
 from index.overrides import load_overrides
 from index.records import CodeSystem
@@ -27,6 +28,7 @@ from index.store import walk
 
 if TYPE_CHECKING:
     from agent.code_model import CodeModel
+    from agent.server_model import ServerModel
 
 WEIGHTS = Path(__file__).parent / "weights"
 EMBEDDED_MODEL = WEIGHTS / "model"
@@ -65,6 +67,7 @@ class Context:
         quantise: Literal["4bit", "8bit"] | None = None,
         home: Path | None = None,
         candidates: int = 20,
+        server: str | None = None,
     ) -> Context:
         """Load everything; None means the embedded default.
 
@@ -73,16 +76,19 @@ class Context:
         """
         from agent.code_model import LocalModel
 
+        served = _served(server, model, adapter, quantise) if server is not None else None
         loaded = Encoder.load(encoder, device=device)
         known, index = _catalogue_and_index(catalogue, edition, home, loaded)
-        default = model is None
+        default = model is None and served is None
         if default and adapter is None and EMBEDDED_ADAPTER.is_dir():
             adapter = EMBEDDED_ADAPTER
         source = model if model is not None else EMBEDDED_MODEL
+        if served is not None:
+            source = served.source or served.name
         return cls(
             catalogue=known,
             retriever=Retriever(index, loaded),
-            model=LocalModel.load(source, adapter, device=device, quantise=quantise),
+            model=served or LocalModel.load(source, adapter, device=device, quantise=quantise),
             prompts=Prompts.of(source, adapter),
             recogniser=Recogniser.load(),
             # The fitted numbers belong to the embedded pair; others start neutral.
@@ -90,12 +96,27 @@ class Context:
             crosswalk=Crosswalk(known.rules, load_overrides()),
             candidates=candidates,
             names={
-                "model": str(model or "onkokode-embedded"),
+                "model": served.name if served else str(model or "onkokode-embedded"),
                 "adapter": "onkokode-embedded" if adapter == EMBEDDED_ADAPTER else str(adapter or ""),
                 "encoder": loaded.name,
                 "encoder_fingerprint": loaded.fingerprint,
+                **({"scoring": served.way} if served else {}),
             },
         )
+
+
+def _served(
+    server: str, model: str | Path | None, adapter: str | Path | None, quantise: str | None
+) -> ServerModel:
+    """The model behind a server, which has loaded it already: how is the server's business."""
+    from agent.server_model import ServerModel
+
+    if adapter is not None or quantise is not None:
+        raise ModelError(
+            f"{server}: a server has loaded its model already; start it with the adapter (vLLM: "
+            "--lora-modules) or the quantisation, and name what it serves with --model"
+        )
+    return ServerModel.load(server, model)
 
 
 @lru_cache(maxsize=1)

@@ -21,6 +21,11 @@ def agent_options(command: Any) -> Any:
     """Adds the options to a command, in the order in which the help shows them."""
     options = (
         click.option("--model", metavar="PATH|NAME", help="Language model: a folder or a hub name."),
+        click.option(
+            "--server",
+            metavar="URL",
+            help="Model server (vLLM) with the language model; --model is its name there. It gets the texts.",
+        ),
         click.option("--adapter", metavar="PATH|NAME", help="LoRA adapter for that model."),
         click.option("--encoder", metavar="PATH|NAME", help="A sentence-transformers model."),
         click.option(
@@ -54,7 +59,10 @@ def load_agent(
     **options: Any,
 ) -> CodingAgent:
     """The agent that the options ask for. `options` go to `CodingAgent.load` where they are not None."""
-    names = [name for name in (model, adapter, encoder) if name is not None]
+    served = options.get("server") is not None
+    names = [
+        name for name in (model, adapter, encoder) if name is not None and not (served and name == model)
+    ]
     if all(Path(name).exists() for name in names):
         # Only a hub name needs the network. Set before the first import, which is when the hub client
         # reads it; a user's own setting wins.

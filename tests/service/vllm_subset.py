@@ -1,0 +1,193 @@
+"""A minimal server with the part of vLLM's API that `ServerModel` uses, with a real model behind it. Not vLLM.
+
+    python -m tests.service.vllm_subset FOLDER --port 0         # prints its address
+    with serving(SubsetServer(folder, echo=False)) as url: ...  # in a thread, with something left out
+
+It follows vLLM 0.2x where the tests depend on it: token ids as prompts, `echo` with `logprobs`, structured choice
+with log-probabilities from before the constraint (`raw_logprobs`), the end token among a chat's log-probabilities.
+Every sequence is scored alone in a plain forward pass: an independent way to the numbers of `LocalModel`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class SubsetServer(ThreadingHTTPServer):
+    """The switches leave out what other servers leave out; `busy` answers that many requests with 503 first."""
+
+    daemon_threads = True
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        name: str | None = None,
+        echo: bool = True,
+        choice: str | None = "structured_outputs",
+        raw: bool = True,
+        root: bool = True,
+        key: str | None = None,
+        busy: int = 0,
+        tokenizer: Any = None,
+    ) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.model = AutoModelForCausalLM.from_pretrained(folder).eval()
+        self.tokenizer = tokenizer or AutoTokenizer.from_pretrained(folder)
+        self.name = name or str(folder)
+        self.root = str(folder) if root else None
+        self.echo, self.choice, self.raw, self.key, self.busy = echo, choice, raw, key, busy
+        self.bodies: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @torch.inference_mode()
+    def log_probabilities(self, ids: Sequence[int]) -> torch.Tensor:
+        """After each token, over the vocabulary."""
+        return self.model(torch.tensor([list(ids)])).logits[0].float().log_softmax(-1)
+
+    def write(
+        self, ids: Sequence[int], max_tokens: int, choices: list[str] | None
+    ) -> tuple[list[int], list[float]]:
+        """Greedy tokens and their log-probabilities; held to one of the choices where there are any."""
+        end = self.tokenizer.eos_token_id
+        ways = [[*self.tokenizer(c, add_special_tokens=False).input_ids, end] for c in choices or ()]
+        written: list[int] = []
+        values: list[float] = []
+        while len(written) < max_tokens:
+            row = self.log_probabilities([*ids, *written])[-1]
+            allowed = {way[len(written)] for way in ways if way[: len(written)] == written}
+            token = max(allowed, key=lambda t: float(row[t])) if ways else int(row.argmax())
+            written.append(token)
+            # After the constraint, what is forced is certain.
+            masked = row[sorted(allowed)].logsumexp(0) if ways and not self.raw else torch.tensor(0.0)
+            values.append(float(row[token] - masked))
+            if token == end:
+                break
+        return written, values
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: SubsetServer
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_arguments: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._answer({}, {"/v1/models": self._models})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.bodies.append(body)
+        self._answer(
+            body, {"/v1/completions": self._completions, "/v1/chat/completions": self._chat_completions}
+        )
+
+    def _answer(self, body: dict[str, Any], routes: dict[str, Any]) -> None:
+        server = self.server
+        server.paths.append(self.path)
+        if server.busy > 0:
+            server.busy -= 1
+            return self._send(503, {"error": "busy"}, {"Retry-After": "0"})
+        if server.key and self.headers.get("Authorization") != f"Bearer {server.key}":
+            return self._send(401, {"error": "Unauthorized"})
+        if self.path not in routes or (body and body["model"] != server.name):
+            return self._send(404, {"error": f"no such thing: {body}"})
+        with server.lock:
+            status, answer = routes[self.path](body)
+        return self._send(status, answer)
+
+    def _send(self, status: int, answer: Any, headers: dict[str, str] | None = None) -> None:
+        data = json.dumps(answer).encode()
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _models(self, _body: dict[str, Any]) -> tuple[int, Any]:
+        return 200, {"data": [{"id": self.server.name, "root": self.server.root}]}
+
+    def _completions(self, body: dict[str, Any]) -> tuple[int, Any]:
+        server, prompt = self.server, body["prompt"]
+        if body.get("echo") and not server.echo:
+            return 400, {"error": f"echo is not supported: {prompt}"}
+        prompts = [prompt] if isinstance(prompt, str) or isinstance(prompt[0], int) else prompt
+        choices, used = [], 0
+        for index, one in enumerate(prompts):
+            ids = server.tokenizer(one).input_ids if isinstance(one, str) else one
+            used += len(ids)
+            written, values = server.write(ids, body.get("max_tokens", 16), self._allowed(body))
+            told = None
+            if body.get("logprobs") is not None:
+                rows = server.log_probabilities(ids)
+                before = [float(rows[at, token]) for at, token in enumerate(ids[1:])]
+                told = {"token_logprobs": [None, *before, *values] if body.get("echo") else values}
+            text = server.tokenizer.decode(written, skip_special_tokens=True)
+            choices.append({"index": index, "text": text, "logprobs": told})
+        return 200, {"choices": choices, "usage": {"prompt_tokens": used}}
+
+    def _chat_completions(self, body: dict[str, Any]) -> tuple[int, Any]:
+        server = self.server
+        ids = server.tokenizer.apply_chat_template(
+            body["messages"],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
+            **body.get("chat_template_kwargs", {}),
+        )
+        written, values = server.write(ids, body.get("max_tokens", 16), self._allowed(body))
+        told = {
+            "content": [
+                {"token": server.tokenizer.decode([token]), "logprob": value}
+                for token, value in zip(written, values, strict=True)
+            ]
+        }
+        text = server.tokenizer.decode(written, skip_special_tokens=True)
+        choice = {"message": {"content": text}, "logprobs": told if body.get("logprobs") else None}
+        return 200, {"choices": [choice]}
+
+    def _allowed(self, body: dict[str, Any]) -> list[str] | None:
+        # Unknown fields are passed over, as vLLM does.
+        given = body.get(self.server.choice or "")
+        return given["choice"] if isinstance(given, dict) else given
+
+
+@contextmanager
+def serving(server: SubsetServer) -> Iterator[SubsetServer]:
+    """In a thread of this process."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    arguments = parser.parse_args()
+    started = SubsetServer(arguments.folder, port=arguments.port)
+    print(started.url, flush=True)
+    started.serve_forever()
