@@ -1,12 +1,15 @@
-"""The service of the page's tests: `python review_server.py DATABASE PORT [API_KEY]`, with the embedded agent.
+"""The service of the page's tests: `python review_server.py DATABASE PORT [API_KEY]`.
 
-It codes TEXTS into the work list where that is empty.
+Where the work list is empty, the embedded agent codes TEXTS into it. Where it is not, a catalogue stands in for the
+agent, of which the page needs no more: loading models a second time would take most of the tests' time.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 TEXTS = (
     "Mamma-Ca li. oben außen, G2",
@@ -22,14 +25,23 @@ def main(database: Path, port: int, api_key: str | None) -> None:
     import uvicorn
     from fastapi import FastAPI
 
-    from agent import CodingAgent
     from agent.review.page import mount
     from agent.review.sources import diagnoses
     from agent.review.store import NewItem, Store
 
-    agent = CodingAgent.load()
     with Store.open(database) as store:
-        if not store.status().total:
+        agent: Any
+        if store.status().total:
+            from index.catalogue import Catalogue
+            from index.crosswalk import Crosswalk
+
+            catalogue = Catalogue.builtin()
+            context = SimpleNamespace(catalogue=catalogue, crosswalk=Crosswalk(catalogue.rules))
+            agent = SimpleNamespace(context=context, retriever=None)
+        else:
+            from agent import CodingAgent
+
+            agent = CodingAgent.load()
             for number, coded in enumerate(agent.code_many(TEXTS), start=1):
                 found = diagnoses(coded.to_dict())
                 store.add(

@@ -1,0 +1,173 @@
+"""The review as a LangGraph interrupt: stops where the agent is not sure, survives its process, holds no pickle."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+
+from agent.review import interrupt as module
+from agent.review.decision import Action, Decision, ReviewError
+from agent.review.interrupt import checkpoints, review_graph
+from tests.agent.tiny_agent import embedded_agent
+from tests.conftest import ROOT
+from tests.review.review_helpers import coding
+
+pytest.importorskip("langgraph.checkpoint.sqlite", reason="no langgraph-checkpoint-sqlite")
+CONFIG: Any = {"configurable": {"thread_id": "1"}}
+
+
+class Coder:
+    """Sure of texts that start with `sicher`; a semicolon starts a further diagnosis. No model."""
+
+    context = SimpleNamespace(
+        catalogue=SimpleNamespace(is_codable=lambda axis, code: code.startswith(("C", "8")))
+    )
+
+    def code_many(self, texts: Iterable[str]) -> Iterator[Any]:
+        for text in texts:
+            first, *more = text.split(";")
+            yield self._coded(text, first, [self._coded(text, one, []) for one in more])
+
+    def _coded(self, text: str, part: str, further: list[Any]) -> Any:
+        start = text.index(part)
+        of = coding(confidence=0.95 if "sicher" in part else 0.5, span=(start, start + len(part)))
+        return SimpleNamespace(text=text, further=further, to_dict=lambda: of)
+
+
+def _graph(saver: Any = None) -> Any:
+    agent: Any = Coder()
+    return review_graph(agent, checkpointer=saver or InMemorySaver())
+
+
+def _asked(found: dict[str, Any]) -> dict[str, Any]:
+    return found["__interrupt__"][0].value
+
+
+def test_only_what_is_not_sure_is_asked_about() -> None:
+    graph = _graph()
+    found = graph.invoke({"texts": ["sicher", "eins", "sicher auch; zwei"]}, CONFIG)
+    assert (_asked(found)["row"], _asked(found)["text"]) == (1, "eins")
+    assert _asked(found)["unsure"] == ["icd10gm", "icdo_topography", "icdo_morphology"]
+    found = graph.invoke(Command(resume={"action": "accept", "by": "A"}), CONFIG)
+    assert _asked(found)["row"] == 2 and _asked(found)["coding"]["span"][0] > 0  # its second diagnosis
+    found = graph.invoke(Command(resume={"action": "reject", "by": "B", "comment": "doppelt"}), CONFIG)
+    assert "__interrupt__" not in found
+    assert [(one["row"], one["codes"]["icd10gm"]) for one in found["results"]] == [
+        (0, "C50.9"), (1, "C50.9"), (2, "C50.9"), (2, None),
+    ]  # fmt: skip
+    assert [one["decision"] and one["decision"]["by"] for one in found["results"]] == [None, "A", None, "B"]
+
+
+def test_all_sure_and_no_text_run_through() -> None:
+    assert "__interrupt__" not in _graph().invoke({"texts": ["sicher"]}, CONFIG)
+    assert _graph().invoke({"texts": []}, CONFIG)["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("ja", "object"),
+        ({"by": "A"}, "action is one of"),
+        ({"action": "accept"}, "needs a name"),
+        ({"action": "reject", "by": "A"}, "reason"),
+        ({"action": "change", "by": "A"}, "differs"),
+        ({"action": "change", "by": "A", "icd10gm": "X1"}, "no code of the catalogue"),
+        ({"action": "change", "by": "A", "icd10gm": 7}, "a code is a string"),
+        ({"action": "change", "by": "A", "icd-10": "C61"}, "no field 'icd-10'"),
+        ({"action": "reopen", "by": "A"}, "nothing to reopen"),
+    ],
+)
+def test_an_answer_that_is_not_valid_is_asked_for_again(answer: object, said: str) -> None:
+    graph = _graph()
+    graph.invoke({"texts": ["eins"]}, CONFIG)
+    again = graph.invoke(Command(resume=answer), CONFIG)
+    assert said in _asked(again)["error"] and _asked(again)["text"] == "eins"
+    found = graph.invoke(Command(resume={"action": "change", "by": "A", "icd10gm": "C50.4"}), CONFIG)
+    assert found["results"][0]["codes"] == {
+        "icd10gm": "C50.4", "icdo_topography": "C50.9", "icdo_morphology": "8500/3",
+    }  # fmt: skip
+
+
+_PROCESS = """
+import sys
+from pathlib import Path
+from langgraph.types import Command
+from agent.review.interrupt import checkpoints, review_graph
+from tests.review.test_review_interrupt import CONFIG, Coder
+class Silent(Coder):
+    def code_many(self, texts):
+        raise AssertionError("coded again")
+with checkpoints(Path(sys.argv[1])) as saver:
+    if sys.argv[2] == "ask":
+        found = review_graph(Coder(), checkpointer=saver).invoke({"texts": ["eins", "sicher"]}, CONFIG)
+        print(found["__interrupt__"][0].value["text"])
+    else:
+        answer = {"action": "change", "by": "A", "icd10gm": "C50.4"}
+        found = review_graph(Silent(), checkpointer=saver).invoke(Command(resume=answer), CONFIG)
+        print([(one["codes"]["icd10gm"], (one["decision"] or {}).get("by")) for one in found["results"]])
+"""
+
+
+def test_another_process_goes_on_and_codes_nothing_again(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+
+    def run(what: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROCESS, str(path), what],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert run("ask") == "eins"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert run("answer") == "[('C50.4', 'A'), ('C50.9', None)]"
+    with sqlite3.connect(path) as connection:
+        kinds = {
+            row[0] for row in connection.execute("SELECT type FROM checkpoints UNION SELECT type FROM writes")
+        }
+    assert kinds <= {"msgpack", "json", "null", "bytes"}, kinds
+
+
+def test_a_checkpoint_cannot_name_code_to_run(tmp_path: Path) -> None:
+    with checkpoints(tmp_path / "run.sqlite") as saver:
+        with pytest.raises(NotImplementedError):
+            saver.serde.loads_typed(("pickle", b"cos\nsystem\n(S'true'\ntR."))
+        kind, data = saver.serde.dumps_typed(Decision(Action.ACCEPT, {}, "A"))
+        # A type outside of LangGraph's safe list is not imported: plain data comes back.
+        assert kind == "msgpack" and not isinstance(saver.serde.loads_typed((kind, data)), Decision)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ReviewError, match="none"), checkpoints(tmp_path / "none" / "run.sqlite"):
+        pass
+
+
+def test_the_example_of_the_module_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert module.__doc__ is not None
+    block = re.search(r"\n\n((?: {4}.*\n)+)", module.__doc__)
+    assert block is not None
+    lines: list[str] = []
+    for line in textwrap.dedent(block[1]).splitlines():
+        code, _, said = line.partition("  # ")
+        value = re.match(r"('[^']*')", said.strip())
+        indent = code[: len(code) - len(code.lstrip())]
+        lines.append(f"{indent}assert {code.strip()} == {value[1]}" if value else line)
+    assert sum(line.strip().startswith("assert") for line in lines) == 2
+    names = {"Path": Path, "Command": Command, "agent": embedded_agent()}
+    exec("\n".join(lines), names | {"checkpoints": checkpoints, "review_graph": review_graph})
