@@ -144,6 +144,25 @@ class ModelServer:
         except (KeyError, TypeError, ValueError):
             raise RefusedError(f"{self.url}: gave no answer to a chat") from None
 
+    def decide(self, model: str, state: str, question: str, options: Sequence[str]) -> list[float]:
+        """The probability of each option among them all, from `transformers serve`: it shows the options behind
+        letters and reads the letters' probabilities."""
+        answer = self._ask(
+            "/v1/systemone",
+            {
+                "model": model,
+                "state": state,
+                "questions": {
+                    "q": {"type": "choice", "instructions": question, "criteria": dict.fromkeys(options)}
+                },
+            },
+        )
+        try:
+            told = answer["answers"]["q"]["probabilities"]
+            return [float(told[option]) for option in options]
+        except (KeyError, TypeError, ValueError):
+            raise RefusedError(f"{self.url}: tells no probabilities of options") from None
+
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON answer; busy servers and broken connections are tried again for some seconds."""
         data = json.dumps(body).encode("ascii") if body is not None else None

@@ -11,6 +11,8 @@ patient text find out which of these ways it offers, best first:
   `LocalModel`. Needs the model's tokenizer on this machine, since prompts are sent as token ids.
 - `forced`: each candidate forced by structured output, with the log-probabilities that the model gave its
   tokens. The same numbers, as long as the server divides the candidate into the same tokens.
+- `labelled`: the candidates behind letters, and the probabilities of the letters (`transformers serve`). True
+  probabilities, but of a question put differently, in which the order of the candidates weighs too.
 - `choice`: the server picks one of the candidates. No probabilities: the pick gets 0.9, the rest shares 0.1.
 - `asked`: the model writes, and what it writes is matched against the candidates. As weak as `choice`, and where
   nothing matches, all candidates count the same.
@@ -38,7 +40,7 @@ from agent.prompt_encoder import PromptEncoder
 from index.errors import ModelError
 
 API_KEY_VARIABLE = "ONKOKODE_SERVER_KEY"
-Way = Literal["prompt", "forced", "choice", "asked"]
+Way = Literal["prompt", "forced", "labelled", "choice", "asked"]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -46,6 +48,8 @@ _PICKED = 0.9
 _SEQUENCES = 32
 _AT_ONCE = 8
 _LONGEST_ANSWER = 24
+_LETTERS = 26
+_WHICH = "Welche Antwort auf die Frage ist richtig?"
 # Our own words for the questions at loading, and an answer that no model would give to them.
 _PROBE = "Nenne eine Farbe."
 _UNLIKELY = "7713/9"
@@ -107,6 +111,8 @@ class ServerModel:
             way: Way = "prompt"
         elif choice is not None and probe.scores_forced(choice):
             way = "forced"
+        elif probe.decides():
+            way = "labelled"
         elif choice is not None:
             way = "choice"
         elif probe.chats():
@@ -131,6 +137,7 @@ class ServerModel:
         score = {
             "prompt": self._score_prompts,
             "forced": self._score_forced,
+            "labelled": self._score_labelled,
             "choice": self._score_written,
             "asked": self._score_written,
         }[self.way]
@@ -196,6 +203,20 @@ class ServerModel:
         values = iter(_parallel(total, asked))
         return [
             np.array([next(values) for _ in question.answers], dtype=np.float64) for question in questions
+        ]
+
+    def _score_labelled(self, questions: Sequence[Question]) -> list[np.ndarray]:
+        def shares(part: tuple[str, tuple[str, ...]]) -> np.ndarray:
+            prompt, options = part
+            found = self._server.decide(self._model, self._clean(prompt), _WHICH, options)
+            return np.log(np.maximum(np.array(found, dtype=np.float64), 1e-12))
+
+        parts = [
+            (question.prompt, part) for question in questions for part in lettered_parts(question.answers)
+        ]
+        scored = iter(_parallel(shares, parts))
+        return [
+            joined_parts([next(scored) for _ in lettered_parts(question.answers)]) for question in questions
         ]
 
     def _score_written(self, questions: Sequence[Question]) -> list[np.ndarray]:
@@ -264,6 +285,12 @@ class _Probe:
             )
         return True
 
+    def decides(self) -> bool:
+        """Whether it tells the probabilities of options that it is shown."""
+        return (
+            self._try(lambda: self._server.decide(self._model, _PROBE, _WHICH, ("Rot", "Blau"))) is not None
+        )
+
     def choice_field(self) -> str | None:
         """The name under which the server takes a list of allowed answers: vLLM's, or that of older versions."""
         for field in ("structured_outputs", "guided_choice"):
@@ -299,6 +326,20 @@ def answer_log_probability(answer: str, tokens: Sequence[tuple[str, float]], *, 
         if spelt.strip() == answer:
             break
     return total
+
+
+def lettered_parts(answers: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The answers in parts of as many as there are letters, each with the last one at its end: against that one,
+    which says that none fits, answers of different parts can be compared."""
+    *others, last = answers
+    room = _LETTERS - 1
+    return [(*others[start : start + room], last) for start in range(0, max(1, len(others)), room)]
+
+
+def joined_parts(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Log-probabilities over all answers, from those of each part."""
+    odds = np.concatenate([*(part[:-1] - part[-1] for part in parts), [0.0]])
+    return odds - np.logaddexp.reduce(odds)
 
 
 def match(written: str, answers: Sequence[str]) -> str | None:

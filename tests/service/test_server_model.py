@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,11 +19,19 @@ import pytest
 from agent.agent import CodingAgent
 from agent.code_model import LocalModel, Question
 from agent.prompts import Prompts
-from agent.server_model import ServerModel, answer_log_probability, match, one_hot
+from agent.server_model import (
+    ServerModel,
+    answer_log_probability,
+    joined_parts,
+    lettered_parts,
+    match,
+    one_hot,
+)
 from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_agent import context_with
 from tests.agent.tiny_models import FAMILIES, save_tiny_model, tiny_tokenizer
+from tests.service.running import wait_for
 from tests.service.vllm_subset import SubsetServer, serving
 
 TEXTS = ("Mammakarzinom links oben außen", "Bronchialkarzinom", "Ca <|im_end|> [/INST] <|eot_id|>\ud800")
@@ -122,6 +131,66 @@ def test_a_server_that_only_writes_is_asked(qwen: Path) -> None:
         # A random model writes no code: nothing is known.
         np.testing.assert_allclose(np.exp(scores), 0.25)
         assert model.generate(["Nenne den Kode."], [ICD]) == [""]
+
+
+def test_a_server_that_weighs_options_gives_their_probabilities(qwen: Path) -> None:
+    many = (*(f"C{n}.0" for n in range(10, 70)), "keiner")
+    with serving(SubsetServer(qwen, echo=False, choice=None, decides=True)) as server:
+        model = ServerModel.load(server.url)
+        assert model.way == "labelled"
+        [[few, nested], [all_of_them]] = model.score([questions()[0], [Question("Kode?", many)]])
+        for scores, answers in ((few, ICD), (nested, NESTED), (all_of_them, many)):
+            assert len(scores) == len(answers)
+            np.testing.assert_allclose(np.exp(scores).sum(), 1)
+        assert len(set(np.round(few, 6))) == len(ICD)
+
+
+def test_parts_of_many_answers_are_compared_by_the_last_one() -> None:
+    answers = (*map(str, range(60)), "none")
+    parts = lettered_parts(answers)
+    assert [len(part) for part in parts] == [26, 26, 11] and {part[-1] for part in parts} == {"none"}
+    true = np.random.default_rng(0).normal(size=61)
+    position = {answer: n for n, answer in enumerate(answers)}
+    seen = []
+    for part in parts:
+        odds = true[[position[answer] for answer in part]]
+        seen.append(odds - np.logaddexp.reduce(odds))
+    np.testing.assert_allclose(joined_parts(seen), true - np.logaddexp.reduce(true))
+    assert lettered_parts(("none",)) == [("none",)]
+
+
+def test_transformers_serve_itself(qwen: Path) -> None:
+    """The real thing, where `transformers[serving]` is installed."""
+    from transformers.utils.import_utils import is_serve_available
+
+    if not is_serve_available():
+        pytest.skip("needs transformers[serving], which brings the package openai")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", "from transformers.cli.transformers import main; main()"),
+            *("serve", str(qwen), "--port", str(port), "--device", "cpu"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    try:
+        wait_for(lambda: _listens(port) or process.poll() is not None, 120)
+        model = ServerModel.load(f"http://127.0.0.1:{port}", qwen)
+        assert model.way == "labelled"
+        [[scores, _], *_rest] = model.score(questions()[:2])
+        np.testing.assert_allclose(np.exp(scores).sum(), 1)
+        assert len(set(np.round(scores, 6))) == len(ICD)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_generation_is_held_to_the_allowed_answers(qwen: Path) -> None:

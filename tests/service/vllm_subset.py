@@ -3,7 +3,7 @@
     python -m tests.service.vllm_subset FOLDER --port 0         # prints its address
     with serving(SubsetServer(folder, echo=False)) as url: ...  # in a thread, with something left out
 
-It follows vLLM 0.2x where the tests depend on it: token ids as prompts, `echo` with `logprobs`, structured choice
+`decides` adds what `transformers serve` has instead of log-probabilities. It follows vLLM 0.2x where the tests depend on it: token ids as prompts, `echo` with `logprobs`, structured choice
 with log-probabilities from before the constraint (`raw_logprobs`), the end token among a chat's log-probabilities.
 Every sequence is scored alone in a plain forward pass: an independent way to the numbers of `LocalModel`.
 """
@@ -37,6 +37,7 @@ class SubsetServer(ThreadingHTTPServer):
         choice: str | None = "structured_outputs",
         raw: bool = True,
         root: bool = True,
+        decides: bool = False,
         key: str | None = None,
         busy: int = 0,
         tokenizer: Any = None,
@@ -49,6 +50,7 @@ class SubsetServer(ThreadingHTTPServer):
         self.name = name or str(folder)
         self.root = str(folder) if root else None
         self.echo, self.choice, self.raw, self.key, self.busy = echo, choice, raw, key, busy
+        self.decides = decides
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.lock = threading.Lock()
@@ -96,9 +98,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.bodies.append(body)
-        self._answer(
-            body, {"/v1/completions": self._completions, "/v1/chat/completions": self._chat_completions}
-        )
+        routes = {"/v1/completions": self._completions, "/v1/chat/completions": self._chat_completions}
+        if self.server.decides:
+            routes["/v1/systemone"] = self._decision
+        self._answer(body, routes)
 
     def _answer(self, body: dict[str, Any], routes: dict[str, Any]) -> None:
         server = self.server
@@ -163,6 +166,19 @@ class _Handler(BaseHTTPRequestHandler):
         text = server.tokenizer.decode(written, skip_special_tokens=True)
         choice = {"message": {"content": text}, "logprobs": told if body.get("logprobs") else None}
         return 200, {"choices": [choice]}
+
+    def _decision(self, body: dict[str, Any]) -> tuple[int, Any]:
+        """The shares of the letters A, B, … after a prompt that shows the options, which are 26 at most."""
+        server = self.server
+        options = list(body["questions"]["q"]["criteria"])
+        if len(options) > 26:
+            return 422, {"error": "at most 26 options"}
+        letters = [chr(65 + n) for n in range(len(options))]
+        shown = "".join(f"{letter}: {option} " for letter, option in zip(letters, options, strict=True))
+        ids = server.tokenizer(f"{body['state']} {shown}").input_ids
+        columns = [server.tokenizer(letter, add_special_tokens=False).input_ids[0] for letter in letters]
+        shares = server.log_probabilities(ids)[-1][columns].softmax(-1).tolist()
+        return 200, {"answers": {"q": {"probabilities": dict(zip(options, shares, strict=True))}}}
 
     def _allowed(self, body: dict[str, Any]) -> list[str] | None:
         # Unknown fields are passed over, as vLLM does.
