@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from agent.agent import CodingAgent
 
+# Where the review page puts itself.
+_REVIEW = "/review"
+
 
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind to.")
@@ -57,6 +60,7 @@ def serve(
         api_key=read_api_key(api_key_file, os.environ),
         queue_texts=queue,
         allowed_hosts=hosts_for(host),
+        own_login=(_REVIEW,) if database is not None else (),
     )
     # Before the model, which takes its time: a missing package or a port that is taken shows at once.
     from agent.service import server
@@ -73,12 +77,12 @@ def serve(
         agent = load_agent(**options)
         app = create_app(agent, settings)
         if database is not None:
-            mount_review(app, agent, database)
+            mount_review(app, agent, database, settings.api_key)
         server.serve(app, settings, listener)
 
 
-def mount_review(app: FastAPI, agent: CodingAgent, database: Path) -> None:
+def mount_review(app: FastAPI, agent: CodingAgent, database: Path, api_key: str | None) -> None:
     """Adds the review page. Imported here: it is a package of its own, with a library that coding needs not."""
     from agent.review.page import mount
 
-    mount(app, agent, database)
+    mount(app, agent, database, api_key=api_key)

@@ -138,7 +138,7 @@ class Guard:
         names = self._settings.allowed_hosts
         if names and _host_name(headers.get("host", "")) not in names:
             raise _Refused(421, "wrong_host", "this service does not answer to that host name")
-        if self._key is None or scope["path"] in _OPEN:
+        if self._key is None or scope["path"] in _OPEN or self._asks_itself(scope["path"]):
             return
         given = _given_key(headers)
         if given is None or not hmac.compare_digest(_digest(given), self._key):
@@ -147,6 +147,9 @@ class Guard:
             raise _Refused(
                 401, "unauthorised", "send the API key as `Authorization: Bearer …` or `X-API-Key`", ways
             )
+
+    def _asks_itself(self, path: str) -> bool:
+        return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._settings.own_login)
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
         limit = self._settings.max_body_bytes

@@ -39,6 +39,8 @@ class ServiceSettings:
     shutdown_seconds: int = 60
     # Names by which the service may be addressed; empty: any.
     allowed_hosts: tuple[str, ...] = ()
+    # Mounted pages that ask for the key themselves, since a browser sends no header of its own.
+    own_login: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.queue_texts < self.max_texts:

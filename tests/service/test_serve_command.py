@@ -11,13 +11,20 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 import pytest
+from click.testing import CliRunner
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 
+from agent.service.app import create_app
+from agent.service.commands import mount_review, serve
 from agent.service.load import essence, same
+from agent.service.settings import ServiceSettings
 from tests.agent.tiny_agent import embedded_agent
-from tests.service.running import wait_for, wait_ready
+from tests.service.running import running, wait_for, wait_ready
 
 KEY = "a-key-for-this-test-only"
 TEXT = "Geheimrat Mustermann, Mamma-Ca li. oben außen"
@@ -85,3 +92,39 @@ def test_starts_that_cannot_work_end_with_one_line_and_2(tmp_path: Path) -> None
             )
             assert done.returncode == 2
             assert said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_the_review_page_is_mounted_with_the_key_and_asks_for_it_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted: list[tuple[object, ...]] = []
+
+    def mount(app: FastAPI, agent: object, database: Path, *, api_key: str | None) -> None:
+        mounted.append((agent, database, api_key))
+        app.mount("/review", PlainTextResponse("Anmeldung"))
+
+    page = ModuleType("agent.review.page")
+    page.mount = mount  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "agent.review.page", page)
+    settings = ServiceSettings(port=0, api_key=KEY, own_login=("/review",))
+    app = create_app(embedded_agent(), settings)
+    mount_review(app, embedded_agent(), tmp_path / "review.sqlite", KEY)
+    assert mounted == [(embedded_agent(), tmp_path / "review.sqlite", KEY)]
+    with running(app, settings) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        assert client.get("/review/").text == "Anmeldung"
+        for closed in ("/reviews", "/info", "/docs", "/v1/codes/icd10gm"):
+            assert client.get(closed).status_code == 401
+        # Its own policy allows its scripts; ours would not.
+        assert "content-security-policy" not in client.get("/review/").headers
+        assert client.get("/review/").headers["x-content-type-options"] == "nosniff"
+
+
+def test_another_address_without_a_key_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.service.server.serve", lambda *_: None)
+    monkeypatch.setattr("agent.service.commands.load_agent", lambda **_: embedded_agent())
+    monkeypatch.delenv("ONKOKODE_API_KEY", raising=False)
+    for host, key, warned in (("0.0.0.0", None, True), ("0.0.0.0", KEY, False), ("127.0.0.1", None, False)):
+        environment = {"ONKOKODE_API_KEY": key} if key else {}
+        done = CliRunner().invoke(serve, ["--host", host, "--port", "0"], env=environment)
+        assert done.exit_code == 0, done.output
+        assert ("no API key" in done.stderr) is warned
