@@ -279,12 +279,18 @@ def test_messages_are_never_overwritten(tmp_path: Path) -> None:
     assert result.exit_code == 2 and "auf .csv oder .json enden" in result.output
 
 
-@pytest.mark.parametrize("megabytes", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "megabytes", [20, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+)
 def test_memory_does_not_grow_with_the_file(megabytes: int, tmp_path: Path) -> None:
     """A long message is mostly other elements; here every tenth Meldung has a tumour to code."""
     source, target = tmp_path / "big.xml", tmp_path / "out.xml"
     head, tail = document("obds", "\0").split("\0")
-    other = '\n<Meldung Meldung_ID="T"><Zusatz>' + "<Wert>0123456789</Wert>\n" * 800 + "</Zusatz></Meldung>"
+    other = (
+        '\n<Meldung Meldung_ID="T"><Zusatz>'
+        + f"<Wert>{'0123456789' * 12}</Wert>\n" * 140
+        + "</Zusatz></Meldung>"
+    )
     one = obds(Case()).split("<Menge_Meldung>")[1].split("\n</Menge_Meldung>")[0]
     _run(_written(tmp_path / "small.xml", head + one + tail))  # models and caches are in memory from here on
     with source.open("w", encoding="utf-8") as stream:
