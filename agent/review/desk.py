@@ -204,8 +204,10 @@ class Desk:
             return
         self._mine.append(before.id)
         self._go_on(after)
-        codes_said = " · ".join(code or "kein Kode" for code in decision.codes.values())
-        self.notice = Notice(said if action is Action.REJECT else f"{said}: {codes_said}")
+        named = " · ".join(code or "kein Kode" for code in decision.codes.values())
+        if not any(decision.codes.values()):
+            named = "kein Kode"
+        self.notice = Notice(said if action is Action.REJECT else f"{said}: {named}")
 
     def _go_on(self, item: Item) -> None:
         """The next item of the list; from its end back to the first that is open, if one is left."""

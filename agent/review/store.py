@@ -210,6 +210,15 @@ class Store:
             for row in self._read("SELECT * FROM decisions WHERE item = ? ORDER BY revision", (number,))
         ]
 
+    def standing(self, numbers: Sequence[int]) -> dict[int, Decision]:
+        """The decisions that stand, for those of these items that are not open."""
+        rows = self._read(
+            "SELECT d.* FROM items JOIN decisions d ON d.item = items.id AND d.revision = items.revision "
+            f"WHERE items.state <> 'open' AND items.id IN ({', '.join('?' * len(numbers))})",
+            numbers,
+        )
+        return {row["item"]: _decision(row) for row in rows}
+
     def decided(self) -> Iterator[tuple[Item, Decision]]:
         """Every decided item with the decision that stands, in the order in which the items were added."""
         last, size = 0, 500

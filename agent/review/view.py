@@ -8,7 +8,7 @@ a screen are replaced by visible ones, one for one, so offsets stay right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import lru_cache
@@ -71,6 +71,7 @@ class View:
         """The filter and the rows of the list."""
         items = desk.store.page(desk.shown, desk.words, desk.limit)
         count = desk.store.count(desk.shown, desk.words) if len(items) >= desk.limit else len(items)
+        standing = desk.store.standing([item.id for item in items])
         status = desk.store.status()
         filters = (
             ("open", "Offen", status.open),
@@ -79,7 +80,7 @@ class View:
         )
         return _render(
             "worklist.html",
-            rows=[_row(item) for item in items],
+            rows=[_row(item, standing.get(item.id)) for item in items],
             more=count - len(items),
             filters=filters,
             shown=desk.shown,
@@ -140,33 +141,40 @@ class View:
             "reason": coding["reason"] if chosen is None and offered is None else None,
             "missing": coding["missing"] if offered is None else [],
             "options": [{**asdict(option), "chosen": option.code == chosen} for option in options],
-            "lines": [_line(line) for line in own[:_LINES]] or self._lines_of(axis, chosen),
+            "lines": _lines([(line["line_id"], line["text"]) for line in own])
+            or self._lines_of(axis, chosen),
             "against": runner_up,
-            "against_lines": [_line(line) for line in evidence if line["code"] == runner_up][:_LINES],
+            "against_lines": _lines(
+                [(line["line_id"], line["text"]) for line in evidence if line["code"] == runner_up]
+            ),
             # What a text without a tumour is instead: a procedure, another diagnosis.
-            "rather": [_line(line) for line in evidence if line["code"] not in ranked][:1]
+            "rather": [line for line in evidence if line["code"] not in ranked][:1]
             if offered is None
             else [],
             "failed": [one for one in said if not one["passed"]],
             "passed": [one for one in said if one["passed"]],
         }
 
-    def _lines_of(self, axis: CodeSystem, code: str | None) -> list[dict[str, Any]]:
+    def _lines_of(self, axis: CodeSystem, code: str | None) -> dict[str, Any] | None:
         """The first lines of a code that the agent did not propose, so that it shows what it means."""
         if code is None:
-            return []
-        lines = [
-            line for line in self._catalogue.lines_of(axis, code) if line.kind not in ("exclusion", "note")
-        ]
-        return [{"text": line.text, "id": line.line_id, "code": code} for line in lines[:_LINES]]
+            return None
+        lines = self._catalogue.lines_of(axis, code)
+        return _lines([(line.line_id, line.text) for line in lines if line.kind not in ("exclusion", "note")])
 
 
-def _line(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {"text": line["text"], "id": line["line_id"], "code": line["code"]}
+def _lines(found: Sequence[tuple[str, str]]) -> dict[str, Any] | None:
+    """Catalogue lines, given as id and text. An edition that they share is named once, beside the heading."""
+    shown = [(*line_id.rpartition(":"), text) for line_id, text in found[:_LINES]]
+    editions = {edition for edition, _, _, _ in shown}
+    shared = editions.pop() if len(editions) == 1 else ""
+    rows = [(number if shared else edition + colon + number, text) for edition, colon, number, text in shown]
+    return {"edition": shared, "rows": rows} if rows else None
 
 
-def _row(item: Item) -> dict[str, Any]:
-    codes = [item.coding[axis.value]["code"] for axis in AXES]
+def _row(item: Item, standing: Decision | None) -> dict[str, Any]:
+    decided = standing.codes if standing is not None else proposal(item.coding)
+    codes = [decided[axis] for axis in AXES]
     start, end = item.coding["span"] if item.parts > 1 else (0, len(item.text))
     return {
         "id": item.id,

@@ -72,7 +72,7 @@ class Server:
             self.process = subprocess.Popen(
                 command, env=kept | paths | quiet, stdout=log, stderr=log, cwd=self.log.parent
             )
-        for _ in range(600):
+        for _ in range(1800):
             assert self.process.poll() is None, self.log.read_text()
             try:
                 urllib.request.urlopen(self.url + "anmelden", timeout=5).close()

@@ -52,3 +52,13 @@ def test_the_secret_stays_and_is_the_owners(tmp_path: Path) -> None:
     path.write_text("kurz")
     with pytest.raises(ReviewError, match="remove the file"):
         secret_of(tmp_path / "review.sqlite")
+
+
+def test_a_second_page_in_one_process_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fastapi = pytest.importorskip("fastapi")
+    from agent.review import page
+
+    monkeypatch.setattr(page, "_mounted", True)
+    with pytest.raises(ReviewError, match="once in a process"):
+        page.mount(fastapi.FastAPI(), None, tmp_path / "review.sqlite")  # type: ignore[arg-type]
+    assert not (tmp_path / "review.sqlite").exists()
