@@ -1,0 +1,119 @@
+"""The same coding on many processes and machines, by Ray Data.
+
+    code_file(agent, source, target, engine=RayEngine({"model": "Qwen/Qwen3-8B"}, workers=8))
+
+Actors load the agent once and code whole chunks; a chunk is coded in one piece, so its answers are those of
+the local engine to the last digit. Ray starts an actor again that dies, and gives its chunk to another.
+The table is read by the workers: on a cluster it has to lie on storage that all of them see.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from agent.files.run import Answers, code_chunk
+from agent.files.table import Chunk, Options, Row, Table, TableError, open_table, text_of
+
+_READ_TASK_CHUNKS = 64
+
+
+class RayEngine:
+    """Codes chunks by Ray Data.
+
+    Args:
+        options: what `agent.options.load_agent` takes; every worker loads its agent with them.
+        workers: how many processes load the agent; None takes one per two cores of the cluster.
+        address: a running cluster (`auto`, `ray://head:10001`); None starts Ray on this machine.
+    """
+
+    def __init__(
+        self, options: dict[str, Any], *, workers: int | None = None, address: str | None = None
+    ) -> None:
+        self.options, self.workers, self.address = options, workers, address
+
+    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[tuple[int, Answers]]:
+        if not missing:
+            return
+        # No word goes out about who uses Ray for what.
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        try:
+            import ray
+        except ModuleNotFoundError:
+            raise TableError("--engine ray braucht Ray; pip install 'onkokode[ray]'") from None
+        started = not ray.is_initialized()
+        if started:
+            ray.init(
+                address=self.address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=False,
+            )
+        try:
+            yield from self._coded(table, column, sorted(missing))
+        finally:
+            if started:
+                ray.shutdown()
+
+    def _coded(self, table: Table, column: str, missing: list[int]) -> Iterator[tuple[int, Answers]]:
+        import ray
+
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        resources = ray.cluster_resources()
+        cpus = resources.get("CPU", 1.0)
+        workers = min(self.workers or max(1, int(cpus) // 2), len(missing))
+        parts = [missing[i : i + _READ_TASK_CHUNKS] for i in range(0, len(missing), _READ_TASK_CHUNKS)]
+        read = partial(_read, table.path.resolve(), table.options, table.columns.index(column))
+        data = ray.data.from_items([{"numbers": part} for part in parts], override_num_blocks=len(parts))
+        # Reading takes little and must never wait for a processor that an actor holds, nor an actor for another.
+        coded = data.flat_map(read, num_cpus=0.01).map_batches(
+            _Coder,
+            fn_constructor_kwargs={"options": self.options},
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=1 if workers < cpus else round(0.9 * cpus / workers, 2),
+            num_gpus=1 if resources.get("GPU") else None,
+            max_restarts=-1,
+            max_task_retries=-1,
+        )
+        for row in coded.iter_rows():
+            yield int(row["number"]), json.loads(row["answers"])
+
+
+def _read(path: Path, options: Options, place: int, part: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """The chunks of one read task: number, and per row text, problem and line."""
+    wanted = {int(number) for number in part["numbers"]}
+    chunks = open_table(path, options).chunks(first=min(wanted))
+    for chunk in islice(chunks, max(wanted) - min(wanted) + 1):
+        if chunk.number in wanted:
+            rows = [(text_of(row.values[place]), row.problem, row.number) for row in chunk.rows]
+            yield {"number": chunk.number, "rows": json.dumps(rows)}
+
+
+class _Coder:
+    """An actor: an agent, loaded once."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        from agent.options import load_agent
+
+        self.agent = load_agent(**options)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:
+        answers = []
+        for number, rows in zip(batch["number"], batch["rows"], strict=True):
+            chunk = Chunk(
+                int(number), tuple(Row(line, (text,), problem) for text, problem, line in json.loads(rows))
+            )
+            answers.append(json.dumps(code_chunk(self.agent, chunk, 0)))
+        return pa.table({"number": [int(n) for n in batch["number"]], "answers": answers})

@@ -1,0 +1,125 @@
+"""Excel: one sheet of a workbook, streamed; numbers and dates keep their type.
+
+WorkbookTable(Path("diagnosen.xlsx"), Options(sheet="Tumoren")).columns
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from openpyxl import Workbook, load_workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.utils.exceptions import IllegalCharacterError, InvalidFileException
+
+from agent.files.table import (
+    CHUNK_ROWS,
+    Chunk,
+    Options,
+    Row,
+    Table,
+    TableError,
+    TableWriter,
+    in_chunks,
+    unique_columns,
+)
+
+
+class WorkbookTable(Table):
+    """The first sheet of a workbook, or the one that `options.sheet` names; its first row is the header."""
+
+    endings = (".xlsx",)
+
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path, options)
+        with self._sheet() as sheet:
+            self.sheet = sheet.title
+            header = next(sheet.iter_rows(values_only=True), None)
+        if not header:
+            raise TableError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
+        while header and header[-1] is None:
+            header = header[:-1]
+        self.columns = unique_columns(path, header)
+        self.rows = sum(1 for _ in self._rows())
+
+    def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
+        return in_chunks(self._rows(), size, first)
+
+    @contextmanager
+    def writer(self, path: Path, added: Sequence[str]) -> Iterator[TableWriter]:
+        with write_workbook(path, self.columns, added, self.sheet) as writer:
+            yield writer
+
+    def facts(self) -> dict[str, Any]:
+        return {"format": "xlsx", "sheet": self.sheet}
+
+    @contextmanager
+    def _sheet(self) -> Iterator[Any]:
+        try:
+            book = load_workbook(self.path, read_only=True, data_only=True)
+        except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError):
+            raise TableError(f"{self.path}: die Excel-Datei ist beschädigt; bitte neu speichern") from None
+        try:
+            name = self.options.sheet or book.sheetnames[0]
+            if name not in book.sheetnames:
+                raise TableError(f"{self.path}: kein Blatt {name}; vorhanden: {', '.join(book.sheetnames)}")
+            yield book[name]
+        finally:
+            book.close()
+
+    def _rows(self) -> Iterator[Row]:
+        width = len(self.columns)
+        waiting: list[int] = []  # empty rows count only where another one follows
+        with self._sheet() as sheet:
+            for number, cells in enumerate(sheet.iter_rows(min_row=2, values_only=True), start=2):
+                while cells and cells[-1] is None:
+                    cells = cells[:-1]
+                if not cells:
+                    waiting.append(number)
+                    continue
+                for empty in waiting:
+                    yield Row(empty, (None,) * width, "leere Zeile")
+                waiting.clear()
+                problem = f"{len(cells)} Zellen statt {width}" if len(cells) > width else None
+                values = tuple(cells[:width]) + (None,) * (width - len(cells))
+                yield Row(number, values, problem, tuple(cells[width:]))
+
+
+class _WorkbookWriter(TableWriter):
+    def __init__(self, sheet: Any) -> None:
+        self._sheet = sheet
+
+    def write(self, chunk: Chunk, added: Sequence[Sequence[Any]]) -> None:
+        for row, values in zip(chunk.rows, added, strict=True):
+            self._sheet.append([self._cell(value) for value in (*row.values, *values, *row.surplus)])
+
+    def _cell(self, value: Any) -> Any:
+        """A text stays a text: one that begins with = is no formula."""
+        if (
+            value is not None
+            and not isinstance(value, str | int | float | bool)
+            and not hasattr(value, "isoformat")
+        ):
+            value = str(value)
+        try:
+            cell = WriteOnlyCell(self._sheet, value)
+        except IllegalCharacterError:
+            cell = WriteOnlyCell(self._sheet, "".join(c for c in value if c >= " " or c in "\t\n"))
+        if isinstance(value, str):
+            cell.data_type = "s"
+        return cell
+
+
+@contextmanager
+def write_workbook(
+    path: Path, columns: Sequence[str], added: Sequence[str], sheet: str = "Kodierung"
+) -> Iterator[TableWriter]:
+    """Write a workbook of one sheet, row by row."""
+    book = Workbook(write_only=True)
+    writer = _WorkbookWriter(book.create_sheet(sheet))
+    writer.write(Chunk(0, (Row(1, tuple(columns)),)), [tuple(added)])
+    yield writer
+    book.save(path)
