@@ -12,13 +12,13 @@ place in a batch. Nothing of a request is kept or logged, and nothing leaves thi
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import metadata
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Response, Security
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.security import APIKeyHeader, HTTPBearer
 
 from agent.agent import CodingAgent
 from agent.results import CodedText
@@ -29,9 +29,10 @@ from agent.service.guard import Guard
 from agent.service.routes import GUARDED, build_router
 from agent.service.settings import ServiceSettings
 
-_LOG = logging.getLogger("onkokode.service")
 # Words of our own, coded once before the service calls itself ready: the first text loads and compiles.
 _WARM_UP = ("Mammakarzinom links", "Kleinzelliges Bronchialkarzinom")
+
+_WARM_UP_AGAIN = 15.0
 
 _DESCRIPTION = """Codes German tumour diagnosis texts with ICD-10-GM, ICD-O-3 topography and ICD-O-3 morphology. \
 A coding is a proposal for a person who codes; this is no medical device.
@@ -66,13 +67,27 @@ def create_app(agent: CodingAgent, settings: ServiceSettings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        # Newer FastAPI records spans, with request data, where a tracer is installed. Never here.
-        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+        # Newer FastAPI records spans with request data where a tracer is installed, and an environment variable
+        # lets it send them away. Never here.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     app.state.batcher = batcher
     app.state.ready = False
     answers.install(app)
-    app.include_router(build_router(agent, batcher, settings))
+    # For the description alone: the guard checks the key, before anything is parsed.
+    described = [
+        Security(APIKeyHeader(name="X-API-Key", auto_error=False)),
+        Security(HTTPBearer(auto_error=False)),
+    ]
+    app.include_router(
+        build_router(agent, batcher, settings), dependencies=described if settings.api_key else []
+    )
     _add_service_routes(app, batcher)
     app.add_middleware(Guard, settings=settings)
     return app
@@ -106,15 +121,17 @@ def _add_service_routes(app: FastAPI, batcher: Batcher) -> None:
 
 
 async def _warm_up(app: FastAPI, batcher: Batcher) -> None:
-    try:
-        await batcher.code([_WARM_UP[0]])
-        await batcher.code(_WARM_UP)
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:
-        report("the warm-up failed; the service stays unready", error)
-        return
-    app.state.ready = True
+    """Until it works: a model server may come back."""
+    while True:
+        try:
+            await batcher.code([_WARM_UP[0]])
+            await batcher.code(_WARM_UP)
+        except Exception as error:
+            report("the warm-up failed; the service is not ready", error)
+            await asyncio.sleep(_WARM_UP_AGAIN)
+        else:
+            app.state.ready = True
+            return
 
 
 def _code(agent: CodingAgent, texts: list[str]) -> list[CodedText]:

@@ -15,7 +15,10 @@ import pytest
 
 from agent.prepare.pipeline import MAX_CHARACTERS
 from agent.service import schemas
+from agent.service.app import create_app
 from agent.service.load import essence, same
+from agent.service.settings import ServiceSettings
+from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_agent import embedded_agent
 from tests.service.running import GatedAgent, service, wait_for, wait_ready
@@ -197,6 +200,52 @@ def test_a_text_that_breaks_the_agent_is_named_and_the_others_are_answered(
         assert_plain_error(many, 422, "text_failed")
         assert many.json()["error"]["details"] == [{"where": "1", "problem": "was not coded"}]
     assert "Geheim" not in caplog.text and "Mamma" not in caplog.text
+
+
+def test_a_model_that_is_gone_is_503_and_its_address_stays_here(caplog: pytest.LogCaptureFixture) -> None:
+    class Gone(GatedAgent):
+        def code_many(self, texts: Any) -> Any:
+            raise ModelError("http://10.0.0.7:8001: the model server cannot be reached")
+
+    with service(Gone()) as client, caplog.at_level(logging.INFO):
+        for answer in (
+            client.post("/v1/code", json={"text": SECRET}),
+            client.post("/v1/code-many", json={"texts": [SECRET, SECRET]}),
+        ):
+            assert_plain_error(answer, 503, "unavailable")
+            assert "10.0.0.7" not in answer.text and int(answer.headers["retry-after"]) >= 1
+    # For the operator.
+    assert "10.0.0.7" in caplog.text
+
+
+def test_an_error_that_nobody_expected_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise RuntimeError(f"cannot find {SECRET}")
+
+    monkeypatch.setattr("agent.service.lookup.CodeLookup.find", fail)
+    with service() as client, caplog.at_level(logging.INFO, "onkokode"):
+        answer = client.get("/v1/codes/icd10gm", params={"q": SECRET})
+        assert_plain_error(answer, 500, "internal_error")
+    ours = [r.getMessage() for r in caplog.records if not r.name.startswith("http")]
+    assert any("RuntimeError at" in line for line in ours) and not any("Geheim" in line for line in ours)
+
+
+def test_nothing_is_recorded_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    app = create_app(embedded_agent(), ServiceSettings())
+    telemetry = getattr(app, "_telemetry", {})
+    assert not any(
+        telemetry.get(kind) for kind in ("tracing", "metrics", "logs", "operation_spans", "auto_configure")
+    )
+
+
+def test_a_key_is_part_of_the_description() -> None:
+    described = create_app(embedded_agent(), ServiceSettings(api_key="0123456789abcdef")).openapi()
+    ways = {tuple(way) for way in described["paths"]["/v1/code"]["post"]["security"]}
+    assert ways == {("APIKeyHeader",), ("HTTPBearer",)}
+    assert "security" not in described["paths"]["/health/live"]["get"]
 
 
 def test_a_client_that_hangs_up_leaves_its_place_to_others() -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from agent.agent import CodingAgent
 from agent.code_model import LocalModel, Question
+from agent.options import load_agent
 from agent.prompts import Prompts
 from agent.server_model import (
     ServerModel,
@@ -343,5 +344,7 @@ def test_the_agent_is_loaded_with_an_address(qwen: Path) -> None:
         assert info["model"] == f"{qwen} at {server.url}" and info["scoring"] == "prompt"
         assert agent.context.weights.axes == type(agent.context.weights)().axes
         assert agent.code("Mammakarzinom links").icd10gm.alternatives
+        named = load_agent(server=server.url, model=str(qwen)).info()
+        assert named["model"] == info["model"]
         with pytest.raises(ModelError, match="lora"):
             CodingAgent.load(server=server.url, adapter="x")
