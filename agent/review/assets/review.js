@@ -163,7 +163,10 @@
     else send(button.dataset.do, button.dataset.value);
   });
 
-  document.addEventListener("close", () => document.activeElement?.blur(), true);
+  // Told some time after the dialog was closed: by then the focus may be in the next one.
+  document.addEventListener("close", (event) => {
+    if (event.target.contains(document.activeElement)) document.activeElement.blur();
+  }, true);
 
   document.addEventListener("submit", (event) => {
     if (event.target.id === "onko-reject-form") send("reject", $("#onko-reason").value.trim());
