@@ -12,19 +12,19 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from agent.files.run import Answers, code_chunk
-from agent.files.table import Chunk, Options, Row, Table, TableError, open_table, text_of
+from agent.files.table import Chunk, Row, Table, TableError, text_of
 
 _READ_TASK_CHUNKS = 64
+_BLOCK_BYTES = 4096  # less than a chunk has, so that each goes to whichever worker is free
 
 
 class RayEngine:
@@ -69,12 +69,13 @@ class RayEngine:
 
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
+        context.target_max_block_size = _BLOCK_BYTES
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         resources = ray.cluster_resources()
         cpus = resources.get("CPU", 1.0)
         workers = min(self.workers or max(1, int(cpus) // 2), len(missing))
         parts = [missing[i : i + _READ_TASK_CHUNKS] for i in range(0, len(missing), _READ_TASK_CHUNKS)]
-        read = partial(_read, table.path.resolve(), table.options, table.columns.index(column))
+        read = partial(_read, table, table.columns.index(column))
         data = ray.data.from_items([{"numbers": part} for part in parts], override_num_blocks=len(parts))
         # Reading takes little and must never wait for a processor that an actor holds, nor an actor for another.
         coded = data.flat_map(read, num_cpus=0.01).map_batches(
@@ -84,18 +85,15 @@ class RayEngine:
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1 if workers < cpus else round(0.9 * cpus / workers, 2),
             num_gpus=1 if resources.get("GPU") else None,
-            max_restarts=-1,
-            max_task_retries=-1,
         )
         for row in coded.iter_rows():
             yield int(row["number"]), json.loads(row["answers"])
 
 
-def _read(path: Path, options: Options, place: int, part: dict[str, Any]) -> Iterable[dict[str, Any]]:
+def _read(table: Table, place: int, part: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The chunks of one read task: number, and per row text, problem and line."""
     wanted = {int(number) for number in part["numbers"]}
-    chunks = open_table(path, options).chunks(first=min(wanted))
-    for chunk in islice(chunks, max(wanted) - min(wanted) + 1):
+    for chunk in islice(table.chunks(first=min(wanted)), max(wanted) - min(wanted) + 1):
         if chunk.number in wanted:
             rows = [(text_of(row.values[place]), row.problem, row.number) for row in chunk.rows]
             yield {"number": chunk.number, "rows": json.dumps(rows)}

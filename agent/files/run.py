@@ -109,7 +109,7 @@ def code_file(
         raise TableError(f"{target}: Ein- und Ausgabe sind dieselbe Datei")
     if not target.parent.is_dir():
         raise TableError(f"{target.parent}: den Ordner gibt es nicht")
-    table = open_table(source, options or Options())
+    table = open_table(source.resolve(), options or Options())
     name = find_text_column(table, column)
     _must_be_free(table)
     work = target.with_name(target.name + ".onkokode")
