@@ -30,8 +30,8 @@ from eval.run_writer import RunWriter
 from eval.speed import _peak_bytes as peak_bytes
 from eval.testset import Row
 from eval.variants import ADAPTERS, Variant
-from index.records import AXES
 from index.pace import Pace
+from index.records import AXES
 
 CHUNK = 64  # rows that are answered together
 Say = Callable[[str], None]

@@ -1,0 +1,112 @@
+"""The commands of README and docs: each one parses, and those of docs run as they stand.
+
+The blocks marked `bash` of a page are run in their order, in one empty folder, by bash. What a page exports
+(`export MODEL=Qwen/Qwen3-8B`) is set by the test: a tiny random model, the folder with the real catalogue
+files. Training runs get sizes that fit a test. Blocks marked `text` need software or machines that are not
+here (vLLM, a Ray cluster, Podman) and are parsed only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from agent.cli import cli
+from tests.agent.tiny_models import save_tiny_model
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```(bash|text|)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+# Sizes for a test, added to the commands that train or measure.
+SHORTER = {
+    "onkokode train pairs": "--folds 2 --encoder-steps 20",
+    "onkokode train lora": "--rows 24 --development-rows 8 --epochs 1 --batch 2 --longest 256",
+    "onkokode train measure": "--rows 8",
+}
+
+
+def _blocks(page: Path, *languages: str) -> list[str]:
+    return [
+        body for language, body in _BLOCK.findall(page.read_text(encoding="utf-8")) if language in languages
+    ]
+
+
+def _commands() -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        if page.name == "lab-notes.md":
+            continue
+        for block in _blocks(page, "bash", "text", ""):
+            for line in block.replace("\\\n", " ").splitlines():
+                if match := re.search(r"(?:^|&& |\.venv/bin/)onkokode (.+)", line):
+                    found.append((page.name, match.group(1)))
+    return found
+
+
+@pytest.mark.parametrize(("page", "command"), _commands())
+def test_every_command_parses(page: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Command, options and number of arguments exist; files that the command reads need not."""
+    words = shlex.split(command, comments=True)
+    cut = [i for i, word in enumerate(words) if word in ("<", ">", "|", "&", "&&")]
+    words = words[: cut[0]] if cut else words
+    monkeypatch.setattr(click.Path, "convert", lambda self, value, param, ctx: Path(value))
+    parent: click.Context = click.Context(cli, info_name="onkokode")
+    group: click.Command = cli
+    while isinstance(group, click.Group):
+        if words[0] in ("-h", "--help", "--version"):
+            return
+        found = group.get_command(parent, words[0])
+        assert found is not None, f"{page}: no command {words[0]}"
+        group, words = found, words[1:]
+        if not isinstance(group, click.Group):
+            group.make_context(group.name, list(words), parent=parent)
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("page", ["files", "catalogues", "adapter", "ablation", "service"])
+def test_the_commands_of_a_page_run(page: str, shared: Path, tmp_path: Path) -> None:
+    model = tmp_path / "tiny-model"
+    if page in ("adapter", "ablation"):
+        save_tiny_model("qwen3", model)
+    given = {
+        "MODEL": str(model),
+        "CATALOGUES": str(shared / "catalogues"),
+        "BFARM": str(shared / "catalogues"),
+    }
+    script = ["set -euo pipefail"]
+    for block in _blocks(ROOT / "docs" / f"{page}.md", "bash"):
+        for line in block.splitlines():
+            if line.startswith("export "):
+                assert line.removeprefix("export ").split("=")[0] in given
+                continue
+            for command, sizes in SHORTER.items():
+                if line.startswith(command):
+                    before, mark, comment = line.partition("  #")
+                    line = f"{before} {sizes}{mark}{comment}"
+            script.append(line)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = (
+        os.environ | given | {"PATH": path, "ONKOKODE_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
+    )
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(script)], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
+
+
+def test_files_that_the_docs_name_are_there() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
