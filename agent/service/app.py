@@ -48,7 +48,6 @@ def create_app(agent: CodingAgent, settings: ServiceSettings) -> FastAPI:
         lambda texts: _code(agent, texts),
         batch_texts=settings.batch_texts,
         queue_texts=settings.queue_texts,
-        gather_seconds=settings.gather_seconds,
     )
 
     @asynccontextmanager

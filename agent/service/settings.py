@@ -34,7 +34,6 @@ class ServiceSettings:
     max_texts: int = 256
     queue_texts: int = 1024
     batch_texts: int = 64
-    gather_seconds: float = 0.004
     body_seconds: float = 30.0
     shutdown_seconds: int = 60
     # Names by which the service may be addressed; empty: any.

@@ -91,33 +91,6 @@ def test_a_request_larger_than_a_batch_goes_alone(coder: Coder) -> None:
     run(scenario)
 
 
-def test_lone_requests_do_not_wait_for_others(coder: Coder) -> None:
-    async def scenario() -> None:
-        async with started(coder, gather_seconds=5) as batcher:
-            for text in "abc":
-                assert await batcher.code([text]) == [text.upper()]
-
-    # Far below the five seconds that a wait would take.
-    asyncio.run(asyncio.wait_for(scenario(), 2))
-
-
-def test_after_a_common_batch_the_next_one_gathers(coder: Coder) -> None:
-    async def scenario() -> None:
-        async with started(coder, gather_seconds=0.5) as batcher:
-            coder.gate.clear()
-            first = [asyncio.create_task(batcher.code([str(n)])) for n in range(3)]
-            await _held(batcher, 3)
-            coder.gate.set()
-            await asyncio.gather(*first)
-            # As clients do: each sends the next text a moment after its answer.
-            await asyncio.sleep(0.01)
-            second = [asyncio.create_task(batcher.code([str(n)])) for n in range(3)]
-            await asyncio.gather(*second)
-        assert [len(batch) for batch in coder.batches][-1] > 1
-
-    run(scenario)
-
-
 def test_a_full_queue_refuses_and_takes_again_when_there_is_room(coder: Coder) -> None:
     async def scenario() -> None:
         async with started(coder, queue_texts=3) as batcher:

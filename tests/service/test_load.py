@@ -27,7 +27,7 @@ def run(client: httpx.Client, expected: dict[str, dict[str, Any]]) -> load.Tally
 
 def test_right_answers_are_counted(client: httpx.Client) -> None:
     tally = run(client, references())
-    figures = load.summary(tally, 0.5)
+    figures = load.summary(tally)
     assert figures["answers"] == tally.statuses["200"] > 0
     assert figures["wrong"] == 0
     assert figures["p50_ms"] <= figures["p95_ms"] <= figures["p99_ms"]
@@ -43,7 +43,7 @@ def test_a_wrong_answer_is_noticed(client: httpx.Client) -> None:
 def test_a_service_that_is_not_there_is_no_answer() -> None:
     tally = asyncio.run(load.load("127.0.0.1", 1, references(), clients=1, seconds=0.3))
     assert set(tally.statuses) == {"ConnectionRefusedError"}
-    assert load.summary(tally, 0.3)["p50_ms"] is None
+    assert load.summary(tally)["p50_ms"] is None
 
 
 def test_only_rounding_is_forgiven() -> None:
