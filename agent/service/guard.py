@@ -19,6 +19,7 @@ import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -34,6 +35,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ACCESS = logging.getLogger("onkokode.service.access")
 _SHORT_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,36}")
+_BODY_UNREAD = (401, 413, 421)
+_LINGER_SECONDS, _LINGER_BYTES = 2.0, 16 << 20
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Open without a key: what a supervisor asks.
 _OPEN = ("/health/live", "/health/ready")
@@ -103,7 +106,8 @@ class Guard:
             body = await self._body(headers, receive)
             await self._app(scope, _replayed(body, receive), answer)
         except _Refused as refused:
-            await _respond(answer, refused)
+            linger = refused.status in _BODY_UNREAD
+            await _respond(answer, refused, receive if linger else None)
         except _Gone:
             status = 499
         except Exception as error:
@@ -202,7 +206,9 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _respond(send: Send, refused: _Refused) -> None:
+async def _respond(send: Send, refused: _Refused, receive: Receive | None = None) -> None:
+    """The error answer. With `receive`, what the client still sends is thrown away for a moment: a connection that
+    is closed over unread bytes is reset, and the client never sees the answer."""
     body = error_body(refused.code, refused.message)
     headers = [
         (b"content-type", b"application/json"),
@@ -210,7 +216,21 @@ async def _respond(send: Send, refused: _Refused) -> None:
         *refused.headers,
     ]
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": receive is not None})
+    if receive is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                await _discard(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard(receive: Receive) -> None:
+    size = 0
+    while size < _LINGER_BYTES:
+        message = await receive()
+        size += len(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return
 
 
 def _headers(scope: Scope) -> dict[str, str]:
