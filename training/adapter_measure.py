@@ -23,9 +23,9 @@ from agent.answers import first_code, stem
 from agent.code_model import LocalModel
 from agent.prompt_encoder import PromptEncoder
 from agent.prompts import TUMOUR, Prompts
+from index.pace import Pace
 from index.records import CodeSystem
 from training.lora_data import Asked, Pairs
-from index.pace import Pace
 
 _BATCH = 32
 _LONGEST_ANSWER = 24

@@ -26,6 +26,7 @@ import torch
 
 from agent.prompt_encoder import PromptEncoder
 from agent.prompts import Prompts
+from index.pace import Pace
 from training.adapter_measure import answered, by_task
 from training.adapter_report import (
     EpochResult,
@@ -36,7 +37,6 @@ from training.adapter_report import (
 )
 from training.lora_data import Asked, Pairs, examples, write_examples
 from training.lora_trainer import LoraPlan, each_epoch, load_base, paced, trainer_for
-from index.pace import Pace
 from training.runs import RUN_FILE, last_checkpoint, same_run, write_json
 
 _AS_IN_THE_STUDY = LoraPlan()

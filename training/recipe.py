@@ -23,10 +23,10 @@ import numpy as np
 from index.catalogue import Catalogue
 from index.errors import ModelError
 from index.layouts import CatalogueFile, parse_all
+from index.pace import Pace
 from index.records import AXES, CodeSystem
 from training.corpus import UNKNOWN, Row, is_measured, read_rows, tumour_lines, write_corpus
 from training.fit import Material, fit
-from index.pace import Pace
 from training.pairs import write_text_pairs
 from training.split import Split
 
