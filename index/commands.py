@@ -107,10 +107,10 @@ def show_command(code: str, system: str | None, edition: str | None, as_json: bo
     from index.catalogue import Catalogue
 
     catalogue = _guarded(Catalogue.load, edition=edition)
-    wanted = _written_code(code)
+    wanted = written_code(code)
     systems = [CodeSystem(system)] if system else list(CodeSystem)
     found = [
-        _describe(catalogue, candidate, wanted)
+        describe_code(catalogue, candidate, wanted)
         for candidate in systems
         if catalogue.code(candidate, wanted) or catalogue.lines_of(candidate, wanted)
     ]
@@ -199,7 +199,7 @@ def _print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console.print(table)
 
 
-def _written_code(code: str) -> str:
+def written_code(code: str) -> str:
     """A code as the catalogues print it: `c341` -> `C34.1`, `8140:3` and `81403` -> `8140/3`."""
     text = code.strip()
     if re.fullmatch(r"[a-zA-Z]\d{3,4}", text):
@@ -209,7 +209,7 @@ def _written_code(code: str) -> str:
     return text.upper() if text[:1].isalpha() else text.lower()
 
 
-def _describe(catalogue: Catalogue, system: CodeSystem, code: str) -> dict[str, Any]:
+def describe_code(catalogue: Catalogue, system: CodeSystem, code: str) -> dict[str, Any]:
     """All that is known of a code, in JSON types."""
     found = catalogue.code(system, code)
     by_edition: dict[str, list[dict[str, str]]] = {}

@@ -210,15 +210,17 @@ def write_corpus(
     composed: int,
     copies: int,
     held_out: int,
+    contexts: int = 30_000,
     only: str | None = None,
 ) -> dict[str, int]:
     """Write `catalogue`, `composed`, `composed_heldout`, `other` and `around` as Parquet into a folder, two processes
-    at a time; parts that are there already are kept. `only` names a single part, which is the same with and
+    at a time; parts that are there already are kept. `contexts` tumour texts get words around them that make
+    another thing of them, or leave them what they are. `only` names a single part, which is the same with and
     without the others. Returns the rows of each part."""
     lines = tumour_lines(catalogue, banned)
     others = other_lines(catalogue)
     texts = [line.text for line in lines if line.system is CodeSystem.ICD10GM]
-    texts = random.Random(seed).sample(texts * 3, k=min(len(texts) * 3, 30_000))
+    texts = random.Random(seed).sample(texts * 3, k=min(len(texts) * 3, contexts))
     half = composed // 2
     jobs: dict[str, tuple[Callable[..., Iterator[Row]], tuple[object, ...]]] = {
         "composed_1": (composed_rows, (catalogue.rules, half, banned, seed, False)),

@@ -49,6 +49,7 @@ class Plan:
     composed: int = 500_000
     held_out: int = 12_000
     copies: int = 5
+    contexts: int = 30_000
     encoder_steps: int = 1500
     dimensions: dict[str, int] = field(
         default_factory=lambda: {"icd10gm": 128, "icdo_topography": 64, "icdo_morphology": 64}
@@ -103,6 +104,7 @@ def write_parts(given: Material, out: Path, plan: Plan = Plan(), only: str | Non
         composed=plan.composed,
         copies=plan.copies,
         held_out=plan.held_out,
+        contexts=plan.contexts,
         only=only,
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 from index.catalogue import Catalogue
 
 # The catalogue command's own description of a code: the API says the same as `onkokode catalogue show`.
-from index.commands import _describe, _written_code
+from index.commands import describe_code, written_code
 from index.records import Code, CodeSystem
 from index.text import normalise
 
@@ -66,10 +66,10 @@ class CodeLookup:
 
     def explain(self, system: CodeSystem, code: str) -> dict[str, Any] | None:
         """All that is known of a code, which may be written as `c341`; None where it is unknown."""
-        written = _written_code(code)
+        written = written_code(code)
         if self._catalogue.code(system, written) is None and not self._catalogue.lines_of(system, written):
             return None
-        return _describe(self._catalogue, system, written)
+        return describe_code(self._catalogue, system, written)
 
     def _prepare(self, system: CodeSystem) -> tuple[_Entry, ...]:
         words: dict[str, list[str]] = {}

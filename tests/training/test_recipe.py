@@ -25,6 +25,7 @@ TINY = Plan(
     composed=2000,
     held_out=400,
     copies=0,
+    contexts=2000,
     encoder_steps=40,
     dimensions={"icd10gm": 32, "icdo_topography": 16, "icdo_morphology": 16},
     model_steps=20,
