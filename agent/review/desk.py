@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agent.review.catalogue_search import CatalogueSearch
 from agent.review.decision import Action, Decision, ReviewError, decide, proposal
 from agent.review.store import ConflictError, Item, Shown, Store
+from index.code_search import CodeSearch
 from index.records import AXES, CodeSystem
 
 PAGE = 100
@@ -44,7 +44,7 @@ class Desk:
     """One person at one work list. `draft` holds the codes that confirming would store."""
 
     store: Store
-    search: CatalogueSearch
+    search: CodeSearch
     by: str
     known: Callable[[CodeSystem, str], bool] | None = None
     shown: Shown = "open"

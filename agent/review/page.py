@@ -20,12 +20,12 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from agent.review.catalogue_search import CatalogueSearch
 from agent.review.decision import LONGEST_COMMENT, ReviewError
 from agent.review.desk import PAGE, Desk, Notice
 from agent.review.session import Gate, KeepToItself, secret_of
 from agent.review.store import Store
 from agent.review.view import View, render
+from index.code_search import CodeSearch
 from index.records import CodeSystem
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def mount(app: FastAPI, agent: CodingAgent, database: Path, *, api_key: str | No
     secret = secret_of(database)
     gate = Gate(secret, api_key)
     catalogue = agent.context.catalogue
-    search = CatalogueSearch(catalogue, agent.retriever)
+    search = CodeSearch(catalogue, agent.retriever)
     view = View(catalogue, agent.context.crosswalk)
 
     pages.add_static_files("/assets", _ASSETS, max_cache_age=0)

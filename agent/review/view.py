@@ -19,12 +19,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from agent.render import percent, printable
-from agent.review.catalogue_search import Hit
 from agent.review.decision import Action, Decision, proposal
 from agent.review.desk import Desk
 from agent.review.store import Item
 from agent.verify import check, checks_of
 from index.catalogue import Catalogue
+from index.code_search import Hit
 from index.crosswalk import Crosswalk
 from index.records import AXES, CodeSystem
 

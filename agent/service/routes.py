@@ -130,8 +130,8 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
         ],
         limit: Annotated[int, Query(ge=1, le=100, description="The most codes to return.")] = 20,
     ) -> Response:
-        """Codes whose code begins with `q`, then those with all its words in the title, then in another
-        line. A word may be given by its beginning; spellings (Carcinom, Karzinom) are taken as one."""
+        """Codes that begin with `q`; where none does, those with all its words in their title or in another
+        line, best first. A word may be given in part; spellings (Carcinom, Karzinom) are taken as one."""
         codes, more = await run_in_threadpool(lookup.find, system, q, limit)
         return _json({"system": system.value, "codes": codes, "more": more})
 

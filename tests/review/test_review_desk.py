@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from agent.review.catalogue_search import CatalogueSearch
 from agent.review.decision import Action
 from agent.review.desk import Desk
 from agent.review.store import Store
 from agent.review.view import View
 from index.catalogue import Catalogue
+from index.code_search import CodeSearch
 from index.crosswalk import Crosswalk
 from index.records import CodeSystem
 from tests.review.review_helpers import add, coding
@@ -29,7 +29,7 @@ def desk(store: Store, catalogue: Catalogue) -> Desk:
     add(store, "erster", coding(confidence=0.3, alternatives=("C50.4", "C50.1")))
     add(store, "zweiter", coding(confidence=0.5))
     add(store, "dritter", coding(confidence=0.7))
-    made = Desk(store, CatalogueSearch(catalogue), "M. Ernst", known=catalogue.is_codable)
+    made = Desk(store, CodeSearch(catalogue), "M. Ernst", known=catalogue.is_codable)
     made.start()
     return made
 
@@ -113,7 +113,7 @@ def test_undo_takes_back_the_last_one_and_shows_it(desk: Desk, store: Store) -> 
 def test_undo_leaves_what_somebody_else_decided_since(desk: Desk, store: Store, catalogue: Catalogue) -> None:
     number = desk.item.id if desk.item else 0
     _confirm(desk)
-    other = Desk(store, CatalogueSearch(catalogue), "B", known=catalogue.is_codable)
+    other = Desk(store, CodeSearch(catalogue), "B", known=catalogue.is_codable)
     other.show(number)
     other.reject(number, 1, "doppelt")
     assert desk.item is not None
@@ -123,7 +123,7 @@ def test_undo_leaves_what_somebody_else_decided_since(desk: Desk, store: Store, 
 
 
 def test_two_people_on_one_text(desk: Desk, store: Store, catalogue: Catalogue) -> None:
-    other = Desk(store, CatalogueSearch(catalogue), "B", known=catalogue.is_codable)
+    other = Desk(store, CodeSearch(catalogue), "B", known=catalogue.is_codable)
     other.start()
     _confirm(other)
     desk.choose(2)
@@ -165,7 +165,7 @@ def test_everything_is_escaped(store: Store, catalogue: Catalogue) -> None:
     ]
     of["certainty"] = evil
     add(store, evil + "\u202e\x1b[31m", of, reference=evil)
-    made = Desk(store, CatalogueSearch(catalogue), evil)
+    made = Desk(store, CodeSearch(catalogue), evil)
     made.start()
     made.comment = '"><script>'
     view = View(catalogue, Crosswalk(catalogue.rules))
@@ -181,7 +181,7 @@ def test_everything_is_escaped(store: Store, catalogue: Catalogue) -> None:
 
 def test_checks_follow_the_chosen_codes(store: Store, catalogue: Catalogue) -> None:
     add(store, "Mamma-Ca", coding(), reference="1")
-    made = Desk(store, CatalogueSearch(catalogue), "A", known=catalogue.is_codable)
+    made = Desk(store, CodeSearch(catalogue), "A", known=catalogue.is_codable)
     made.start()
     view = View(catalogue, Crosswalk(catalogue.rules))
     assert "check failed" not in view.item(made)
@@ -204,11 +204,11 @@ def test_checks_follow_the_chosen_codes(store: Store, catalogue: Catalogue) -> N
 def test_the_catalogue_is_found_while_typing(
     catalogue: Catalogue, axis: CodeSystem, query: str, code: str
 ) -> None:
-    hits = CatalogueSearch(catalogue).find(axis, query)
+    hits = CodeSearch(catalogue).find(axis, query)
     assert code in [hit.code for hit in hits[:5]]
     assert all(catalogue.is_codable(axis, hit.code) for hit in hits)
 
 
 @pytest.mark.parametrize("query", ["", "   ", "???", "x" * 5000, "\udcff", "'; DROP TABLE items; --"])
 def test_any_query_gets_an_answer(catalogue: Catalogue, query: str) -> None:
-    assert CatalogueSearch(catalogue).find(ICD, query) == []
+    assert CodeSearch(catalogue).find(ICD, query) == []
