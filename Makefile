@@ -5,7 +5,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.installed
+BASE := .venv/.installed
+STAMP := .venv/.installed-dev
 
 # Where the catalogue and evaluation files lie; needed to train and to measure, not to code.
 export ONKOKODE_SHARED ?= ../shared
@@ -23,12 +24,17 @@ help:  ## list the targets
 
 setup: $(STAMP)  ## create .venv with the exact versions of constraints.txt
 
-$(STAMP): pyproject.toml constraints.txt
+$(BASE): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	touch $@
+
+$(STAMP): $(BASE)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: setup  ## code examples/texts.txt with the built-in models
+# What a user installs; the tests and the training need more.
+demo: $(BASE)  ## code examples/texts.txt with the built-in models
 	$(BIN)/onkokode code - < examples/texts.txt
 
 lint: setup  ## ruff and mypy
