@@ -287,11 +287,12 @@ ADVERSARIAL = [
 
 
 @pytest.mark.parametrize("unit", ADVERSARIAL)
-def test_a_megabyte_takes_less_than_a_second(unit: str) -> None:
+def test_a_megabyte_takes_seconds_and_no_minutes(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
     start = time.process_time()
     prepare(text)
-    assert time.process_time() - start < 1.0
+    # Half a second on a quiet machine; a pattern that is not linear would take minutes.
+    assert time.process_time() - start < 3.0
 
 
 def test_a_usual_text_is_fast() -> None:

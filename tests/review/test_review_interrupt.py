@@ -119,6 +119,7 @@ with checkpoints(Path(sys.argv[1])) as saver:
 """
 
 
+@pytest.mark.slow
 def test_another_process_goes_on_and_codes_nothing_again(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
 

@@ -27,7 +27,10 @@ from tests.conftest import ROOT
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'onkokode[dev]'")
 pytest.importorskip("nicegui", reason="no nicegui: pip install 'onkokode[service]'")
 CHROMIUM = "/usr/bin/chromium"
-pytestmark = pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"no Chromium at {CHROMIUM}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"no Chromium at {CHROMIUM}"),
+]
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

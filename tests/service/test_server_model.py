@@ -160,6 +160,7 @@ def test_parts_of_many_answers_are_compared_by_the_last_one() -> None:
     assert lettered_parts(("none",)) == [("none",)]
 
 
+@pytest.mark.slow
 def test_transformers_serve_itself(qwen: Path) -> None:
     """The real thing, where `transformers[serving]` is installed."""
     from transformers.utils.import_utils import is_serve_available

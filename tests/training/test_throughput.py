@@ -25,6 +25,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return save_tiny_model("qwen3", folder / "model"), write_pairs_folder(folder / "pairs", rows)
 
 
+@pytest.mark.slow
 def test_arms_pad_as_they_say_and_see_the_same_pairs(folders: tuple[Path, Path]) -> None:
     plan = LoraPlan(batch=8, longest=1024)
     measured = measure_throughput(*folders, replace(plan), steps=3, say=lambda _: None)
@@ -41,6 +42,7 @@ def test_arms_pad_as_they_say_and_see_the_same_pairs(folders: tuple[Path, Path])
         assert measured["packed_to"][arm] == pytest.approx(ratio, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_command_writes_table_and_figures(folders: tuple[Path, Path], tmp_path: Path) -> None:
     model, pairs = map(str, folders)
     arguments = [
