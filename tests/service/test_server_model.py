@@ -74,6 +74,7 @@ def test_prompt_log_probabilities_equal_those_of_the_model_here(folder: Path) ->
         close(model.score(questions()), LocalModel.load(folder).score(questions()))
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_served_under_another_name(qwen: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.service.vllm_subset", str(qwen)],

@@ -219,7 +219,7 @@ def _stop_after_the_first_epoch(line: str) -> None:
         raise _Stopped
 
 
-@pytest.mark.parametrize("scratch", [True, False])
+@pytest.mark.parametrize("scratch", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_stopped_run_goes_on_to_the_same_weights(scratch: bool, tmp_path: Path) -> None:
     """Between two checkpoints, with hard negatives and dropout. That a kill leaves no half files is `runs`' part."""
     model = None if scratch else str(save_tiny_bert(tmp_path / "bert"))

@@ -335,7 +335,7 @@ lora.train_lora(Path(model), Path(pairs), Path(out), plan)
     [
         pytest.param(False, "within", marks=pytest.mark.slow),
         pytest.param(True, "within", marks=pytest.mark.slow),
-        (True, "between"),
+        pytest.param(True, "between", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_goes_on_to_the_same_weights(

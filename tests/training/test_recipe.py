@@ -22,13 +22,13 @@ from training.fit import Material, fit_signals, trained_context
 from training.recipe import Plan, train_all, train_encoder
 
 TINY = Plan(
-    composed=2000,
-    held_out=400,
+    composed=1200,
+    held_out=300,
     copies=0,
     contexts=2000,
     encoder_steps=40,
     dimensions={"icd10gm": 32, "icdo_topography": 16, "icdo_morphology": 16},
-    model_steps=20,
+    model_steps=8,
     adapter_texts=120,
     adapter_measured=20,
     adapter_epochs=1,
