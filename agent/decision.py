@@ -113,7 +113,8 @@ class Decision:
         confidence = self.confidence if confidence is None else confidence
         place = self.codes.index(str(code))
         others = [int(i) for i in self.order[:k] if int(i) != place]
-        rest = max(1e-12, float(self.probabilities.sum() - self.probabilities[place]))
+        # Summed without the first, not subtracted from the whole: beside a share of nearly 1 nothing exact is left.
+        rest = max(1e-300, float(np.delete(self.probabilities, place).sum()))
         ranked = [(str(code), confidence)]
         for i in others[: k - 1]:
             share = float(self.probabilities[i]) / rest * (1.0 - confidence)

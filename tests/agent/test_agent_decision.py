@@ -111,7 +111,7 @@ def test_ranked_confidences_are_sorted_and_leave_room_for_the_rest(
     confidences = [confidence for _, confidence in ranked]
     assert len({code for code, _ in ranked}) == len(ranked) == min(k, len(shares))
     assert confidences == sorted(confidences, reverse=True)
-    assert sum(confidences) <= 1 + 1e-6 and min(confidences) >= 0
+    assert sum(confidences) <= 1 + 1e-9 and min(confidences) >= 0
     assert ranked[0] == (decision.first, decision.confidence)
 
 
