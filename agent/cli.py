@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.options import agent_options, load_agent
+from agent.terminal import counting, text_lines, warn_of
 from index.errors import OnkokodeError
 
 if TYPE_CHECKING:
@@ -160,12 +161,7 @@ def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_o
         _print_json(agent.code_many(stream))
     else:
         _print_human(agent, stream, explain=explain)
-    if damaged:
-        click.echo(
-            f"Warning: {len(damaged)} line(s) are not UTF-8 (first: line {damaged[0]}); undecodable bytes were "
-            "passed over. For a file from Windows: iconv -f cp1252 -t utf-8 FILE | onkokode code -",
-            err=True,
-        )
+    warn_of(damaged, "iconv -f cp1252 -t utf-8 FILE | onkokode code -")
 
 
 @cli.command("info")
@@ -187,38 +183,19 @@ def _texts(arguments: Iterable[str], damaged: list[int]) -> Iterator[str]:
     """The texts in order, `-` replaced by the lines of standard input."""
     for argument in arguments:
         if argument == "-":
-            yield from _lines(sys.stdin.buffer, damaged)
+            yield from text_lines(sys.stdin.buffer, damaged)
         else:
             yield argument
-
-
-def _lines(stream: Iterable[bytes], damaged: list[int]) -> Iterator[str]:
-    """One text per line, blank ones included. Only a line feed ends a row: a stray U+2028 or form feed
-    inside a text must not shift all that follow. Bytes that are not UTF-8 become lone surrogates, and the
-    line's number goes into `damaged`."""
-    for number, line in enumerate(stream, start=1):
-        row = line.removesuffix(b"\n").removesuffix(b"\r")
-        if number == 1:
-            row = row.removeprefix(b"\xef\xbb\xbf")
-        try:
-            text = row.decode("utf-8")
-        except UnicodeDecodeError:
-            text = row.decode("utf-8", "surrogateescape")
-            damaged.append(number)
-        yield text
 
 
 def _print_json(answers: Iterable[CodedText]) -> None:
     """Always UTF-8, whatever the locale; a lone surrogate is written as JSON's own escape."""
     # With the output in a file there is nothing else to see for minutes.
-    bar = _counter() if not sys.stdout.isatty() else nullcontext(None)
-    with bar as progress:
-        task = progress.add_task("", total=None) if progress else None
+    with nullcontext(lambda count: None) if sys.stdout.isatty() else counting("Texte") as advance:
         for coded in answers:
             line = json.dumps(coded.to_dict(), ensure_ascii=False)
             click.echo(line.encode("utf-8", "backslashreplace"))
-            if progress and task is not None:
-                progress.advance(task)
+            advance(1)
 
 
 def _print_human(agent: CodingAgent, texts: Iterable[str], *, explain: bool) -> None:
@@ -242,22 +219,6 @@ def _working(message: str) -> AbstractContextManager[Any]:
     from rich.console import Console
 
     return Console(stderr=True).status(message)
-
-
-def _counter() -> AbstractContextManager[Any]:
-    """A running count of texts on standard error, if somebody is there to see it."""
-    if not sys.stderr.isatty():
-        return nullcontext(None)
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.completed} Texte"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ onkokode fhir diagnosen.txt --out bundle.json
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from agent.options import agent_options, load_agent
+from agent.terminal import counting, text_lines, warn_of
 
 
 @click.command("fhir")
@@ -41,50 +42,19 @@ def fhir_command(source: str, out: Path, subject: str | None, with_text: bool, *
     extension of the MII oncology module. An axis left open has a data-absent-reason instead of a code.
     Without --with-text the bundle holds no diagnosis text.
     """
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     from agent.fhir import write_bundle, years_in_force
 
     loaded = load_agent(**agent)
     damaged: list[int] = []
     with ExitStack() as stack:
         lines = sys.stdin.buffer if source == "-" else stack.enter_context(Path(source).open("rb"))
-        progress = stack.enter_context(
-            Progress(
-                SpinnerColumn(),
-                TextColumn("{task.completed} Texte"),
-                TimeElapsedColumn(),
-                console=Console(stderr=True),
-                transient=True,
-                disable=not sys.stderr.isatty(),
-            )
-        )
-        task = progress.add_task("", total=None)
+        advance = stack.enter_context(counting("Texte"))
 
         def counted() -> Iterator[Any]:
-            for coded in loaded.code_many(_texts(lines, damaged)):
-                progress.advance(task)
+            for coded in loaded.code_many(text_lines(lines, damaged)):
+                advance(1)
                 yield coded
 
         number = write_bundle(out, counted(), subject, with_text=with_text, years=years_in_force(loaded))
     click.echo(f"{number} Conditions geschrieben nach {out}", err=True)
-    if damaged:
-        click.echo(
-            f"Warning: {len(damaged)} line(s) are not UTF-8 (first: line {damaged[0]}); undecodable bytes were "
-            "passed over. For a file from Windows: iconv -f cp1252 -t utf-8 FILE",
-            err=True,
-        )
-
-
-def _texts(stream: Iterable[bytes], damaged: list[int]) -> Iterator[str]:
-    """One text per line, as `onkokode code -` reads them: only a line feed ends a row."""
-    for number, line in enumerate(stream, start=1):
-        row = line.removesuffix(b"\n").removesuffix(b"\r")
-        if number == 1:
-            row = row.removeprefix(b"\xef\xbb\xbf")
-        try:
-            yield row.decode("utf-8")
-        except UnicodeDecodeError:
-            damaged.append(number)
-            yield row.decode("utf-8", "surrogateescape")
+    warn_of(damaged, "iconv -f cp1252 -t utf-8 FILE")

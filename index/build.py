@@ -106,7 +106,7 @@ class Index:
             "editions": self.editions,
             "codes": {name: list(space.codes) for name, space in self.spaces.items()},
             "files": {
-                path.relative_to(temporary).as_posix(): _sha256(path)
+                path.relative_to(temporary).as_posix(): file_sha256(path)
                 for path in sorted(temporary.rglob("*"))
                 if path.is_file()
             },
@@ -137,7 +137,7 @@ class Index:
             )
         for name, expected in manifest["files"].items():
             path = folder / name
-            if not path.is_file() or _sha256(path) != expected:
+            if not path.is_file() or file_sha256(path) != expected:
                 raise IndexFolderError(f"{path}: missing or changed since the index was built; {_REMEDY}")
         spaces = {}
         for name, codes in manifest["codes"].items():
@@ -227,7 +227,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The hash by which a file is known again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

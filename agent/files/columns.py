@@ -29,7 +29,7 @@ def find_text_column(table: Table, name: str | None = None) -> str:
     """
     if name is not None:
         for column in table.columns:
-            if name in (column, column.strip()) or normalise(name) == normalise(column):
+            if name == column or normalise(name) == normalise(column):
                 return column
         raise TableError(f"{table.path}: keine Spalte {name}; vorhanden: {', '.join(table.columns)}")
     if len(table.columns) == 1:

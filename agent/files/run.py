@@ -26,11 +26,11 @@ from agent.files.table import (
     Options,
     Table,
     TableError,
-    file_sha256,
     open_table,
     text_of,
     write_table,
 )
+from index.build import file_sha256
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
@@ -109,7 +109,7 @@ def code_file(
         raise TableError(f"{target}: Ein- und Ausgabe sind dieselbe Datei")
     if not target.parent.is_dir():
         raise TableError(f"{target.parent}: den Ordner gibt es nicht")
-    table = open_table(source.resolve(), options or Options())
+    table = open_table(source.resolve(), options)
     name = find_text_column(table, column)
     _must_be_free(table)
     work = target.with_name(target.name + ".onkokode")

@@ -9,7 +9,6 @@ A chunk's number and rows depend on the file alone, so that a run that was kille
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -154,12 +153,6 @@ _ENDINGS = {".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".xlsx", ".parquet"}
 def text_of(value: Any) -> str:
     """A value as the text of a diagnosis; what is missing is empty."""
     return "" if value is None or value is MISSING else str(value)
-
-
-def file_sha256(path: Path) -> str:
-    """The hash by which a run knows its input again."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def in_chunks(rows: Iterator[Row], size: int, first: int) -> Iterator[Chunk]:

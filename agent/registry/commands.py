@@ -5,13 +5,13 @@ onkokode registry meldungen/ --report bericht.csv --write gefuellt/
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from agent.options import agent_options, load_agent
+from agent.terminal import counting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,7 +82,7 @@ def registry(
     loaded = load_agent(**agent)
     console = Console(width=None if Console().is_terminal else 160)
     shown = _Shown()
-    with open_report(report, with_text=with_text) as rows, _progress() as advance:
+    with open_report(report, with_text=with_text) as rows, counting("Meldungen") as advance:
         run = Run(
             loaded,
             rows,
@@ -179,28 +179,3 @@ def _print_counts(console: Console, counts: Counts, out: Path | None) -> None:
     if out is not None:
         line += f"; {counts.filled} Codes gefüllt, geschrieben nach {out}"
     console.print(line + ".", markup=False, highlight=False)
-
-
-class _progress:
-    """A running count of Meldungen on standard error, if somebody is there to see it."""
-
-    def __enter__(self) -> Callable[[int], None]:
-        import sys
-
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        self.progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.completed} Meldungen"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        self.progress.start()
-        task = self.progress.add_task("", total=None)
-        return lambda meldungen: self.progress.advance(task, meldungen)
-
-    def __exit__(self, *_error: object) -> None:
-        self.progress.stop()

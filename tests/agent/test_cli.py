@@ -17,8 +17,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import agent
-from agent.cli import _lines, cli
+from agent.cli import cli
 from agent.results import CodedText, Coding
+from agent.terminal import text_lines
 from index.errors import ModelError
 from index.records import AXES
 
@@ -148,7 +149,7 @@ def test_lines_are_not_read_ahead() -> None:
         yield b"eins\n"
         pytest.fail("read ahead")
 
-    assert next(_lines(endless(), [])) == "eins"
+    assert next(text_lines(endless(), [])) == "eins"
 
 
 def test_explain_shows_the_steps() -> None:

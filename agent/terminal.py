@@ -1,0 +1,61 @@
+"""What several commands do at the terminal: read one text per line, and count on standard error.
+
+damaged: list[int] = []
+with counting("Texte") as advance:
+    for text in text_lines(sys.stdin.buffer, damaged): ...; advance(1)
+warn_of(damaged, "onkokode code -")
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+
+
+def text_lines(stream: Iterable[bytes], damaged: list[int]) -> Iterator[str]:
+    """One text per line, blank ones included. Only a line feed ends a row: a stray U+2028 or form feed
+    inside a text must not shift all that follow. Bytes that are not UTF-8 become lone surrogates, and the
+    line's number goes into `damaged`."""
+    for number, line in enumerate(stream, start=1):
+        row = line.removesuffix(b"\n").removesuffix(b"\r")
+        if number == 1:
+            row = row.removeprefix(b"\xef\xbb\xbf")
+        try:
+            text = row.decode("utf-8")
+        except UnicodeDecodeError:
+            text = row.decode("utf-8", "surrogateescape")
+            damaged.append(number)
+        yield text
+
+
+def warn_of(damaged: Sequence[int], remedy: str) -> None:
+    """Say on standard error which lines were not UTF-8; `remedy` is what a file from Windows goes through."""
+    if damaged:
+        click.echo(
+            f"Warning: {len(damaged)} line(s) are not UTF-8 (first: line {damaged[0]}); undecodable bytes were "
+            f"passed over. For a file from Windows: {remedy}",
+            err=True,
+        )
+
+
+@contextmanager
+def counting(unit: str) -> Iterator[Callable[[int], None]]:
+    """A running count on standard error, if somebody is there to see it."""
+    if not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        SpinnerColumn(),
+        TextColumn(f"{{task.completed}} {unit}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda count: progress.advance(task, count)
