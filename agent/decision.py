@@ -46,10 +46,13 @@ class AxisWeights:
 
 @dataclass(frozen=True)
 class RecognitionWeights:
-    """log-odds of a tumour = n_grams x n-gram log-odds + model x model log-odds + offset."""
+    """log-odds of a tumour: `n_grams` x those of the n-grams of the text, `core` x those of its core, `model` x
+    those of the language model, `named` where a word names a tumour, and `offset`."""
 
     n_grams: float = 1.0
     model: float = 1.0
+    core: float = 0.0
+    named: float = 0.0
     offset: float = 0.0
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from langgraph.runtime import Runtime
 
-from agent.code_model import Question
 from agent.confidence import signals_of
 from agent.context import Context, embedded_context
 from agent.explain import coded_text, coding_of
 from agent.invasion import invasion, prior_of
 from agent.joint import agree_on_codes
 from agent.prepare import prepare as prepare_text
+from agent.recognition import tumour_log_odds
 from agent.scores import by_retrieval, score_cores, scores_every_code
 from agent.state import State, Unit
 from agent.verify import check
@@ -47,13 +47,7 @@ def recognise(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     if not units:
         return {"units": units}
     raw = [state["texts"][unit.text][slice(*unit.segment.span)] for unit in units]
-    weights = context.weights.recognition
-    log_odds = weights.n_grams * context.recogniser.log_odds(raw) + weights.offset
-    if context.model is not None:
-        answers = (context.prompts.tumour_answer(True), context.prompts.tumour_answer(False))
-        asked = [[Question(context.prompts.tumour_question(unit.segment.core), answers)] for unit in units]
-        said = np.array([float(scores[0][0] - scores[0][1]) for scores in context.model.score(asked)])
-        log_odds = log_odds + weights.model * np.clip(said, -12, 12)
+    log_odds = tumour_log_odds(context, raw, [unit.segment.core for unit in units])
     for unit, value in zip(units, log_odds, strict=True):
         unit.tumour_probability = _DENIED if unit.segment.denied else float(1 / (1 + np.exp(-value)))
     return {"units": units}

@@ -29,6 +29,7 @@ from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
 from training.compose import Holdout, compose
 from training.negatives import ailment, among_ailments, non_tumour_contexts, still_a_tumour
 from training.noise import perturb
+from training.notes import Note, bystander, noted
 from training.runs import parquet_writer
 from training.wrappers import SECONDARY_DIAGNOSES, one
 
@@ -41,6 +42,8 @@ _SCHEMA = pa.schema(
 )
 _ROWS = 20_000
 _AROUND = 60_000
+_BYSTANDERS = 20_000
+_NOTED = 0.3  # of the composed texts, so many stand in a note
 
 
 class Bans(Protocol):
@@ -114,13 +117,30 @@ def composed_rows(
     rules: Sequence[CrosswalkRule], count: int, banned: Bans, seed: int, held_out: bool
 ) -> Iterator[Row]:
     """Composed clinical texts; `held_out` yields the site-and-morphology pairs kept from training."""
+    rng = random.Random(seed + 100)
     for made in compose(rules, seed=seed, count=count, holdout=Holdout(), only_holdout=held_out):
-        core = _undivided_core(made.text)
-        if core is None or banned.bans(made.text) or banned.bans(core):
+        text, core = made.text, _undivided_core(made.text)
+        if core is None or banned.bans(text) or banned.bans(core):
             continue
+        if made.kind != "site" and rng.random() < _NOTED:
+            note = noted(rng, text, made.topography)
+            read = _read_in(note)
+            if read is None or len(read[1]) < 0.6 * len(core):
+                continue
+            # What measures is a whole note; recognition learns from what preparation takes for the diagnosis.
+            text, core = (note.text, read[1]) if held_out else read
         codes = (made.icd10 or NONE, made.topography or NONE, made.morphology or NONE)
         tumour = -1 if made.kind == "site" else 1
-        yield Row(made.text, core, codes, tumour, "composed")
+        yield Row(text, core, codes, tumour, "composed")
+
+
+def _read_in(note: Note) -> tuple[str, str] | None:
+    """The part of a note that preparation takes for its diagnosis, as it stands and as its core; None where that
+    is denied or lies elsewhere."""
+    found = max(prepare(note.text).diagnoses, key=lambda s: min(s.span[1], note.end) - max(s.span[0], note.start))
+    if found.denied or min(found.span[1], note.end) <= max(found.span[0], note.start):
+        return None
+    return note.text[slice(*found.span)], found.core
 
 
 def other_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], seed: int) -> Iterator[Row]:
@@ -145,6 +165,9 @@ def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], see
     diagnoses = [line.text for line in lines if line.system is CodeSystem.ICD10GM and len(line.text) < 60]
     for text in rng.sample(diagnoses, k=min(len(diagnoses), _AROUND)):
         text = ailment(rng, perturb(text, rng) if rng.random() < 0.4 else text)
+        yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "around")
+    for _ in range(_BYSTANDERS):
+        text = bystander(rng)
         yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "around")
     for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 4)):
         text = among_ailments(rng, tumour_text, (rng.choice(diagnoses), one(rng, SECONDARY_DIAGNOSES)))

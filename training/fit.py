@@ -237,7 +237,8 @@ def _fit_recognition(
 ) -> RecognitionWeights:
     from sklearn.linear_model import LogisticRegression
 
-    from agent.code_model import Question
+    from agent.prepare import prepare
+    from agent.recognition import tumour_signals
 
     negative = [
         row
@@ -250,26 +251,21 @@ def _fit_recognition(
         Row(line.text, line.text, ("", "", ""), 1, "development") for line in given.split.development
     ] * 3
     rows = positive + random.Random(13).sample(negative, k=min(len(negative), 5000))
-    answers = (context.prompts.tumour_answer(True), context.prompts.tumour_answer(False))
-    assert context.model is not None
-    said: list[float] = []
-    for start in range(0, len(rows), 256):
-        asked = [
-            [Question(context.prompts.tumour_question(r.core), answers)] for r in rows[start : start + 256]
-        ]
-        said += [float(scores[0][0] - scores[0][1]) for scores in context.model.score(asked)]
-    grams = context.recogniser.log_odds([row.raw for row in rows])
+    raw = []
+    for row in rows:
+        # Of a note the agent asks about the stretch that holds the diagnosis.
+        held = [s.span for s in prepare(row.raw).diagnoses if s.core == row.core]
+        raw.append(row.raw[slice(*held[0])] if held else row.raw)
+    signals = tumour_signals(context, raw, [row.core for row in rows])
     tumour = np.array([row.tumour for row in rows])
-    features = np.stack([grams, np.clip(said, -12, 12)], 1)
-    logistic = LogisticRegression(class_weight="balanced").fit(features, tumour)
+    logistic = LogisticRegression(class_weight="balanced").fit(signals, tumour)
     for name, values in (
-        ("n-grams", grams),
-        ("model", features[:, 1]),
-        ("both", logistic.decision_function(features)),
+        ("n-grams of the text", signals[:, 0]),
+        ("n-grams of the core", signals[:, 1]),
+        ("model", signals[:, 2]),
+        ("a word", signals[:, 3] - 0.5),
+        ("all", logistic.decision_function(signals)),
     ):
         say(f"  recognition by {name}: {np.mean((values > 0) == tumour):.4f} (n={len(rows)})")
-    return RecognitionWeights(
-        round(float(logistic.coef_[0][0]), 4),
-        round(float(logistic.coef_[0][1]), 4),
-        round(float(logistic.intercept_[0]), 4),
-    )
+    n_grams, core, model, named = (round(float(weight), 4) for weight in logistic.coef_[0])
+    return RecognitionWeights(n_grams, model, core, named, round(float(logistic.intercept_[0]), 4))

@@ -1,16 +1,19 @@
-"""The abbreviations of German tumour diagnoses as data, each with the context that it needs.
+"""The abbreviations of German tumour diagnoses, each with the context that it needs, and other short spellings.
 
     ABBREVIATIONS["NSCLC"]           # Abbreviation('nicht-kleinzelliges Bronchialkarzinom', 'always')
+    CONTEXTUAL["HB"]                 # Hauptbronchus beside a lung, Harnblase beside a urothelium
 
-A key is the token as written; a key with a final point also stands for the token with the point. Case
-counts. `when` names a context of `CONTEXTS`: `always`, or a pattern that the diagnosis has to match, or
-`haematology_or_alone`, which also holds where the abbreviation is all that the diagnosis says. Where a
-context is not given, the token stays: a wrong expansion costs more than a missing one.
+They stand in `abbreviations.tsv`. A key is the token as written; a key with a final point also stands for the token
+with the point. Case counts. `when` is `always`, a name of `CONTEXTS`, or stems of words one of which the diagnosis
+has to hold besides; `..._or_alone` also holds where the abbreviation is all that the diagnosis says. The first
+reading whose context is given counts; where none is, the token stays: a wrong expansion costs more than a missing one.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -41,83 +44,30 @@ CONTEXTS: dict[str, re.Pattern[str]] = {
     "follicular_or_alone": re.compile(_HAEMATOLOGY + r"|\bgrad\b", re.I),
 }
 
-_ALWAYS: dict[str, str] = {
-    "Ca": "Karzinom", "CA": "Karzinom", "Ca.": "Karzinom", "Karz.": "Karzinom", "Carc.": "Karzinom",
-    "Tu": "Tumor", "Tu.": "Tumor", "Tm": "Tumor", "Tm.": "Tumor", "NPL": "Neoplasie",
-    "Filiae": "Metastasen", "Filia": "Metastase", "Filien": "Metastasen", "Metas": "Metastasen",
-    "Mets": "Metastasen", "Mts.": "Metastasen", "MTS": "Metastasen", "Metast.": "Metastasen",
-    "metast.": "metastasiert", "filialisiert": "metastasiert", "filiarisiert": "metastasiert",
-    "Filialisierung": "Metastasierung", "Filiarisierung": "Metastasierung", "Fernmetas": "Fernmetastasen",
-    "Rez.": "Rezidiv", "Rezid.": "Rezidiv", "LK": "Lymphknoten", "Lk": "Lymphknoten", "LKs": "Lymphknoten",
-    "NNH": "Nasennebenhöhlen", "inv.": "invasiv", "invas.": "invasiv", "malig.": "maligne",
-    "undiff.": "undifferenziert", "CIS": "Carcinoma in situ", "Cis": "Carcinoma in situ",
-    # epithelial tumours
-    "NSCLC": "nicht-kleinzelliges Bronchialkarzinom", "SCLC": "kleinzelliges Bronchialkarzinom",
-    "LCNEC": "großzelliges neuroendokrines Karzinom", "HCC": "hepatozelluläres Karzinom",
-    "CCC": "cholangiozelluläres Karzinom", "iCCC": "intrahepatisches cholangiozelluläres Karzinom",
-    "ICC": "intrahepatisches cholangiozelluläres Karzinom",
-    "iCCA": "intrahepatisches cholangiozelluläres Karzinom",
-    "RCC": "Nierenzellkarzinom", "NZK": "Nierenzellkarzinom", "NZCA": "Nierenzellkarzinom",
-    "ccRCC": "klarzelliges Nierenzellkarzinom", "pRCC": "papilläres Nierenzellkarzinom",
-    "PCa": "Prostatakarzinom", "PCA": "Prostatakarzinom", "PDAC": "duktales Adenokarzinom des Pankreas",
-    "BCC": "Basalzellkarzinom", "BZK": "Basalzellkarzinom", "SCC": "Plattenepithelkarzinom",
-    "PEK": "Plattenepithelkarzinom", "PEC": "Plattenepithelkarzinom", "PECA": "Plattenepithelkarzinom",
-    "HNSCC": "Plattenepithelkarzinom des Kopf-Hals-Bereichs", "MCC": "Merkelzellkarzinom",
-    "TCC": "Urothelkarzinom", "IDC": "invasiv-duktales Karzinom", "ILC": "invasiv-lobuläres Karzinom",
-    "DCIS": "duktales Carcinoma in situ", "LCIS": "lobuläres Carcinoma in situ",
-    "TNBC": "Mammakarzinom", "CRC": "kolorektales Karzinom", "KRK": "kolorektales Karzinom",
-    "NET": "neuroendokriner Tumor", "NEC": "neuroendokrines Karzinom", "NEN": "neuroendokrine Neoplasie",
-    "HGSOC": "high-grade seröses Ovarialkarzinom", "LGSOC": "low-grade seröses Ovarialkarzinom",
-    "HGSC": "high-grade seröses Karzinom", "LGSC": "low-grade seröses Karzinom",
-    "AEG": "Adenokarzinom des gastroösophagealen Übergangs",
-    "CUP": "Karzinom mit unbekanntem Primärtumor", "CUP-Syndrom": "Karzinom mit unbekanntem Primärtumor",
-    "NMIBC": "nicht-muskelinvasives Harnblasenkarzinom", "MIBC": "muskelinvasives Harnblasenkarzinom",
-    "IPMN": "intraduktale papillär-muzinöse Neoplasie",
-    # other solid tumours
-    "GBM": "Glioblastom", "GIST": "gastrointestinaler Stromatumor", "MPM": "malignes Pleuramesotheliom",
-    "MPNST": "maligner peripherer Nervenscheidentumor", "DFSP": "Dermatofibrosarcoma protuberans",
-    "SSM": "superfiziell spreitendes Melanom", "NMM": "noduläres malignes Melanom",
-    "ALM": "akral-lentiginöses Melanom", "LMM": "Lentigo-maligna-Melanom",
-    # blood and lymph
-    "DLBCL": "diffuses großzelliges B-Zell-Lymphom", "NHL": "Non-Hodgkin-Lymphom",
-    "B-NHL": "B-Zell-Non-Hodgkin-Lymphom", "T-NHL": "T-Zell-Non-Hodgkin-Lymphom",
-    "CLL": "chronische lymphatische Leukämie", "B-CLL": "chronische lymphatische Leukämie",
-    "AML": "akute myeloische Leukämie", "CML": "chronische myeloische Leukämie",
-    "CMML": "chronische myelomonozytäre Leukämie", "JMML": "juvenile myelomonozytäre Leukämie",
-    "B-ALL": "akute lymphatische B-Zell-Leukämie", "T-ALL": "akute lymphatische T-Zell-Leukämie",
-    "APL": "akute Promyelozytenleukämie", "MDS": "myelodysplastisches Syndrom",
-    "MPN": "myeloproliferative Neoplasie", "MGUS": "monoklonale Gammopathie unbestimmter Signifikanz",
-    "MZL": "Marginalzonenlymphom", "PTCL": "peripheres T-Zell-Lymphom", "CTCL": "kutanes T-Zell-Lymphom",
-    "ALCL": "anaplastisches großzelliges Lymphom", "AITL": "angioimmunoblastisches T-Zell-Lymphom",
-    "HZL": "Haarzellenleukämie", "LCH": "Langerhans-Zell-Histiozytose",
-    # quadrants of the breast; no other organ has these abbreviations
-    "OAQ": "oberer äußerer Quadrant", "OIQ": "oberer innerer Quadrant",
-    "UAQ": "unterer äußerer Quadrant", "UIQ": "unterer innerer Quadrant",
-}  # fmt: skip
 
-_IN_CONTEXT: dict[str, tuple[tuple[str, str], ...]] = {
-    "OL": (("Oberlappen", "lung"),),
-    "ML": (("Mittellappen", "lung"),),
-    "UL": (("Unterlappen", "lung"),),
-    "MM": (("multiples Myelom", "myeloma"), ("malignes Melanom", "melanoma")),
-    "BOT": (("Borderline-Tumor", "ovary"),),
-    "PTC": (("papilläres Schilddrüsenkarzinom", "thyroid"),),
-    "MTC": (("medulläres Schilddrüsenkarzinom", "thyroid"),),
-    "NS": (("nodulär-sklerosierend", "hodgkin"),),
-    "MC": (("Mischtyp", "hodgkin"),),
-    "FL": (("follikuläres Lymphom", "follicular_or_alone"),),
-    "HL": (("Hodgkin-Lymphom", "haematology_or_alone"),),
-    "ALL": (("akute lymphatische Leukämie", "haematology_or_alone"),),
-    "PV": (("Polycythaemia vera", "haematology_or_alone"),),
-    "ET": (("essentielle Thrombozythämie", "haematology_or_alone"),),
-    "PMF": (("primäre Myelofibrose", "haematology_or_alone"),),
-    "MCL": (("Mantelzelllymphom", "haematology_or_alone"),),
-}
+def speaks(when: str, words: str) -> bool:
+    """Whether the other words of a diagnosis give the context: `always`, a name of `CONTEXTS`, or stems parted by
+    bars, one of which has to be among the words."""
+    return when == "always" or _pattern(when).search(words) is not None
 
-ABBREVIATIONS: dict[str, Abbreviation] = {key: Abbreviation(text, "always") for key, text in _ALWAYS.items()}
-CONTEXTUAL: dict[str, tuple[Abbreviation, ...]] = {
-    key: tuple(Abbreviation(text, when) for text, when in readings) for key, readings in _IN_CONTEXT.items()
-}
+
+@lru_cache(maxsize=1024)
+def _pattern(when: str) -> re.Pattern[str]:
+    return CONTEXTS.get(when) or re.compile("|".join(map(re.escape, when.split("|"))), re.I)
+
+
+def _load() -> tuple[dict[str, Abbreviation], dict[str, tuple[Abbreviation, ...]]]:
+    """Abbreviations with one meaning everywhere, and those with readings that need a context, in their order."""
+    readings: dict[str, list[Abbreviation]] = {}
+    lines = (Path(__file__).parent / "abbreviations.tsv").read_text(encoding="utf-8").splitlines()
+    for line in lines[1:]:
+        short, expansion, when = line.split("\t")
+        readings.setdefault(short, []).append(Abbreviation(expansion, when))
+    certain = {key: found[0] for key, found in readings.items() if found[0].when == "always"}
+    return certain, {key: tuple(found) for key, found in readings.items() if key not in certain}
+
+
+ABBREVIATIONS, CONTEXTUAL = _load()
 
 # First parts that German writes as one word with Karzinom, Metastase or Tumor. Names (Ewing, Wilms,
 # Klatskin, Kaposi) are no part of it: they keep their hyphen.
@@ -152,6 +102,7 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"(?<=[a-zäöü])colon(?=\b|karz|tum)", "kolon"),
     (r"[cz](?:oe|ae|ö|ä)[ck]um", "zäkum"),
     (r"cervix", "zervix"),
+    (r"(?<![a-zäöü])cardia(?![cklst])|(?<![a-zäöü])cardia(?=ca\b|karz|tum)", "kardia"),
     (r"(?<![a-zäöü])(?:oe|e)sophag", "ösophag"),
     (r"(?<=gastro)(?:oe|e)sophag", "ösophag"),
     (r"pancreas", "pankreas"),

@@ -17,29 +17,20 @@ Span = tuple[int, int]
 _I = re.IGNORECASE
 
 _TUMOUR_WORDS = (
-    r"karzin|carcin|karcin|krebs|malignom|neubildung|neoplas|sarkom|sarcom|lymphom|leuk[äe]|leucäm|myelom|melanom|zytom|blastom|"
-    r"gliom|metast|filia|filie|adenom|tumor|basaliom|morbus|hodgkin|myelodys|poly[cz]yth|thrombozyth|myelofibrose|gammopathie|"
-    r"mastozytose|histiozyt|n[äa]vus|polyp|in situ|dysplasie|plasmozyt|[a-zäöü]{4}(?:om|ome|oms|omen)(?![a-zäöüß])"
+    r"karzin|carcin|karcin|krebs(?!-?(?:reg|ber|früh|vors|screen|hilfe|angst))|malignom|neubildung|neoplas|sarkom|sarcom|lymphom|leuk[äe]|leucäm|myelom|melanom|zytom|blastom|"
+    r"gliom|metast|filia|filie|adenom|tumor(?!-?(?:konf|board|marker|schmerz|kach|dok|formel|zentr|last|suche|frei|nachs|sprech|anäm|fatig|lyse|assoz|progress|patient))|basaliom|morbus|hodgkin|myelodys|poly[cz]yth|thrombozyth|myelofibrose|gammopathie|"
+    r"mastozytose|histiozyt|n[äa]vus|polyp|in situ|dysplasie|plasmozyt|[a-zäöü]{3}[a-zäöü](?<!syndr)(?<!sympt)(?<!hämat)(?<!aemat)(?<!glauk)(?<!omos)(?<!yndr)(?:om|ome|oms|omen)(?![a-zäöüß])"
 )
-_SHORT = sorted((*ABBREVIATIONS, *CONTEXTUAL), key=len, reverse=True)
-_NO_TUMOUR = {
-    "OL",
-    "ML",
-    "UL",
-    "OAQ",
-    "OIQ",
-    "UAQ",
-    "UIQ",
-    "LK",
-    "Lk",
-    "LKs",
-    "NNH",
-    "inv.",
-    "invas.",
-    "undiff.",
-    "malig.",
-}
-_TUMOUR_ABBREVIATIONS = "|".join(re.escape(a) for a in _SHORT if a not in _NO_TUMOUR)
+# Of the abbreviations with several readings only those that name a tumour in each; "PA" or "OS" may be anything.
+_TUMOUR_ABBREVIATIONS = "|".join(
+    re.escape(short)
+    for short in sorted((*ABBREVIATIONS, *CONTEXTUAL), key=len, reverse=True)
+    if len(short) > (1 if short in ABBREVIATIONS else 2) or short in ("MM", "ET", "PV", "HL", "FL")
+    if all(
+        re.search(_TUMOUR_WORDS, reading.expansion, _I)
+        for reading in (CONTEXTUAL.get(short) or (ABBREVIATIONS[short],))
+    )
+)
 TUMOUR = re.compile(
     rf"(?i:{_TUMOUR_WORDS})|(?<![A-Za-zÄÖÜäöü])(?:{_TUMOUR_ABBREVIATIONS}|CIN|VIN|AIN|VAIN|MEN)(?![A-Za-zÄÖÜäöü])"
 )
@@ -53,7 +44,7 @@ METASTATIC = re.compile(r"metastasiert|metast\.|filialisiert|filiarisiert", _I)
 TOPOGRAPHY = re.compile(
     r"mamma|brust|quadrant|\b[ou][ai]q\b|lunge|bronch|lappen|pleura|mediastin|trachea|larynx|kehlkopf|pharynx|rachen|zunge|tonsill|mund|gaumen|lippe|"
     r"speichel|parotis|ösophag|oesophag|speiseröhr|magen|kardia|antrum|pylor|duoden|dünndarm|ileum|jejun|appendi|z[öä]kum|c[ao]ecum|kolon|colon|flexur|sigma|"
-    r"re[ck]t|anal|anus|leber|hepat|galle|papill|pankreas|pancreas|milz|peritone|retroperi|niere|ureter|harn|blase|urethra|prostata|hoden|penis|"
+    r"re[ck]t|anal|anus|leber|hepat|galle|papill(?!är|om)|pankreas|pancreas|milz|peritone|retroperi|niere|ureter|harn|blase|urethra|prostata|hoden|penis|"
     r"skrot|uterus|zervix|cervix|endometri|korpus|corpus|portio|ovar|eierstock|tube|vagin|vulva|labi|plazenta|haut|lid|wange|nase|ohr|stirn|kopf|hals|nacken|"
     r"rücken|schulter|arm|bein|schenkel|hand|fuß|finger|zehe|rumpf|bauch|knochen|femur|tibia|humerus|becken|wirbel|rippe|schädel|weichteil|bindegewebe|lymphknoten|\bLK\b|axill|"
     r"leiste|hirn|zerebr|cerebr|kleinhirn|mening|hypophys|auge|retina|aderhaut|schilddrüs|nebenschild|nebennier|thymus|knochenmark|blut|frontal|temporal|parietal|okzipital|"

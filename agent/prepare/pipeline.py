@@ -12,7 +12,7 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from agent.prepare import context, patterns, split, words
+from agent.prepare import context, focus, patterns, split, words
 from agent.prepare.normalise import CleanText, normalise
 from agent.prepare.records import Certainty, MetastasisContext, Prepared, Segment, Side
 from agent.prepare.words import Word
@@ -31,6 +31,8 @@ _DONE = re.compile(
     r"(?:training|therapie|skopie|graphie|ektomie|resektion|punktion|kontrolle|anlage)\b", re.I
 )
 _OF_A = re.compile(r" (?:eine[srn]|des|der|von)\b")
+_ITEM_OR_FIELD = re.compile(r"\d{1,2}[.)] |[\wÄÖÜäöü. -]{2,25}: ")
+_LINE = 12  # letters, as few as a line of a list has on average
 _CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w-]{2,}")
 
 
@@ -68,7 +70,7 @@ def prepare(text: str) -> Prepared:
     """
     truncated = len(text) > MAX_CHARACTERS
     clean = normalise(text[:MAX_CHARACTERS])
-    line = clean.text
+    line = _with_line_breaks(clean.text)
     has_letters = any(map(str.isalpha, line))
     if not line.strip():
         return Prepared(
@@ -85,6 +87,14 @@ def prepare(text: str) -> Prepared:
     segments = _segments(text, clean, drafts)
     flags = _flags(False, truncated, has_letters, only_code, clean, line, overflow)
     return Prepared(text, segments, False, truncated, has_letters, only_code, flags)
+
+
+def _with_line_breaks(text: str) -> str:
+    """Slashes between the lines of a list that was put on one line become line breaks again."""
+    parts = text.split(" / ")
+    if len(parts) == 1 or (len(parts) == 2 and _ITEM_OR_FIELD.match(parts[1]) is None):
+        return text
+    return " \n ".join(parts) if sum(map(len, parts)) >= _LINE * len(parts) else text
 
 
 def _flags(
@@ -168,6 +178,10 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.S
         )
         for word in content
     ]
+    content, beside = focus.focused(content)
+    if beside:
+        content = words.tidy(content)
+        kept_items += [patterns.SetAside("remarks", word.start, word.end) for word in beside if not word.mark]
     first = line[start:end].lstrip()[:1]
     fields = {piece.field} if piece.field else set()
     return _Draft(piece, content, certainty, side, bool(family), kept_items, first.islower(), fields, end)

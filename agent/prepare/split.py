@@ -27,6 +27,7 @@ from agent.prepare.context import (
     names_tumour,
     organs_of,
 )
+from agent.prepare.truncated import is_truncated
 
 MAX_FRAGMENTS = 200
 
@@ -128,7 +129,10 @@ def _cuts(text: str) -> list[tuple[int, int, str, bool, str]]:
 
     for match in _BREAK.finditer(text):
         mark = match.group()
-        if mark[0] == "." and _ABBREVIATED.search(text, max(0, match.start() - 12), match.start()):
+        if mark[0] == "." and (
+            _ABBREVIATED.search(text, max(0, match.start() - 12), match.start())
+            or is_truncated(text[max(0, match.start() - 30) : match.start()])
+        ):
             continue
         if inside(match.start()):
             continue

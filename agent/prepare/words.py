@@ -21,9 +21,12 @@ from agent.prepare.abbreviations import (
     CONTEXTS,
     CONTEXTUAL,
     SPELLINGS,
+    speaks,
 )
+from agent.prepare.context import TOPOGRAPHY
 from agent.prepare.patterns import CODE_LEFT, MASK
 from agent.prepare.records import Side
+from agent.prepare.truncated import full_word
 
 
 class Word(NamedTuple):
@@ -43,11 +46,11 @@ _TOKEN = re.compile(
 )
 _SPELLING_HINT = re.compile("|".join(f"(?:{pattern})" for pattern, _ in SPELLINGS), re.I)
 _SPELLINGS = tuple((re.compile(pattern, re.I), text) for pattern, text in SPELLINGS)
-_GLUED = re.compile(r"([A-ZÄÖÜa-zäöü][a-zäöü]{3,20})(?:Ca|CA|ca|Tu)\.?\Z")
+_GLUED = re.compile(r"([A-ZÄÖÜa-zäöü][a-zäöü]{3,20})(?:Ca|CA|ca|Tu|karz)\.?\Z")
 _ORGAN_END = re.compile(
     r"(?:kopf|schwanz|körper|grund|rand|zell|drüsen|höhlen|gangs?|becken|röhren|knochen|darm|blasen|wand|winkel|dach)\Z"
 )
-_FILIAE_IN_WORD = re.compile(r"([A-ZÄÖÜ][a-zäöüß]{2,20})-?(?:filiae|metas|mets|Metas|filia)\Z")
+_FILIAE_IN_WORD = re.compile(r"([A-ZÄÖÜ][a-zäöüß]{2,20}|LK)-?(?:filiae|[Mm]etas|[Mm]ets?|[Mm]etast|filia)\Z")
 _OPEN, _CLOSE = "([", ")]"
 _EDGE_WORDS = frozenset(
     [
@@ -367,6 +370,8 @@ def _expansion(text: str) -> str:
     glued = _GLUED.match(text)
     if glued is not None:
         stem = COMPOUND_STEMS.get(glued.group(1).lower())
+        if stem is None and TOPOGRAPHY.search(glued.group(1)) is not None:
+            stem = glued.group(1)
         if stem is not None:
             return stem + ("tumor" if text.rstrip(".").endswith("Tu") else "karzinom")
     filiae = _FILIAE_IN_WORD.match(bare)
@@ -374,13 +379,12 @@ def _expansion(text: str) -> str:
         return COMPOUND_STEMS.get(filiae.group(1).lower(), filiae.group(1)) + (
             "metastase" if bare.endswith("filia") else "metastasen"
         )
-    return text
+    return full_word(text) or text
 
 
 def _expand_in_context(words: list[Word]) -> list[Word]:
     # An abbreviation that needs a context is no context for another one.
     others = " ".join(word.text for word in words if _bare(word.text) not in CONTEXTUAL)
-    speaks = {name: pattern.search(others) is not None for name, pattern in CONTEXTS.items()}
     content = [word for word in words if not word.mark]
     result: list[Word] = []
     place = 0
@@ -393,13 +397,13 @@ def _expand_in_context(words: list[Word]) -> list[Word]:
         )
         for reading in readings:
             alone = reading.when.endswith("_or_alone") and len(content) == 1
-            if alone or speaks[reading.when]:
+            if alone or speaks(reading.when, others):
                 _append(result, word, reading.expansion)
                 break
         else:
             pair = (word.text.lower(), words[place + 1].text.lower()) if place + 1 < len(words) else None
             quadrant = _QUADRANT.get(pair) if pair is not None else None
-            if quadrant is not None and speaks["breast"]:
+            if quadrant is not None and speaks("breast", others):
                 _append(result, word._replace(end=words[place + 1].end), quadrant)
                 place += 1
             else:

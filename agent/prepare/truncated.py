@@ -1,0 +1,68 @@
+"""Adjectives that are written down to their stem and a full stop: "kleinzell. Ca", "retroperit. Sarkom".
+
+    full_word("kleinzell.")        # 'kleinzellig'
+    full_word("bekannt.")          # None: a whole word, and the stop ends a sentence
+
+`adjectives.txt` holds the whole words, one a line, without their endings; where a stem begins several, the first
+one of the file is meant.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from functools import lru_cache
+from pathlib import Path
+
+_SHORTEST = 4
+# Stems too short for the rule, and words that begin an adjective and are whole by themselves ("").
+_SHORT = {
+    "hep": "hepatisch", "oss": "ossär", "lap": "laparoskopisch", "dist": "distal", "prox": "proximal", "pulm": "pulmonal",
+    "dors": "dorsal", "ventr": "ventral", "kran": "kranial", "kaud": "kaudal", "occ": "okzipital", "okz": "okzipital",
+    "occip": "okzipital", "fol": "follikulär", "pap": "papillär", "muz": "muzinös", "unt": "unterer", "ob": "oberer",
+    "äuß": "äußerer", "inn": "innerer", "mittl": "mittlerer", "oberfl": "oberflächlich",
+    **dict.fromkeys(("obere", "supra", "extra", "intra", "klein", "groß", "rein", "hell", "inter", "peri", "para", "retro", "multi", "spät",
+                     "früh", "anti", "endo", "meta", "niedrig", "hoch", "fest", "weich", "flach", "rand", "ober", "unter", "mittel", "vorder", "hinter"), ""),
+}  # fmt: skip
+_TOKEN_BEFORE = re.compile(r"[A-Za-zÄÖÜäöüß]+(?:-[A-Za-zäöüß]+)*\Z")
+# No German word that could end a sentence ends so.
+_NO_END = re.compile(r"(?:[^aeiouyäöühlnr]l|[bcdfgkmpt]r|chr|ll|pl|[jpqvwx])\Z")
+
+
+@lru_cache(maxsize=1)
+def _adjectives() -> tuple[tuple[str, ...], dict[str, int]]:
+    listed = (Path(__file__).parent / "adjectives.txt").read_text(encoding="utf-8").split()
+    rank = {word: n for n, word in reversed([*enumerate(listed)])}
+    return tuple(sorted(rank)), rank
+
+
+@lru_cache(maxsize=8192)
+def full_word(token: str) -> str | None:
+    """The adjective that a token with a final stop stands for, with the token's capital; None where it is no
+    such stem. In "parieto-occ." only the last part counts."""
+    if not token.endswith("."):
+        return None
+    head, hyphen, stem = token[:-1].rpartition("-")
+    lowered = stem.lower()
+    known = _SHORT.get(lowered)
+    if known is None and len(lowered) >= _SHORTEST:
+        words, rank = _adjectives()
+        if lowered in rank:
+            return None
+        start = bisect_left(words, lowered)
+        begun = [w for w in words[start : start + 40] if w.startswith(lowered)]
+        known = min(begun, key=rank.__getitem__, default=None)
+    if not known:
+        return None
+    return head + hyphen + (known.capitalize() if stem[:1].isupper() and not hyphen else known)
+
+
+def is_truncated(before: str) -> bool:
+    """Whether a text that a stop follows ends with a stem, so that the stop ends no sentence."""
+    match = _TOKEN_BEFORE.search(before)
+    if match is None:
+        return False
+    word = match.group()
+    if full_word(f"{word}.") is not None:
+        return True
+    return len(word) > 4 and word[0].islower() and _NO_END.search(word) is not None
