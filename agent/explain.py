@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
 from agent.confidence import confidence_of
 from agent.context import Context
 from agent.prepare import Prepared, Segment
+from agent.prepare.context import names_definite_tumour
 from agent.results import Alternative, CodedText, Coding, Evidence
 from agent.state import Unit
 from agent.verify import checks_of
@@ -19,6 +21,8 @@ _ALTERNATIVES = 5
 _LINES = 3
 _SHARED_STEM = 5
 
+# What begins the second of two diagnoses when it is the one of today.
+_TODAY = re.compile(r"\b(?:jetzt|nun|aktuell|neu)\b|\bZweit", re.I)
 _UNNAMED = {
     CodeSystem.ICD10GM: ("Der Text bestimmt keinen ICD-10-GM-Kode.", ("Art des Tumors", "Sitz des Tumors")),
     CodeSystem.TOPOGRAPHY: ("Der Text nennt keinen Sitz.", ("Sitz des Primärtumors",)),
@@ -71,13 +75,26 @@ def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, context:
 
 
 def coded_text(text: str, prepared: Prepared, units: Sequence[Unit], context: Context) -> CodedText:
-    """The answer for a text: its first tumour (or its first diagnosis) with the other tumours as `further`."""
+    """The answer for a text: its leading tumour (or its first diagnosis) with the other tumours as `further`."""
     if not units:
         return _uncoded(text, prepared)
     tumours = [unit for unit in units if unit.tumour]
-    main = tumours[0] if tumours else units[0]
+    main = _leading(text, tumours) if tumours else units[0]
     further = tuple(_of_unit(text, unit, ()) for unit in tumours if unit is not main)
     return _of_unit(text, main, further)
+
+
+def _leading(text: str, tumours: Sequence[Unit]) -> Unit:
+    """The first tumour that a word names; one of today before one of the past, where the text says so."""
+    named = [unit for unit in tumours if names_definite_tumour(unit.segment.core)] or tumours
+    if named[0].segment.certainty == "Zustand nach":
+        for unit in named[1:]:
+            start = unit.segment.span[0]
+            if unit.segment.metastasis_context != "metastasis" and _TODAY.search(
+                text[max(0, start - 8) : start + 8]
+            ):
+                return unit
+    return named[0]
 
 
 def _of_unit(text: str, unit: Unit, further: tuple[CodedText, ...]) -> CodedText:

@@ -146,11 +146,16 @@ def devsets_command(options: Options) -> None:
 
 
 @evaluate.command("clinical")
+@click.option(
+    "--testset",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Texts with codes in the columns of eval/testsets/clinical.tsv, which is the default.",
+)
 @_measuring
-def clinical_command(options: Options) -> None:
-    """Our own clinical texts."""
+def clinical_command(options: Options, testset: Path | None) -> None:
+    """Our own clinical texts, or a test set of yours."""
     agent = options.agent()
-    _finish(options, _clinical(options, agent), agent)
+    _finish(options, _clinical(options, agent, testset), agent)
 
 
 @evaluate.command("recognition")
@@ -320,11 +325,12 @@ def _recognition(options: Options, agent: CodingAgent, rows: int = 2000) -> Sect
     return measure_recognition(agent, read_development_sets(shared), others)
 
 
-def _clinical(options: Options, agent: CodingAgent) -> Section:
+def _clinical(options: Options, agent: CodingAgent, testset: Path | None = None) -> Section:
     from eval.figures import measure_clinical
     from eval.testset import CLINICAL, read_testset
 
-    return measure_clinical(agent, read_testset(CLINICAL))
+    path = testset or CLINICAL
+    return measure_clinical(agent, read_testset(path), path.stem)
 
 
 def _speed(options: Options, agent: CodingAgent) -> Section:

@@ -208,9 +208,9 @@ def _add_unread(section: Section, rows: Sequence[Row], answers: Sequence[CodedTe
     ]
 
 
-def measure_clinical(agent: Agent, rows: Sequence[Row]) -> Section:
-    """Our own short clinical texts, with a record per row."""
-    section = Section("clinical", "Own clinical texts (eval/testsets/clinical.tsv)", "onkokode eval clinical")
+def measure_clinical(agent: Agent, rows: Sequence[Row], name: str = "clinical") -> Section:
+    """Short clinical texts with their codes, with a record per row; `name` is that of the test set."""
+    section = Section(name, f"Clinical texts ({name}.tsv)", "onkokode eval clinical")
     answers = _answers(agent, rows)
     _add_recognition(section, rows, answers)
     for system in AXES:

@@ -137,7 +137,9 @@ def composed_rows(
 def _read_in(note: Note) -> tuple[str, str] | None:
     """The part of a note that preparation takes for its diagnosis, as it stands and as its core; None where that
     is denied or lies elsewhere."""
-    found = max(prepare(note.text).diagnoses, key=lambda s: min(s.span[1], note.end) - max(s.span[0], note.start))
+    found = max(
+        prepare(note.text).diagnoses, key=lambda s: min(s.span[1], note.end) - max(s.span[0], note.start)
+    )
     if found.denied or min(found.span[1], note.end) <= max(found.span[0], note.start):
         return None
     return note.text[slice(*found.span)], found.core

@@ -250,12 +250,13 @@ def _fit_recognition(
     positive += [
         Row(line.text, line.text, ("", "", ""), 1, "development") for line in given.split.development
     ] * 3
-    rows = positive + random.Random(13).sample(negative, k=min(len(negative), 5000))
-    raw = []
-    for row in rows:
-        # Of a note the agent asks about the stretch that holds the diagnosis.
-        held = [s.span for s in prepare(row.raw).diagnoses if s.core == row.core]
-        raw.append(row.raw[slice(*held[0])] if held else row.raw)
+    rows, raw = [], []
+    for row in positive + random.Random(13).sample(negative, k=min(len(negative), 5000)):
+        # Of a note the agent asks about the stretch that holds the diagnosis, and of what is denied it does not ask.
+        held = next((s for s in prepare(row.raw).diagnoses if s.core == row.core), None)
+        if held is None or not held.denied:
+            rows.append(row)
+            raw.append(row.raw[slice(*held.span)] if held is not None else row.raw)
     signals = tumour_signals(context, raw, [row.core for row in rows])
     tumour = np.array([row.tumour for row in rows])
     logistic = LogisticRegression(class_weight="balanced").fit(signals, tumour)

@@ -47,7 +47,9 @@ def _phrases(path: Path = TABLES / "notes.tsv") -> dict[str, dict[str, tuple[str
             sites = [organ] if not last else [f"C{n:02d}" for n in range(int(first[1:]), int(last[1:]) + 1)]
             for site in sites:
                 found[row["place"]][site].append(row["text"])
-    return {place: {site: tuple(texts) for site, texts in by_site.items()} for place, by_site in found.items()}
+    return {
+        place: {site: tuple(texts) for site, texts in by_site.items()} for place, by_site in found.items()
+    }
 
 
 def noted(rng: random.Random, diagnosis: str, topography: str | None) -> Note:
@@ -89,7 +91,9 @@ def _listed(rng: random.Random, diagnosis: str, topography: str | None) -> Note:
     items = [*others[:place], diagnosis, *others[place:]]
     joint = one(rng, _LIST_JOINTS)
     numbered = joint != ", " and rng.random() < 0.4
-    head = one(rng, ("", "", "Diagnosen: ", "Diagnosenliste: ", "Dg.: ", "Dauerdiagnosen: ", "Entlassdiagnosen: "))
+    head = one(
+        rng, ("", "", "Diagnosen: ", "Diagnosenliste: ", "Dg.: ", "Dauerdiagnosen: ", "Entlassdiagnosen: ")
+    )
     text, start = head, 0
     for number, item in enumerate(items):
         text += (joint if number else "") + (f"{number + 1}. " if numbered else "")

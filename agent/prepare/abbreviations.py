@@ -26,7 +26,7 @@ class Abbreviation(NamedTuple):
 
 _HAEMATOLOGY = (
     r"leuk[äe]mi|lymphom|blast|jak-?2|calr|philadelphia|bcr|myelo|igg|iga|igm|kappa|lambda|remission"
-    r"|knochenmark|splenomeg|\bphase\b|b-zell|t-zell|ann[ -]arbor|hodgkin|thrombo|polyglob"
+    r"|hydroxyurea|hydroxycarb|litalir|anagrelid|ruxolitinib|knochenmark|splenomeg|\bphase\b|b-zell|t-zell|ann[ -]arbor|hodgkin|thrombo|polyglob"
 )
 CONTEXTS: dict[str, re.Pattern[str]] = {
     "breast": re.compile(r"mamma|brust|duktal|lobulär|\bdcis\b|\blcis\b|quadrant", re.I),
@@ -81,7 +81,7 @@ COMPOUND_STEMS: dict[str, str] = {
     "nz": "Nierenzell", "pe": "Plattenepithel", "colon": "Kolon", "rectum": "Rektum", "cervix": "Zervix",
     "corpus": "Korpus", "pancreas": "Pankreas", "oesophagus": "Ösophagus", "coecum": "Zäkum", "caecum": "Zäkum",
     "zunge": "Zungen", "tonsille": "Tonsillen", "lippe": "Lippen", "tube": "Tuben", "gallenblase": "Gallenblasen",
-    "vagina": "Vaginal", "bronchien": "Bronchial", "speicheldrüse": "Speicheldrüsen", "papille": "Papillen",
+    "vagina": "Vaginal", "bronchien": "Bronchial", "nebenniere": "Nebennieren", "schilddrüse": "Schilddrüsen", "speicheldrüse": "Speicheldrüsen", "papille": "Papillen",
 }  # fmt: skip
 
 COMPOUND_HEADS: dict[str, str] = {

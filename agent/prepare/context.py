@@ -75,7 +75,8 @@ _EXCLUSION_LEAD = (
     r"(?:zum |z\. ?A\. ?)?\bAusschlu(?:ss|ß)(?: eine[srn]?| von| des| der)?(?!\w)|\bA\. ?v\. (?=\w)"
     r"|\b(?:kein(?:e[nrms]?)?|ohne)(?: (?:sicher\w{0,3}|eindeutig\w{0,3}|weiter\w{0,3}|aktuell\w{0,3})){0,2} (?:Anhalt\w{0,5}|Hinweis\w{0,3}|Nachweis\w{0,3}|Verdacht|Zeichen|Evidenz)(?: (?:auf|für|von|eine[srn]?|eines))?(?: eine[srn]?| ein)?(?!\w)"
     r"|\b(?:o\. ?[nB]\.|ohne Nachweis einer) (?=Malign)"
-    r"|\b(?:kein(?:e[nrms]?)?|ohne) (?=(?:[\wäöüß-]{1,30} ){0,2}[\wäöüß-]{0,30}(?:karzinom|metasta|filia|tumor|malign|rezidiv|leukämi|lymphom|melanom|sarkom))"
+    r"|\b(?:kein(?:e[nrms]?)?|ohne) (?=(?:[\wäöüß-]{1,30} ){0,2}[\wäöüß-]{0,30}(?:karzinom|metasta|filia|tumor|malign|rezidiv|leukämi|lymphom|melanom|sarkom|neoplas|dysplas|krebs|-?\bca\b\.?))"
+    rf"|\b(?:kein(?:e[nrms]?)?|ohne) (?=(?-i:{_TUMOUR_ABBREVIATIONS})(?!\w))"
 )
 EXCLUDED = re.compile(
     _EXCLUSION_LEAD
@@ -138,6 +139,14 @@ _LAST_LETTER = re.compile(r"(?<=[a-zäöü.] )(?:(?P<left>L)|(?P<right>R))(?=\s*
 _SIDE_DECIDES = re.compile(r"kolon|colon|flexur|dickdarm|leberlappen|leber, ", _I)
 
 
+# What may come of a tumour that is named before, up to the end of its clause.
+_OF_IT = re.compile(
+    r" ?(?:[\w-]{1,30} ){0,3}[\w-]{0,20}(?:rezidiv|metasta|filia|progress|resttumor|restbefund|befall|infiltrat|invasion|absiedl|dysplasie|neoplasie|malignität"
+    r"|entartung|transformation)[^,;.\n]{0,80}",
+    _I,
+)
+
+
 def find_certainty(text: str) -> tuple[Certainty, list[Span]]:
     """The certainty that a phrase states, and the words that state it. An exclusion outweighs a past
     tumour, a past tumour a suspicion."""
@@ -148,7 +157,14 @@ def find_certainty(text: str) -> tuple[Certainty, list[Span]]:
             mark = MARK_MEANS[match.group(1).upper()]
             spans.append(match.span())
     spans += [m.span() for m in _SECURED.finditer(text) if not text[: m.start()].lower().endswith("nicht ")]
-    excluded = [m.span() for m in EXCLUDED.finditer(text)]
+    excluded = []
+    for m in EXCLUDED.finditer(text):
+        # "Sigmakarzinom, kein Rezidiv": the tumour is there, what could have come of it is not.
+        of_it = _OF_IT.match(text, m.end()) if names_tumour(text, 0, m.start()) else None
+        if of_it is None:
+            excluded.append(m.span())
+        else:
+            spans.append((m.start(), of_it.end()))
     suspected = [m.span() for m in _SUSPECTED.finditer(text)]
     former = [m.span() for m in _FORMER.finditer(text)]
     spans += excluded + suspected + former

@@ -86,6 +86,7 @@ _SENTENCES = re.compile(r"(?<=[\w)]{3})\. +[A-ZÄÖÜ]")
 _FORMER_LISTED = re.compile(r", (?=(?:Z\. ?n\.?|Zustand nach|St\. ?p\.) )", re.I)
 _NEAR = 80
 _OWN_END = re.compile(r"(?<!-),|(?<!-) (?:und|sowie|oder|bei|mit) ")
+_AGAIN = re.compile(r"rezidiv|progress", re.I)
 _TOGETHER = re.compile(
     r"kombini|gemischt|misch|familiär|hereditär|syndrom|übergang|assoziiert|hybrid|kollision|komplex", re.I
 )
@@ -225,7 +226,14 @@ def _separates(text: str, match: re.Match[str], start: int, end: int) -> bool:
     left = text[max(start, match.start() - 160) : match.start()]
     right = text[match.end() : min(end, match.end() + 160)]
     word = match.group().strip(" ,") or ","
-    if left.endswith("-") or not names_tumour(left) or not names_tumour(right) or _TOGETHER.search(left):
+    # What is ruled out may be the recurrence of a tumour that was there.
+    excluded_again = EXCLUSION_START.match(left) is not None and _AGAIN.search(left) is not None
+    if (
+        left.endswith("-")
+        or not (names_tumour(left) or excluded_again)
+        or not names_tumour(right)
+        or _TOGETHER.search(left)
+    ):
         return False
     own = _OWN_END.split(right, maxsplit=1)[0]
     left_metastasis = METASTASIS.search(left) is not None

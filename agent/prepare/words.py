@@ -23,7 +23,7 @@ from agent.prepare.abbreviations import (
     SPELLINGS,
     speaks,
 )
-from agent.prepare.context import TOPOGRAPHY
+from agent.prepare.context import TOPOGRAPHY, names_tumour
 from agent.prepare.patterns import CODE_LEFT, MASK
 from agent.prepare.records import Side
 from agent.prepare.truncated import full_word
@@ -398,7 +398,11 @@ def _expand_in_context(words: list[Word]) -> list[Word]:
         for reading in readings:
             alone = reading.when.endswith("_or_alone") and len(content) == 1
             if alone or speaks(reading.when, others):
-                _append(result, word, reading.expansion)
+                new = reading.expansion
+                if rest and bare not in CONTEXTUAL and not names_tumour(new):
+                    stem, head = COMPOUND_STEMS.get(new.lower()), COMPOUND_HEADS[rest.lower()]
+                    new = stem + head if stem is not None else f"{new}-{head.capitalize()}"
+                _append(result, word, new)
                 break
         else:
             pair = (word.text.lower(), words[place + 1].text.lower()) if place + 1 < len(words) else None
