@@ -81,7 +81,7 @@ COMPOUND_STEMS: dict[str, str] = {
     "nz": "Nierenzell", "pe": "Plattenepithel", "colon": "Kolon", "rectum": "Rektum", "cervix": "Zervix",
     "corpus": "Korpus", "pancreas": "Pankreas", "oesophagus": "Ösophagus", "coecum": "Zäkum", "caecum": "Zäkum",
     "zunge": "Zungen", "tonsille": "Tonsillen", "lippe": "Lippen", "tube": "Tuben", "gallenblase": "Gallenblasen",
-    "vagina": "Vaginal", "bronchien": "Bronchial", "nebenniere": "Nebennieren", "schilddrüse": "Schilddrüsen", "speicheldrüse": "Speicheldrüsen", "papille": "Papillen",
+    "vagina": "Vaginal", "bronchien": "Bronchial", "nebenniere": "Nebennieren", "speicheldrüse": "Speicheldrüsen", "papille": "Papillen",
 }  # fmt: skip
 
 COMPOUND_HEADS: dict[str, str] = {
@@ -96,6 +96,7 @@ COMPOUND_HEADS: dict[str, str] = {
 # that the catalogues keep (Carcinoma in situ, Sarcoma, Ductus) are left alone.
 SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"c?carcinom(?!a)", "karzinom"),
+    (r"[ck]ar[czt]+i(?:nm|om|mon|non|nim|mom|onm|nomm)(?=\b|e[ns]?\b|s\b)", "karzinom"),
     (r"karcinom(?!a)", "karzinom"),
     (r"sarcom(?!a|ere)", "sarkom"),
     (r"(?<![a-zäöü])colon(?!el|ie|is)", "kolon"),

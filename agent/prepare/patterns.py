@@ -179,6 +179,18 @@ _SPARED = re.compile(
 _RISK = re.compile(
     r"(?<![\w-])(?:very[ -])?(?:low|high|intermediate|hoch|niedrig)[ -]?risk[ -]?(?=[A-ZÄÖÜ])", _I
 )
+# A metastasis with its place, and a melanoma, have a code of their own, whether the primary is known or not.
+_PRIMARY = r"(?:Primärtumor\w{0,2}|Primarius|Primum|Primärlokalisation|Primärherd\w{0,2}|PT)"
+_UNKNOWN = r"(?:unbek(?:\.|annt\w{0,2})|unklar\w{0,2}|okkult\w{0,2}|nicht (?:gefunden|bekannt|auffindbar)|in Abklärung)"
+_UNKNOWN_PRIMARY = re.compile(
+    rf"(?:,? ?\b(?:bei|mit|b\.|eines|einem) )?(?:\b{_UNKNOWN} {_PRIMARY}\b|\b{_PRIMARY} ?:? ?(?:(?:derzeit|noch|bisher|weiter) )?{_UNKNOWN})(?!\w)",
+    _I,
+)
+_PLACED = re.compile(
+    r"melanom|(?:leber|hepat|lunge|pulmo|hirn|zerebr|knochen|oss|skelett|wirbel|lymph|\blk|pleura|haut|kutan|nebennier|peritone|axill|inguin|zervik)[\w-]{0,24}[ -]?(?:metast|filia|mets?\b)"
+    r"|(?:metast|filia)\w{0,8} (?:[\w.]{1,4} )?(?:in |im |am |der |des |an )?(?:leber|lunge|hirn|knochen|pleura|haut|nebennier|\blk|lymph|axill|leiste|hals|[lbh]wk|wirbel)",
+    _I,
+)
 _UNSPECIFIED = re.compile(
     r"(?<![\w.])\(?(?:n\. ?n\. ?(?:bez|bz|b)\.?|o\. ?n\. ?A\.|a\. ?n\. ?k\.|nicht näher bezeichnet(?:e[rsnm]?)?|NOS)(?!\w)\)?"
 )
@@ -225,6 +237,8 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], s
         if names_tumour(text):
             text = _take(text, items, _LISTED, "comorbidity", keep=_is_no_comorbidity)
     text = _take(text, items, _UNSPECIFIED, "unspecified")
+    if "Prim" in text or "PT" in text:
+        text = _take(text, items, _UNKNOWN_PRIMARY, "unknown_primary", keep=_is_of_no_place)
     text = _take(text, items, _RISK, "stage")
     if has_digit:
         text = _take(text, items, _PSA, "psa")
@@ -307,6 +321,11 @@ def _is_no_comorbidity(text: str, start: int, end: int) -> bool:
         or names_tumour(text, start, end)
         or _NUMBERED.search(text, start, end) is not None
     )
+
+
+def _is_of_no_place(text: str, start: int, end: int) -> bool:
+    begin = max(text.rfind("\n", 0, start), text.rfind(";", 0, start), start - 100, 0)
+    return _PLACED.search(text, begin, start) is None
 
 
 def _line_decides(text: str, start: int, end: int) -> bool:

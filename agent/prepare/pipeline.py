@@ -168,7 +168,9 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.S
     if side_spans and context.side_decides(own):
         kept_sides, side_spans = side_spans, []
     own = _blank(own, spans + side_spans)
-    content = words.by_the_clock(words.without_codes(words.read_words(own, 0, len(own))), side)
+    content = words.by_the_clock(
+        words.without_codes(words.read_words(own, 0, len(own), line[start:end])), side
+    )
     kept_places = {place for place, _ in kept_sides}
     content = [
         word._replace(

@@ -25,7 +25,7 @@ class Segment:
     the place that each came from; the words of one expanded abbreviation share that place.
     `metastasis_context` is `metastasis` where the segment itself is a metastasis, `primary` where it is a
     tumour of which the text names metastases, None otherwise. `set_aside` maps a kind (`tnm`, `stage`,
-    `grade`, `dates`, `receptors`, `psa`, `sizes`, `depth`, `therapy`, `person`, `codes`, `headings`) to
+    `grade`, `dates`, `receptors`, `psa`, `sizes`, `depth`, `therapy`, `person`, `codes`, `headings`, `unknown_primary`, `remarks`) to
     the original wording of what was taken out of `core`.
     """
 

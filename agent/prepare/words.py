@@ -131,8 +131,9 @@ _QUADRANT = {
 _BETWEEN_LETTERS = re.compile(r"[^\W\d_]")
 
 
-def read_words(masked: str, start: int, end: int) -> list[Word]:
-    """The expanded words of `masked[start:end]`, where `MASK` and blanks separate words."""
+def read_words(masked: str, start: int, end: int, around: str = "") -> list[Word]:
+    """The expanded words of `masked[start:end]`, where `MASK` and blanks separate words. `around` is what else may
+    tell what an abbreviation means."""
     words: list[Word] = []
     for match in _TOKEN.finditer(masked, start, end):
         begin, stop = match.span()
@@ -145,7 +146,7 @@ def read_words(masked: str, start: int, end: int) -> list[Word]:
         if not text.strip("."):
             continue
         words.append(Word(_spell(text), begin, stop, spaced))
-    return tidy(_expand(words))
+    return tidy(_expand(words, around))
 
 
 def render(words: list[Word]) -> str:
@@ -276,7 +277,7 @@ def _with_capital(replacement: str) -> Callable[[re.Match[str]], str]:
     return replace
 
 
-def _expand(words: list[Word]) -> list[Word]:
+def _expand(words: list[Word], around: str) -> list[Word]:
     expanded: list[Word] = []
     for place, word in enumerate(words):
         following = words[place + 1] if place + 1 < len(words) else None
@@ -308,7 +309,7 @@ def _expand(words: list[Word]) -> list[Word]:
     contextual = [w for w in expanded if _bare(w.text).split("-")[0] in CONTEXTUAL]
     lowered = {w.text.lower() for w in expanded}
     if contextual or ("Grad" not in lowered and lowered & {"oben", "unten"}):
-        return _expand_in_context(expanded)
+        return _expand_in_context(expanded, around)
     return expanded
 
 
@@ -352,16 +353,14 @@ def _expansion(text: str) -> str:
             stem = COMPOUND_STEMS.get(first.lower())
             if stem is not None:
                 return stem + head
+            if first in ABBREVIATIONS:
+                known = ABBREVIATIONS[first]
+                own = head in ("tumor", "karzinom") and names_tumour(known.expansion)
+                return known.expansion if own else f"{known.expansion} {head.capitalize()}"
             if last.lower() in ("ca", "ca.") and _ORGAN_END.search(first):
                 return first + head
             if last.lower() in ("ca", "ca.") and first.isalpha():
                 return f"{first}-Karzinom"
-            if (
-                first in ABBREVIATIONS
-                and "karzinom" in ABBREVIATIONS[first].expansion.lower()
-                and head in ("tumor", "karzinom")
-            ):
-                return ABBREVIATIONS[first].expansion
             if (
                 last.lower() not in ("tumor", "karzinom", "metastase", "metastasen", "rezidiv")
                 and first.isalpha()
@@ -382,9 +381,16 @@ def _expansion(text: str) -> str:
     return full_word(text) or text
 
 
-def _expand_in_context(words: list[Word]) -> list[Word]:
+def _expand_in_context(words: list[Word], around: str) -> list[Word]:
     # An abbreviation that needs a context is no context for another one.
-    others = " ".join(word.text for word in words if _bare(word.text) not in CONTEXTUAL)
+    others = " ".join([around, *(word.text for word in words if _bare(word.text) not in CONTEXTUAL)])
+    given: dict[str, bool] = {}
+
+    def holds(when: str) -> bool:
+        if when not in given:
+            given[when] = speaks(when, others)
+        return given[when]
+
     content = [word for word in words if not word.mark]
     result: list[Word] = []
     place = 0
@@ -397,7 +403,7 @@ def _expand_in_context(words: list[Word]) -> list[Word]:
         )
         for reading in readings:
             alone = reading.when.endswith("_or_alone") and len(content) == 1
-            if alone or speaks(reading.when, others):
+            if alone or holds(reading.when):
                 new = reading.expansion
                 if rest and bare not in CONTEXTUAL and not names_tumour(new):
                     stem, head = COMPOUND_STEMS.get(new.lower()), COMPOUND_HEADS[rest.lower()]
@@ -407,7 +413,7 @@ def _expand_in_context(words: list[Word]) -> list[Word]:
         else:
             pair = (word.text.lower(), words[place + 1].text.lower()) if place + 1 < len(words) else None
             quadrant = _QUADRANT.get(pair) if pair is not None else None
-            if quadrant is not None and speaks("breast", others):
+            if quadrant is not None and holds("breast"):
                 _append(result, word._replace(end=words[place + 1].end), quadrant)
                 place += 1
             else:
