@@ -23,7 +23,7 @@ from index.retriever import Retrieval, Retriever
 if TYPE_CHECKING:
     from agent.state import Unit
 
-_NEIGHBOURS = 10
+_NEIGHBOURS, _NEAREST = 10, 3
 _FLOOR = -12.0  # log-shares below this say the same
 
 
@@ -40,7 +40,7 @@ def signals_of(
     share = agreement.shares[axis] if joint else float(decision.probabilities[place])
     category = sum(float(decision.probabilities[int(i)]) for i in decision.order[:20]
                    if decision.codes[int(i)][:3] == code[:3])  # fmt: skip
-    near, rival, held = _lines_near(found, row, code, retriever)
+    near, rival, held, nearest = _lines_near(found, row, code, retriever)
     others = [unit.decisions[other] for other in AXES if other is not axis]
     model = decision.log_probabilities
     return {
@@ -48,10 +48,12 @@ def signals_of(
         "agree": float(decision.agree and not joint),
         "retrieval": max(float(decision.log_shares[place]), _FLOOR),
         "model": max(float(model[place]), _FLOOR) if model is not None else 0.0,
+        "margin": _margin(model, place) if model is not None else 0.0,
         "category": logit(category),
         "near": near,
         "rival": rival,
         "held": held,
+        "nearest": nearest,
         "words": float(np.log1p(len(unit.segment.core.split()))),
         "none": decision.none,
         "others": float(np.mean([logit(float(other.probabilities.max())) for other in others if len(other.order)] or [0.0])),
@@ -71,12 +73,22 @@ def confidence_of(signals: Mapping[str, float], coefficients: Mapping[str, float
     )
 
 
-def _lines_near(found: Retrieval, row: int, code: str, retriever: Retriever) -> tuple[float, float, float]:
-    """Cosines of the code's nearest line and of the nearest line of another code, and the share of the ten
-    nearest lines that the code holds."""
+def _margin(log_probabilities: np.ndarray, place: int) -> float:
+    """By how much the model prefers the code to every other one (below 0: to which it prefers another)."""
+    others = np.delete(log_probabilities, place)
+    rest = float(others.max()) if len(others) else _FLOOR
+    return float(np.clip(log_probabilities[place] - rest, _FLOOR, -_FLOOR))
+
+
+def _lines_near(
+    found: Retrieval, row: int, code: str, retriever: Retriever
+) -> tuple[float, float, float, float]:
+    """Cosines of the code's nearest line and of the nearest line of another code, and the shares of the ten and of
+    the three nearest lines that the code holds."""
     similarity, rows = found.similarity[row], found.rows[row]
     own = retriever.speaks_for(found.system, rows, code)
     near = float(similarity[own].max()) if own.any() else 0.0
     rest = ~own & (rows >= 0)
     rival = float(similarity[rest].max()) if rest.any() else 0.0
-    return near, rival, float(own[:_NEIGHBOURS].mean()) if len(own) else 0.0
+    held, nearest = (float(own[:n].mean()) if len(own) else 0.0 for n in (_NEIGHBOURS, _NEAREST))
+    return near, rival, held, nearest

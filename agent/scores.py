@@ -94,7 +94,7 @@ def score_cores(
 def scores_of_texts(
     context: Context, texts: Sequence[str], axes: Sequence[CodeSystem] = AXES
 ) -> Iterator[dict[CodeSystem, AxisScores]]:
-    """Scores of each text's first diagnosis, every text taken for a tumour: for fitting and evaluation."""
+    """Scores of each text's first tumour, every text taken for one: for fitting and evaluation."""
     for start in range(0, len(texts), _BATCH):
         cores = [core_of(text) for text in texts[start : start + _BATCH]]
         yield from score_cores(

@@ -124,8 +124,8 @@ def composed_rows(
             continue
         if made.kind != "site" and rng.random() < _NOTED:
             note = noted(rng, text, made.topography)
-            read = _read_in(note)
-            if read is None or len(read[1]) < 0.6 * len(core):
+            read = _read_in(note, core)
+            if read is None:
                 continue
             # What measures is a whole note; recognition learns from what preparation takes for the diagnosis.
             text, core = (note.text, read[1]) if held_out else read
@@ -134,13 +134,12 @@ def composed_rows(
         yield Row(text, core, codes, tumour, "composed")
 
 
-def _read_in(note: Note) -> tuple[str, str] | None:
-    """The part of a note that preparation takes for its diagnosis, as it stands and as its core; None where that
-    is denied or lies elsewhere."""
-    found = max(
-        prepare(note.text).diagnoses, key=lambda s: min(s.span[1], note.end) - max(s.span[0], note.start)
-    )
-    if found.denied or min(found.span[1], note.end) <= max(found.span[0], note.start):
+def _read_in(note: Note, core: str) -> tuple[str, str] | None:
+    """The part of a note that preparation takes for the diagnosis with this core, as it stands and as its core; None
+    where it is denied, or most of its words are somewhere else."""
+    words = set(core.split())
+    found = max(prepare(note.text).diagnoses, key=lambda segment: len(words & set(segment.core.split())))
+    if found.denied or len(words & set(found.core.split())) < 0.6 * len(words):
         return None
     return note.text[slice(*found.span)], found.core
 

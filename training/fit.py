@@ -58,7 +58,7 @@ def fit(given: Material, out: Path, say: Callable[[str], None] = print) -> Weigh
     composed = read_rows(out / "corpus" / "composed_heldout.parquet")
     composed = composed[int(_MEASURING * len(composed)) :]
     rows = random.Random(13).sample(composed, k=min(_COMPOSED, len(composed)))
-    scored = list(scores_of_texts(context, [row.raw for row in rows]))
+    scored = list(scores_of_texts(context, [row.core for row in rows]))
     lines = given.split.development
     lines_scored = list(scores_of_texts(context, [line.text for line in lines], [CodeSystem.ICD10GM]))
     axes = {}

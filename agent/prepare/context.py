@@ -18,9 +18,9 @@ _I = re.IGNORECASE
 
 _TUMOUR_WORDS = (
     r"karzin|carcin|karcin|krebs(?!-?(?:reg|ber|früh|vors|screen|hilfe|angst))|malignom|neubildung|neoplas|sarkom|sarcom|lymphom|leuk[äe]|leucäm|myelom|melanom|zytom|blastom|"
-    r"gliom|metast|filia|filie|adenom|tumor(?!-?(?:konf|board|marker|schmerz|kach|dok|formel|zentr|last|suche|frei|nachs|sprech|anäm|fatig|lyse|assoz|progress|patient))|basaliom|morbus|hodgkin|myelodys|poly[cz]yth|thrombozyth|myelofibrose|gammopathie|"
+    r"gliom|metast|filia|filie|adenom|tumor(?!-?(?:konf|board|marker|schmerz|kach|dok|formel|zentr|last|suche|frei|nachs|sprech|anäm|fatig|lyse|assoz|progress|patient|stad|größe|dicke|ausd|durchm|lokalis|klassif|histol))|basaliom|morbus|hodgkin|myelodys|poly[cz]yth|thrombozyth|myelofibrose|gammopathie|"
     r"mastozytose|histiozyt|n[äa]vus|polyp|in situ|dysplasie|plasmozyt|ewing|wilms|kaposi|klatskin|krukenberg|waldenström|burkitt|s[ée]zary|warthin|queyrat|linitis|phyll?oid|desmoid|"
-    r"karzinoid|intraepithelial|[a-zäöü]{3}[a-zäöü](?<!syndr)(?<!sympt)(?<!hämat)(?<!aemat)(?<!glauk)(?<!omos)(?<!yndr)(?:om|ome|oms|omen)(?![a-zäöüß])"
+    r"karzinoid|intraepithelial|lipom|myom|[a-zäöü]{3}[a-zäöü](?<!syndr)(?<!sympt)(?<!hämat)(?<!aemat)(?<!glauk)(?<!omos)(?<!yndr)(?:om|ome|oms|omen)(?![a-zäöüß])"
 )
 # Of the abbreviations with several readings only those that name a tumour in each; "PA" or "OS" may be anything.
 _TUMOUR_ABBREVIATIONS = "|".join(

@@ -56,8 +56,13 @@ class _Draft:
 
 
 def core_of(text: str) -> str:
-    """What a model reads of a text: the core of its first diagnosis, or the text itself where there is none."""
+    """What a model reads of a text: the core of its first diagnosis that names a tumour, else of its first one, or
+    the text itself where there is none."""
     diagnoses = prepare(text).diagnoses
+    for names in (context.names_definite_tumour, context.names_tumour):
+        for diagnosis in diagnoses:
+            if not diagnosis.denied and names(diagnosis.core):
+                return diagnosis.core
     return (diagnoses[0].core if diagnoses else "") or text
 
 
@@ -249,6 +254,9 @@ def _merge(before: _Draft, draft: _Draft, *, comma: bool) -> None:
 
 def _belongs(before: _Draft, draft: _Draft) -> bool:
     """Whether a draft after a soft cut speaks of the diagnosis before it."""
+    if before.fields and before.fields <= {"site", "side"} and context.names_tumour(draft.core):
+        # "Organ: Schilddrüse, Diagnose: Karzinom"
+        return not draft.fields & before.fields and draft.family == before.family
     if draft.fragment.hard or draft.family != before.family:
         return False
     if draft.certainty != before.certainty and draft.certainty != "gesichert":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.prepare import prepare
+from agent.prepare import core_of, prepare
 from agent.prepare.context import METASTASIS
 from index.overrides import TableError
 from training.corpus import _read_in
@@ -26,7 +26,8 @@ def test_the_diagnosis_stands_in_the_note_as_it_was() -> None:
 
 def test_preparation_finds_the_diagnosis_again() -> None:
     rng = random.Random(2)
-    read = [_read_in(noted(rng, DIAGNOSIS, "C67.9")) for _ in range(300)]
+    core = core_of(DIAGNOSIS)
+    read = [_read_in(noted(rng, DIAGNOSIS, "C67.9"), core) for _ in range(300)]
     found = [core for _, core in filter(None, read) if "Urothelkarzinom" in core]
     assert len(found) > 0.95 * len(read)
     # Most of what stands around is set aside.
