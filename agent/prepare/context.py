@@ -38,7 +38,7 @@ TUMOUR = re.compile(
 # Words that name a finding, not yet a diagnosis: "Lungentumor, V.a. Bronchialkarzinom" is one diagnosis.
 _GENERIC = re.compile(r"tumor(?:en|s)?\b|raumforderung|neubildung|polyp|\bTu\b|\bTm\b|n[äa]vus", _I)
 METASTASIS = re.compile(
-    r"metastas(?!iert)|filia(?!lisiert|risiert)|filie|karzinose|meningeosis|\bmetas\b|\bmets\b|metas(?![a-zäöü])|\bmts\b",
+    r"metastas(?!iert)|filia(?!lisiert|risiert)|filie|karzinose|meningeosis|\bmetas\b|\bmets\b|metas(?![a-zäöü])|\bmts\b|(?-i:\bMet\b|[a-zäöü]{3}met\.)",
     _I,
 )
 METASTATIC = re.compile(r"metastasiert|metast\.|filialisiert|filiarisiert", _I)

@@ -22,7 +22,7 @@ _ACT = re.compile(
     r"|stent|katheter|drain|transfus|schiene|\bDJ\b|\bCT\b|\bMRT|\bPET|\bsono|szinti|röntgen|labor\b|marker\b|\bPSA|\w(?:mab|nib|platin|taxel)\b|konferenz|board|konsil|präparat|resektat|exzid|entfernt|rekonstrukt|plastik\b|versorgung|deckung"
     r"|geplant|erfolgt|empf|beantrag|begonnen|wünscht|abgelehnt|besproch|liegt|bitte|folgt|ausst|termin|vorgestellt|vorstell|informiert|abgeschl|aufkl|erhalten|verord|kontroll|nachsorge|befund\b|zufall"
     r"|kompliz|kompl\.|\bPat\b|\bPat\.|patient|\bFrau\b|\bHerr\b|hausarzt|klinik|\bWo\b|\bMon\b|\bseit\b|\btgl|\bvor\b|danach|\bdann\b|bisher|unter\b"
-    r"|\bkein|\bnicht\b|\bohne\b|\bo\. ?B|unauff|\bfrei\b|\bneg\b|normal|stabil|gut\b|schmerz|fieber|müde|gewicht|beschwerde|dyspnoe|blutung|hämaturie|ikterus|husten",
+    r"|\bkein|\bnicht\b|\bohne\b|\bo\. ?B|unauff|reizlos|\bfrei\b|\bneg\b|normal|stabil|gut\b|schmerz|fieber|müde|gewicht|beschwerde|dyspnoe|blutung|hämaturie|ikterus|husten",
     _I,
 )  # fmt: skip
 _DECIDES = re.compile(
@@ -64,12 +64,14 @@ def focused(words: list[Word]) -> tuple[list[Word], list[Word]]:
 
 
 def _clauses(words: list[Word]) -> list[list[Word]]:
-    """The words between commas or dashes that stand in no bracket; the comma belongs to the clause before it."""
+    """The words between commas or dashes that stand in no bracket; the comma belongs to the clause before it. A colon
+    parts them where it follows the tumour; before it, it may follow its place."""
     depth, borders = 0, [0]
     for place, word in enumerate(words):
         if word.mark:
             depth += (word.text in "([") - (word.text in ")]")
-            if word.text == "," and depth <= 0:
+            after = word.text == ":" and context.names_tumour(render(words[:place]))
+            if (word.text == "," or after) and depth <= 0:
                 borders.append(place + 1)
         elif word.text in _DASHES and depth <= 0:
             borders.append(place + 1)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from agent.prepare.context import names_tumour
+from agent.prepare.context import TOPOGRAPHY, names_tumour
 
 
 class SetAside(NamedTuple):
@@ -89,7 +89,7 @@ _GRADE = re.compile(
 )
 # Where the grade decides a code: lymphoma, brain tumours, neuroendocrine tumours, intraepithelial neoplasia.
 _GRADE_DECIDES = re.compile(
-    r"follik|\bFL\b|hodgkin|granulomatose|neuroendokrin|\bNE[TNC]\b|karzinoid|insulinom|gastrinom|glio|zytom|ependym|mening"
+    r"foll(?:ik|\.)|\bFL\b|hodgkin|granulomatose|neuroendokrin|\bNE[TNC]\b|karzinoid|insulinom|gastrinom|glio|zytom|ependym|mening"
     r"|hirntumor|intraepithelial|neoplasie|\b(?:CIN|VIN|AIN|VAIN|PIN)\b|hämangioperi|solitärer|knorpel|chondro|prolifer",
     _I,
 )
@@ -186,6 +186,10 @@ _UNKNOWN_PRIMARY = re.compile(
     rf"(?:,? ?\b(?:bei|mit|b\.|eines|einem) )?(?:\b{_UNKNOWN} {_PRIMARY}\b|\b{_PRIMARY} ?:? ?(?:(?:derzeit|noch|bisher|weiter) )?{_UNKNOWN})(?!\w)",
     _I,
 )
+# "Primarius Harnblase": the word is a heading.
+_PRIMARY_IS = re.compile(
+    rf"\b{_PRIMARY} (?=(?:[\w.]{{1,8}} ){{0,2}}[\w-]{{0,12}}(?:{TOPOGRAPHY.pattern}))", _I
+)
 _PLACED = re.compile(
     r"melanom|(?:leber|hepat|lunge|pulmo|hirn|zerebr|knochen|oss|skelett|wirbel|lymph|\blk|pleura|haut|kutan|nebennier|peritone|axill|inguin|zervik)[\w-]{0,24}[ -]?(?:metast|filia|mets?\b)"
     r"|(?:metast|filia)\w{0,8} (?:[\w.]{1,4} )?(?:in |im |am |der |des |an )?(?:leber|lunge|hirn|knochen|pleura|haut|nebennier|\blk|lymph|axill|leiste|hals|[lbh]wk|wirbel)",
@@ -239,6 +243,7 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], s
     text = _take(text, items, _UNSPECIFIED, "unspecified")
     if "Prim" in text or "PT" in text:
         text = _take(text, items, _UNKNOWN_PRIMARY, "unknown_primary", keep=_is_of_no_place)
+        text = _take(text, items, _PRIMARY_IS, "headings", keep=_is_first_named)
     text = _take(text, items, _RISK, "stage")
     if has_digit:
         text = _take(text, items, _PSA, "psa")
@@ -321,6 +326,10 @@ def _is_no_comorbidity(text: str, start: int, end: int) -> bool:
         or names_tumour(text, start, end)
         or _NUMBERED.search(text, start, end) is not None
     )
+
+
+def _is_first_named(text: str, start: int, end: int) -> bool:
+    return not names_tumour(text, max(0, start - 100), start)
 
 
 def _is_of_no_place(text: str, start: int, end: int) -> bool:

@@ -27,6 +27,10 @@ _SHORT = {
 _TOKEN_BEFORE = re.compile(r"[A-Za-zÄÖÜäöüß]+(?:-[A-Za-zäöüß]+)*\Z")
 # No German word that could end a sentence ends so.
 _NO_END = re.compile(r"(?:[^aeiouyäöühlnr]l|[bcdfgkmpt]r|chr|ll|pl|[jpqvwx])\Z")
+_NO_NOUN = re.compile(r"[bdfhkmpstz]g\Z")  # Neubildg, Absiedlg
+_ADJECTIVE = re.compile(r"(?:ig|är|al|ell|isch|ös|gen|iv|iert|end|oid|morph|ogen|ell|bar|ant|tiv|ert)\Z")
+_ENDINGS = ((re.compile(r"(?:tumor|näv\w+|polyp|herd)\Z", re.I), "er"), (re.compile(r"(?:om|rezidiv|malignom|ca\.?)\Z", re.I), "es"),
+            (re.compile(r"(?:ung|ie|ose|ase|asen|ion|ome)\Z", re.I), "e"))  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -57,12 +61,21 @@ def full_word(token: str) -> str | None:
     return head + hyphen + (known.capitalize() if stem[:1].isupper() and not hyphen else known)
 
 
+def inflected(word: str, noun: str) -> str:
+    """An adjective before a noun with the noun's ending, as the catalogues write it: kleinzelliges Karzinom."""
+    if noun[:1].isupper() and _ADJECTIVE.search(word):
+        for pattern, ending in _ENDINGS:
+            if pattern.search(noun):
+                return word + ending
+    return word
+
+
 def is_truncated(before: str) -> bool:
     """Whether a text that a stop follows ends with a stem, so that the stop ends no sentence."""
     match = _TOKEN_BEFORE.search(before)
     if match is None:
         return False
     word = match.group()
-    if full_word(f"{word}.") is not None:
+    if full_word(f"{word}.") is not None or _NO_NOUN.search(word) is not None:
         return True
     return len(word) > 4 and word[0].islower() and _NO_END.search(word) is not None

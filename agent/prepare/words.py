@@ -26,7 +26,7 @@ from agent.prepare.abbreviations import (
 from agent.prepare.context import TOPOGRAPHY, names_tumour
 from agent.prepare.patterns import CODE_LEFT, MASK
 from agent.prepare.records import Side
-from agent.prepare.truncated import full_word
+from agent.prepare.truncated import full_word, inflected
 
 
 class Word(NamedTuple):
@@ -302,6 +302,8 @@ def _expand(words: list[Word], around: str) -> list[Word]:
             new = "Morbus"
         else:
             new = _expansion(text)
+            if new != text and following is not None and text.endswith("."):
+                new = inflected(new, _expansion(following.text))
         if new == text:
             expanded.append(word)
         else:

@@ -66,7 +66,7 @@ ONE = [
     ("LK-Metastasen axillär li.", "Lymphknotenmetastasen axillär", "gesichert", "links", ""),
     ("Leber-Filiae", "Lebermetastasen", "gesichert", None, ""),
     ("Knochenmetas", "Knochenmetastasen", "gesichert", None, ""),
-    ("metast. Colon-Ca", "metastasiert Kolonkarzinom", "gesichert", None, ""),
+    ("metast. Colon-Ca", "metastasiertes Kolonkarzinom", "gesichert", None, ""),
     ("Prostata-Ca Rez.", "Prostatakarzinom Rezidiv", "gesichert", None, ""),
     ("Adeno-Ca des Coecums", "Adenokarzinom des Zäkums", "gesichert", None, ""),
     ("Oesophaguscarcinom", "Ösophaguskarzinom", "gesichert", None, ""),

@@ -35,7 +35,7 @@ def test_a_stem_ends_no_sentence_and_a_whole_word_does() -> None:
     assert is_truncated("ein kleinzell")
     assert is_truncated("lokal fortgeschr")
     assert not is_truncated("Zysto unauffällig")
-    assert cores("Kleinzell. Karzinom der Lunge. Patient lehnt ab.")[0] == "Kleinzellig Karzinom der Lunge"
+    assert cores("Kleinzell. Karzinom der Lunge. Patient lehnt ab.")[0] == "Kleinzelliges Karzinom der Lunge"
 
 
 @pytest.mark.parametrize(
