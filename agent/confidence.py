@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent.state import Unit
 
 _NEIGHBOURS, _NEAREST = 10, 3
+_OVERRULED = -3.0
 _FLOOR = -12.0  # log-shares below this say the same
 
 
@@ -74,10 +75,11 @@ def confidence_of(signals: Mapping[str, float], coefficients: Mapping[str, float
 
 
 def _margin(log_probabilities: np.ndarray, place: int) -> float:
-    """By how much the model prefers the code to every other one (below 0: to which it prefers another)."""
+    """By how much the model prefers the code to every other one (below 0: to which it prefers another). What the
+    other arm or a TNM formula decided against the model by far is no worse for it."""
     others = np.delete(log_probabilities, place)
     rest = float(others.max()) if len(others) else _FLOOR
-    return float(np.clip(log_probabilities[place] - rest, _FLOOR, -_FLOOR))
+    return float(np.clip(log_probabilities[place] - rest, _OVERRULED, -_FLOOR))
 
 
 def _lines_near(

@@ -26,7 +26,7 @@ class Abbreviation(NamedTuple):
 
 _HAEMATOLOGY = (
     r"leuk[äe]mi|lymphom|blast|jak-?2|calr|philadelphia|bcr|myelo|igg|iga|igm|kappa|lambda|remission"
-    r"|hydroxyurea|hydroxycarb|litalir|anagrelid|ruxolitinib|knochenmark|splenomeg|\bphase\b|b-zell|t-zell|ann[ -]arbor|hodgkin|thrombo|polyglob"
+    r"|hydroxyurea|hydroxycarb|litalir|anagrelid|ruxo|milz|knochenmark|splenomeg|\bphase\b|b-zell|t-zell|ann[ -]arbor|hodgkin|thrombo|polyglob"
 )
 CONTEXTS: dict[str, re.Pattern[str]] = {
     "breast": re.compile(r"mamma|brust|duktal|lobulär|\bdcis\b|\blcis\b|quadrant", re.I),
@@ -89,7 +89,7 @@ COMPOUND_HEADS: dict[str, str] = {
     "karzinoms": "karzinoms", "carcinom": "karzinom", "metastasen": "metastasen", "metastase": "metastase",
     "metas": "metastasen", "mets": "metastasen", "filiae": "metastasen", "filia": "metastase",
     "metastasierung": "metastasierung", "tu": "tumor", "tumor": "tumor", "tu.": "tumor", "rezidiv": "rezidiv",
-    "npl": "neoplasie",
+    "npl": "neoplasie", "ly": "lymphom", "ly.": "lymphom", "karz": "karzinom",
 }  # fmt: skip
 
 # Spellings, applied inside words; the replacement takes the capital of what it replaces. Latin phrases
@@ -99,6 +99,9 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"[ck]ar[czt]+i(?:nm|om|mon|non|nim|mom|onm|nomm)(?=\b|e[ns]?\b|s\b)", "karzinom"),
     (r"karcinom(?!a)", "karzinom"),
     (r"sarcom(?!a|ere)", "sarkom"),
+    (r"(?<=[a-zäöü])mening\.\Z", "meningeom"),
+    (r"(?<=[a-zäöü])sark\.\Z", "sarkom"),
+    (r"(?<=[a-zäöü])(?:karz|karzin)\.\Z", "karzinom"),
     (r"(?<![a-zäöü])colon(?!el|ie|is)", "kolon"),
     (r"(?<=[a-zäöü])colon(?=\b|karz|tum)", "kolon"),
     (r"[cz](?:oe|ae|ö|ä)[ck]um", "zäkum"),

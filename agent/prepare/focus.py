@@ -18,7 +18,7 @@ from agent.prepare.words import Word, render
 _I = re.IGNORECASE
 # What a clause does that tells of acts, findings, people, times and amounts.
 _ACT = re.compile(
-    r"\d|ektomie|skopie|gra(?:ph|f)ie\b|therap|resektion|resez|operation|operier|punktion|punktier|biops|anlage\b|\bOP\b|\bTUR|stanz|\bport\b|chemo|radiatio|bestrahl|\bR?C?T[Xx]\b|\bRCT\b"
+    r"\d|\bpCR\b|ektomie|skopie|gra(?:ph|f)ie\b|therap|resektion|resez|operation|operier|punktion|punktier|biops|anlage\b|\bOP\b|\bTUR|stanz|\bport\b|chemo|radiatio|bestrahl|\bR?C?T[Xx]\b|\bRCT\b"
     r"|stent|katheter|drain|transfus|schiene|\bDJ\b|\bCT\b|\bMRT|\bPET|\bsono|szinti|röntgen|labor\b|marker\b|\bPSA|\w(?:mab|nib|platin|taxel)\b|konferenz|board|konsil|präparat|resektat|exzid|entfernt|rekonstrukt|plastik\b|versorgung|deckung"
     r"|geplant|erfolgt|empf|beantrag|begonnen|wünscht|abgelehnt|besproch|liegt|bitte|folgt|ausst|termin|vorgestellt|vorstell|informiert|abgeschl|aufkl|erhalten|verord|kontroll|nachsorge|befund\b|zufall"
     r"|kompliz|kompl\.|\bPat\b|\bPat\.|patient|\bFrau\b|\bHerr\b|hausarzt|klinik|\bWo\b|\bMon\b|\bseit\b|\btgl|\bvor\b|danach|\bdann\b|bisher|unter\b"

@@ -12,7 +12,7 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from agent.prepare import context, focus, patterns, split, words
+from agent.prepare import context, focus, operations, patterns, split, words
 from agent.prepare.normalise import CleanText, normalise
 from agent.prepare.records import Certainty, MetastasisContext, Prepared, Segment, Side
 from agent.prepare.words import Word
@@ -189,6 +189,7 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.S
     if beside:
         content = words.tidy(content)
         kept_items += [patterns.SetAside("remarks", word.start, word.end) for word in beside if not word.mark]
+    content = operations.with_organ(content, line[start:end], start)
     first = line[start:end].lstrip()[:1]
     fields = {piece.field} if piece.field else set()
     return _Draft(piece, content, certainty, side, bool(family), kept_items, first.islower(), fields, end)

@@ -45,7 +45,7 @@ class Fragment(NamedTuple):
 
 
 _FIELDS = {
-    "lokalisation": "site", "lok.": "site", "topographie": "site", "primärtumor": "tumour", "primarius": "tumour",
+    "lokalisation": "site", "lok.": "site", "topographie": "site", "primärtumor": "tumour", "primarius": "tumour", "primum": "tumour",
     "sitz": "site", "organ": "site", "tumorlokalisation": "site", "primärlokalisation": "site",
     "histologie": "histology", "hist.": "histology", "histo": "histology", "morphologie": "histology",
     "histologischer typ": "histology", "tumortyp": "histology", "pathologie": "histology", "dignität": "behaviour",
@@ -91,7 +91,7 @@ _TOGETHER = re.compile(
     r"kombini|gemischt|misch|familiär|hereditär|syndrom|übergang|assoziiert|hybrid|kollision|komplex", re.I
 )
 _ABBREVIATED = re.compile(
-    r"(?:karz|metast|metas|famil|invas|malig|rez|rezid|diff|plattenep|bronch|fragl|susp|anamn|carc|histol|verh|art|neub|klin|chron|angeb|unterl|oberfl|differ)\Z"
+    r"(?:karz|karzin|mening|sark|quadr|metast|metas|famil|invas|malig|rez|rezid|diff|plattenep|bronch|fragl|susp|anamn|carc|histol|verh|art|neub|klin|chron|angeb|unterl|oberfl|differ)\Z"
     r"|(?<![a-zäöüß])(?:[a-zäöüß]{1,3}|lymph|pat|bzw|evtl|urothel|tu|fam|ad|zn|va|dg|hist|lok|prim|sek|li|re|bds|lks|rts|ehemal|inkl|ca|max|inv|[a-z])\Z",
     re.I,
 )

@@ -17,7 +17,7 @@ from pathlib import Path
 _SHORTEST = 4
 # Stems too short for the rule, and words that begin an adjective and are whole by themselves ("").
 _SHORT = {
-    "hep": "hepatisch", "oss": "ossär", "lap": "laparoskopisch", "dist": "distal", "prox": "proximal", "pulm": "pulmonal",
+    "mult": "multiple", "hep": "hepatisch", "oss": "ossär", "lap": "laparoskopisch", "dist": "distal", "prox": "proximal", "pulm": "pulmonal",
     "dors": "dorsal", "ventr": "ventral", "kran": "kranial", "kaud": "kaudal", "occ": "okzipital", "okz": "okzipital",
     "occip": "okzipital", "fol": "follikulär", "pap": "papillär", "muz": "muzinös", "unt": "unterer", "ob": "oberer",
     "äuß": "äußerer", "inn": "innerer", "mittl": "mittlerer", "oberfl": "oberflächlich",

@@ -50,6 +50,11 @@ _GLUED = re.compile(r"([A-ZÄÖÜa-zäöü][a-zäöü]{3,20})(?:Ca|CA|ca|Tu|karz
 _ORGAN_END = re.compile(
     r"(?:kopf|schwanz|körper|grund|rand|zell|drüsen|höhlen|gangs?|becken|röhren|knochen|darm|blasen|wand|winkel|dach)\Z"
 )
+# "Gallenbl.-Ca", "Ov.-Tumor"
+_CUT_COMPOUND = re.compile(
+    r"([A-Za-zÄÖÜäöü]{2,20})\.-(Ca|CA|ca|Karzinom|Karz|Tu|TU|Tumor|Metastasen?|Metas|Filiae)\.?\Z"
+)
+_SORTED_STEMS = sorted(COMPOUND_STEMS.items(), key=lambda item: (len(item[0]), item[0]))
 _FILIAE_IN_WORD = re.compile(r"([A-ZÄÖÜ][a-zäöüß]{2,20}|LK)-?(?:filiae|[Mm]etas|[Mm]ets?|[Mm]etast|filia)\Z")
 _OPEN, _CLOSE = "([", ")]"
 _EDGE_WORDS = frozenset(
@@ -302,7 +307,7 @@ def _expand(words: list[Word], around: str) -> list[Word]:
             new = "Morbus"
         else:
             new = _expansion(text)
-            if new != text and following is not None and text.endswith("."):
+            if following is not None and new == full_word(text):
                 new = inflected(new, _expansion(following.text))
         if new == text:
             expanded.append(word)
@@ -368,6 +373,15 @@ def _expansion(text: str) -> str:
                 and first.isalpha()
             ):
                 return f"{first}-{head.capitalize()}"
+    cut = _CUT_COMPOUND.match(text)
+    if cut is not None:
+        head = COMPOUND_HEADS[cut.group(2).lower()]
+        stem = next((s for k, s in _SORTED_STEMS if k.startswith(cut.group(1).lower())), None)
+        if stem is not None:
+            return stem + head
+        adjective = full_word(f"{cut.group(1)}.")
+        if adjective is not None:
+            return f"{inflected(adjective[0].lower() + adjective[1:], head.capitalize())} {head.capitalize()}"
     glued = _GLUED.match(text)
     if glued is not None:
         stem = COMPOUND_STEMS.get(glued.group(1).lower())

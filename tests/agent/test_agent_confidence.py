@@ -8,7 +8,7 @@ import pytest
 from agent import CodingAgent
 from agent.confidence import confidence_of
 from agent.decision import WEIGHTS, AxisWeights, Weights, decide, logit
-from agent.invasion import NATS, invasion, prior_of
+from agent.invasion import NATS, PAPILLARY_NATS, invasion, prior_of
 from index.catalogue import Catalogue
 from index.records import AXES, CodeSystem
 
@@ -45,7 +45,7 @@ def test_shipped_weights_use_every_signal_that_the_agent_gives(agent: CodingAgen
 @pytest.mark.parametrize(
     ("formula", "said"),
     [
-        ("pTa G1", "in situ"), ("pTis", "in situ"), ("Tis N0", "in situ"), ("pTaG1", "in situ"),
+        ("pTa G1", "papillary"), ("pTis", "in situ"), ("Tis N0", "in situ"), ("pTaG1", "papillary"),
         ("pT1 G3", "invasive"), ("cT2a N0", "invasive"), ("rpT2b", "invasive"), ("pT1a(m)", "invasive"),
         ("ypT0", None), ("ypTis", None), ("ycT2a", None), ("TX", None), ("pN1", None), ("", None),
     ],
@@ -55,6 +55,7 @@ def test_what_a_formula_says_of_invasion(formula: str, said: str | None) -> None
 
 
 def test_formulae_that_contradict_each_other_say_nothing() -> None:
+    assert invasion(("pTa", "pTis")) == "in situ"
     assert invasion(("pTis", "pT2")) is None and invasion(()) is None
 
 
@@ -62,6 +63,12 @@ def test_only_codes_of_in_situ_tumours_are_moved() -> None:
     codes = ("C67.9", "D09.0", "D41.4")
     assert prior_of("in situ", codes, ICD10).tolist() == [0, NATS, 0]
     assert prior_of("invasive", ("8120/3", "8120/2"), MORPHOLOGY).tolist() == [0, -NATS]
+    assert prior_of("papillary", ("8120/3", "8120/2", "8130/2"), MORPHOLOGY).tolist() == [
+        0,
+        NATS,
+        NATS + PAPILLARY_NATS,
+    ]
+    assert prior_of("papillary", codes, ICD10).tolist() == [0, NATS, 0]
     assert prior_of("in situ", codes, TOPOGRAPHY) is None and prior_of(None, codes, ICD10) is None
     scores = np.log(np.array([0.6, 0.3, 0.1]))
     moved = decide(codes, scores, None, None, AxisWeights(), prior_of("in situ", codes, ICD10))
