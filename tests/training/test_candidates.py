@@ -50,7 +50,8 @@ def test_every_line_with_a_part_gets_candidates(small: Catalogue, found: dict[st
 
 
 def test_a_line_never_shows_itself_or_its_spelling(small: Catalogue, found: dict[str, Shown]) -> None:
-    for line in _speaking(small):
+    # That no spelling of a measuring line is learnt is for the leak guard; here its parts are drawn by number.
+    for line in (line for line in _speaking(small) if _part_of(line) == TRAIN):
         for _, text in found.get(line.line_id, ()):
             assert not set(near_keys(text)) & set(near_keys(line.text))
 
