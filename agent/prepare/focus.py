@@ -66,12 +66,12 @@ def focused(words: list[Word]) -> tuple[list[Word], list[Word]]:
 def _clauses(words: list[Word]) -> list[list[Word]]:
     """The words between commas or dashes that stand in no bracket; the comma belongs to the clause before it. A colon
     parts them where it follows the tumour; before it, it may follow its place."""
-    depth, borders = 0, [0]
+    depth, borders, named = 0, [0], False
     for place, word in enumerate(words):
+        named = named or context.names_tumour(word.text)
         if word.mark:
             depth += (word.text in "([") - (word.text in ")]")
-            after = word.text == ":" and context.names_tumour(render(words[:place]))
-            if (word.text == "," or after) and depth <= 0:
+            if (word.text == "," or (word.text == ":" and named)) and depth <= 0:
                 borders.append(place + 1)
         elif word.text in _DASHES and depth <= 0:
             borders.append(place + 1)
