@@ -42,7 +42,6 @@ _SCHEMA = pa.schema(
 )
 _ROWS = 20_000
 _AROUND = 60_000
-_BYSTANDERS = 20_000
 _NOTED = 0.3  # of the composed texts, so many stand in a note
 
 
@@ -167,7 +166,7 @@ def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], see
     for text in rng.sample(diagnoses, k=min(len(diagnoses), _AROUND)):
         text = ailment(rng, perturb(text, rng) if rng.random() < 0.4 else text)
         yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "around")
-    for _ in range(_BYSTANDERS):
+    for _ in range(2 * len(tumour_texts) // 3):
         text = bystander(rng)
         yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "around")
     for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 4)):
