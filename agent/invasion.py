@@ -21,6 +21,7 @@ import numpy as np
 from index.records import CodeSystem
 
 Invasion = Literal["in situ", "papillary", "invasive"]
+_NOT_INVASIVE: dict[str, Invasion] = {"is": "in situ", "a": "papillary"}
 NATS = 12.0
 PAPILLARY_NATS = 3.0
 _PAPILLARY = ("8050/2", "8052/2", "8130/2")
@@ -33,7 +34,7 @@ def invasion(formulae: Sequence[str]) -> Invasion | None:
     for formula in formulae:
         for found in _T.finditer(formula):
             if "y" not in found["prefix"]:
-                said.add({"is": "in situ", "a": "papillary"}.get(found["category"], "invasive"))  # type: ignore[arg-type]
+                said.add(_NOT_INVASIVE.get(found["category"], "invasive"))
     if said == {"in situ", "papillary"}:
         return "in situ"
     return said.pop() if len(said) == 1 else None

@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from index.overrides import table_rows
+
 
 class Abbreviation(NamedTuple):
     """What an abbreviation stands for, and the name of the context in which it does."""
@@ -59,10 +61,10 @@ def _pattern(when: str) -> re.Pattern[str]:
 def _load() -> tuple[dict[str, Abbreviation], dict[str, tuple[Abbreviation, ...]]]:
     """Abbreviations with one meaning everywhere, and those with readings that need a context, in their order."""
     readings: dict[str, list[Abbreviation]] = {}
-    lines = (Path(__file__).parent / "abbreviations.tsv").read_text(encoding="utf-8").splitlines()
-    for line in lines[1:]:
-        short, expansion, when = line.split("\t")
-        readings.setdefault(short, []).append(Abbreviation(expansion, when))
+    for _, row in table_rows(
+        Path(__file__).parent / "abbreviations.tsv", ("abbreviation", "expansion", "when")
+    ):
+        readings.setdefault(row["abbreviation"], []).append(Abbreviation(row["expansion"], row["when"]))
     certain = {key: found[0] for key, found in readings.items() if found[0].when == "always"}
     return certain, {key: tuple(found) for key, found in readings.items() if key not in certain}
 

@@ -28,7 +28,7 @@ _TOKEN_BEFORE = re.compile(r"[A-Za-zÄÖÜäöüß]+(?:-[A-Za-zäöüß]+)*\Z")
 # No German word that could end a sentence ends so.
 _NO_END = re.compile(r"(?:[^aeiouyäöühlnr]l|[bcdfgkmpt]r|chr|ll|pl|[jpqvwx])\Z")
 _NO_NOUN = re.compile(r"[bdfhkmpstz]g\Z")  # Neubildg, Absiedlg
-_ADJECTIVE = re.compile(r"(?:ig|är|al|ell|isch|ös|gen|iv|iert|end|oid|morph|ogen|ell|bar|ant|tiv|ert)\Z")
+_ADJECTIVE = re.compile(r"(?:ig|är|al|ell|isch|ös|gen|iv|end|oid|morph|bar|ant|ert)\Z")
 _ENDINGS = ((re.compile(r"(?:tumor|näv\w+|polyp|herd)\Z", re.I), "er"), (re.compile(r"(?:om|rezidiv|malignom|ca\.?)\Z", re.I), "es"),
             (re.compile(r"(?:ung|ie|ose|ase|asen|ion|ome)\Z", re.I), "e"))  # fmt: skip
 

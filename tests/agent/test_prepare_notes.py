@@ -91,7 +91,7 @@ def test_blood_and_lymph_keep_what_they_reach() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Diagnosen: Magenkarzinom, pT2 / Diabetes mellitus Typ 2 / Gicht seit Jahren", 3),
+        ("Diagnosen: Magenkarzinom, pT2 / Hypothyreose unter Thyroxin / Gicht seit Jahren", 3),
         ("Onko-Ambulanz / Dg: Magenkarzinom", 2),
         ("Karzinom Kolon / Rektum", 1),
         ("IC/BPS", 1),
