@@ -89,9 +89,9 @@ def _leading(text: str, tumours: Sequence[Unit]) -> Unit:
     named = [unit for unit in tumours if names_definite_tumour(unit.segment.core)] or tumours
     if named[0].segment.certainty == "Zustand nach":
         for unit in named[1:]:
-            start = unit.segment.span[0]
+            first, word = unit.segment.span[0], unit.segment.words[0][1]
             if unit.segment.metastasis_context != "metastasis" and _TODAY.search(
-                text[max(0, start - 8) : start + 8]
+                text[max(0, first - 8) : word + 8]
             ):
                 return unit
     return named[0]

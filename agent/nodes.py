@@ -6,6 +6,8 @@ logs, keeps or sends a text.
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -14,18 +16,21 @@ from langgraph.runtime import Runtime
 from agent.confidence import signals_of
 from agent.context import Context, embedded_context
 from agent.explain import coded_text, coding_of
-from agent.invasion import invasion, prior_of
 from agent.joint import agree_on_codes
+from agent.metastasis import take_histology_of_primary
 from agent.prepare import prepare as prepare_text
+from agent.prepare.context import names_tumour
+from agent.priors import prior_of, told_by
 from agent.recognition import tumour_log_odds
 from agent.scores import by_retrieval, score_cores, scores_every_code
 from agent.state import State, Unit
 from agent.verify import check
-from index.records import AXES
+from index.records import AXES, CodeSystem
 
 # A letter may list many diagnoses; beyond this many the rest of a text is not coded.
 MAX_DIAGNOSES = 12
 _NEAR = 0.6  # the similarity from which a line that is no tumour explains why a text is none
+_BESIDE = 4.0  # log-odds against what names no tumour in a text that names one elsewhere
 _DENIED = 0.02  # negated, or a relative's: the words of a tumour without the tumour
 
 
@@ -48,7 +53,11 @@ def recognise(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         return {"units": units}
     raw = [state["texts"][unit.text][slice(*unit.segment.span)] for unit in units]
     log_odds = tumour_log_odds(context, raw, [unit.segment.core for unit in units])
-    for unit, value in zip(units, log_odds, strict=True):
+    named = [names_tumour(unit.segment.core) for unit in units]
+    naming = {unit.text for unit, names in zip(units, named, strict=True) if names}
+    for unit, value, names in zip(units, log_odds, named, strict=True):
+        if not names and unit.text in naming:
+            value -= _BESIDE
         unit.tumour_probability = _DENIED if unit.segment.denied else float(1 / (1 + np.exp(-value)))
     return {"units": units}
 
@@ -74,10 +83,10 @@ def choose(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     for i, unit in enumerate(units):
         if again and i not in scored:
             continue
-        said = invasion(unit.segment.set_aside.get("tnm", ()))
+        told = told_by(unit.segment)
         for axis, found in retrievals.items():
             axis_scores = scored[i][axis] if i in scored else by_retrieval(found, i)
-            prior = prior_of(said, axis_scores.codes, axis)
+            prior = prior_of(told, axis_scores.codes, axis)
             unit.decisions[axis] = axis_scores.decide(context.weights.axes[axis], prior)
     return {"units": units, "attempt": state["attempt"] + 1}
 
@@ -90,9 +99,8 @@ def verify(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         unit.wide = False
         if not unit.tumour:
             continue
-        text = state["texts"][unit.text][slice(*unit.segment.span)]
         unit.agreement = agree_on_codes(unit.decisions, context.weights, context.crosswalk)
-        unit.checks = check(unit.agreement.codes, text, context.catalogue, context.crosswalk)
+        _check(unit, state, context)
         failed = [c for c in unit.checks if not c.passed]
         unit.signals = {
             axis: signals_of(unit, axis, row, found, context.retriever)
@@ -100,7 +108,16 @@ def verify(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         }
         unfit = any(decision.none > 0.9 for decision in unit.decisions.values())
         unit.wide = state["attempt"] == 1 and can_widen and (bool(failed) or unfit)
+    morphology = context.weights.axes[CodeSystem.MORPHOLOGY]
+    for _, of_text in groupby(state["units"], key=attrgetter("text")):
+        for unit in take_histology_of_primary(list(of_text), context.catalogue, morphology):
+            _check(unit, state, context)
     return {"units": state["units"]}
+
+
+def _check(unit: Unit, state: State, context: Context) -> None:
+    text = state["texts"][unit.text][slice(*unit.segment.span)]
+    unit.checks = check(unit.agreement.codes, text, context.catalogue, context.crosswalk)
 
 
 def explain(state: State, runtime: Runtime[Context]) -> dict[str, Any]:

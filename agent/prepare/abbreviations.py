@@ -81,7 +81,7 @@ COMPOUND_STEMS: dict[str, str] = {
     "bronchus": "Bronchial", "lunge": "Lungen", "blase": "Blasen", "harnblase": "Harnblasen", "niere": "Nieren",
     "ovar": "Ovarial", "schilddrüse": "Schilddrüsen", "sd": "Schilddrüsen", "lk": "Lymphknoten",
     "nz": "Nierenzell", "pe": "Plattenepithel", "colon": "Kolon", "rectum": "Rektum", "cervix": "Zervix",
-    "corpus": "Korpus", "pancreas": "Pankreas", "oesophagus": "Ösophagus", "coecum": "Zäkum", "caecum": "Zäkum",
+    "corpus": "Korpus", "collum": "Zervix", "kollum": "Zervix", "pancreas": "Pankreas", "oesophagus": "Ösophagus", "coecum": "Zäkum", "caecum": "Zäkum",
     "zunge": "Zungen", "tonsille": "Tonsillen", "lippe": "Lippen", "tube": "Tuben", "gallenblase": "Gallenblasen",
     "vagina": "Vaginal", "bronchien": "Bronchial", "nebenniere": "Nebennieren", "speicheldrüse": "Speicheldrüsen", "papille": "Papillen",
 }  # fmt: skip
@@ -100,6 +100,7 @@ SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"c?carcinom(?!a)", "karzinom"),
     (r"[ck]ar[czt]+i(?:nm|om|mon|non|nim|mom|onm|nomm)(?=\b|e[ns]?\b|s\b)", "karzinom"),
     (r"karcinom(?!a)", "karzinom"),
+    (r"[ck]arcinos(?=en?\b)", "karzinos"),
     (r"sarcom(?!a|ere)", "sarkom"),
     (r"(?<=[a-zäöü])mening\.\Z", "meningeom"),
     (r"(?<=[a-zäöü])sark\.\Z", "sarkom"),

@@ -19,8 +19,8 @@ _I = re.IGNORECASE
 _TUMOUR_WORDS = (
     r"karzin|carcin|karcin|krebs(?!-?(?:reg|ber|früh|vors|screen|hilfe|angst))|malignom(?!suche|ausschl|nachw)|neubildung|neoplas|sarkom|sarcom|lymphom|leuk[äe]|leucäm|myelom|melanom|zytom|blastom|"
     r"gliom|metast|filia|filie|adenom|tumor(?!-?(?:konf|board|marker|schmerz|kach|dok|formel|zentr|last|suche|frei|nachs|sprech|anäm|fatig|lyse|assoz|progress|patient|stad|größe|dicke|ausd|durchm|lokalis|klassif|histol))|basaliom|morbus(?! (?:crohn|basedow|parkinson|ormond|bechterew|scheuermann|meni|sudeck|dupuytren|boeck|meulengr|alzheimer|whipple|perthes|osler|wilson|addison|cushing|beh[çc]et|raynaud|werlhof))|hodgkin|myelodys|poly[cz]yth|thrombozyth|myelofibrose|gammopathie|"
-    r"mastozytose|histiozyt|n[äa]vus|polyp|in situ|dysplasie|plasmozyt|ewing|wilms|kaposi|klatskin|krukenberg|waldenström|burkitt|s[ée]zary|warthin|queyrat|linitis|phyll?oid|desmoid|"
-    r"karzinoid|intraepithelial|lipom|myom|[a-zäöü]{3}[a-zäöü](?<!syndr)(?<!sympt)(?<!hämat)(?<!aemat)(?<!glauk)(?<!omos)(?<!yndr)(?:om|ome|oms|omen)(?![a-zäöüß])"
+    r"mastozytose|histiozyt|n[äa]vus|polyp|in situ|dysplasie(?!sprech|ambul)|plasmozyt|ewing|wilms|kaposi|klatskin|krukenberg|waldenström|burkitt|s[ée]zary|warthin|queyrat|linitis|phyll?oid|desmoid|"
+    r"karzinoid|intraepithelial|(?:[a-zäöü]{4}(?<![ia])|mamma|prostata)ca(?![a-zäöüß])|lipom|myom|[a-zäöü]{3}[a-zäöü](?<!syndr)(?<!sympt)(?<!hämat)(?<!aemat)(?<!glauk)(?<!omos)(?<!yndr)(?:om|ome|oms|omen)(?![a-zäöüß])"
 )
 # Of the abbreviations with several readings only those that name a tumour in each; "PA" or "OS" may be anything.
 _TUMOUR_ABBREVIATIONS = "|".join(
@@ -33,19 +33,22 @@ _TUMOUR_ABBREVIATIONS = "|".join(
     )
 )
 TUMOUR = re.compile(
-    rf"(?i:{_TUMOUR_WORDS})|(?<![A-Za-zÄÖÜäöü])(?:{_TUMOUR_ABBREVIATIONS}|CIN|VIN|AIN|VAIN|MEN)(?![A-Za-zÄÖÜäöü])"
+    rf"(?i:{_TUMOUR_WORDS})|(?<![A-Za-zÄÖÜäöü])(?:{_TUMOUR_ABBREVIATIONS}|(?:CIN|VIN|AIN|VAIN|PIN)(?![ -]?(?:[12]|II?)(?![\w/-]))|MEN)(?![A-Za-zÄÖÜäöü])"
 )
 # Words that name a finding, not yet a diagnosis: "Lungentumor, V.a. Bronchialkarzinom" is one diagnosis.
-_GENERIC = re.compile(r"tumor(?:en|s)?\b|raumforderung|neubildung|polyp|\bTu\b|\bTm\b|n[äa]vus", _I)
+_GENERIC = re.compile(
+    r"(?<!zell)(?<!stroma)(?<!misch)(?<!krine )(?<!krine[mnrs] )(?<!wilms)tumor(?:en|s)?\b|raumforderung|neubildung|polyp|\bTu\b|\bTm\b|n[äa]vus",
+    _I,
+)
 METASTASIS = re.compile(
-    r"metastas(?!iert)|filia(?!lisiert|risiert)|filie|karzinose|meningeosis|\bmetas\b|\bmets\b|metas(?![a-zäöü])|\bmts\b|(?-i:\bMet\b|[a-zäöü]{3}met\.)",
+    r"metastas(?!iert)|filia(?!lisiert|risiert)|filie|[ck]ar[cz]inose|meningeosis|\bmetas\b|\bmets\b|metas(?![a-zäöü])|\bmts\b|(?-i:\bMet\b|[a-zäöü]{3}(?:met|metast)\.)",
     _I,
 )
 METASTATIC = re.compile(r"metastasiert|metast\.|filialisiert|filiarisiert", _I)
 TOPOGRAPHY = re.compile(
     r"mamma|brust|quadrant|\b[ou][ai]q\b|lunge|bronch|lappen|pleura|mediastin|trachea|larynx|kehlkopf|pharynx|rachen|zunge|tonsill|mund|gaumen|lippe|"
     r"speichel|parotis|ösophag|oesophag|speiseröhr|magen|kardia|antrum|pylor|duoden|dünndarm|ileum|jejun|appendi|z[öä]kum|c[ao]ecum|kolon|colon|flexur|sigma|"
-    r"re[ck]t|anal|anus|leber|hepat|galle|papill(?!är|om)|pankreas|pancreas|milz|peritone|retroperi|niere|ureter|harn|blase|urethra|prostata|hoden|penis|"
+    r"re[ck]t|anal|anus|leber|hepat|galle|papill(?!är|om)|pankreas|pancreas|milz|peritone|retroperi|niere|ureter|harn|blase|trigonum|(?:vorder|hinter|seiten)wand|urethra|prostata|hoden|penis|"
     r"skrot|uterus|zervix|cervix|endometri|korpus|corpus|portio|ovar|eierstock|tube|vagin|vulva|labi|plazenta|haut|lid|wange|nase|ohr|stirn|kopf|hals|nacken|"
     r"rücken|schulter|arm|bein|schenkel|hand|fuß|finger|zehe|rumpf|bauch|knochen|femur|tibia|humerus|becken|wirbel|rippe|schädel|weichteil|bindegewebe|lymphknoten|\bLK\b|axill|"
     r"leiste|hirn|zerebr|cerebr|kleinhirn|mening|hypophys|auge|retina|aderhaut|schilddrüs|nebenschild|nebennier|thymus|knochenmark|blut|frontal|temporal|parietal|okzipital|"

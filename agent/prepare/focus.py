@@ -19,8 +19,9 @@ _I = re.IGNORECASE
 # What a clause does that tells of acts, findings, people, times and amounts.
 _ACT = re.compile(
     r"\d|\bpCR\b|ektomie|skopie|gra(?:ph|f)ie\b|therap|resektion|resez|operation|operier|punktion|punktier|biops|anlage\b|\bOP\b|\bTUR|stanz|\bport\b|chemo|radiatio|bestrahl|\bR?C?T[Xx]\b|\bRCT\b"
-    r"|stent|katheter|drain|transfus|schiene|\bDJ\b|\bCT\b|\bMRT|\bPET|\bsono|szinti|röntgen|labor\b|marker\b|\bPSA|\w(?:mab|nib|platin|taxel)\b|konferenz|board|konsil|präparat|resektat|exzid|entfernt|rekonstrukt|plastik\b|versorgung|deckung"
+    r"|stent|katheter|drain|transfus|schiene|\bDJ\b|\bCT\b|\bMRT|\bPET|\bsono|szinti|röntgen|labor\b|marker\b|\bPSA|\w(?:mab|nib|platin|taxel)\b|konferenz|board|konsil|präparat|resektat|exzid|entfernt|rekonstrukt|plasti[ek]\b|versorgung|deckung"
     r"|geplant|erfolgt|empf|beantrag|begonnen|wünscht|abgelehnt|besproch|liegt|bitte|folgt|ausst|termin|vorgestellt|vorstell|informiert|abgeschl|aufkl|erhalten|verord|kontroll|nachsorge|befund\b|zufall"
+    r"|itis\b|opsie\b|pathie\b|nekrose|embolie|laser|rauche|sprechstunde|ambulanz|substitution|erhaltung|induktion|instill|zykl(?:us|en)\b|wunsch"
     r"|kompliz|kompl\.|\bPat\b|\bPat\.|patient|\bFrau\b|\bHerr\b|hausarzt|klinik|\bWo\b|\bMon\b|\bseit\b|\btgl|\bvor\b|danach|\bdann\b|bisher|unter\b"
     r"|\bkein|\bnicht\b|\bohne\b|\bo\. ?B|unauff|reizlos|\bfrei\b|\bneg\b|normal|stabil|gut\b|schmerz|fieber|müde|gewicht|beschwerde|dyspnoe|blutung|hämaturie|ikterus|husten",
     _I,
@@ -32,7 +33,7 @@ _DECIDES = re.compile(
 )  # fmt: skip
 # What a tumour grows into or leads to; in blood and lymph it may be where the disease is.
 _REACHED = re.compile(
-    r"(?:infiltration|infiltriert|befall(?:en)?|beteiligung|einbruch|penetration|perforation|kompression|fiste(?:l|ln)|thromb(?:us|ose)|zapfen|erguss|ödem|stenose|verschluss|ileus|stauung"
+    r"(?:infiltration|infiltriert|befall(?:en)?|beteiligung|einbruch|penetration|perforation|kompression|fiste(?:l|ln)|thromb(?:us|ose)|zapfen|erguss|ödem|stenose|verschluss|ileus|stau(?:ung)?"
     r"|zirrhose|hepatitis|steatose)\b",
     _I,
 )
@@ -41,9 +42,18 @@ _PHRASE = re.compile(
     rf"(?:{_REACHED.pattern})(?: (?:von|des|der|in|im|am|die|das|den)(?: [\w-]+){{1,2}})?",
     _I,
 )
+# Where metastases are, by an adjective: "jetzt ossär u. hepatisch", and in brackets: "(Metastasierung 2021 BWS)".
+_SPREAD = re.compile(
+    r"(?:(?:jetzt|nun|aktuell|auch|primär|synchron|ED|u\.|und|sowie|/|\+|oss\w{0,5}|skelett\w{0,5}|hepat\w{0,5}|pulm\w{0,6}|lymphonod\w{0,4}|zerebr\w{0,4}|periton\w{0,6}|pleural|adrenal|kutan|metast\w{0,10})[., ]{0,2}){1,8}\Z",
+    _I,
+)
+_OF_METASTASES = re.compile(r"\([^()]{0,60}(?:metast|filia|\bmets\b)[^()]{0,60}\)", _I)
+# Shares of a mixed tumour are no diagnosis of their own.
+_SHARES = re.compile(r"(?<=tumor )\([^()]{0,120}\d ?%[^()]{0,60}\)", _I)
+_MIXED = re.compile(r"gemischt|mischtumor|kombiniert", _I)
 _DASHES = ("-", "–", "=", "->")
 _REACHED_FIRST = re.compile(
-    rf"\A[\w-]{{0,30}}{_REACHED.pattern}(?: [\w-]+){{0,2}} (?:durch|bei|infolge) (?=\w)", _I
+    rf"\A[\w-]{{0,30}}{_REACHED.pattern}(?: [\w.-]+){{0,4}} (?:durch|bei|infolge) (?=\w)", _I
 )
 
 
@@ -53,11 +63,18 @@ def focused(words: list[Word]) -> tuple[list[Word], list[Word]]:
         return words, []
     kept: list[Word] = []
     dropped: list[Word] = []
+    placed = context.TOPOGRAPHY.search(render(words)) is not None
     for clause in _clauses(words):
-        (kept if _speaks(render(clause)) else dropped).extend(clause)
+        said = render(clause)
+        (kept if _speaks(said) and not (placed and _SPREAD.match(said)) else dropped).extend(clause)
     if not context.names_tumour(render(kept)):
         return words, []
-    for pattern in (_REACHED_FIRST, _PHRASE):
+    for pattern in (
+        _REACHED_FIRST,
+        _PHRASE,
+        _OF_METASTASES,
+        *((_SHARES,) if _MIXED.search(render(kept)) else ()),
+    ):
         kept, reached = _without(kept, pattern)
         dropped += reached
     return kept, sorted(dropped, key=lambda word: word.start)
@@ -91,7 +108,12 @@ def _without(words: list[Word], pattern: re.Pattern[str]) -> tuple[list[Word], l
     """The words without those of the pattern's first match, if a tumour is still named without them."""
     text = render(words)
     match = pattern.search(text)
-    if match is None or context.names_tumour(match.group()) or re.search(r"lymphom|leuk|myel", text, _I):
+    own = pattern in (_OF_METASTASES, _SHARES)
+    if (
+        match is None
+        or (not own and context.names_tumour(match.group()))
+        or re.search(r"lymphom|leuk|myel", text, _I)
+    ):
         return words, []
     rest: list[Word] = []
     taken: list[Word] = []

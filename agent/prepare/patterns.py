@@ -53,11 +53,11 @@ _T = r"T(?:is|[axX]|[0-4][a-d]?\d?)"
 _TNM_REST = (
     rf"(?:{_GAP}(?:"
     rf"{_PREFIX}T(?:is|[axX]|[0-4][a-d]?\d?)|{_PREFIX}N(?:[xX+]|[0-3][a-c]?\d?(?:mi)?)|[pc]{{1,2}}n[0-3x][a-c]?"
-    rf"|{_PREFIX}[Mm](?:[xX]|[01][a-d]?)|L[01xX]|V[0-2xX]|Pn[01xX]|R[0-2xX]|G[1-4xX](?:[-/]G?[1-4])?[ab]?|S[0-3xX]|sn)"
+    rf"|{_PREFIX}[Mm](?:[xX]|[01][a-d]?)|L[01xX]|V[0-2xX]|Pn[01xX]|R[0-2xX]|G[1-4xX](?:[-/]G?[1-4])?[ab]?|[HL]G|S[0-3xX]|sn)"
     rf"{_ENDS}{_IN_BRACKETS})"
 )
 TNM = re.compile(
-    r"(?<![\w/.;(-])(?:(?:TNM|Tumorformel)(?:-Klassifikation)?[ :=]{0,3})?(?:"
+    r"(?<![\w/.;-])(?<!\w\()(?:(?:TNM|Tumorformel)(?:-Klassifikation)?[ :=]{0,3})?(?:"
     rf"(?:{_PREFIX}{_T}|[pcyr]{{1,2}}t(?:is|[ax0-4][a-d]?)|[aycrp]{{1,3}}N(?:[xX+]|[0-3][a-c]?)|[aycrp]{{1,3}}M(?:[xX]|[01][a-d]?))"
     rf"{_ENDS}(?!-?Z|-[A-Za-zäöü]){_IN_BRACKETS}{_TNM_REST}*"
     rf"|(?:N(?:[xX+]|[0-3][a-c]?)|R[0-2xX]|L[01xX]|V[0-2xX]|Pn[01xX]|M[01][a-d]?)(?![\w-]){_IN_BRACKETS}{_TNM_REST}*"
@@ -84,6 +84,7 @@ _GRADE = re.compile(
     r"|(?:ISUP|WHO°|WHO)[ :-]{0,2}(?:[1-5]|I{1,3}|IV)(?![\d.])"
     r"|G[1-4](?:[ab])?(?: ?[-/] ?G?[1-4])?"
     r"|Gleason(?:[ -]?(?:Score|Summe|Grad|Sc\.))?[ :=]{0,3}(?:[1-5] ?[ab]? ?\+ ?[1-5] ?[ab]?)?(?: ?=? ?(?:10|[2-9])[ab]?)?(?: ?\([1-5] ?\+ ?[1-5]\))?"
+    r"|(?:Gl\.?|GS)[ :=]{0,2}(?:[1-5][ab]? ?\+ ?[1-5][ab]?(?: ?=? ?(?:10|[2-9])[ab]?)?|(?:10|[6-9])[ab]?)(?![.,]\d)"
     r"|(?:Nottingham|NPI|BRE|Elston)(?:[ -]?Score|[ -]?Grad)?[ :=]{0,3}\d(?:[.,]\d)?"
     r")(?![\w-])\)?"
 )
@@ -119,7 +120,7 @@ _VALUE = (
 )
 _RECEPTOR = re.compile(
     rf"(?<![\w-])\(?(?:{_MARKER}(?:(?: ?[/,+&] ?| ){_MARKER}){{0,4}}(?:{_VALUE}){{1,5}}|(?:HER[- ]?2(?:[/-]?neu)?|dMMR|pMMR|MSI-?H|MSS)(?![\w-])"
-    r"|(?:triple|tripel|dreifach)[ -]?negativ(?:e[rsnm]?)?|(?:hormon)?rezeptor[ -]?(?:positiv|negativ)(?:e[rsnm]?)?|endokrin sensitiv(?:e[rsnm]?)?|"
+    r"|(?:triple|tripel|dreifach)[ -]?negativ(?:e[rsnm]?)?|(?:hormon)?rez(?:eptor|\.)[ -]?(?:positiv|negativ|pos\.|neg\.)(?:e[rsnm]?)?|endokrin sensitiv(?:e[rsnm]?)?|"
     r"luminal[ -]?[AB](?:[ -]?(?:like|Typ))?)(?![\w])\)?",
     _I,
 )
@@ -135,9 +136,13 @@ _DEPTH = re.compile(
     _I,
 )
 _SIZE = re.compile(
-    r"(?:\b(?:ca\.?|max\.?|bis|bis zu|von|mit|Größe|Durchmesser|Tumorgröße|DM|größter|maximal|etwa)[ :]{1,2}|Ø ?){0,3}(?<![\w.,])\(?"
+    r"(?:\b(?:(?-i:ca\.?)|max\.?|bis|bis zu|von|mit|Größe|Durchmesser|Tumorgröße|DM|größter|maximal|etwa)[ :]{1,2}|Ø ?){0,3}(?<![\w.,])\(?"
     r"\d{1,4}(?:[.,]\d{1,2})?(?: ?(?:mm|cm))?(?: ?[x*] ?\d{1,4}(?:[.,]\d{1,2})?(?: ?(?:mm|cm))?){0,2} ?(?:mm|cm)(?!\w)(?: (?:groß|großer|großes|große|Durchmesser|messend|ab ano|ab ACL|ab Anokutanlinie))?\)?",
     _I,
+)
+# Volumes of the prostate and of what stays in the bladder.
+_VOLUME = re.compile(
+    r"(?<![\w-])\(?(?:PV|PVol|Prostatavolumen|Vol(?:umen|\.)|RH|Restharn)[ :=]{1,3}(?:(?:von|bei|ca\.) ?){0,2}[<>]? ?\d{1,4}(?:[.,]\d)?(?: ?(?:ml|ccm|cc|cm³|g))?(?!\w)\)?"
 )
 _PERSON = re.compile(
     r"(?<!\w)(?:\d{1,3}[ -]?(?:jährige[rsnm]?|jähr\.|J\.|Jahre alte?r?)(?: (?:Patientin|Patient|Pat\.|Frau|Mann|weiblich|männlich))?|(?:Patientin|Patient|Pat\.)(?= mit))(?: mit| hat)?(?!\w)",
@@ -145,7 +150,7 @@ _PERSON = re.compile(
 )
 _DRUG = (
     r"(?:\w{3,20}(?:mab|nib|platin|taxel|ciclib|rubicin|zol|mid|zomib)|Tamoxifen|Fulvestrant|5-?FU|Capecitabin|Gemcitabin|FOLFOX|FOLFIRI|FOLFIRINOX|FLOT|R-CHOP|CHOP|"
-    r"R-Benda(?:mustin)?|ABVD|BEACOPP|EC|TCbHP|BCG|Ibrutinib|Pemetrexed|Azacitidin|Decitabin|Venetoclax|GnRH|ADT|Bicalutamid|Enzalutamid|Abirateron)"
+    r"HD-[A-Z]\w{2,20}|(?:[Aa]uto|[Aa]llo)(?:gene|loge)?-?(?:P?BSZT|SZT|KMT|SCT|HSCT)|Melphalan|R-Benda(?:mustin)?|ABVD|BEACOPP|EC|TCbHP|BCG|Ibrutinib|Pemetrexed|Azacitidin|Decitabin|Venetoclax|GnRH|ADT|Bicalutamid|Enzalutamid|Abirateron)"
 )
 _TREATMENT = (
     r"(?:OP|Op|Operation|Mastektomie|Mamma-?ablatio|Ablatio(?: mammae)?|BET|Lumpektomie|Quadrantektomie|(?:Radio)?[Cc]hemo(?:therapie|radiatio)?|Radiatio|RT|RCT|RTX|CTX|CTx|"
@@ -171,6 +176,10 @@ _MEASURE_OF = re.compile(
 _SPREAD = re.compile(
     r"(?<![\w-])(?:[a-zäöüß]{3,20}(?:al|är|isch|gen|ell)(?:,| und| u\.| ?/| sowie)? ?){1,4}(?<= )(?=metastasiert|metast\.|filial?isiert|filiarisiert)",
     _I,
+)
+# "metast. HEP+PER": the registries' short names of the same.
+_SPREAD_TO = re.compile(
+    r"(?:(?<=metast\. )|(?<=metastasiert )|(?<=metastasiertes )|(?<=[MV]1 ))(?:HEP|PUL|OSS|LYM|PER|BRA|ADR|SKI|MAR|PLE|OTH)(?:[ ,+/&]{1,3}(?:HEP|PUL|OSS|LYM|PER|BRA|ADR|SKI|MAR|PLE|OTH))*(?!\w)"
 )
 # What was looked at and found free.
 _SPARED = re.compile(
@@ -200,7 +209,7 @@ _UNSPECIFIED = re.compile(
 )
 # What speaks to a machine and not of a patient, up to the end of its sentence.
 _INSTRUCTION = re.compile(
-    r"(?:#{2,4} ?)?(?:\b(?:ignorier\w{0,3}|ignore|antworte|answer with|du bist|you are)\b|\b(?:system|assistant|user|instruction)s? ?:)[^.\n;]{0,200}",
+    r"\bbitte\b[^.\n;:]{0,60}\b[kc]odieren?\b ?:?|(?:#{2,4} ?)?(?:\b(?:ignorier\w{0,3}|ignore|antworte|answer with|du bist|you are)\b|\b(?:system|assistant|user|instruction)s? ?:)[^.\n;]{0,200}",
     _I,
 )
 # Common diagnoses that stand beside a tumour in a list and tell nothing about it.
@@ -236,6 +245,9 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], s
     if only_codes:
         return items, text
     text = _take(text, items, _INSTRUCTION, "instruction")
+    if has_digit:
+        # "PV 60 ml" is no polycythaemia.
+        text = _take(text, items, _VOLUME, "findings")
     if "," in text:
         text = _take(text, items, _SPARED, "findings")
         if names_tumour(text):
@@ -268,6 +280,7 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], s
         text = _take(text, items, _THERAPY, "therapy")
         text = _take(text, items, _MEASURE_OF, "therapy", keep=names_tumour)
     text = _take(text, items, _SPREAD, "spread")
+    text = _take(text, items, _SPREAD_TO, "spread")
     items.sort(key=lambda item: item.start)
     return items, text
 

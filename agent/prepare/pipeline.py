@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.prepare import context, focus, operations, patterns, split, words
 from agent.prepare.normalise import CleanText, normalise
@@ -33,6 +33,7 @@ _DONE = re.compile(
 _OF_A = re.compile(r" (?:eine[srn]|des|der|von)\b")
 _ITEM_OR_FIELD = re.compile(r"\d{1,2}[.)] |[\wÄÖÜäöü. -]{2,25}: ")
 _LINE = 12  # letters, as few as a line of a list has on average
+_POINTING = ("dieser", "diese", "dieses", "dies", "welcher", "welche", "letzterer")
 _CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w-]{2,}")
 
 
@@ -174,7 +175,7 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.S
         kept_sides, side_spans = side_spans, []
     own = _blank(own, spans + side_spans)
     content = words.by_the_clock(
-        words.without_codes(words.read_words(own, 0, len(own), line[start:end])), side
+        words.without_codes(words.read_words(own, 0, len(own), line[piece.lead : end])), side
     )
     kept_places = {place for place, _ in kept_sides}
     content = [
@@ -189,7 +190,7 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.S
     if beside:
         content = words.tidy(content)
         kept_items += [patterns.SetAside("remarks", word.start, word.end) for word in beside if not word.mark]
-    content = operations.with_organ(content, line[start:end], start)
+    content = operations.with_organ(content, line[piece.lead : end], piece.lead)
     first = line[start:end].lstrip()[:1]
     fields = {piece.field} if piece.field else set()
     return _Draft(piece, content, certainty, side, bool(family), kept_items, first.islower(), fields, end)
@@ -220,6 +221,9 @@ def _join(drafts: list[_Draft]) -> list[_Draft]:
             joined.append(draft)
         elif not draft.words and draft.certainty == "gesichert":
             _merge(before, draft, comma=False)
+        elif _takes_back(before, draft):
+            before.certainty = draft.certainty
+            _merge(before, replace(draft, words=[]), comma=False)
         elif not before.words and (len(joined) == 1 or before.fragment.after in ("heading", "item")):
             # Only attributes, or a lone heading, stood before.
             draft.set_aside = [*before.set_aside, *draft.set_aside]
@@ -237,6 +241,17 @@ def _join(drafts: list[_Draft]) -> list[_Draft]:
         else:
             joined.append(draft)
     return joined
+
+
+def _takes_back(before: _Draft, draft: _Draft) -> bool:
+    """Whether a draft rules out what was suspected before it: "Dieser konnte ausgeschlossen werden"."""
+    return (
+        before.certainty == "Verdacht"
+        and draft.certainty == "ausgeschlossen"
+        and bool(draft.words)
+        and draft.words[0].text.lower() in _POINTING
+        and not context.names_definite_tumour(draft.core)
+    )
 
 
 def _merge(before: _Draft, draft: _Draft, *, comma: bool) -> None:

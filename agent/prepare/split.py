@@ -27,6 +27,7 @@ from agent.prepare.context import (
     names_tumour,
     organs_of,
 )
+from agent.prepare.patterns import MASK
 from agent.prepare.truncated import is_truncated
 
 MAX_FRAGMENTS = 200
@@ -75,10 +76,10 @@ _BESIDES = r"(?:zusätzlich|außerdem|ferner|zudem|daneben|sowie)"
 _PLACED_METASTASIS = re.compile(r"[A-ZÄÖÜa-zäöü]{4}(?:metastas|filia)\w{0,3}\Z|karzinose\Z", re.I)
 _CONJUNCTION = re.compile(rf"(?:,? (?:{_BESIDES}|jetzt|nun)| (?:und|u\.|mit|bei|eine[sr])|,| [+/&]) (?=\S)")
 # What a note says before it names the tumour: an ailment "bei" it, the examination that found it.
-_REASON = re.compile(r"\b(?:bei|wegen) ", re.I)
+_REASON = re.compile(r"\b(?:bei|wegen|wg\.) ", re.I)
 _EXAMINATION = re.compile(
-    r"\b(?:[\w-]{0,20}(?:biopsie|stanze|skopie|befund|kontrolle)|Histo(?:logie)?|Zytologie|Patho(?:logie)?|Bildgebung|CT|MRT|PET|Sono(?:graphie)?"
-    r"|TUR-?B|OP)(?:[- ]\w{2,12}){0,3} ?: ",
+    r"\b(?:[\w-]{0,20}(?:biopsie|stanze|skopie|befund|kontrolle|konferenz|konsil|board|bericht|vorgestellt|resektion)|Nachtrag|Hist(?:o|ol|ologie)?\b\.?"
+    r"|Zyto(?:logie)?\b\.?|Zystosk?\b\.?|Pat(?:h|ho|hologie)\b\.?|Diagn?\b\.?|Bildgebung|CT|MRT|PET|Sono(?:graphie)?|TUR-?B|OP)(?:[- ][\w.]{2,12}){0,3}[ \x1f]{0,16}: ",
     re.I,
 )
 _SENTENCES = re.compile(r"(?<=[\w)]{3})\. +[A-ZÄÖÜ]")
@@ -185,13 +186,17 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
         last = max((place for place in places if place <= match.start()), default=start)
         following = min((place for place in places if place > match.start()), default=end)
         if _separates(text, match, last, following) and not _open_bracket(text, start, match.start()):
-            places.add(match.end())
+            # What was done to the second tumour is said before it.
+            done = match.start()
+            while text[done - 1] == MASK and done > last:
+                done -= 1
+            places.add(match.end() if done == match.start() else done)
     tumour = TUMOUR.search(text, start, min(places, default=end))
     if tumour is not None and (lead := _lead_in(text, start, tumour.start(), is_note)) is not None:
         if text[start : lead.start()].strip(" ,.;"):
             places.add(lead.end())
         else:
-            piece = piece._replace(start=lead.end(), lead=lead.end())
+            piece = piece._replace(start=lead.end())
     if not places:
         return [piece]
     borders = [*sorted(places), end]
@@ -240,6 +245,11 @@ def _separates(text: str, match: re.Match[str], start: int, end: int) -> bool:
     if word in ("eines", "einer"):
         # "Lebermetastase eines Kolonkarzinoms" names two tumours; "Lebermetastase eines Melanoms" one and its
         # histology.
+        if left.endswith(MASK):
+            # "Urothelkarzinom bei Z.n. Radiatio eines Prostatakarzinoms": what was treated is another tumour.
+            return (
+                names_definite_tumour(own) and bool(organs_of(own)) and not organs_of(own) & organs_of(left)
+            )
         placed = _PLACED_METASTASIS.search(left) is not None
         return placed and names_definite_tumour(own) and bool(organs_of(own))
     if word == "bei":

@@ -19,7 +19,7 @@ _SHORTEST = 4
 _SHORT = {
     "mult": "multiple", "hep": "hepatisch", "oss": "ossär", "lap": "laparoskopisch", "dist": "distal", "prox": "proximal", "pulm": "pulmonal",
     "dors": "dorsal", "ventr": "ventral", "kran": "kranial", "kaud": "kaudal", "occ": "okzipital", "okz": "okzipital",
-    "occip": "okzipital", "fol": "follikulär", "pap": "papillär", "muz": "muzinös", "unt": "unterer", "ob": "oberer",
+    "occip": "okzipital", "fol": "follikulär", "nod": "nodulär", "skl": "sklerosierend", "seb": "seborrhoisch", "pap": "papillär", "muz": "muzinös", "unt": "unterer", "ob": "oberer",
     "äuß": "äußerer", "inn": "innerer", "mittl": "mittlerer", "oberfl": "oberflächlich",
     **dict.fromkeys(("obere", "supra", "extra", "intra", "klein", "groß", "rein", "hell", "inter", "peri", "para", "retro", "multi", "spät",
                      "früh", "anti", "endo", "meta", "niedrig", "hoch", "fest", "weich", "flach", "rand", "ober", "unter", "mittel", "vorder", "hinter"), ""),
@@ -47,7 +47,9 @@ def full_word(token: str) -> str | None:
     if not token.endswith("."):
         return None
     head, hyphen, stem = token[:-1].rpartition("-")
-    lowered = stem.lower()
+    if head.endswith("."):
+        head = full_word(head) or head
+    lowered = stem.lower().replace("cell", "zell")
     known = _SHORT.get(lowered)
     if known is None and len(lowered) >= _SHORTEST:
         words, rank = _adjectives()

@@ -366,13 +366,15 @@ def _expansion(text: str) -> str:
                 return known.expansion if own else f"{known.expansion} {head.capitalize()}"
             if last.lower() in ("ca", "ca.") and _ORGAN_END.search(first):
                 return first + head
-            if last.lower() in ("ca", "ca.") and first.isalpha():
+            if last.lower() in ("ca", "ca.") and first.isalnum():
                 return f"{first}-Karzinom"
             if (
                 last.lower() not in ("tumor", "karzinom", "metastase", "metastasen", "rezidiv")
                 and first.isalpha()
             ):
                 return f"{first}-{head.capitalize()}"
+    elif bare.count("-") == 2 and bare.lower().endswith("-ca") and bare not in ABBREVIATIONS:
+        return f"{bare[:-3]}-Karzinom"
     cut = _CUT_COMPOUND.match(text)
     if cut is not None:
         head = COMPOUND_HEADS[cut.group(2).lower()]

@@ -8,7 +8,8 @@ import pytest
 from agent import CodingAgent
 from agent.confidence import confidence_of
 from agent.decision import WEIGHTS, AxisWeights, Weights, decide, logit
-from agent.invasion import NATS, PAPILLARY_NATS, invasion, prior_of
+from agent.prepare import prepare
+from agent.priors import NATS, PAPILLARY_NATS, invasion, prior_of, told_by
 from index.catalogue import Catalogue
 from index.records import AXES, CodeSystem
 
@@ -61,17 +62,18 @@ def test_formulae_that_contradict_each_other_say_nothing() -> None:
 
 def test_only_codes_of_in_situ_tumours_are_moved() -> None:
     codes = ("C67.9", "D09.0", "D41.4")
-    assert prior_of("in situ", codes, ICD10).tolist() == [0, NATS, 0]
-    assert prior_of("invasive", ("8120/3", "8120/2"), MORPHOLOGY).tolist() == [0, -NATS]
-    assert prior_of("papillary", ("8120/3", "8120/2", "8130/2"), MORPHOLOGY).tolist() == [
+    in_situ, papillary = frozenset({"in situ"}), frozenset({"papillary"})
+    assert prior_of(in_situ, codes, ICD10).tolist() == [0, NATS, 0]
+    assert prior_of(frozenset({"invasive"}), ("8120/3", "8120/2"), MORPHOLOGY).tolist() == [0, -NATS]
+    assert prior_of(papillary, ("8120/3", "8120/2", "8130/2"), MORPHOLOGY).tolist() == [
         0,
         NATS,
         NATS + PAPILLARY_NATS,
     ]
-    assert prior_of("papillary", codes, ICD10).tolist() == [0, NATS, 0]
-    assert prior_of("in situ", codes, TOPOGRAPHY) is None and prior_of(None, codes, ICD10) is None
+    assert prior_of(papillary, codes, ICD10).tolist() == [0, NATS, 0]
+    assert prior_of(in_situ, codes, TOPOGRAPHY) is None and prior_of(frozenset(), codes, ICD10) is None
     scores = np.log(np.array([0.6, 0.3, 0.1]))
-    moved = decide(codes, scores, None, None, AxisWeights(), prior_of("in situ", codes, ICD10))
+    moved = decide(codes, scores, None, None, AxisWeights(), prior_of(in_situ, codes, ICD10))
     assert moved.first == "D09.0"
 
 
@@ -79,3 +81,37 @@ def test_the_same_tumour_by_its_t_category(agent: CodingAgent) -> None:
     shallow, deep = agent.code("Urothelkarzinom der Blase pTa"), agent.code("Urothelkarzinom der Blase pT2")
     assert (shallow.icd10gm.code, shallow.icdo_morphology.code) == ("D09.0", "8130/2")
     assert (deep.icd10gm.code, deep.icdo_morphology.code) == ("C67.9", "8120/3")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Prostatakarzinom Gleason 3+4", {"glandular"}), ("Prostatakarzinom ISUP 4 pT2", {"glandular", "invasive"}),
+        ("Nierenzellkarzinom ISUP 3", set()), ("CIS der Harnblase", {"urothelial"}),
+        ("Urothelkarzinom pTis", {"in situ", "urothelial"}), ("CIS der Zervix", set()), ("CIS der Gallenblase", set()),
+    ],
+)  # fmt: skip
+def test_what_grade_and_organ_tell(text: str, told: set[str]) -> None:
+    assert told_by(prepare(text).diagnoses[0]) == told
+
+
+def test_what_is_told_rules_out_the_names_that_say_less() -> None:
+    codes = ("8010/3", "8140/3", "8041/3")
+    moved = prior_of(frozenset({"glandular"}), codes, MORPHOLOGY)
+    assert moved is not None and moved.tolist() == [-NATS, 0, 0]
+    in_situ = prior_of(frozenset({"urothelial"}), ("8010/2", "8120/2"), MORPHOLOGY)
+    assert in_situ is not None and in_situ.tolist() == [-NATS, 0]
+
+
+def test_a_metastasis_has_the_histology_of_its_primary(agent: CodingAgent) -> None:
+    def morphologies(text: str) -> list[str | None]:
+        coded = agent.code(text)
+        return [found.icdo_morphology.code for found in (coded, *coded.further)]
+
+    assert morphologies("Lebermetastasen bei Urothelkarzinom der Harnblase") == ["8120/6", "8120/3"]
+    # ICD-O-3 lists no 8430/6: its family's.
+    assert morphologies("Lungenmetastasen bei Mukoepidermoidkarzinom der Parotis")[0] == "8010/6"
+    assert morphologies("Lungenmetastasen, Primärtumor unbekannt") == ["8000/6"]
+    # Two primaries, or a histology of its own: nothing is taken over.
+    two = morphologies("Lungenmetastasen bei Prostatakarzinom und Rektumkarzinom; Z.n. malignem Melanom")
+    assert two[0] == "8000/6"

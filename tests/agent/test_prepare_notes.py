@@ -6,6 +6,7 @@ import pytest
 
 from agent.prepare import prepare
 from agent.prepare.abbreviations import ABBREVIATIONS, CONTEXTUAL, speaks
+from agent.prepare.context import names_tumour
 from agent.prepare.truncated import full_word, is_truncated
 
 
@@ -21,6 +22,8 @@ def cores(text: str) -> list[str]:
         ("dist.", "distal"),
         ("temporo-occ.", "temporo-okzipital"),
         ("bekannt.", None),
+        ("nod.-skl.", "nodulär-sklerosierend"),
+        ("Cholangiocell.", "Cholangiozellulär"),
         ("niedrig.", None),
         ("distal.", None),
         ("Befund.", None),
@@ -47,6 +50,10 @@ def test_a_stem_ends_no_sentence_and_a_whole_word_does() -> None:
         ("AML M4", "akute myeloische Leukämie M4"),
         ("AML der Niere", "Angiomyolipom der Niere"),
         ("NPC", "Nasopharynxkarzinom"),
+        ("UTUC Nierenbecken re.", "Urothelkarzinom Nierenbecken"),
+        ("UTUC", "Urothelkarzinom des oberen Harntrakts"),
+        ("Rektum CA 8 cm ab ano", "Rektumkarzinom"),
+        ("Collum-Ca", "Zervixkarzinom"),
     ],
 )
 def test_the_other_words_decide_what_an_abbreviation_means(text: str, core: str) -> None:
@@ -70,6 +77,12 @@ def test_every_reading_that_needs_a_context_comes_before_one_that_does_not() -> 
         ("Rektumkarzinom mit Scheidenfistel", "Rektumkarzinom"),
         ("Ovarialkarzinom, mehrere Bereiche übergreifend", "Ovarialkarzinom, mehrere Bereiche übergreifend"),
         ("Mammakarzinom, lobulär, 3 Zyklen EC", "Mammakarzinom, lobulär"),
+        ("Endometriumkarzinom, Strahlenproktitis", "Endometriumkarzinom"),
+        ("Mammakarzinom links, jetzt ossär u. hepatisch", "Mammakarzinom"),
+        ("Plattenepithelkarzinom, pulmonal", "Plattenepithelkarzinom, pulmonal"),
+        ("Mammakarzinom (ED 2012, Metastasierung 2020 LWS)", "Mammakarzinom"),
+        ("gemischter Keimzelltumor (Teratom 60 %, Seminom 40 %)", "gemischter Keimzelltumor"),
+        ("Harnstau durch Kompression des Ureters durch Prostatakarzinom", "Prostatakarzinom"),
         ("Hypertonie, Port gespült, 3 Tage Fieber", "Hypertonie, Port gespült, 3 Tage Fieber"),
     ],
 )  # fmt: skip
@@ -115,3 +128,38 @@ def test_slashes_between_the_lines_of_a_list(text: str, expected: int) -> None:
 )
 def test_what_a_tumour_has_not_led_to_does_not_deny_it(text: str, certainties: list[str]) -> None:
     assert [diagnosis.certainty for diagnosis in prepare(text).diagnoses] == certainties
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("BPH, PV 90 ml", "findings", "PV 90 ml"),
+        ("PCa Gl. 3+4=7a", "grade", "Gl. 3+4=7a"),
+        ("PCa GS 4+5, Abirateron", "grade", "GS 4+5"),
+        ("Blasenkarzinom (pTa LG)", "tnm", "pTa LG"),
+        ("Pankreaskarzinom metast. HEP+PER", "spread", "HEP+PER"),
+    ],
+)
+def test_short_forms_are_set_aside_as_what_they_are(text: str, kind: str, value: str) -> None:
+    aside = [diagnosis.set_aside.get(kind, ()) for diagnosis in prepare(text).diagnoses]
+    assert any(value in found for values in aside for found in values)
+
+
+def test_what_points_back_takes_a_suspicion_back_and_nothing_else() -> None:
+    [only] = prepare("V.a. Ovarialkarzinom. Dieser konnte ausgeschlossen werden.").diagnoses
+    assert only.negated and only.core == "Ovarialkarzinom"
+    secured, other = prepare("Ovarialkarzinom. V.a. Lebermetastasen, diese nicht bestätigt.").diagnoses
+    assert not secured.negated and other.negated
+
+
+def test_the_tumour_that_was_treated_is_another_one() -> None:
+    bladder, prostate = prepare(
+        "Urothelkarzinom der Harnblase bei Z.n. Bestrahlung eines Prostatakarzinoms"
+    ).diagnoses
+    assert (bladder.core, bladder.certainty) == ("Urothelkarzinom der Harnblase", "gesichert")
+    assert (prostate.core, prostate.certainty) == ("Prostatakarzinoms", "Zustand nach")
+
+
+def test_low_grades_of_intraepithelial_neoplasia_name_no_tumour() -> None:
+    assert names_tumour("CIN III") and names_tumour("high-grade PIN")
+    assert not names_tumour("CIN I, HPV negativ") and not names_tumour("VIN 2")
