@@ -18,7 +18,7 @@ from agent.recogniser import Recogniser
 from index.build import Index, index_folder
 from index.catalogue import Catalogue
 from index.crosswalk import Crosswalk
-from index.encoder import Encoder
+from index.encoder import EMBEDDED_NAME, Encoder
 from index.errors import ModelError
 from index.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
 from index.overrides import load_overrides
@@ -136,16 +136,28 @@ def _catalogue_and_index(
             # Editions with their files' hashes: a file added to an edition since makes the index stale.
             if index.encoder == encoder.fingerprint and index.editions == dict(catalogue.editions):
                 return catalogue, index
-        return catalogue, Index.build(catalogue, encoder)
+        return catalogue, _index_of(catalogue, encoder)
     if isinstance(source, Catalogue):
         if edition is not None:
             raise CatalogueError(
                 "edition= goes with files; a Catalogue has its edition from Catalogue.from_files"
             )
-        return source, Index.build(source, encoder)
+        return source, _index_of(source, encoder)
     paths = [source] if isinstance(source, str | Path) else source
     catalogue = Catalogue.from_files(_catalogue_files(paths), edition=edition)
     return catalogue, Index.build(catalogue, encoder)
+
+
+# Agents of one process share the index of the built-in lexicon, which no call changes.
+_BUILTIN_INDEX: dict[str, Index] = {}
+
+
+def _index_of(catalogue: Catalogue, encoder: Encoder) -> Index:
+    if catalogue is not Catalogue.builtin() or encoder.name != EMBEDDED_NAME:
+        return Index.build(catalogue, encoder)
+    if encoder.fingerprint not in _BUILTIN_INDEX:
+        _BUILTIN_INDEX[encoder.fingerprint] = Index.build(catalogue, encoder)
+    return _BUILTIN_INDEX[encoder.fingerprint]
 
 
 def _catalogue_files(paths: Iterable[str | Path]) -> Iterator[CatalogueFile]:

@@ -6,6 +6,7 @@ logs, keeps or sends a text.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -30,7 +31,9 @@ from index.records import AXES, CodeSystem
 # A letter may list many diagnoses; beyond this many the rest of a text is not coded.
 MAX_DIAGNOSES = 12
 _NEAR = 0.6  # the similarity from which a line that is no tumour explains why a text is none
-_BESIDE = 4.0  # log-odds against what names no tumour in a text that names one elsewhere
+# Log-odds against a statement that names no tumour: where the text names one elsewhere, and among several that
+# name none, each of which may be taken for one.
+_BESIDE, _AMONG = 4.0, 2.0
 _DENIED = 0.02  # negated, or a relative's: the words of a tumour without the tumour
 
 
@@ -55,9 +58,10 @@ def recognise(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     log_odds = tumour_log_odds(context, raw, [unit.segment.core for unit in units])
     named = [names_tumour(unit.segment.core) for unit in units]
     naming = {unit.text for unit, names in zip(units, named, strict=True) if names}
+    statements = Counter(unit.text for unit in units)
     for unit, value, names in zip(units, log_odds, named, strict=True):
-        if not names and unit.text in naming:
-            value -= _BESIDE
+        if not names and statements[unit.text] > 1:
+            value -= _BESIDE if unit.text in naming else _AMONG
         unit.tumour_probability = _DENIED if unit.segment.denied else float(1 / (1 + np.exp(-value)))
     return {"units": units}
 

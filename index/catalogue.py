@@ -15,6 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -58,8 +59,8 @@ class Catalogue:
 
     @classmethod
     def builtin(cls) -> Catalogue:
-        """What a fresh machine has: the lexicon alone."""
-        return cls.from_files([])
+        """What a fresh machine has: the lexicon alone. Read once, and the same object from then on."""
+        return _builtin()
 
     @classmethod
     def load(cls, home: Path | None = None, edition: str | None = None) -> Catalogue:
@@ -70,7 +71,8 @@ class Catalogue:
         """
         from index.store import load_files
 
-        return cls.from_files(load_files(home), edition=edition)
+        files = load_files(home)
+        return cls.from_files(files, edition=edition) if files or edition is not None else cls.builtin()
 
     @classmethod
     def from_files(
@@ -161,6 +163,11 @@ class Catalogue:
 
     def __repr__(self) -> str:
         return f"Catalogue({len(self.lines)} lines; {', '.join(self.editions)})"
+
+
+@cache
+def _builtin() -> Catalogue:
+    return Catalogue.from_files([])
 
 
 def _codable(code: Code) -> bool:

@@ -25,6 +25,7 @@ from index.records import CodeSystem
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+EMBEDDED_NAME = "onkokode-embedded"
 EMBEDDED = Path(__file__).parent / "weights" / "encoder"
 PROTOTYPES = "prototypes.safetensors"
 CONFIG = "onkokode.json"
@@ -103,7 +104,7 @@ class Encoder:
         model.float().eval()
         return cls(
             model,
-            str(name or "onkokode-embedded"),
+            str(name or EMBEDDED_NAME),
             scale=scale,
             prototypes=prototypes,
             fingerprint=str(config.get("fingerprint", "")),

@@ -336,6 +336,9 @@ def markers(rng: random.Random, topography: str, histology: int) -> str | None:
             f"Ki67 {percent}%"))  # fmt: skip
     if organ == "C61" and (histology <= 8010 or 8140 <= histology <= 8148 or 8480 <= histology <= 8500):
         psa = f"{int(rng.random() * 60)},{int(rng.random() * 10)}"
+        if histology <= 8010:
+            # A Gleason score would tell an adenocarcinoma.
+            return one(rng, (f"iPSA {psa} ng/ml", f"PSA {psa}", "kastrationsresistent"))
         score = one(rng, ("3+3=6", "3+4=7a", "4+3=7b", "4+4=8", "4+5=9", "5+4=9"))
         return one(rng, (f"Gleason {score}", f"GS {score}", f"iPSA {psa} ng/ml", f"Gleason-Score {score}, iPSA {psa} ng/ml",
                          f"PSA {psa}", f"Gl. {score}", "ISUP 2", "ISUP Grad 4", "kastrationsresistent"))  # fmt: skip

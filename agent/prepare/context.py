@@ -17,9 +17,9 @@ Span = tuple[int, int]
 _I = re.IGNORECASE
 
 _TUMOUR_WORDS = (
-    r"karzin|carcin|karcin|krebs(?!-?(?:reg|ber|früh|vors|screen|hilfe|angst))|malignom(?!suche|ausschl|nachw)|neubildung|neoplas|sarkom|sarcom|lymphom|leuk[äe]|leucäm|myelom|melanom|zytom|blastom|"
+    r"karzin|carcin|karcin|krebs(?!-?(?:reg|ber|früh|vors|screen|hilfe|angst))|malignom(?!suche|ausschl|nachw)|neubildung|neoplas|sarkom|sarcom|lymphom|leuk[äe]|leucäm|myelom(?!-?screen)|melanom(?!-?(?:screen|vorsorge))|mycosis fungo|mykosis fungo|lentigo maligna|[a-z]zelltu\b|zytom|blastom|"
     r"gliom|metast|filia|filie|adenom|tumor(?!-?(?:konf|board|marker|schmerz|kach|dok|formel|zentr|last|suche|frei|nachs|sprech|anäm|fatig|lyse|assoz|progress|patient|stad|größe|dicke|ausd|durchm|lokalis|klassif|histol))|basaliom|morbus(?! (?:crohn|basedow|parkinson|ormond|bechterew|scheuermann|meni|sudeck|dupuytren|boeck|meulengr|alzheimer|whipple|perthes|osler|wilson|addison|cushing|beh[çc]et|raynaud|werlhof))|hodgkin|myelodys|poly[cz]yth|thrombozyth|myelofibrose|gammopathie|"
-    r"mastozytose|histiozyt|n[äa]vus|polyp|in situ|dysplasie(?!sprech|ambul)|plasmozyt|ewing|wilms|kaposi|klatskin|krukenberg|waldenström|burkitt|s[ée]zary|warthin|queyrat|linitis|phyll?oid|desmoid|"
+    r"mastozytose|histiozyt|n[äa]vus|(?<!stimmlippen)(?<!stimmband)(?<!nasen)(?<!zervix)(?<!cervix)(?<!korpus)(?<!corpus)(?<!endometrium)(?<!gallenblasen)(?<!cholesterin)(?<!ohr)polyp|in situ|dysplasie(?!sprech|ambul)|plasmozyt|ewing|wilms|kaposi|klatskin|krukenberg|waldenström|burkitt|s[ée]zary|warthin|queyrat|linitis|phyll?oid|desmoid|"
     r"karzinoid|intraepithelial|(?:[a-zäöü]{4}(?<![ia])|mamma|prostata)ca(?![a-zäöüß])|lipom|myom|[a-zäöü]{3}[a-zäöü](?<!syndr)(?<!sympt)(?<!hämat)(?<!aemat)(?<!glauk)(?<!omos)(?<!yndr)(?:om|ome|oms|omen)(?![a-zäöüß])"
 )
 # Of the abbreviations with several readings only those that name a tumour in each; "PA" or "OS" may be anything.
@@ -79,7 +79,7 @@ _EXCLUSION_LEAD = (
     r"(?:zum |z\. ?A\. ?)?\bAusschlu(?:ss|ß)(?: eine[srn]?| von| des| der)?(?!\w)|\bA\. ?v\. (?=\w)"
     r"|\b(?:kein(?:e[nrms]?)?|ohne)(?: (?:sicher\w{0,3}|eindeutig\w{0,3}|weiter\w{0,3}|aktuell\w{0,3})){0,2} (?:Anhalt\w{0,5}|Hinweis\w{0,3}|Nachweis\w{0,3}|Verdacht|Zeichen|Evidenz)(?: (?:auf|für|von|eine[srn]?|eines))?(?: eine[srn]?| ein)?(?!\w)"
     r"|\b(?:o\. ?[nB]\.|ohne Nachweis einer) (?=Malign)"
-    r"|\b(?:kein(?:e[nrms]?)?|ohne) (?=(?:[\wäöüß-]{1,30} ){0,2}[\wäöüß-]{0,30}(?:karzinom|metasta|filia|tumor|malign|rezidiv|leukämi|lymphom|melanom|sarkom|neoplas|dysplas|krebs|adenom|-?\bca\b\.?))"
+    r"|\b(?:kein(?:e[nrms]?)?|ohne) (?=(?:[\wäöüß-]{1,30} ){0,2}[\wäöüß-]{0,30}(?:karzinom|metasta|filia|tumor|malign|rezidiv|leukämi|lymphom|melanom|sarkom|neoplas|dysplas|krebs|adenom|raumforderung|rundherd|polyp|-?\bca\b\.?))"
     rf"|\b(?:kein(?:e[nrms]?)?|ohne) (?=(?-i:{_TUMOUR_ABBREVIATIONS})(?!\w))"
 )
 EXCLUDED = re.compile(
@@ -145,7 +145,7 @@ _SIDE_DECIDES = re.compile(r"kolon|colon|flexur|dickdarm|leberlappen|leber, ", _
 
 # What may come of a tumour that is named before, up to the end of its clause.
 _OF_IT = re.compile(
-    r" ?(?:[\w-]{1,30} ){0,3}[\w-]{0,20}(?:rezidiv|metasta|filia|progress|resttumor|restbefund|befall|infiltrat|invasion|absiedl|dysplasie|neoplasie|malignität"
+    r" ?(?:[\w-]{1,30} ){0,3}[\w-]{0,20}(?:rezidiv|metasta|filia|progress|resttumor|restbefund|befall|infiltrat|invasion|absiedl|dysplasie|neoplasie|malignität|raumforderung|rundherd|polyp"
     r"|entartung|transformation)[^,;.\n]{0,80}",
     _I,
 )

@@ -37,12 +37,19 @@ _OPERATIONS = tuple(
     )
 )
 # Names that tell a tissue and no organ.
-_OF_ANY_ORGAN = re.compile(r"karzinom|tumor|rezidiv|malignom|neubildung|adenom\b|krebs|carcinoma", re.I)
+_OF_ANY_ORGAN = re.compile(
+    r"karzinom|tumor|rezidiv|malignom|neubildung|adenom\b|papillom|krebs|carcinoma", re.I
+)
+_WORD = re.compile(r"[A-ZÄÖÜ][\w-]{3,30}")
+_EXAMINATION = re.compile(
+    r"konferenz|konsil|board|biops|skopie|stanze|resektion|befund|bericht|kontroll", re.I
+)
 
 
-def with_organ(words: list[Word], text: str, offset: int) -> list[Word]:
+def with_organ(words: list[Word], text: str, offset: int, led: int = 0) -> list[Word]:
     """The words of a statement, with the organ of the operation that `text` (the whole statement, which starts at
-    `offset`) names, where the words name a tumour of any organ and no place."""
+    `offset`) names, where the words name a tumour of any organ and no place. The first `led` characters lead to the
+    tumour; a place among them ("TUR-B Blasenhals: Papillom") comes before the operation's organ."""
     core = render(words)
     if (
         _OF_ANY_ORGAN.search(core) is None
@@ -50,6 +57,13 @@ def with_organ(words: list[Word], text: str, offset: int) -> list[Word]:
         or context.METASTASIS.search(core)
     ):
         return words
+    for match in _WORD.finditer(text, 0, led):
+        if context.TOPOGRAPHY.search(match.group()) and not _EXAMINATION.search(match.group()):
+            start, end = offset + match.start(), offset + match.end()
+            words = [*words, Word(",", start, end, False, True), Word(match.group(), start, end, True)]
+            if context.organs_of(match.group()):
+                return words
+            break
     for pattern, organ in _OPERATIONS:
         match = pattern.search(text)
         if match is not None:

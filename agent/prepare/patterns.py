@@ -116,7 +116,7 @@ _MARKER = (
 _VALUE = (
     r"(?:[ :=-]{0,3}(?:Score|Status|Mutation|mutiert|Wildtyp|wt|Translokation|Fusion|Amplifikation|amplifiziert|Expression|FISH|IHC|DAKO|"
     r"(?:stark |schwach )?(?:positiv|negativ)(?:e[rsnm]?)?|(?:neg|pos)(?:\.|\b)|high|low|stabil|instabil|-?H\b|unbekannt|Exon[- ]?\d{1,2}|"
-    r"V600[EK]?|G1[23][A-Z]|L858R|T790M|erhöht|[<>~]?=? ?\d{1,5}(?:[.,]\d{1,3})?(?:-\d{1,3})? ?(?:%|U/ml|ng/ml|IU/ml|/12)?|/12|\+{1,3}|-(?![\w])|[0-3]\+))"
+    r"V600[EK]?|G1[23][A-Z]|L858R|T790M|erhöht|normal|unauff(?:ällig|\.)|[<>~]?=? ?\d{1,5}(?:[.,]\d{1,3})?(?:-\d{1,3})? ?(?:%|U/ml|ng/ml|IU/ml|/12)?|/12|\+{1,3}|-(?![\w])|[0-3]\+))"
 )
 _RECEPTOR = re.compile(
     rf"(?<![\w-])\(?(?:{_MARKER}(?:(?: ?[/,+&] ?| ){_MARKER}){{0,4}}(?:{_VALUE}){{1,5}}|(?:HER[- ]?2(?:[/-]?neu)?|dMMR|pMMR|MSI-?H|MSS)(?![\w-])"

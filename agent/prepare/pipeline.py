@@ -190,7 +190,7 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.S
     if beside:
         content = words.tidy(content)
         kept_items += [patterns.SetAside("remarks", word.start, word.end) for word in beside if not word.mark]
-    content = operations.with_organ(content, line[piece.lead : end], piece.lead)
+    content = operations.with_organ(content, line[piece.lead : end], piece.lead, start - piece.lead)
     first = line[start:end].lstrip()[:1]
     fields = {piece.field} if piece.field else set()
     return _Draft(piece, content, certainty, side, bool(family), kept_items, first.islower(), fields, end)

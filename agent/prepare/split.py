@@ -74,7 +74,9 @@ _RUNS_ON = re.compile(
 _BRACKET = re.compile(r"\([^()\n]{0,80}\)|\[[^\[\]\n]{0,80}\]")
 _BESIDES = r"(?:zusätzlich|außerdem|ferner|zudem|daneben|sowie)"
 _PLACED_METASTASIS = re.compile(r"[A-ZÄÖÜa-zäöü]{4}(?:metastas|filia)\w{0,3}\Z|karzinose\Z", re.I)
-_CONJUNCTION = re.compile(rf"(?:,? (?:{_BESIDES}|jetzt|nun)| (?:und|u\.|mit|bei|eine[sr])|,| [+/&]) (?=\S)")
+_CONJUNCTION = re.compile(
+    rf"(?:,? (?:{_BESIDES}|jetzt|nun)| (?:und|u\.|mit|bei|eine[sr])|,| [+/&]) (?=\s{{0,80}}\S)"
+)
 # What a note says before it names the tumour: an ailment "bei" it, the examination that found it.
 _REASON = re.compile(r"\b(?:bei|wegen|wg\.) ", re.I)
 _EXAMINATION = re.compile(
@@ -171,6 +173,7 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
     if piece.field not in ("", "tumour") or end - start < 12 or not names_tumour(text, start, end):
         return [piece]
     places: set[int] = set()
+    led: dict[int, int] = {}
     for pattern in (STATEMENT, FAMILY_STATEMENT):
         for match in pattern.finditer(text, start, end):
             if match.start() <= start + 2 or not names_tumour(text, match.end(), end):
@@ -194,14 +197,15 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
     tumour = TUMOUR.search(text, start, min(places, default=end))
     if tumour is not None and (lead := _lead_in(text, start, tumour.start(), is_note)) is not None:
         if text[start : lead.start()].strip(" ,.;"):
-            places.add(lead.end())
+            places.add(lead.start())
+            led[lead.start()] = lead.end()
         else:
             piece = piece._replace(start=lead.end())
     if not places:
         return [piece]
     borders = [*sorted(places), end]
     first = piece._replace(end=borders[0])
-    rest = [Fragment(a, b, a, "", True, "statement") for a, b in pairwise(borders)]
+    rest = [Fragment(led.get(a, a), b, a, "", True, "statement") for a, b in pairwise(borders)]
     return [first, *rest]
 
 

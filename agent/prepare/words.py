@@ -150,6 +150,8 @@ def read_words(masked: str, start: int, end: int, around: str = "") -> list[Word
             continue
         if not text.strip("."):
             continue
+        if text[-1] == "-" and len(text) > 2 and masked[stop : stop + 1] == MASK:
+            text = text[:-1]  # "PCA-ED 2018" without its date
         words.append(Word(_spell(text), begin, stop, spaced))
     return tidy(_expand(words, around))
 

@@ -54,6 +54,9 @@ def test_a_stem_ends_no_sentence_and_a_whole_word_does() -> None:
         ("UTUC", "Urothelkarzinom des oberen Harntrakts"),
         ("Rektum CA 8 cm ab ano", "Rektumkarzinom"),
         ("Collum-Ca", "Zervixkarzinom"),
+        ("PCA-ED 2018", "Prostatakarzinom"),
+        ("TUR-B Blasenhals: Invertiertes Papillom", "Invertiertes Papillom, Blasenhals"),
+        ("TUR-B Vorderwand: Urothelkarzinom", "Urothelkarzinom, Vorderwand, Harnblase"),
     ],
 )
 def test_the_other_words_decide_what_an_abbreviation_means(text: str, core: str) -> None:
