@@ -57,7 +57,7 @@ class Plan:
     model_steps: int = 3000
     adapter_texts: int = 60_000
     adapter_measured: int = 600
-    adapter_epochs: int = 2
+    adapter_epochs: int = 1
     batch: int = 256
     adapter_rank: int = 16
     adapter_alpha: int = 32
