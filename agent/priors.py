@@ -8,6 +8,7 @@ TNM formula and grade are set aside before a model reads the text, so what they 
   moved: tumours of uncertain behaviour are staged T1 to T4 as well. Ta is the papillary form by its definition
   (UICC), Tis the flat one. What is staged after treatment (yp) says nothing about the tumour as it was.
 - *Gleason*: the score grades adenocarcinomas of the prostate; whoever writes it down has seen glands.
+- *Verhornend* behind the name ("Plattenepithelkarzinom, verhornend") is the subtype 8071/3.
 - *Carcinoma in situ of the urinary tract* is the flat urothelial lesion (WHO): 8120/2, not 8010/2.
 """
 
@@ -23,7 +24,7 @@ import numpy as np
 from agent.prepare import Segment
 from index.records import CodeSystem
 
-Told = Literal["in situ", "papillary", "invasive", "glandular", "urothelial"]
+Told = Literal["in situ", "papillary", "invasive", "glandular", "keratinising", "urothelial"]
 _NOT_INVASIVE: dict[str, Told] = {"is": "in situ", "a": "papillary"}
 NATS = 12.0
 PAPILLARY_NATS = 3.0
@@ -31,10 +32,12 @@ _PAPILLARY = ("8050/2", "8052/2", "8130/2")
 _T = re.compile(r"(?<![A-Za-z])(?P<prefix>[acpru]{0,3}y?[cp]{0,2})T(?P<category>is|a|[1-4])[a-d]?(?![a-z])")
 _GLEASON = re.compile(r"\b(?:Gleason|Gl|GS)\b", re.I)
 _URINARY = re.compile(r"(?<!gallen)blase|ureter|harnleiter|nierenbecken|urethra|harnröhre|urothel", re.I)
+_KERATINISING = re.compile(r"(?<!nicht)(?<!nicht )(?<!nicht-)verhornend", re.I)
 _IN_SITU = re.compile(r"in situ", re.I)
 # The names that the fact in question replaces by a more precise one.
 _UNSPECIFIC: dict[Told, tuple[str, ...]] = {
     "glandular": ("8000/3", "8010/3"),
+    "keratinising": ("8000/3", "8010/3", "8070/3"),
     "urothelial": ("8000/2", "8010/2"),
 }
 
@@ -48,6 +51,8 @@ def told_by(segment: Segment) -> frozenset[Told]:
     grades = " ".join(segment.set_aside.get("grade", ()))
     if _GLEASON.search(grades) or ("ISUP" in grades and "rostat" in segment.core):
         told.add("glandular")
+    if _KERATINISING.search(segment.core):
+        told.add("keratinising")
     if _URINARY.search(segment.core) and (category == "in situ" or _IN_SITU.search(segment.core)):
         told.add("urothelial")
     return frozenset(told)

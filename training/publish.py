@@ -44,7 +44,7 @@ def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> N
         shutil.copy(out / name, WEIGHTS / name)
     save_rules(given.catalogue.rules)
     plan = json.loads((out / "plan.json").read_text(encoding="utf-8"))
-    _cards(plan)
+    _cards(plan, out)
     for path in [p for folder in (EMBEDDED.parent, WEIGHTS) for p in folder.rglob("*") if p.is_file()]:
         path.chmod(0o644)  # safetensors writes files that only their owner can read
     size = sum(
@@ -53,7 +53,7 @@ def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> N
     say(f"published {size / 1e6:.1f} MB")
 
 
-def _cards(plan: dict[str, Any]) -> None:
+def _cards(plan: dict[str, Any], out: Path) -> None:
     card = Template(_CARD.read_text(encoding="utf-8"))
     files = "\n".join(f"| `{name}` | `{sha256[:16]}` |" for name, sha256 in sorted(plan["files"].items()))
     rows = ", ".join(f"{name} {count:,}" for name, count in plan["rows"].items())
@@ -70,6 +70,7 @@ def _cards(plan: dict[str, Any]) -> None:
         EMBEDDED_ADAPTER: ("adapter", "LoRA adapter of the compact model for clinical wording (PEFT)"),
     }
     epochs = (EMBEDDED_ADAPTER / "README.md").read_text(encoding="utf-8")
+    epochs = epochs.replace(str(out / "model"), "agent/weights/model")
     for folder, (name, what) in parts.items():
         text = card.substitute(
             name=name, what=what, files=files, rows=rows, settings=settings, date=date.today().isoformat()

@@ -209,7 +209,7 @@ _UNSPECIFIED = re.compile(
 )
 # What speaks to a machine and not of a patient, up to the end of its sentence.
 _INSTRUCTION = re.compile(
-    r"\bbitte\b[^.\n;:]{0,60}\b[kc]odieren?\b ?:?|(?:#{2,4} ?)?(?:\b(?:ignorier\w{0,3}|ignore|antworte|answer with|du bist|you are)\b|\b(?:system|assistant|user|instruction)s? ?:)[^.\n;]{0,200}",
+    r"<\|[^|>\n]{0,60}\|>|\bbitte\b[^.\n;:]{0,60}\b[kc]odieren?\b ?:?|(?:#{2,4} ?)?(?:\b(?:ignorier\w{0,3}|ignore|antworte|answer with|du bist|you are)\b|\b(?:system|assistant|user|instruction)s? ?:)[^.\n;]{0,200}",
     _I,
 )
 # Common diagnoses that stand beside a tumour in a list and tell nothing about it.

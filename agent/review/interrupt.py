@@ -6,9 +6,9 @@ somebody's decision, also in another process and after a restart.
         config = {"configurable": {"thread_id": "tumour board 12"}}
         found = graph.invoke({"texts": ["Ca", "AML"]}, config)
         found["__interrupt__"][0].value["text"]                     # 'Ca': decide about this one
-        answer = {"action": "change", "icd10gm": "C80.9", "by": "M. Ernst"}
+        answer = {"action": "change", "icd10gm": "C80.0", "by": "M. Ernst"}
         found = graph.invoke(Command(resume=answer), config)
-        found["results"][0]["codes"]["icd10gm"]                     # 'C80.9'
+        found["results"][0]["codes"]["icd10gm"]                     # 'C80.0'
 
 Diagnoses are asked about one at a time, in their order; a text may hold several. An answer that is not valid is asked for again, with `error`
 in the question. The checkpoints hold the texts: their file is readable by its owner only, and holds msgpack of

@@ -89,6 +89,7 @@ def test_the_same_tumour_by_its_t_category(agent: CodingAgent) -> None:
         ("Prostatakarzinom Gleason 3+4", {"glandular"}), ("Prostatakarzinom ISUP 4 pT2", {"glandular", "invasive"}),
         ("Nierenzellkarzinom ISUP 3", set()), ("CIS der Harnblase", {"urothelial"}),
         ("Urothelkarzinom pTis", {"in situ", "urothelial"}), ("CIS der Zervix", set()), ("CIS der Gallenblase", set()),
+        ("Plattenepithelkarzinom, verhornend", {"keratinising"}), ("nicht verhornendes Plattenepithelkarzinom", set()),
     ],
 )  # fmt: skip
 def test_what_grade_and_organ_tell(text: str, told: set[str]) -> None:

@@ -192,7 +192,7 @@ def test_files_that_cannot_be_coded(tmp_path: Path, name: str, content: bytes, m
 
 def test_the_text_column_is_found_by_its_words(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
-    lines = "".join(f"stationär;Karzinom Nummer {'abcdefgh'[i] * 5} der Mamma;A{i}\n" for i in range(8))
+    lines = "".join(f"stationär;Karzinom der Mamma, Haus {'ABCDEFGH'[i]};A{i}\n" for i in range(8))
     source.write_text("Art;Bemerkung;Fall\n" + lines, encoding="utf-8")
     run = code_file(embedded_agent(), source, tmp_path / "out.csv")
     assert run.counts["kodiert"] == 8
