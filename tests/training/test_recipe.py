@@ -23,8 +23,8 @@ from training.fit import Material, fit_signals, trained_context
 from training.recipe import Plan, train_all, train_encoder
 
 TINY = Plan(
-    composed=1200,
-    held_out=300,
+    composed=800,
+    held_out=200,
     copies=0,
     contexts=400,
     encoder_steps=40,
