@@ -57,11 +57,12 @@ def with_organ(words: list[Word], text: str, offset: int, led: int = 0) -> list[
         or context.METASTASIS.search(core)
     ):
         return words
-    for match in _WORD.finditer(text, 0, led):
-        if context.TOPOGRAPHY.search(match.group()) and not _EXAMINATION.search(match.group()):
-            start, end = offset + match.start(), offset + match.end()
-            words = [*words, Word(",", start, end, False, True), Word(match.group(), start, end, True)]
-            if context.organs_of(match.group()):
+    for place in _WORD.finditer(text, 0, led):
+        name = place.group()
+        if context.TOPOGRAPHY.search(name) and not _EXAMINATION.search(name):
+            start, end = offset + place.start(), offset + place.end()
+            words = [*words, Word(",", start, end, False, True), Word(name, start, end, True)]
+            if context.organs_of(name):
                 return words
             break
     for pattern, organ in _OPERATIONS:
