@@ -56,27 +56,28 @@ _REACHED_FIRST = re.compile(
     rf"\A[\w-]{{0,30}}{_REACHED.pattern}(?: [\w.-]+){{0,4}} (?:durch|bei|infolge) (?=\w)", _I
 )
 
+# What goes from the clauses that are kept, in this order, and whether it may name a tumour itself.
+_ASIDE = ((_REACHED_FIRST, False), (_PHRASE, False), (_OF_METASTASES, True), (_SHARES, True))
+
 
 def focused(words: list[Word]) -> tuple[list[Word], list[Word]]:
     """The words of the clauses that speak of the tumour, and the others. Without a tumour, all words are kept."""
-    if len(words) < 2 or not context.names_tumour(render(words)):
+    whole = render(words)
+    if len(words) < 2 or not context.names_tumour(whole):
         return words, []
     kept: list[Word] = []
     dropped: list[Word] = []
-    placed = context.TOPOGRAPHY.search(render(words)) is not None
     for clause in _clauses(words):
         said = render(clause)
-        (kept if _speaks(said) and not (placed and _SPREAD.match(said)) else dropped).extend(clause)
+        spread = _SPREAD.match(said) is not None and context.TOPOGRAPHY.search(whole) is not None
+        (kept if _speaks(said) and not spread else dropped).extend(clause)
     if not context.names_tumour(render(kept)):
         return words, []
-    for pattern in (
-        _REACHED_FIRST,
-        _PHRASE,
-        _OF_METASTASES,
-        *((_SHARES,) if _MIXED.search(render(kept)) else ()),
-    ):
-        kept, reached = _without(kept, pattern)
-        dropped += reached
+    for pattern, holds_tumours in _ASIDE:
+        if pattern is _SHARES and not _MIXED.search(render(kept)):
+            continue
+        kept, aside = _without(kept, pattern, holds_tumours)
+        dropped += aside
     return kept, sorted(dropped, key=lambda word: word.start)
 
 
@@ -104,14 +105,16 @@ def _speaks(clause: str) -> bool:
     return context.TOPOGRAPHY.search(clause) is not None or len(clause.split()) <= 2
 
 
-def _without(words: list[Word], pattern: re.Pattern[str]) -> tuple[list[Word], list[Word]]:
-    """The words without those of the pattern's first match, if a tumour is still named without them."""
+def _without(
+    words: list[Word], pattern: re.Pattern[str], holds_tumours: bool
+) -> tuple[list[Word], list[Word]]:
+    """The words without those of the pattern's first match, if a tumour is still named without them; a match that
+    names one itself goes only where `holds_tumours` says that the pattern is made for it."""
     text = render(words)
     match = pattern.search(text)
-    own = pattern in (_OF_METASTASES, _SHARES)
     if (
         match is None
-        or (not own and context.names_tumour(match.group()))
+        or (not holds_tumours and context.names_tumour(match.group()))
         or re.search(r"lymphom|leuk|myel", text, _I)
     ):
         return words, []

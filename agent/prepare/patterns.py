@@ -178,8 +178,10 @@ _SPREAD = re.compile(
     _I,
 )
 # "metast. HEP+PER": the registries' short names of the same.
+_SITE = r"(?:HEP|PUL|OSS|LYM|PER|BRA|ADR|SKI|MAR|PLE|OTH)"
 _SPREAD_TO = re.compile(
-    r"(?:(?<=metast\. )|(?<=metastasiert )|(?<=metastasiertes )|(?<=[MV]1 ))(?:HEP|PUL|OSS|LYM|PER|BRA|ADR|SKI|MAR|PLE|OTH)(?:[ ,+/&]{1,3}(?:HEP|PUL|OSS|LYM|PER|BRA|ADR|SKI|MAR|PLE|OTH))*(?!\w)"
+    r"(?:(?<=metast\. )|(?<=metastasiert )|(?<=metastasiertes )|(?<=[MV]1 ))"
+    rf"{_SITE}(?:[ ,+/&]{{1,3}}{_SITE})*(?!\w)"
 )
 # What was looked at and found free.
 _SPARED = re.compile(

@@ -249,13 +249,12 @@ def _separates(text: str, match: re.Match[str], start: int, end: int) -> bool:
     if word in ("eines", "einer"):
         # "Lebermetastase eines Kolonkarzinoms" names two tumours; "Lebermetastase eines Melanoms" one and its
         # histology.
+        if not names_definite_tumour(own) or not organs_of(own):
+            return False
         if left.endswith(MASK):
             # "Urothelkarzinom bei Z.n. Radiatio eines Prostatakarzinoms": what was treated is another tumour.
-            return (
-                names_definite_tumour(own) and bool(organs_of(own)) and not organs_of(own) & organs_of(left)
-            )
-        placed = _PLACED_METASTASIS.search(left) is not None
-        return placed and names_definite_tumour(own) and bool(organs_of(own))
+            return not organs_of(own) & organs_of(left)
+        return _PLACED_METASTASIS.search(left) is not None
     if word == "bei":
         # What an exclusion or a metastasis is said of is a diagnosis of its own.
         return (EXCLUSION_START.match(left) is not None or left_metastasis) and names_definite_tumour(own)

@@ -39,7 +39,7 @@ class NoBans:
 @pytest.fixture(scope="module")
 def given() -> Material:
     catalogue = Catalogue.builtin()
-    lines = list(catalogue.searchable_lines[::25])
+    lines = list(catalogue.searchable_lines[::41])
     # The lexicon stands in for ICD-O-3, whose files a user's machine may lack.
     lines = [replace(line, edition="icdo3-2019") if line.system is SITE else line for line in lines]
     return Material(replace(catalogue, searchable_lines=tuple(lines)), NoBans(), {})  # type: ignore[arg-type]
@@ -111,7 +111,7 @@ def test_arms_are_measured_and_reported(given: Material, arms: Path) -> None:
     assert {decider for arm, decider in exact if arm == "both"} == {"retrieval", "model", "sum"}
     assert exact["both", "sum"].n == 20
     # The searched lines are the texts themselves.
-    assert exact["catalogue", "retrieval"].mean >= 0.9
+    assert exact["catalogue", "retrieval"].mean > 0.9
     assert all(f.interval.low <= f.mean <= f.interval.high for f in figures)
     section = study_section("texts", [f for f in figures if f.study == "texts"])
     assert len(section.tables["set"][1]) == 4 * 3 * 2
