@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import torch
 
+from agent import reading
 from agent.context import CatalogueSource, Context
 from agent.graph import graph
 from agent.results import CodedText
@@ -70,6 +71,7 @@ class CodingAgent:
         Raises:
             OnkokodeError: something cannot be loaded; the message names the file and the remedy.
         """
+        reading.start()  # it gets ready while the models load
         context = Context.load(
             model, adapter, encoder, catalogue, edition,
             device=device, quantise=quantise, home=home, candidates=candidates, server=server,

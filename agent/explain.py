@@ -28,6 +28,10 @@ _UNNAMED = {
     CodeSystem.TOPOGRAPHY: ("Der Text nennt keinen Sitz.", ("Sitz des Primärtumors",)),
     CodeSystem.MORPHOLOGY: ("Der Text nennt keine Histologie.", ("Histologie und Dignität",)),
 }
+_PROBLEMS = {
+    "time_limit": "Der Text ist nicht in der vorgesehenen Zeit zu lesen; bitte von Hand kodieren.",
+    "unreadable": "Der Text ist nicht zu lesen; bitte von Hand kodieren.",
+}
 _UNSURE = {
     CodeSystem.ICD10GM: ("Sitz und Art des Tumors, genauer benannt",),
     CodeSystem.TOPOGRAPHY: ("Sitz, genauer benannt",),
@@ -113,7 +117,10 @@ def _of_unit(text: str, unit: Unit, further: tuple[CodedText, ...]) -> CodedText
 
 
 def _uncoded(text: str, prepared: Prepared) -> CodedText:
-    if prepared.empty:
+    problem = next((_PROBLEMS[flag] for flag in prepared.flags if flag in _PROBLEMS), None)
+    if problem:
+        reason = problem
+    elif prepared.empty:
         reason = "Der Text ist leer."
     elif prepared.only_code:
         reason = "Der Text ist ein Kode, keine Diagnose."
@@ -123,8 +130,11 @@ def _uncoded(text: str, prepared: Prepared) -> CodedText:
         Coding(axis, None, None, 0.0, abstained=True, reason=reason, missing=("Diagnose in Worten",))
         for axis in (CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY)
     )
+    # What was not read may be a tumour or not: a person has to look.
+    probability = 0.5 if problem else 0.0
+    span = (0, len(text))
     return CodedText(
-        text, False, 0.0, "gesichert", None, icd10gm, topography, morphology, span=(0, len(text))
+        text, False, probability, "gesichert", None, icd10gm, topography, morphology, span, problem=problem
     )
 
 

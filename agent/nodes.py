@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from langgraph.runtime import Runtime
 
+from agent import reading
 from agent.confidence import signals_of
 from agent.context import Context, embedded_context
 from agent.explain import coded_text, coding_of
 from agent.joint import agree_on_codes
 from agent.metastasis import take_histology_of_primary
-from agent.prepare import prepare as prepare_text
 from agent.prepare.context import names_tumour
 from agent.priors import prior_of, told_by
 from agent.recognition import tumour_log_odds
@@ -39,7 +39,7 @@ _DENIED = 0.02  # negated, or a relative's: the words of a tumour without the tu
 
 def prepare(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Clean the texts and list their diagnoses."""
-    prepared = [prepare_text(text) for text in state["texts"]]
+    prepared = reading.read(state["texts"])
     units = [
         Unit(number, segment)
         for number, found in enumerate(prepared)

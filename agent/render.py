@@ -294,8 +294,9 @@ class _View:
     def _facts(self, coded: CodedText) -> list[tuple[str, str]]:
         """A text that is not a tumour diagnosis shows how likely that is, so both ways read alike."""
         share = coded.tumour_probability if coded.tumour else 1 - coded.tumour_probability
+        tumour = f"{'ja' if coded.tumour else 'nein'} ({percent(share)})"
         return [
-            ("Tumordiagnose", f"{'ja' if coded.tumour else 'nein'} ({percent(share)})"),
+            ("Tumordiagnose", "nicht gelesen" if coded.problem else tumour),
             ("Sicherheit", printable(coded.certainty)),
             ("Seite", printable(coded.side or "nicht genannt")),
         ]

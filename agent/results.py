@@ -70,7 +70,8 @@ class CodedText:
 
     `certainty` is `gesichert`, `Verdacht`, `Zustand nach` or `ausgeschlossen`; `side` is `links`,
     `rechts`, `beidseits` or None. `span` is the part of the text that these codings speak of, as offsets
-    into `text`. `further` holds other diagnoses of the same text, in the same form.
+    into `text`. `further` holds other diagnoses of the same text, in the same form. `problem` says why the text
+    could not be read, where it could not: `tumour` then says nothing, and its probability is 0.5.
     """
 
     text: str
@@ -83,6 +84,7 @@ class CodedText:
     icdo_morphology: Coding
     span: tuple[int, int]
     further: tuple[CodedText, ...] = field(default=())
+    problem: str | None = None
 
     def coding(self, system: CodeSystem) -> Coding:
         """The answer on one axis."""
@@ -101,6 +103,7 @@ class CodedText:
                 for axis in ("icd10gm", "icdo_topography", "icdo_morphology")
             },
             "further": [other.to_dict() for other in self.further],
+            "problem": self.problem,
         }
 
     def to_fhir(self, subject: str | None = None, **options: Any) -> dict[str, Any]:

@@ -30,6 +30,8 @@ _ALTERNATIVES = 3
 
 def answer_of(coded: CodedText, problem: str | None = None) -> list[Any]:
     """The values of COLUMNS: texts, numbers for confidences, None where there is nothing to say."""
+    if coded.problem:
+        return unread(" | ".join(filter(None, (problem, coded.problem))))
     answer: list[Any] = ["ja" if coded.tumour else "nein"]
     hints = [problem] if problem else []
     for name, axis in _AXES:

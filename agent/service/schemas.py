@@ -100,6 +100,7 @@ class Coded(BaseModel):
     icdo_topography: Coding
     icdo_morphology: Coding
     further: list[Coded] = Field(description="More tumour diagnoses of the same text.")
+    problem: str | None = Field(description="Why the text could not be read, in German; else null.")
 
 
 class CodedMany(BaseModel):
