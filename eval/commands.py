@@ -19,6 +19,7 @@ from eval.ablation_commands import ls_command, run_command, validate_command
 from eval.ceiling_commands import annotate_command, ceiling_command
 from eval.export_commands import export_command
 from eval.report_commands import report_command
+from eval.unchanged import unchanged_command
 from index.errors import OnkokodeError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ for _command in (
     annotate_command,
     ceiling_command,
     export_command,
+    unchanged_command,
 ):
     evaluate.add_command(_command)
 

@@ -1,0 +1,109 @@
+"""Whether a change of the program changed any answer: the answers to all texts of this repository, recorded before and
+compared after.
+
+    onkokode eval unchanged --record runs/before.jsonl          # at the commit before
+    onkokode eval unchanged --against runs/before.jsonl         # at the commit after; exit code 1 where one differs
+
+A record holds no text: a line per text with its file and number, codes, confidences to the last digit, and evidence.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from index.errors import OnkokodeError
+
+_ROOT = Path(__file__).resolve().parents[1]
+TOLERANCE = 1e-6
+_SHOWN = 20
+
+
+def repository_texts(root: Path = _ROOT) -> Iterator[tuple[str, str]]:
+    """(file:number, text) of every test set, trap and example."""
+    tables = [*sorted((root / "eval/testsets").glob("*.tsv")), root / "tests/traps/traps.tsv"]
+    for path in filter(Path.is_file, tables):
+        with path.open(encoding="utf-8", newline="") as file:
+            for number, row in enumerate(
+                csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=2
+            ):
+                if row.get("text"):
+                    yield f"{path.name}:{number}", row["text"]
+    for path in sorted((root / "examples").glob("*.txt")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            yield f"{path.name}:{number}", line
+
+
+def differences(before: Any, after: Any, where: str = "") -> Iterator[str]:
+    """Where two answers differ; what only the later one says is no difference."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name, value in before.items():
+            yield from differences(value, after.get(name), f"{where}.{name}" if where else name)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for place, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from differences(one, other, f"{where}[{place}]")
+    elif isinstance(before, float) and isinstance(after, int | float):
+        if abs(before - after) > TOLERANCE:
+            yield f"{where}: {before:.7f} -> {after:.7f}"
+    elif before != after:
+        yield where
+
+
+def answers() -> Iterator[tuple[str, dict[str, Any]]]:
+    """(file:number, answer without the text) for every text, by the embedded default."""
+    from agent import CodingAgent
+
+    names, texts = zip(*repository_texts(), strict=True)
+    for name, coded in zip(names, CodingAgent.load().code_many(texts), strict=True):
+        yield name, json.loads(json.dumps(_without_text(asdict(coded))))
+
+
+def _without_text(coded: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{name: value for name, value in coded.items() if name != "text"},
+        "further": [_without_text(other) for other in coded["further"]],
+    }
+
+
+@click.command("unchanged")
+@click.option(
+    "--record", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write the answers."
+)
+@click.option(
+    "--against",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Compare with these.",
+)
+def unchanged_command(target: Path | None, source: Path | None) -> None:
+    """Record the answers to all texts of this repository, or compare them with a record."""
+    if (target is None) == (source is None):
+        raise click.UsageError("Give --record FILE before a change, and --against FILE after it.")
+    if target is not None:
+        with target.open("w", encoding="utf-8") as file:
+            count = sum(
+                bool(file.write(json.dumps([name, answer], ensure_ascii=False) + "\n"))
+                for name, answer in answers()
+            )
+        click.echo(f"{target}: the answers to {count:,} texts")
+        return
+    assert source is not None
+    before = dict(json.loads(line) for line in source.read_text(encoding="utf-8").splitlines())
+    after = dict(answers())
+    if before.keys() != after.keys():
+        raise OnkokodeError(
+            f"{source}: holds other texts than this repository; record anew at the commit before"
+        )
+    found = [f"{name}: {what}" for name in before for what in differences(before[name], after[name])]
+    for line in found[:_SHOWN]:
+        click.echo(line)
+    changed = len({line.rpartition(": ")[0].split(": ")[0] for line in found})
+    click.echo(f"{len(before):,} texts, {changed:,} with another answer (confidences to {TOLERANCE:g})")
+    if found:
+        raise SystemExit(1)
