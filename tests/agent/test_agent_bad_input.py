@@ -190,7 +190,7 @@ def test_a_failing_model_does_not_tell_the_text() -> None:
 def test_the_answer_holds_the_keys_of_the_format() -> None:
     answer = json.loads(json.dumps(embedded_agent().code("1. Mammakarzinom links\n2. Prostata-Ca").to_dict()))
     axes = {axis.value for axis in AXES}
-    assert set(answer) == {"tumour", "tumour_probability", "certainty", "side", "span", "further", *axes}
+    assert set(answer) == {"tumour", "tumour_probability", "certainty", "side", "span", "further", "problem", *axes}
     assert [set(other) for other in answer["further"]] == [set(answer)]
     for axis in axes:
         assert set(answer[axis]) == {
