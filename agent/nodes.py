@@ -20,12 +20,13 @@ from agent.context import Context, embedded_context
 from agent.explain import coded_text, coding_of
 from agent.joint import agree_on_codes
 from agent.metastasis import take_histology_of_primary
+from agent.prepare import MAX_CHARACTERS
 from agent.prepare.context import names_tumour
 from agent.priors import prior_of, told_by
 from agent.recognition import tumour_log_odds
 from agent.scores import by_retrieval, score_cores, scores_every_code
 from agent.state import State, Unit
-from agent.verify import check
+from agent.verify import check, cut_off
 from index.records import AXES, CodeSystem
 
 # A letter may list many diagnoses; beyond this many the rest of a text is not coded.
@@ -133,6 +134,8 @@ def explain(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     for unit, matches in zip(others, beside, strict=True):
         unit.beside = tuple(match for match in matches if match.similarity >= _NEAR)
     for i, unit in enumerate(state["units"]):
+        if state["prepared"][unit.text].truncated:
+            unit.checks += (cut_off(MAX_CHARACTERS),)
         for axis in AXES:
             unit.codings[axis] = coding_of(unit, axis, i, state["retrievals"][axis], context)
         of_text[unit.text].append(unit)

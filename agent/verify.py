@@ -12,6 +12,7 @@
 | K05 | ICD-10 against topography and morphology (registry crosswalk, and where the alphabet differs) |
 | K06 | C77-C79 only where the text speaks of a metastasis |
 | K07 | lymphoma and leukaemia: ICD-10 C81-C96 against the morphology |
+| K08 | the whole text was read (said only where it was not) |
 """
 
 from __future__ import annotations
@@ -102,6 +103,13 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
         spoken = bool(_METASTASIS.search(text))
         found.append(Check("K06", spoken, f"{icd10} setzt voraus, dass der Text eine Metastase nennt."))
     return tuple(found)
+
+
+def cut_off(characters: int) -> Check:
+    """What is said of a text of which only the first `characters` were read."""
+    return Check(
+        "K08", False, f"Der Text ist länger als {characters} Zeichen; was danach steht, ist ungelesen."
+    )
 
 
 _BLOOD = {

@@ -187,10 +187,27 @@ def test_a_failing_model_does_not_tell_the_text() -> None:
         error = error.__cause__ or error.__context__
 
 
+def test_a_text_that_was_cut_says_so() -> None:
+    whole = embedded_agent().code("Kolonkarzinom " * 100)
+    cut = embedded_agent().code("Kolonkarzinom " * 2000)
+    assert (cut.icd10gm.code, whole.icd10gm.code) == ("C18.9", "C18.9")
+    assert [c.passed for c in cut.icd10gm.checks if c.number == "K08"] == [False]
+    assert all(c.number != "K08" for c in whole.icd10gm.checks)
+
+
 def test_the_answer_holds_the_keys_of_the_format() -> None:
     answer = json.loads(json.dumps(embedded_agent().code("1. Mammakarzinom links\n2. Prostata-Ca").to_dict()))
     axes = {axis.value for axis in AXES}
-    assert set(answer) == {"tumour", "tumour_probability", "certainty", "side", "span", "further", "problem", *axes}
+    assert set(answer) == {
+        "tumour",
+        "tumour_probability",
+        "certainty",
+        "side",
+        "span",
+        "further",
+        "problem",
+        *axes,
+    }
     assert [set(other) for other in answer["further"]] == [set(answer)]
     for axis in axes:
         assert set(answer[axis]) == {
