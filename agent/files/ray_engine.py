@@ -13,8 +13,11 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from ipaddress import ip_address
 from itertools import islice
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,7 @@ from agent.files.run import Answers, code_chunk
 from agent.files.table import Chunk, Row, Table, TableError, text_of
 
 _READ_TASK_CHUNKS = 64
+_SHORT = "/tmp" if os.path.isdir("/tmp") else None
 _BLOCK_BYTES = 4096  # less than a chunk has, so that each goes to whichever worker is free
 
 
@@ -33,7 +37,8 @@ class RayEngine:
     Args:
         options: what `agent.options.load_agent` takes; every worker loads its agent with them.
         workers: how many processes load the agent; None takes one per two cores of the cluster.
-        address: a running cluster (`auto`, `ray://head:10001`); None starts Ray on this machine.
+        address: a running cluster (`auto`, `ray://head:10001`); None starts Ray on this machine, for this
+            machine alone.
     """
 
     def __init__(
@@ -46,23 +51,18 @@ class RayEngine:
             return
         # No word goes out about who uses Ray for what.
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        if self.address is None:
+            # Read by Ray when it is imported. Without clusters all its processes listen on loopback only.
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         try:
             import ray
         except ModuleNotFoundError:
             raise TableError("--engine ray braucht Ray; pip install 'onkokode[ray]'") from None
-        started = not ray.is_initialized()
-        if started:
-            ray.init(
-                address=self.address,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                include_dashboard=False,
-            )
-        try:
+        if ray.is_initialized():
             yield from self._coded(table, column, sorted(missing))
-        finally:
-            if started:
-                ray.shutdown()
+            return
+        with _cluster(self.address) if self.address else _this_machine():
+            yield from self._coded(table, column, sorted(missing))
 
     def _coded(self, table: Table, column: str, missing: list[int]) -> Iterator[tuple[int, Answers]]:
         import ray
@@ -88,6 +88,45 @@ class RayEngine:
         )
         for row in coded.iter_rows():
             yield int(row["number"]), json.loads(row["answers"])
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[None]:
+    import ray
+
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _this_machine() -> Iterator[None]:
+    """Ray on loopback, in a folder that its owner alone can read and that goes with it: texts pass through its
+    logs and through what it moves out of memory."""
+    import ray
+
+    # In /tmp, as Ray's own, since the paths of its sockets must be short.
+    with TemporaryDirectory(prefix="onkokode-ray-", dir=_SHORT, ignore_cleanup_errors=True) as folder:
+        # `local`: RAY_ADDRESS in the environment would send the texts to that cluster.
+        ray.init(
+            address="local",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            include_dashboard=False,
+            _temp_dir=folder,
+        )
+        try:
+            listens = ray.nodes()[0]["NodeManagerAddress"]
+            if not ip_address(listens).is_loopback:
+                raise TableError(
+                    f"Ray hört auf {listens}, auch für andere Rechner; vor dem ersten `import ray` "
+                    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 setzen, oder mit address= den eigenen Cluster nennen"
+                )
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _read(table: Table, place: int, part: dict[str, Any]) -> Iterator[dict[str, Any]]:

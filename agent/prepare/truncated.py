@@ -40,7 +40,6 @@ def _adjectives() -> tuple[tuple[str, ...], dict[str, int]]:
     return tuple(sorted(rank)), rank
 
 
-@lru_cache(maxsize=8192)
 def full_word(token: str) -> str | None:
     """The adjective that a token with a final stop stands for, with the token's capital; None where it is no
     such stem. In "parieto-occ." only the last part counts."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 from agent.prepare.abbreviations import (
@@ -254,9 +253,7 @@ def _without_repeats(words: list[Word]) -> list[Word]:
             if close is not None:
                 inside = " ".join(w.text for w in words[place + 1 : close]).lower()
                 before = " ".join(w.text for w in kept).lower()
-                if not inside or (
-                    len(inside) > 3 and re.search(rf"(?<!\w){re.escape(inside)}(?!\w)", before)
-                ):
+                if not inside or (len(inside) > 3 and _stands_in(inside, before)):
                     place = close + 1
                     continue
         kept.append(word)
@@ -264,7 +261,18 @@ def _without_repeats(words: list[Word]) -> list[Word]:
     return kept
 
 
-@lru_cache(maxsize=8192)
+def _stands_in(words: str, text: str) -> bool:
+    """Whether the words stand in a text, not as a part of longer ones. No pattern: `re` would keep it, and with it
+    the words."""
+    place = text.find(words)
+    while place >= 0:
+        around = text[max(0, place - 1) : place] + text[place + len(words) : place + len(words) + 1]
+        if not any(letter.isalnum() or letter == "_" for letter in around):
+            return True
+        place = text.find(words, place + 1)
+    return False
+
+
 def _spell(text: str) -> str:
     if _SHOUTED.match(text):
         text = "-".join(part.capitalize() for part in text.split("-"))
@@ -346,7 +354,6 @@ def _bare(text: str) -> str:
     return text[:-1] if text.endswith(".") else text
 
 
-@lru_cache(maxsize=8192)
 def _expansion(text: str) -> str:
     """What a word stands for in any context; the word itself where it stands for nothing else."""
     known = ABBREVIATIONS.get(text)
