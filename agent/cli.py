@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -221,6 +222,10 @@ def _working(message: str) -> AbstractContextManager[Any]:
     return Console(stderr=True).status(message)
 
 
+def _stop(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """The entry point: quiet libraries first, no telemetry and no tracing unless the user asked for it."""
     for name, value in (
@@ -229,4 +234,9 @@ def main() -> None:
         ("TOKENIZERS_PARALLELISM", "false"),
     ):
         os.environ.setdefault(name, value)
+    # Stopped by the system or with its terminal, the program removes its half-written files as at Ctrl-C.
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _stop)
     cli(prog_name="onkokode")
