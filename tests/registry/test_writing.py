@@ -67,7 +67,7 @@ def test_a_copy_that_does_not_fit_counts_for_nothing(kind: str, tmp_path: Path) 
     else:
         of_b = [line for line in text.splitlines() if "b.xml" in line]
         assert len(of_b) == 1 and ";abgelehnt;" in of_b[0]
-        assert text.count(";ja;") == 8 and text.startswith("Datei;") and text.endswith(";1\r\n")
+        assert text.count(";ja;") == 8 and text.startswith("Datei;") and text.endswith(";1\n")
     assert not list(tmp_path.rglob(".*"))
 
 
