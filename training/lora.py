@@ -131,6 +131,7 @@ def _data(
     ]
     train = given.read("train", plan.tasks, plan.rows, plan.seed)
     parts = {"train": _told(train, given.count("train"), say), "development": iter([asked])}
+    folder.mkdir(parents=True, exist_ok=True)
     for part, chunks in parts.items():
         path = folder / f"{part}.arrow"
         if not path.is_file():
