@@ -25,7 +25,7 @@ from agent.registry.fill import Filler, filled_copy
 from agent.registry.messages import read_meldungen
 from agent.registry.model import Meldung
 from agent.registry.report import NOTICE, REFUSED, Counts, Report, Row
-from agent.registry.rows import Rules, rows_of, texts_of
+from agent.registry.rows import Rules, rows_of, shown_id, texts_of
 from agent.registry.versions import version_of
 from index.records import CodeSystem
 from index.safe_xml import XmlError
@@ -104,7 +104,14 @@ class Run:
             for notice in meldung.notices:
                 reason = f"{notice.reason}; {notice.remedy}"
                 self._write(
-                    Row(file, notice.line, NOTICE, reason, meldung.meldung_id, element=notice.element)
+                    Row(
+                        file,
+                        notice.line,
+                        NOTICE,
+                        reason,
+                        shown_id(meldung.meldung_id),
+                        element=notice.element,
+                    )
                 )
             for tumour in meldung.tumours:
                 for row, fillings in rows_of(file, meldung.meldung_id, next(coded), self.rules):

@@ -215,7 +215,7 @@ _REFUSED = {
     "ohne-namensraum": (b"<oBDS/>", "der Namensraum fehlt; xmlns="),
     "alte-version": (
         b'<ADT_GEKID xmlns="http://www.gekid.de/namespace" Schema_Version="1.0.5"/>',
-        "Schema_Version '1.0.5' wird nicht gelesen",
+        "Schema_Version ist keine 2; als ADT_GEKID 2 exportieren",
     ),
     "ohne-meldung": (document("obds", "").encode(), "enthält keine Meldung"),
     "unbekannt": (
