@@ -51,6 +51,14 @@ _COMMANDS = {
 _EXTRAS = {"code-file": "files", "serve": "service", "review": "service"}
 
 
+# Above what the environment says: a variable set for another program must not make this one talk.
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
 class InputError(click.ClickException):
     """An error that the user can act on: one line on standard error, exit code 2."""
 
@@ -227,13 +235,9 @@ def _stop(number: int, _frame: object) -> None:
 
 
 def main() -> None:
-    """The entry point: quiet libraries first, no telemetry and no tracing unless the user asked for it."""
-    for name, value in (
-        ("HF_HUB_DISABLE_TELEMETRY", "1"),
-        ("LANGSMITH_TRACING", "false"),
-        ("TOKENIZERS_PARALLELISM", "false"),
-    ):
-        os.environ.setdefault(name, value)
+    """The entry point: quiet libraries first. No texts go out without these either (`agent.untraced`); they keep
+    libraries from saying that somebody uses them, and whatever passes through them out of their logs."""
+    os.environ.update(QUIET)
     # Stopped by the system or with its terminal, the program removes its half-written files as at Ctrl-C.
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)

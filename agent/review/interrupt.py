@@ -28,6 +28,7 @@ from langgraph.types import interrupt
 
 from agent.review.decision import Action, Decision, ReviewError, from_answer, proposal
 from agent.review.schema import only_for_its_owner
+from agent.untraced import untraced
 from index.records import AXES
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def review_graph(
     builder.add_edge(START, "code")
     builder.add_conditional_edges("code", route, ["review", END])
     builder.add_conditional_edges("review", route, ["review", END])
-    return builder.compile(checkpointer=checkpointer, name="onkokode-review")
+    return untraced(builder.compile(checkpointer=checkpointer, name="onkokode-review"))
 
 
 def unsure(coding: Mapping[str, Any], threshold: float) -> list[str]:
