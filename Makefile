@@ -28,13 +28,13 @@ setup: $(STAMP)  ## create .venv with the exact files of requirements/
 INSTALL := $(BIN)/python -m pip install -q --no-deps
 FROM_LISTS := $(INSTALL) --require-hashes
 
-# The lists are complete, which `pip check` confirms; setuptools, which builds the project, is in them. PyPI's torch
-# for Linux needs the libraries of CUDA, the CPU build and other systems do not.
-$(BASE): pyproject.toml requirements/torch.txt requirements/cuda.txt requirements/base.txt
+# The lists are complete, which `pip check` confirms; setuptools, which builds the project, is in them. Where pip
+# finds the CPU build of torch (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL) it is taken, else PyPI's, which needs the
+# libraries of CUDA on Linux.
+$(BASE): pyproject.toml requirements/torch-cpu.txt requirements/torch.txt requirements/base.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(FROM_LISTS) -r requirements/torch.txt -r requirements/base.txt
-	$(BIN)/python -c 'import importlib.metadata as m; exit(not m.version("torch").endswith("+cpu"))' \
-		|| $(FROM_LISTS) -r requirements/cuda.txt
+	$(FROM_LISTS) -r requirements/torch-cpu.txt 2> /dev/null || $(FROM_LISTS) -r requirements/torch.txt
+	$(FROM_LISTS) -r requirements/base.txt
 	$(INSTALL) --no-build-isolation -e .
 	$(BIN)/python -m pip check
 	touch $@
