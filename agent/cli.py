@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -229,8 +230,17 @@ def _working(message: str) -> AbstractContextManager[Any]:
     return Console(stderr=True).status(message)
 
 
+def _stop(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """The entry point: quiet libraries first. No texts go out without these either (`agent.untraced`); they keep
     libraries from saying that somebody uses them, and whatever passes through them out of their logs."""
     os.environ.update(QUIET)
+    # Stopped by the system or with its terminal, the program removes its half-written files as at Ctrl-C.
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _stop)
     cli(prog_name="onkokode")

@@ -29,11 +29,11 @@ SWITCH = "ONKOKODE_TRACE"
 
 def untraced(graph: CompiledStateGraph) -> CompiledStateGraph:
     """The same graph; each of its runs is silent."""
-    graph.__class__ = _Untraced
+    graph.__class__ = Untraced
     return graph
 
 
-class _Untraced(CompiledStateGraph):
+class Untraced(CompiledStateGraph):
     """All ways to run a graph (invoke, batch, events, as a node of another) come through these two."""
 
     def stream(self, input: Any, config: Any = None, **options: Any) -> Iterator[Any]:
