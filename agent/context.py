@@ -135,6 +135,7 @@ def _catalogue_and_index(
             index = Index.load(folder)
             # Editions with their files' hashes: a file added to an edition since makes the index stale.
             if index.encoder == encoder.fingerprint and index.editions == dict(catalogue.editions):
+                index.fits(catalogue, encoder)
                 return catalogue, index
         return catalogue, _index_of(catalogue, encoder)
     if isinstance(source, Catalogue):
