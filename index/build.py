@@ -31,7 +31,15 @@ from index.errors import IndexFolderError
 from index.lexical import FILES as LEXICAL_FILES
 from index.lexical import Lexical
 from index.records import AXES, CatalogueLine, CodeSystem
-from index.sealed import Damaged, one_writer, read_files, read_manifest, whole_state, write_manifest
+from index.sealed import (
+    UNREADABLE,
+    Damaged,
+    one_writer,
+    read_files,
+    read_manifest,
+    whole_state,
+    write_manifest,
+)
 from index.tables import read_table, write_table
 from index.text import term_key
 
@@ -305,7 +313,7 @@ def _read_space(name: str, codes: list[str], folder: Path, content: dict[str, by
 def _vectors(data: bytes, path: Path, count: int) -> np.ndarray:
     try:
         vectors = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError) as error:
+    except UNREADABLE as error:
         raise Damaged(path, f"cannot be read ({type(error).__name__})") from None
     if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32 or vectors.ndim != 2:
         raise Damaged(path, "holds no table of float32 vectors")

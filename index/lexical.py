@@ -15,7 +15,7 @@ from pathlib import Path
 import bm25s
 import numpy as np
 
-from index.sealed import Damaged
+from index.sealed import UNREADABLE, Damaged
 from index.text import normalise
 
 FILES = (
@@ -77,10 +77,7 @@ class Lexical:
         try:
             engine = bm25s.BM25.load(str(folder), load_corpus=False, allow_pickle=False)
             sound = _sound(engine, size)
-        except (
-            ValueError, OSError, EOFError, TypeError, KeyError, AttributeError, IndexError, SyntaxError,
-            OverflowError, MemoryError, RecursionError, ImportError,
-        ) as error:  # fmt: skip
+        except UNREADABLE as error:
             raise Damaged(folder, f"cannot be read ({type(error).__name__})") from None
         if not sound:
             raise Damaged(folder, f"is no lexical index of {size} lines")
@@ -96,7 +93,7 @@ def _sound(engine: bm25s.BM25, size: int) -> bool:
         return False
     if any(array.ndim != 1 for array in arrays) or data.dtype.kind != "f" or not np.isfinite(data).all():
         return False
-    if rows.dtype.kind not in "iu" or starts.dtype.kind not in "iu" or not len(data) == len(rows):
+    if rows.dtype.kind not in "iu" or starts.dtype.kind not in "iu" or len(data) != len(rows):
         return False
     if not len(starts) or starts[0] != 0 or starts[-1] != len(data) or (np.diff(starts) < 0).any():
         return False

@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 import os
+import tokenize
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,11 @@ from index.errors import OnkokodeError
 T = TypeVar("T")
 
 LOCK = ".writing"
+# What the readers of NumPy, Parquet and JSON raise over bytes that only begin like theirs.
+UNREADABLE = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError, SyntaxError, OverflowError,
+    MemoryError, RecursionError, ImportError, NotImplementedError, tokenize.TokenError,
+)  # fmt: skip
 # Building an index of all catalogues takes half a minute with the embedded encoder.
 _LONGEST_WAIT = 600.0
 # Each try again means that a writer has finished in between.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule
-from index.sealed import Damaged
+from index.sealed import UNREADABLE, Damaged
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +46,7 @@ def read_table(name: str, data: bytes, path: Path) -> tuple[Any, ...]:
         if empty:
             raise Damaged(path, f"has empty cells in the column {empty[0]}")
         return tuple(_FROM_TABLE[name](table.to_pydict()))
-    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, OverflowError, re.error) as error:
+    except (*UNREADABLE, pa.ArrowException, re.error) as error:
         raise Damaged(path, f"cannot be read ({type(error).__name__})") from None
 
 

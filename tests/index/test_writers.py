@@ -63,9 +63,12 @@ def held(tmp_path: Path) -> Iterator[int]:
 def test_a_second_writer_says_for_whom_it_waits(
     tmp_path: Path, held: int, files: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING), pytest.raises(Busy, match=rf"process {held} has been changing"):
-        with one_writer(tmp_path / "home", longest=0.2):
-            pass
+    with (
+        caplog.at_level(logging.WARNING),
+        pytest.raises(Busy, match=rf"process {held} has been changing"),
+        one_writer(tmp_path / "home", longest=0.2),
+    ):
+        pass
     assert f"waiting for process {held}" in caplog.text
     # Readers do not wait, and what was not written is not there.
     assert store.load_files(tmp_path / "home") == ()
