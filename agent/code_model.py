@@ -29,7 +29,7 @@ from index.errors import ModelError
 
 _BEAMS = 4
 _GENERATION_BATCH = 16
-_PROBE = "Mammakarzinom"
+_PROBES = ("Mammakarzinom", "Arterielle Hypertonie")
 _PROBE_ANSWERS = ("C50.9", "C34.1", "D05.1", "C61")
 
 
@@ -114,12 +114,10 @@ class LocalModel:
         return loaded
 
     def _try_out(self) -> None:
-        """Scores a few codes for a text of ours. Settings can spoil what sound weights give."""
-        [[scores]] = self.score([[Question(_PROBE, _PROBE_ANSWERS)]])
-        if np.ptp(scores) == 0.0:
-            raise ModelError(
-                f"{self._name}: finds every code as likely as every other; fetch or train it again"
-            )
+        """Scores a few codes for two texts of ours. Settings can spoil what sound weights give."""
+        [[one], [other]] = self.score([[Question(text, _PROBE_ANSWERS)] for text in _PROBES])
+        if np.array_equal(one, other):
+            raise ModelError(f"{self._name}: scores every text alike; fetch or train the weights again")
         self.tokens = 0
 
     @property

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from index.errors import ModelError
 from index.records import AXES, CodeSystem
 
 WEIGHTS = Path(__file__).parent / "weights" / "decision.json"
+_Kind = TypeVar("_Kind", "AxisWeights", "RecognitionWeights")
 _REMEDY = "install onkokode again, or fit it with `make models`"
 # Fitted log-odds are a few; beyond this a single signal decides everything.
 _LARGEST = 1000.0
@@ -84,19 +85,15 @@ class Weights:
             return cls()
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            axes = {axis: AxisWeights(**values[axis.value]) for axis in AXES}
-            recognition = RecognitionWeights(**values["recognition"])
+            axes = {axis: _fitted(AxisWeights, values, axis.value) for axis in AXES}
+            recognition = _fitted(RecognitionWeights, values, "recognition")
+            for axis, weights in axes.items():
+                if weights.retrieval < 0 or weights.model < 0 or weights.retrieval + weights.model == 0:
+                    raise ValueError(f"{axis.value}: the weights of the arms are below 0, or both 0")
+                if not (0 <= weights.none_above <= 1 and 0 <= weights.abstain_below <= 1):
+                    raise ValueError(f"{axis.value}: a limit is no probability")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelError(f"{path}: holds no fitted weights ({error}); {_REMEDY}") from None
-        for axis, weights in axes.items():
-            _check(weights, path, axis.value)
-            if not (weights.retrieval >= 0 and weights.model >= 0 and weights.retrieval + weights.model > 0):
-                raise ModelError(
-                    f"{path}: {axis.value}: the weights of both arms are below 0 or 0; {_REMEDY}"
-                )
-            if not (0 <= weights.none_above <= 1 and 0 <= weights.abstain_below <= 1):
-                raise ModelError(f"{path}: {axis.value}: a limit is no probability; {_REMEDY}")
-        _check(recognition, path, "recognition")
         return cls(axes, recognition)
 
     def save(self, path: Path = WEIGHTS) -> None:
@@ -105,18 +102,22 @@ class Weights:
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def _check(weights: AxisWeights | RecognitionWeights, path: Path, part: str) -> None:
-    """Raises `ModelError` where one of the fitted values, or a coefficient in one, is no finite number."""
-    for name, value in ((one.name, getattr(weights, one.name)) for one in fields(weights)):
-        inner: Mapping[str, Any] = value if isinstance(value, dict) else {name: value}
-        if (name == "confidence") != isinstance(value, dict):
-            raise ModelError(f"{path}: {part}: {name} is of another kind; {_REMEDY}")
+def _fitted(kind: type[_Kind], values: Any, part: str) -> _Kind:
+    """One part of the file. Raises `ValueError`, `KeyError` or `TypeError` unless it has every number of `kind`, no
+    other, and all are finite."""
+    read = values[part]
+    for name in (one.name for one in fields(kind)):
+        if name not in read:
+            # It would be a neutral one without a word.
+            raise ValueError(f"{part}: {name} is missing")
+        inner = read[name] if name == "confidence" else {name: read[name]}
+        if not isinstance(inner, dict) or not inner:
+            raise ValueError(f"{part}: {name} holds no coefficients")
         for key, number in inner.items():
             sound = isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
             if not sound or abs(number) > _LARGEST:
-                raise ModelError(
-                    f"{path}: {part}: {key} is no number between -{_LARGEST:g} and {_LARGEST:g}; {_REMEDY}"
-                )
+                raise ValueError(f"{part}: {key} is no number between -{_LARGEST:g} and {_LARGEST:g}")
+    return kind(**read)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def load_network(
         name = f"{name}+{adapter_name}"
     if quantise is None:
         network = network.to(device)
-    check_numbers(network, source)
+    check_numbers(network, source if adapter is None else f"{source} with the adapter {adapter}")
     return network, tokenizer, name
 
 
