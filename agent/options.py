@@ -1,8 +1,10 @@
-"""The options that say which agent a command loads, the same for every command, and the loading itself.
+"""The options that say which agent a command loads, the same for every command, the loading itself, and the
+types of options that name an output: those are tried while the arguments are read, before any work.
 
 @click.command()
+@click.option("--out", type=OutputFile())
 @agent_options
-def command(**options): agent = load_agent(**options)
+def command(out, **options): agent = load_agent(**options)
 """
 
 from __future__ import annotations
@@ -13,8 +15,52 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from index.failures import require
+from index.outputs import OutputError, check_file, check_folder
+
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
+
+# What writing a format takes beyond the default installation.
+_WRITERS = {".xlsx": "openpyxl"}
+
+
+class Output(click.Path):
+    """An output that a command writes; errors of writing name it."""
+
+
+class OutputFile(Output):
+    """A file that can be written, checked by trying: an `OutputError` otherwise.
+
+    Args:
+        endings: the endings that the file's name may have; none allows all.
+    """
+
+    def __init__(self, *endings: str) -> None:
+        super().__init__(path_type=Path)
+        self.endings = endings
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(super().convert(value, param, ctx))
+        ending = path.suffix.lower()
+        if self.endings and ending not in self.endings:
+            raise OutputError(f"{path}: the name must end in {' or '.join(self.endings)}")
+        if ending in _WRITERS:
+            require(_WRITERS[ending], f"writing {path.name}")
+        check_file(path)
+        return path
+
+
+class OutputFolder(Output):
+    """A folder that files can be written into; it need not be there yet."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(super().convert(value, param, ctx))
+        check_folder(path)
+        return path
 
 
 def agent_options(command: Any) -> Any:

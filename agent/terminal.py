@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 import click
 
@@ -41,10 +42,15 @@ def warn_of(damaged: Sequence[int], remedy: str) -> None:
         )
 
 
+def is_watched(stream: TextIO | None) -> bool:
+    """Whether somebody sees what is written there. A service manager may start us without the stream at all."""
+    return stream is not None and stream.isatty()
+
+
 @contextmanager
 def counting(unit: str) -> Iterator[Callable[[int], None]]:
     """A running count on standard error, if somebody is there to see it."""
-    if not sys.stderr.isatty():
+    if not is_watched(sys.stderr):
         yield lambda count: None
         return
     from rich.console import Console
