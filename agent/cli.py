@@ -118,7 +118,9 @@ def _files_of(error: Exception) -> tuple[list[Path], list[Path]]:
             continue
         for parameter in context.command.params:
             value = context.params.get(parameter.name or "")
-            paths = [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path)]
+            paths = [
+                one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path)
+            ]
             known = writes if isinstance(parameter.type, Output) else reads
             known += [path for path in paths if path not in known]
     return reads, writes

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from agent.options import agent_options, load_agent
+from agent.options import OutputFile, agent_options, load_agent
 from agent.terminal import counting, text_lines, warn_of
 
 
@@ -22,7 +22,7 @@ from agent.terminal import counting, text_lines, warn_of
 @click.option(
     "--out",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     metavar="FILE",
     help="The bundle to write, such as bundle.json.",
 )

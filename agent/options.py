@@ -26,15 +26,7 @@ _WRITERS = {".xlsx": "openpyxl"}
 
 
 class Output(click.Path):
-    """An output that a command writes; errors of writing name it."""
-
-
-class OutputFile(Output):
-    """A file that can be written, checked by trying: an `OutputError` otherwise.
-
-    Args:
-        endings: the endings that the file's name may have; none allows all.
-    """
+    """An output that a command writes, tried by `_try` as the argument is read; errors of writing name it."""
 
     def __init__(self, *endings: str) -> None:
         super().__init__(path_type=Path)
@@ -47,20 +39,36 @@ class OutputFile(Output):
             raise OutputError(f"{path}: the name must end in {' or '.join(self.endings)}")
         if ending in _WRITERS:
             require(_WRITERS[ending], f"writing {path.name}")
-        check_file(path)
+        self._try(path)
         return path
+
+    def _try(self, path: Path) -> None:
+        """A file, or a folder, whichever the name says; what is missing on the way is made by the command."""
+        if path.is_file():
+            check_file(path)
+        else:
+            check_folder(path if path.is_dir() or not path.suffix else path.parent)
+
+
+class OutputFile(Output):
+    """A file with one of `endings`, if any are given; with `new_folders` the command makes its folder."""
+
+    def __init__(self, *endings: str, new_folders: bool = False) -> None:
+        super().__init__(*endings)
+        self.new_folders = new_folders
+
+    def _try(self, path: Path) -> None:
+        if self.new_folders and not path.parent.exists():
+            check_folder(path.parent)
+        else:
+            check_file(path)
 
 
 class OutputFolder(Output):
-    """A folder that files can be written into; it need not be there yet."""
+    """A folder, which need not be there yet."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        path = Path(super().convert(value, param, ctx))
+    def _try(self, path: Path) -> None:
         check_folder(path)
-        return path
 
 
 def agent_options(command: Any) -> Any:

@@ -32,7 +32,7 @@ _WHERE = "check the path"
 _SYSTEM = {
     errno.EACCES: (
         "no permission",
-        "change the rights of the file and of its folder, or name another",
+        "change the rights of the file and of its folder",
     ),
     errno.EROFS: ("the disk is mounted read-only", "name a folder on another disk"),
     errno.ENOSPC: ("no space is left on the disk", f"make room, {_AGAIN}"),

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from index.failures import reason
 from index.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
 from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule
 
@@ -71,7 +72,12 @@ def home() -> Path:
     """The user's data folder: `ONKOKODE_HOME`, else the system's usual place."""
     chosen = os.environ.get("ONKOKODE_HOME")
     if chosen:
-        return Path(chosen).expanduser()
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError:
+            raise CatalogueError(
+                f"ONKOKODE_HOME={chosen}: there is no such user on this machine; name a folder"
+            ) from None
     from platformdirs import user_data_dir
 
     return Path(user_data_dir("onkokode", appauthor=False))
@@ -342,8 +348,13 @@ def _read_manifest(root: Path) -> tuple[StoredFile, ...]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ()
-    except (OSError, UnicodeDecodeError):
-        raise CatalogueError(f"{path}: cannot be read; {repair}") from None
+    except OSError as error:
+        # Its catalogue is whole, so nothing must be deleted: what is in the way is said.
+        raise CatalogueError(
+            f"{path}: cannot be read: {reason(error)}, or set ONKOKODE_HOME to another folder"
+        ) from None
+    except UnicodeDecodeError:
+        raise CatalogueError(f"{path}: is damaged; {repair}") from None
     try:
         manifest = json.loads(text)
         version = manifest["format"]

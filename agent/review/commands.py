@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.options import agent_options, load_agent
+from agent.options import OutputFile, OutputFolder, agent_options, load_agent
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
@@ -148,10 +148,8 @@ def list_command(database: Path, show: Any, search: str, limit: int, texts: bool
 
 @review.command("export")
 @_database
-@click.option(
-    "--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="CSV file for a spreadsheet."
-)
-@click.option("--pairs", type=click.Path(file_okay=False, path_type=Path), help="Folder of training pairs.")
+@click.option("--csv", "table", type=OutputFile(), help="CSV file for a spreadsheet.")
+@click.option("--pairs", type=OutputFolder(), help="Folder of training pairs.")
 def export_command(database: Path, table: Path | None, pairs: Path | None) -> None:
     """Write the decisions that stand.
 
