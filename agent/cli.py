@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.options import Output, agent_options, load_agent
-from agent.terminal import counting, is_watched, text_lines, warn_of
+from agent.terminal import counting, is_watched, standard_input, text_lines, warn_of
 from index import failures
 
 if TYPE_CHECKING:
@@ -171,14 +171,16 @@ def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_o
     Each TEXT and each line gives one answer, in order; a blank line gives one, too.
     """
     if not texts:
-        if sys.stdin.isatty():
+        if is_watched(sys.stdin):
             raise click.UsageError(
                 'No text given. Put a text in quotes: onkokode code "Mammakarzinom links"\n'
                 "or code a file with one text per line: onkokode code - < diagnoses.txt"
             )
         texts = ("-",)
     # Somebody who types the lines wants each answer at once, and not when a batch is full.
-    batch: dict[str, Any] = {"batch_size": 1} if "-" in texts and sys.stdin.isatty() else {}
+    batch: dict[str, Any] = {"batch_size": 1} if "-" in texts and is_watched(sys.stdin) else {}
+    if "-" in texts:
+        standard_input()
     with _working("Modelle werden geladen …"):
         agent = load_agent(**agent_options, **batch)
     damaged: list[int] = []
@@ -209,7 +211,7 @@ def _texts(arguments: Iterable[str], damaged: list[int]) -> Iterator[str]:
     """The texts in order, `-` replaced by the lines of standard input."""
     for argument in arguments:
         if argument == "-":
-            yield from text_lines(sys.stdin.buffer, damaged)
+            yield from text_lines(standard_input(), damaged)
         else:
             yield argument
 

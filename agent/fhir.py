@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from index.errors import OnkokodeError
+from index.failures import reason
 from index.lexicon import YEAR
 from index.records import CodeSystem
 
@@ -176,7 +177,7 @@ def write_bundle(
             stream.write("\n]}\n" if number else "}\n")
         temporary.replace(path)
     except OSError as error:
-        raise FhirError(f"{path} cannot be written: {error.strerror}") from None
+        raise FhirError(f"{path}: cannot be written: {reason(error)}") from None
     finally:
         temporary.unlink(missing_ok=True)
     return number

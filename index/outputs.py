@@ -62,8 +62,9 @@ def check_folder(path: Path) -> None:
 def _try_in(folder: Path, output: Path) -> None:
     try:
         # Without a name where the system can do that, so that not even a kill leaves it behind.
-        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        with tempfile.TemporaryFile(dir=folder) as file:
             file.write(_BLOCK)
+            file.flush()
     except OSError as error:
         raise OutputError(f"{output}: {_reason_in(folder, error)}") from None
 
