@@ -54,7 +54,7 @@ def add_command(files: tuple[Path, ...], edition: str | None, no_index: bool) ->
 
     from index import store
 
-    check_folder(store.home())
+    _must_be_writable(store.home())
     paths = list(store.walk(files))
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -133,7 +133,7 @@ def remove_command(edition: str, no_index: bool) -> None:
     """Remove all files of an edition."""
     from index import store
 
-    check_folder(store.home())
+    _must_be_writable(store.home())
     for entry in store.remove(edition):
         click.echo(f"removed {entry.file} ({entry.layout}, {entry.edition})")
     if not no_index:
@@ -145,8 +145,12 @@ def index_command() -> None:
     """Build the search index again from the lexicon and all files that were added."""
     from index import store
 
-    check_folder(store.home())
+    _must_be_writable(store.home())
     _rebuild_index()
+
+
+def _must_be_writable(home: Path) -> None:
+    check_folder(home, "set ONKOKODE_HOME to another folder")
 
 
 def _rebuild_index() -> None:

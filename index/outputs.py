@@ -48,28 +48,27 @@ def check_file(path: Path) -> None:
             raise OutputError(f"{path}: {reason(error)}") from None
 
 
-def check_folder(path: Path) -> None:
-    """Raise `OutputError` unless files could be written into a folder, which may have to be made."""
+def check_folder(path: Path, otherwise: str = "name another") -> None:
+    """Raise `OutputError` unless files could be written into a folder, which may have to be made; `otherwise`
+    says how a person chooses another one."""
     there = path
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     if not os.path.isdir(there):
         what = "is a file" if there == path else f"{there} is a file"
-        raise OutputError(f"{path}: {what}, not a folder; name a folder")
-    _try_in(there, path)
+        raise OutputError(f"{path}: {what}, not a folder; {otherwise}")
+    _try_in(there, path, otherwise)
 
 
-def _try_in(folder: Path, output: Path) -> None:
+def _try_in(folder: Path, output: Path, otherwise: str = "name another") -> None:
     try:
         # Without a name where the system can do that, so that not even a kill leaves it behind.
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(_BLOCK)
             file.flush()
     except OSError as error:
-        raise OutputError(f"{output}: {_reason_in(folder, error)}") from None
-
-
-def _reason_in(folder: Path, error: OSError) -> str:
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"no permission to write into the folder {folder}; change its rights, or name another"
-    return reason(error)
+        if error.errno in (errno.EACCES, errno.EPERM):
+            what = f"no permission to write into the folder {folder}; change its rights, or {otherwise}"
+        else:
+            what = reason(error)
+        raise OutputError(f"{output}: {what}") from None

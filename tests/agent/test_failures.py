@@ -249,7 +249,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a long name": (lambda d: d / ("x" * 300 + ".csv"), "the name is too long; choose a shorter one"),
 }
 BAD_FOLDERS: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "a file": (lambda d: d / "in.csv", "in.csv: is a file, not a folder; name a folder"),
+    "a file": (lambda d: d / "in.csv", "in.csv: is a file, not a folder; name another"),
     "below a file": (lambda d: d / "in.csv" / "a" / "b", "in.csv is a file, not a folder"),
 }
 
@@ -390,7 +390,7 @@ def test_the_user_s_folder_is_tried_before_the_work(
     monkeypatch.chdir(given)
     monkeypatch.setenv("ONKOKODE_HOME", str(given / "in.csv" / "home"))
     line = line_of(run("catalogue", *command))
-    assert "in.csv is a file, not a folder" in line and "delete" not in line
+    assert "in.csv is a file, not a folder; set ONKOKODE_HOME" in line and "delete" not in line
 
 
 # -- point 20: the user's folder -------------------------------------------------------------------------------
