@@ -33,7 +33,7 @@ class Output(click.Path):
         self.endings = endings
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        path = Path(super().convert(value, param, ctx))
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         ending = path.suffix.lower()
         if self.endings and ending not in self.endings:
             raise OutputError(f"{path}: the name must end in {' or '.join(self.endings)}")
