@@ -13,15 +13,18 @@ import json
 import os
 import signal
 import sys
+import threading
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.options import agent_options, load_agent
-from agent.terminal import counting, text_lines, warn_of
-from index.errors import OnkokodeError
+from agent.options import Output, agent_options, load_agent
+from agent.terminal import counting, is_watched, standard_input, text_lines, warn_of
+from index import failures
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from agent.results import CodedText
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+BUG = 70  # EX_SOFTWARE of sysexits.h
 
 # Commands of the other packages: name -> (module:attribute, help). The help stands here because `--help`
 # must not import them.
@@ -47,9 +51,6 @@ _COMMANDS = {
     "eval": ("eval.commands:evaluate", "Measure variants on test sets; print tables and figures."),
 }
 
-# Which optional packages a command needs where the default installation does not do.
-_EXTRAS = {"code-file": "files", "serve": "service", "review": "service"}
-
 
 # Above what the environment says: a variable set for another program must not make this one talk.
 QUIET = {
@@ -63,6 +64,12 @@ class InputError(click.ClickException):
     """An error that the user can act on: one line on standard error, exit code 2."""
 
     exit_code = 2
+
+
+class BugError(click.ClickException):
+    """An error that nobody foresaw: one line with its kind and place, exit code 70."""
+
+    exit_code = BUG
 
 
 class LazyGroup(click.Group):
@@ -79,16 +86,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self.lazy:
             return super().get_command(ctx, cmd_name)
         module_name, attribute = self.lazy[cmd_name][0].split(":")
-        try:
-            return getattr(importlib.import_module(module_name), attribute)
-        except ModuleNotFoundError as error:
-            if error.name in (module_name, module_name.partition(".")[0]):
-                raise InputError(f"this installation has no `{cmd_name}`: {module_name} is missing") from None
-            extra = _EXTRAS.get(cmd_name, "train")
-            raise InputError(
-                f"`{cmd_name}` needs the package {error.name}; pip install 'onkokode[{extra}]' brings what "
-                "the default installation leaves out"
-            ) from None
+        return getattr(importlib.import_module(module_name), attribute)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """As in click, but with the help texts that are known without an import."""
@@ -100,13 +98,41 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Turns our own errors into one line, and an interrupt into the exit code that shells expect."""
+        """Turns every error into one line, and an interrupt into the exit code that shells expect."""
         try:
             return super().invoke(ctx)
-        except OnkokodeError as error:
-            raise InputError(" ".join(str(error).split())) from None
         except KeyboardInterrupt:
             raise click.exceptions.Exit(INTERRUPTED) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click knows what to do; a reader that has seen enough is no error
+        except Exception as error:
+            raise _in_one_line(error) from None
+
+
+def _in_one_line(error: Exception) -> click.ClickException:
+    if os.environ.get(failures.DEBUG):
+        click.echo(failures.trace(error), err=True)
+    line = failures.explain(error, *_files_of(error))
+    return BugError(failures.report(error)) if line is None else InputError(line)
+
+
+def _files_of(error: Exception) -> tuple[list[Path], list[Path]]:
+    """The files that the command was given, read and written. Its context is closed by now, but stands in the
+    frames that the error came through."""
+    reads: list[Path] = []
+    writes: list[Path] = []
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        context = frame.f_locals.get("ctx")
+        if not isinstance(context, click.Context):
+            continue
+        for parameter in context.command.params:
+            value = context.params.get(parameter.name or "")
+            paths = [
+                one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path)
+            ]
+            known = writes if isinstance(parameter.type, Output) else reads
+            known += [path for path in paths if path not in known]
+    return reads, writes
 
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -154,14 +180,16 @@ def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_o
     Each TEXT and each line gives one answer, in order; a blank line gives one, too.
     """
     if not texts:
-        if sys.stdin.isatty():
+        if is_watched(sys.stdin):
             raise click.UsageError(
                 'No text given. Put a text in quotes: onkokode code "Mammakarzinom links"\n'
                 "or code a file with one text per line: onkokode code - < diagnoses.txt"
             )
         texts = ("-",)
     # Somebody who types the lines wants each answer at once, and not when a batch is full.
-    batch: dict[str, Any] = {"batch_size": 1} if "-" in texts and sys.stdin.isatty() else {}
+    batch: dict[str, Any] = {"batch_size": 1} if "-" in texts and is_watched(sys.stdin) else {}
+    if "-" in texts:
+        standard_input()
     with _working("Modelle werden geladen …"):
         agent = load_agent(**agent_options, **batch)
     damaged: list[int] = []
@@ -192,7 +220,7 @@ def _texts(arguments: Iterable[str], damaged: list[int]) -> Iterator[str]:
     """The texts in order, `-` replaced by the lines of standard input."""
     for argument in arguments:
         if argument == "-":
-            yield from text_lines(sys.stdin.buffer, damaged)
+            yield from text_lines(standard_input(), damaged)
         else:
             yield argument
 
@@ -200,7 +228,7 @@ def _texts(arguments: Iterable[str], damaged: list[int]) -> Iterator[str]:
 def _print_json(answers: Iterable[CodedText]) -> None:
     """Always UTF-8, whatever the locale; a lone surrogate is written as JSON's own escape."""
     # With the output in a file there is nothing else to see for minutes.
-    with nullcontext(lambda count: None) if sys.stdout.isatty() else counting("Texte") as advance:
+    with nullcontext(lambda count: None) if is_watched(sys.stdout) else counting("Texte") as advance:
         for coded in answers:
             line = json.dumps(coded.to_dict(), ensure_ascii=False)
             click.echo(line.encode("utf-8", "backslashreplace"))
@@ -223,7 +251,7 @@ def _print_human(agent: CodingAgent, texts: Iterable[str], *, explain: bool) -> 
 
 def _working(message: str) -> AbstractContextManager[Any]:
     """A spinner on standard error, if somebody is there to see it."""
-    if not sys.stderr.isatty():
+    if not is_watched(sys.stderr):
         return nullcontext()
     from rich.console import Console
 
@@ -243,4 +271,48 @@ def main() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
             signal.signal(number, _stop)
-    cli(prog_name="onkokode")
+    # Python's own words about an error that no caller can catch quote values: a file object that fails once more
+    # while it is thrown away, a thread that nobody waits for.
+    sys.unraisablehook = _unseen
+    threading.excepthook = _unseen
+    try:
+        cli(prog_name="onkokode")
+    except SystemExit as end:
+        code = end.code
+    except OSError as error:  # outside of any command: its help, or the error's own line, on a full disk
+        code = _last_words(error)
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        code = code or _last_words(error)
+    _throw_away_what_is_left()
+    raise SystemExit(code)
+
+
+def _last_words(error: OSError) -> int:
+    with suppress(OSError):
+        click.echo(f"Error: {failures.explain(error)}", err=True)
+    return InputError.exit_code
+
+
+def _throw_away_what_is_left() -> None:
+    """What a full disk or a closed pipe did not take stays in Python's buffers, which would be written once
+    more at the very end, with a traceback."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+
+
+def _unseen(unraised: Any) -> None:
+    if os.environ.get(failures.DEBUG) and isinstance(unraised.exc_value, BaseException):
+        with suppress(OSError):
+            click.echo(failures.trace(unraised.exc_value), err=True)

@@ -77,6 +77,8 @@ class Context:
         from agent.code_model import LocalModel
         from agent.self_check import check_encoder, check_model, check_recogniser
 
+        if device is not None:
+            _check_device(device)
         served = _served(server, model, adapter, quantise) if server is not None else None
         loaded = Encoder.load(encoder, device=device)
         if encoder is None:
@@ -111,6 +113,18 @@ class Context:
                 **({"scoring": served.way} if served else {}),
             },
         )
+
+
+def _check_device(device: str) -> None:
+    """Tried, since each kind of device has its own way to say no: a wrong name, no driver, no such number."""
+    import torch
+
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError):
+        cards = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        here = ", ".join(["cpu", *cards, *["mps"] * torch.backends.mps.is_available()])
+        raise ModelError(f"--device {device}: there is no such device; this machine has: {here}") from None
 
 
 def _served(

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from index.atomic import new_file
 from index.errors import OnkokodeError
+from index.failures import reason
 from index.lexicon import YEAR
 from index.records import CodeSystem
 
@@ -176,7 +177,7 @@ def write_bundle(
     except OSError as error:
         if error.filename != str(path):  # the texts come from a file, too
             raise
-        raise FhirError(f"{path} cannot be written: {error.strerror}") from None
+        raise FhirError(f"{path}: cannot be written: {reason(error)}") from None
     return number
 
 

@@ -5,7 +5,6 @@ onkokode fhir diagnosen.txt --out bundle.json
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 
 import click
 
-from agent.options import agent_options, load_agent
-from agent.terminal import counting, text_lines, warn_of
+from agent.options import OutputFile, agent_options, load_agent
+from agent.terminal import counting, standard_input, text_lines, warn_of
 
 
 @click.command("fhir")
@@ -22,7 +21,7 @@ from agent.terminal import counting, text_lines, warn_of
 @click.option(
     "--out",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     metavar="FILE",
     help="The bundle to write, such as bundle.json.",
 )
@@ -47,7 +46,7 @@ def fhir_command(source: str, out: Path, subject: str | None, with_text: bool, *
     loaded = load_agent(**agent)
     damaged: list[int] = []
     with ExitStack() as stack:
-        lines = sys.stdin.buffer if source == "-" else stack.enter_context(Path(source).open("rb"))
+        lines = standard_input() if source == "-" else stack.enter_context(Path(source).open("rb"))
         advance = stack.enter_context(counting("Texte"))
 
         def counted() -> Iterator[Any]:

@@ -1,8 +1,10 @@
-"""The options that say which agent a command loads, the same for every command, and the loading itself.
+"""The options that say which agent a command loads, the same for every command, the loading itself, and the
+types of options that name an output: those are tried while the arguments are read, before any work.
 
 @click.command()
+@click.option("--out", type=OutputFile())
 @agent_options
-def command(**options): agent = load_agent(**options)
+def command(out, **options): agent = load_agent(**options)
 """
 
 from __future__ import annotations
@@ -13,8 +15,60 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from index.failures import require
+from index.outputs import OutputError, check_file, check_folder
+
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
+
+# What writing a format takes beyond the default installation.
+_WRITERS = {".xlsx": "openpyxl"}
+
+
+class Output(click.Path):
+    """An output that a command writes, tried by `_try` as the argument is read; errors of writing name it."""
+
+    def __init__(self, *endings: str) -> None:
+        super().__init__(path_type=Path)
+        self.endings = endings
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        ending = path.suffix.lower()
+        if self.endings and ending not in self.endings:
+            raise OutputError(f"{path}: the name must end in {' or '.join(self.endings)}")
+        if ending in _WRITERS:
+            require(_WRITERS[ending], f"writing {path.name}")
+        self._try(path)
+        return path
+
+    def _try(self, path: Path) -> None:
+        """A file, or a folder, whichever the name says; what is missing on the way is made by the command."""
+        if path.is_file():
+            check_file(path)
+        else:
+            check_folder(path if path.is_dir() or not path.suffix else path.parent)
+
+
+class OutputFile(Output):
+    """A file with one of `endings`, if any are given; with `new_folders` the command makes its folder."""
+
+    def __init__(self, *endings: str, new_folders: bool = False) -> None:
+        super().__init__(*endings)
+        self.new_folders = new_folders
+
+    def _try(self, path: Path) -> None:
+        if self.new_folders and not path.parent.exists():
+            check_folder(path.parent)
+        else:
+            check_file(path)
+
+
+class OutputFolder(Output):
+    """A folder, which need not be there yet."""
+
+    def _try(self, path: Path) -> None:
+        check_folder(path)
 
 
 def agent_options(command: Any) -> Any:

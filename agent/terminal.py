@@ -2,7 +2,7 @@
 
 damaged: list[int] = []
 with counting("Texte") as advance:
-    for text in text_lines(sys.stdin.buffer, damaged): ...; advance(1)
+    for text in text_lines(standard_input(), damaged): ...; advance(1)
 warn_of(damaged, "onkokode code -")
 """
 
@@ -11,8 +11,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import BinaryIO, TextIO
 
 import click
+
+
+def standard_input() -> BinaryIO:
+    """The bytes of standard input. Raises `UsageError` where it is closed."""
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed; name a file, or give texts as arguments")
+    return sys.stdin.buffer
 
 
 def text_lines(stream: Iterable[bytes], damaged: list[int]) -> Iterator[str]:
@@ -41,10 +49,15 @@ def warn_of(damaged: Sequence[int], remedy: str) -> None:
         )
 
 
+def is_watched(stream: TextIO | None) -> bool:
+    """Whether somebody sees what is written there. A service manager may start us without the stream at all."""
+    return stream is not None and stream.isatty()
+
+
 @contextmanager
 def counting(unit: str) -> Iterator[Callable[[int], None]]:
     """A running count on standard error, if somebody is there to see it."""
-    if not sys.stderr.isatty():
+    if not is_watched(sys.stderr):
         yield lambda count: None
         return
     from rich.console import Console

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from agent.options import OutputFolder
 from index.errors import OnkokodeError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def validate_command(files: tuple[Path, ...]) -> None:
 @click.option(
     "--out",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputFolder(),
     help="Each run goes to OUT/<test set>/<variant>.",
 )
 @click.option("--model", help="Language model: folder or hub name. Default: the embedded one.")
@@ -126,22 +127,16 @@ def run_command(
     from eval.model_roles import Models
 
     models = Models(model, adapter, adapter_with_candidates, encoder, quantise)
-    try:
-        for name in testsets:
-            testset = load_testset(name, shared=shared.resolve(), corpus=corpus, rows=rows)
-            run_ablation(chosen, testset, models, out, restart=restart, say=click.echo)
-    except OnkokodeError as error:
-        raise click.ClickException(str(error)) from None
+    for name in testsets:
+        testset = load_testset(name, shared=shared.resolve(), corpus=corpus, rows=rows)
+        run_ablation(chosen, testset, models, out, restart=restart, say=click.echo)
     click.echo(f"written: {out}; for tables and plots: onkokode eval report {out} --out DIR")
 
 
 def _read(paths: Sequence[Path]) -> tuple[Variant, ...]:
     from eval.variants import read_variants
 
-    try:
-        return read_variants(paths)
-    except OnkokodeError as error:
-        raise click.ClickException(str(error)) from None
+    return read_variants(paths)
 
 
 def _chosen(variants: Sequence[Variant], only: str | None) -> list[Variant]:
@@ -150,5 +145,5 @@ def _chosen(variants: Sequence[Variant], only: str | None) -> list[Variant]:
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     known = {variant.name: variant for variant in variants}
     if unknown := [name for name in wanted if name not in known]:
-        raise click.ClickException(f"--only: no variant {', '.join(unknown)}; known are {', '.join(known)}")
+        raise OnkokodeError(f"--only: no variant {', '.join(unknown)}; known are {', '.join(known)}")
     return [known[name] for name in wanted]

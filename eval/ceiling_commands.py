@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agent.options import OutputFile, OutputFolder
 from eval.ablation_commands import corpus_option, shared_option
-from index.errors import OnkokodeError
 
 if TYPE_CHECKING:
     from eval.testset import Row
@@ -39,7 +39,7 @@ _testset = click.option(
     "--out",
     "file",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(new_folders=True),
     help="TSV file, without texts.",
 )
 @shared_option
@@ -56,11 +56,8 @@ def annotate_command(
     from eval.ablation_sets import load_testset, row_name
     from eval.ceiling import Judgement, append_judgement, read_judgements, sample
 
-    try:
-        rows = sample(load_testset(name, shared=shared.resolve(), corpus=corpus), number, seed)
-        before = read_judgements([file]) if file.exists() else []
-    except OnkokodeError as error:
-        raise click.ClickException(str(error)) from None
+    rows = sample(load_testset(name, shared=shared.resolve(), corpus=corpus), number, seed)
+    before = read_judgements([file]) if file.exists() else []
     done = {one.row for one in before if one.annotator == annotator}
     file.parent.mkdir(parents=True, exist_ok=True)
     for place, row in enumerate(rows, start=1):
@@ -83,7 +80,7 @@ def annotate_command(
 )
 @_testset
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("docs/results"), show_default=True,
+    "--out", type=OutputFolder(), default=Path("docs/results"), show_default=True,
     help="Where Markdown and JSON go.",
 )  # fmt: skip
 @shared_option
@@ -94,12 +91,9 @@ def ceiling_command(files: tuple[Path, ...], name: str, out: Path, shared: Path,
     from eval.ceiling import ceiling_section, read_judgements
     from eval.report import environment, print_section, write
 
-    try:
-        section = ceiling_section(
-            read_judgements(files), load_testset(name, shared=shared.resolve(), corpus=corpus)
-        )
-    except OnkokodeError as error:
-        raise click.ClickException(str(error)) from None
+    section = ceiling_section(
+        read_judgements(files), load_testset(name, shared=shared.resolve(), corpus=corpus)
+    )
     print_section(section)
     click.echo(f"written: {os.fspath(write(section, out, environment({})))}")
 

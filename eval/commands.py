@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
+from agent.options import OutputFolder
 from eval.ablation_commands import ls_command, run_command, validate_command
 from eval.ceiling_commands import annotate_command, ceiling_command
 from eval.export_commands import export_command
@@ -87,7 +88,7 @@ def _measuring(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=OutputFolder(),
         default=Path("docs/results"),
         show_default=True,
         help="Where Markdown and JSON go.",
@@ -100,10 +101,7 @@ def _measuring(command: Callable[..., None]) -> Callable[..., None]:
         shared: Path, out: Path, model: str | None, adapter: str | None, encoder: str | None, **own: Any
     ) -> None:
         weights = Weights(model=model, adapter=adapter, encoder=encoder)
-        try:
-            command(Options(shared.resolve(), out, weights), **own)
-        except OnkokodeError as error:
-            raise click.ClickException(str(error)) from None
+        command(Options(shared.resolve(), out, weights), **own)
 
     return with_options
 
@@ -256,16 +254,13 @@ def study_command(options: Options, arms: Path, corpus: Path, composed: int) -> 
     help="The file, by its name without .json, that the others are tested against.",
 )
 @click.option("--name", default="candidates", show_default=True, help="Name of the result files.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/results"), show_default=True)
+@click.option("--out", type=OutputFolder(), default=Path("docs/results"), show_default=True)
 def answers_command(files: tuple[Path, ...], against: str, name: str, out: Path) -> None:
     """Models side by side on the same pairs, from the files that `onkokode train measure` wrote."""
     from eval.answers import compare_answers
     from eval.report import environment, print_section, write
 
-    try:
-        section = compare_answers(files, against, name)
-    except OnkokodeError as error:
-        raise click.ClickException(str(error)) from None
+    section = compare_answers(files, against, name)
     write(section, out, environment({}))
     print_section(section)
 

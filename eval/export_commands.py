@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agent.options import OutputFolder
 from eval.ablation_commands import corpus_option, shared_option
-from index.errors import OnkokodeError
 from index.records import AXES, CodeSystem
 
 if TYPE_CHECKING:
     from eval.ablation_sets import TestSet
 
 _testset = click.option("--testset", "name", required=True, help="heldout, composed, devsets, or a TSV file.")
-_out = click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+_out = click.option("--out", required=True, type=OutputFolder())
 
 
 @click.group("export")
@@ -40,10 +40,7 @@ def lm_eval_command(name: str, out: Path, shared: Path, corpus: Path) -> None:
     """Tasks for lm-evaluation-harness: lm_eval --include_path OUT --tasks onkokode_<set>."""
     from eval.export import export_lm_eval
 
-    try:
-        files = export_lm_eval(_load(name, shared, corpus), out)
-    except OnkokodeError as error:
-        raise click.ClickException(str(error)) from None
+    files = export_lm_eval(_load(name, shared, corpus), out)
     for file in files:
         click.echo(str(file))
 
@@ -64,11 +61,8 @@ def beir_command(name: str, out: Path, axis: str, shared: Path, corpus: Path) ->
     from eval.export import export_beir
     from index.catalogue import Catalogue
 
-    try:
-        testset = _load(name, shared, corpus)
-        counts = export_beir(testset, testset.catalogue or Catalogue.load(), CodeSystem(axis), out)
-    except OnkokodeError as error:
-        raise click.ClickException(str(error)) from None
+    testset = _load(name, shared, corpus)
+    counts = export_beir(testset, testset.catalogue or Catalogue.load(), CodeSystem(axis), out)
     click.echo(", ".join(f"{part}: {count:,}" for part, count in counts.items()))
 
 

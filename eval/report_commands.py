@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from index.errors import OnkokodeError
+from agent.options import OutputFolder
+from index.failures import require
 from index.records import CodeSystem
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +30,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 @click.option(
     "--out",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputFolder(),
     help="Where report.html, report.md, scores.json and costs.json go.",
 )
 @click.option(
@@ -49,24 +50,22 @@ _ROOT = Path(__file__).resolve().parents[1]
 )
 def report_command(folders: tuple[Path, ...], out: Path, texts: tuple[Path, ...], published: Path) -> None:
     """Score the runs below DIR again, without models, and write the report."""
+    require("matplotlib", "the report")
     from eval.ablation_report import write_report
     from eval.published import read_published
     from eval.runs import read_runs
 
-    try:
-        runs = read_runs(folders)
-        shown = _texts_of(texts) if texts else None
-        for run in runs.left_out:
-            click.echo(f"left out: {run.testset}, {run.variant}: {run.reason}", err=True)
-        page = write_report(
-            runs,
-            out,
-            texts=shown,
-            title_of=_titles() if shown else None,
-            published=read_published(published) if published.is_file() else (),
-        )
-    except OnkokodeError as error:
-        raise click.ClickException(str(error)) from None
+    runs = read_runs(folders)
+    shown = _texts_of(texts) if texts else None
+    for run in runs.left_out:
+        click.echo(f"left out: {run.testset}, {run.variant}: {run.reason}", err=True)
+    page = write_report(
+        runs,
+        out,
+        texts=shown,
+        title_of=_titles() if shown else None,
+        published=read_published(published) if published.is_file() else (),
+    )
     click.echo(f"written: {page}")
 
 

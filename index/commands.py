@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from index.errors import OnkokodeError
+from index.outputs import check_folder
 from index.records import CodeSystem
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def add_command(files: tuple[Path, ...], edition: str | None, no_index: bool) ->
 
     from index import store
 
+    _must_be_writable(store.home())
     paths = list(store.walk(files))
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -61,7 +62,7 @@ def add_command(files: tuple[Path, ...], edition: str | None, no_index: bool) ->
         reports = []
         for path in paths:
             bar.update(task, description=path.name)
-            reports += _guarded(store.add, [path], edition=edition)
+            reports += store.add([path], edition=edition)
             bar.advance(task)
     _print_reports(reports)
     statuses = {report.status for report in reports}
@@ -77,7 +78,7 @@ def list_command(as_json: bool) -> None:
     """What was added: file, layout, edition, counts."""
     from index import store
 
-    entries = _guarded(store.stored)
+    entries = store.stored()
     if as_json:
         click.echo(json.dumps([asdict(entry) for entry in entries], ensure_ascii=False, indent=1))
         return
@@ -106,7 +107,7 @@ def show_command(code: str, system: str | None, edition: str | None, as_json: bo
     """A code: its title, its lines by edition, its exclusions and its crosswalk partners."""
     from index.catalogue import Catalogue
 
-    catalogue = _guarded(Catalogue.load, edition=edition)
+    catalogue = Catalogue.load(edition=edition)
     wanted = written_code(code)
     systems = [CodeSystem(system)] if system else list(CodeSystem)
     found = [
@@ -132,7 +133,8 @@ def remove_command(edition: str, no_index: bool) -> None:
     """Remove all files of an edition."""
     from index import store
 
-    for entry in _guarded(store.remove, edition):
+    _must_be_writable(store.home())
+    for entry in store.remove(edition):
         click.echo(f"removed {entry.file} ({entry.layout}, {entry.edition})")
     if not no_index:
         _rebuild_index()
@@ -141,15 +143,14 @@ def remove_command(edition: str, no_index: bool) -> None:
 @catalogue_group.command("index")
 def index_command() -> None:
     """Build the search index again from the lexicon and all files that were added."""
+    from index import store
+
+    _must_be_writable(store.home())
     _rebuild_index()
 
 
-def _guarded(call: Any, *arguments: Any, **options: Any) -> Any:
-    """Call and turn our own errors into one line without a stack trace."""
-    try:
-        return call(*arguments, **options)
-    except OnkokodeError as error:
-        raise click.ClickException(str(error)) from None
+def _must_be_writable(home: Path) -> None:
+    check_folder(home, "set ONKOKODE_HOME to another folder")
 
 
 def _rebuild_index() -> None:
@@ -161,7 +162,7 @@ def _rebuild_index() -> None:
             f"The search index was not rebuilt, because {error.name or error} is not installed.", err=True
         )
         return
-    folder = _guarded(build.build_user_index)
+    folder = build.build_user_index()
     click.echo(f"search index built: {folder}")
 
 

@@ -4,6 +4,7 @@ Its errors name lines and quote nothing: a text can stand in any attribute or na
     root = safe_parse(Path("icdo32019.xml"))
     root = safe_parse(b"<oBDS/>", max_bytes=1_000_000)
     for event in stream_events(stream): ...      # Start, End, Text, Other with byte offsets; any size
+    inspect_stream(stream, started, wrote)       # only looked at, for a library that reads it next; any size
 
 A DOCTYPE passes, because ClaML files carry one, but nothing that it points to is read. A document that
 declares or needs an entity, or that asks for an XInclude, is refused: resolving entities would leak local
@@ -249,6 +250,58 @@ def stream_events(
     with _plain_errors():
         parser.Parse(b"", True)
     yield from events
+
+
+def inspect_stream(
+    stream: BinaryIO,
+    started: Callable[[str, dict[str, str], int], None],
+    *,
+    max_text: int = MAX_TOKEN,
+    between: Callable[[int], None] = lambda read: None,
+) -> None:
+    """Look over a document of any size that a library reads next, at a fifth of the cost of `stream_events`.
+
+    `started` is called with the name (namespace, space, local name), attributes and byte offset of each start
+    tag, `between` with the number of bytes read, once per chunk; either may raise to refuse the document.
+    A text without a tag between may have `max_text` characters. Raises `UnsafeXml`, also for any DOCTYPE, which
+    only ClaML has, and `BrokenXml`.
+    """
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    run = seen = 0
+
+    def doctype(*_declared: object) -> None:
+        raise UnsafeXml(f"line {parser.CurrentLineNumber} holds a DOCTYPE, which is not allowed here")
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal run, seen
+        run = 0
+        seen = parser.CurrentByteIndex
+        started(name, attributes, seen)
+
+    def wrote(text: str) -> None:
+        nonlocal run, seen
+        run += len(text)
+        seen = parser.CurrentByteIndex
+        if run > max_text:
+            raise EndlessXml(
+                f"line {parser.CurrentLineNumber}: a text is longer than {max_text:,} characters"
+            )
+
+    parser.StartDoctypeDeclHandler = doctype
+    parser.StartElementHandler = start
+    parser.CharacterDataHandler = wrote
+    read = 0
+    while data := stream.read(_CHUNK):
+        with _plain_errors():
+            parser.Parse(data, False)
+        read += len(data)
+        between(read)
+        if read - seen > _CHUNK + MAX_TOKEN:
+            # What is neither text nor a start tag for so long: an endless tag, comment or end tags only.
+            raise EndlessXml(f"a tag or comment is longer than {MAX_TOKEN:,} bytes")
+    with _plain_errors():
+        parser.Parse(b"", True)
 
 
 def _guard(parser: Any) -> Callable[[str, dict[str, str]], None]:

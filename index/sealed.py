@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from index.errors import OnkokodeError
+from index.failures import reason
 
 T = TypeVar("T")
 
@@ -108,7 +109,7 @@ def read_manifest(path: Path, version: int) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Damaged(path, f"cannot be read ({error.strerror or error})") from None
+        raise _unreadable(path, error) from None
     except (ValueError, RecursionError):
         raise Damaged(path, "is damaged, it is no JSON") from None
     if not isinstance(manifest, dict) or "format" not in manifest:
@@ -156,10 +157,15 @@ def read_files(folder: Path, hashes: Mapping[str, str], wanted: set[str]) -> dic
         try:
             content[name] = (folder / name).read_bytes()
         except OSError as error:
-            raise Damaged(folder / name, f"cannot be read ({error.strerror or error})") from None
+            raise _unreadable(folder / name, error) from None
         if hashlib.sha256(content[name]).hexdigest() != hashes[name]:
             raise Damaged(folder / name, "is damaged, its hash is not the one recorded")
     return content
+
+
+def _unreadable(path: Path, error: OSError) -> OnkokodeError:
+    """The folder may be whole, so nothing must be deleted: what is in the way is said."""
+    return OnkokodeError(f"{path}: cannot be read: {reason(error)}, or set ONKOKODE_HOME to another folder")
 
 
 def whole_state(manifest: Path, read: Callable[[], T]) -> T:

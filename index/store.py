@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from index.failures import reason
 from index.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
 from index.records import CodeSystem
 from index.sealed import Damaged, one_writer, read_files, read_manifest, whole_state, write_manifest
@@ -73,7 +74,12 @@ def home() -> Path:
     """The user's data folder: `ONKOKODE_HOME`, else the system's usual place."""
     chosen = os.environ.get("ONKOKODE_HOME")
     if chosen:
-        return Path(chosen).expanduser()
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError:
+            raise CatalogueError(
+                f"ONKOKODE_HOME={chosen}: there is no such user on this machine; name a folder"
+            ) from None
     from platformdirs import user_data_dir
 
     return Path(user_data_dir("onkokode", appauthor=False))
@@ -157,10 +163,7 @@ def _changing(root: Path) -> Iterator[None]:
         with one_writer(root.parent):
             yield
     except OSError as error:
-        reason = error.strerror or error
-        raise CatalogueError(
-            f"{root}: cannot be written ({reason}); check its rights and the free space"
-        ) from None
+        raise CatalogueError(f"{root}: cannot be written: {reason(error)}") from None
 
 
 def _store(root: Path, file: CatalogueFile) -> AddReport:

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from agent.options import OutputFile, OutputFolder
+from index.failures import require
 from training.lora_commands import LORA_COMMANDS
 
 _catalogues = click.option(
@@ -27,7 +29,7 @@ def train() -> None:
 
 @train.command("all")
 @_catalogues
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/models"), show_default=True)
+@click.option("--out", type=OutputFolder(), default=Path("runs/models"), show_default=True)
 @click.option("--publish", is_flag=True, help="Copy the result into the installed package, with model cards.")
 def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
     """Run every step: corpus, encoder, model, adapter, recogniser, fit.
@@ -45,7 +47,7 @@ def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
 
 @train.command("corpus")
 @_catalogues
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/models"), show_default=True)
+@click.option("--out", type=OutputFolder(), default=Path("runs/models"), show_default=True)
 @click.option(
     "--only",
     type=click.Choice(["catalogue", "composed_1", "composed_2", "other", "composed_heldout"]),
@@ -61,7 +63,7 @@ def corpus_command(catalogues: Path, out: Path, only: str | None) -> None:
 
 @train.command("fit")
 @_catalogues
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/models"), show_default=True)
+@click.option("--out", type=OutputFolder(), default=Path("runs/models"), show_default=True)
 @click.option("--publish", is_flag=True, help="Copy the result into the installed package, with model cards.")
 def fit_command(catalogues: Path, out: Path, publish: bool) -> None:
     """Fit fusion, calibration and recognition again, for models that are trained."""
@@ -77,7 +79,7 @@ def fit_command(catalogues: Path, out: Path, publish: bool) -> None:
 
 @train.command("pairs")
 @_catalogues
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/pairs"), show_default=True)
+@click.option("--out", type=OutputFolder(), default=Path("runs/pairs"), show_default=True)
 @click.option("--seed", default=13, show_default=True)
 @click.option(
     "--hold-out-codes", default=0.02, show_default=True, help="Share of codes that no training pair may show."
@@ -176,7 +178,7 @@ def pairs_command(
 
 @train.command("compose")
 @_catalogues
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
+@click.option("--out", type=OutputFile(new_folders=True), required=True, help="Parquet file to write.")
 @click.option("--count", default=2_000_000, show_default=True, help="Distinct texts.")
 @click.option("--seed", default=13, show_default=True)
 def compose_command(catalogues: Path, out: Path, count: int, seed: int) -> None:
@@ -209,7 +211,7 @@ def compose_command(catalogues: Path, out: Path, count: int, seed: int) -> None:
     show_default=True,
     help="Corpus that `onkokode train all` wrote.",
 )
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/study"), show_default=True)
+@click.option("--out", type=OutputFolder(), default=Path("runs/study"), show_default=True)
 @click.option(
     "--study",
     "studies",
@@ -237,7 +239,7 @@ def study_command(
 
 @train.command("audit")
 @_catalogues
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/audit"), show_default=True)
+@click.option("--out", type=OutputFolder(), default=Path("runs/audit"), show_default=True)
 def audit_command(catalogues: Path, out: Path) -> None:
     """Report what is wrong or undecidable in the catalogues: an HTML page, and a list for `train pairs --exclude`.
 
@@ -245,6 +247,7 @@ def audit_command(catalogues: Path, out: Path) -> None:
     onkokode train audit --catalogues ../shared/catalogues --out runs/audit
     onkokode train pairs --catalogues ../shared/catalogues --exclude runs/audit/exclude.txt
     """
+    require("matplotlib", "the audit's page")
     from training.audit import audit, write_report
     from training.recipe import parse_folder
 
@@ -271,7 +274,7 @@ def audit_command(catalogues: Path, out: Path) -> None:
 
 @train.command("encoder")
 @_catalogues
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the encoder.")
+@click.option("--out", type=OutputFolder(), required=True, help="Folder of the encoder.")
 @click.option(
     "--model", help="Model folder or hub name to start from, such as intfloat/multilingual-e5-base."
 )

@@ -12,6 +12,9 @@ from typing import Any
 
 import click
 
+from agent.options import OutputFile, OutputFolder
+from index.failures import require
+
 _ACCELERATE = Path(__file__).parent / "accelerate"
 
 
@@ -29,7 +32,7 @@ _tasks = click.option(
 @click.command("lora")
 @click.option("--model", required=True, help="Model folder or hub name, such as Qwen/Qwen3-8B.")
 @_pairs
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the adapter.")
+@click.option("--out", type=OutputFolder(), required=True, help="Folder of the adapter.")
 @click.option(
     "--rank", default=8, show_default=True, help="Rank of the adapter; --rank 0  (full fine-tuning)."
 )
@@ -55,13 +58,11 @@ def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
     onkokode train lora --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/8b --batch 32
     onkokode train lora --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/full --rank 0 --learning-rate 1e-5
     """
-    from index.errors import ModelError
+    for package in ("trl", "datasets", "accelerate", "matplotlib"):
+        require(package, "training an adapter")
     from training.lora import LoraPlan, train_lora
 
-    try:
-        train_lora(model, pairs, out, LoraPlan(**plan), say=click.echo)
-    except ModelError as error:
-        raise click.ClickException(str(error)) from error
+    train_lora(model, pairs, out, LoraPlan(**plan), say=click.echo)
 
 
 @click.command("measure")
@@ -82,9 +83,7 @@ def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
 @_tasks
 @click.option("--rows", type=int, help="Ask this many pairs, drawn by the seed (all).")
 @click.option("--seed", default=13, show_default=True)
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="JSON file, with each row's result."
-)
+@click.option("--out", type=OutputFile(new_folders=True), help="JSON file, with each row's result.")
 def measure_command(
     model: str,
     adapter: str | None,
@@ -100,16 +99,10 @@ def measure_command(
     \b
     onkokode train measure --model Qwen/Qwen3-8B --adapter runs/8b --pairs runs/pairs --part test_term
     """
-    from index.errors import ModelError
     from training.adapter_measure import measure_pairs
     from training.runs import write_json
 
-    try:
-        measured = measure_pairs(
-            model, adapter, pairs, part, tasks=tasks, rows=rows, seed=seed, say=click.echo
-        )
-    except ModelError as error:
-        raise click.ClickException(str(error)) from error
+    measured = measure_pairs(model, adapter, pairs, part, tasks=tasks, rows=rows, seed=seed, say=click.echo)
     for task, score in measured.tasks.items():
         shares = [
             f"{name} {count / score.n:.1%} ({low:.1%}-{high:.1%})"
@@ -127,7 +120,7 @@ def measure_command(
 @click.argument(
     "runs", type=click.Path(exists=True, file_okay=False, path_type=Path), nargs=-1, required=True
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for table and plot.")
+@click.option("--out", type=OutputFolder(), required=True, help="Folder for table and plot.")
 @click.option("--task", help="Only this task's results (all tasks together).")
 def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None:
     """Put the epochs of several `train lora` runs side by side, as a table and a plot.
@@ -135,20 +128,17 @@ def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None
     \b
     onkokode train compare runs/rank8 runs/rank64 runs/full --out runs/compared --task icd10gm
     """
-    from index.errors import ModelError
+    require("matplotlib", "the plot")
     from training.adapter_report import compare_runs
 
-    try:
-        click.echo(compare_runs(runs, out, task))
-    except ModelError as error:
-        raise click.ClickException(str(error)) from error
+    click.echo(compare_runs(runs, out, task))
     click.echo(f"table and plot: {out}")
 
 
 @click.command("throughput")
 @click.option("--model", required=True, help="Model folder or hub name.")
 @_pairs
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for table and JSON.")
+@click.option("--out", type=OutputFolder(), required=True, help="Folder for table and JSON.")
 @click.option("--name", default="throughput", show_default=True, help="Name of the files.")
 @click.option("--batch", default=16, show_default=True, help="Pairs of a padded step.")
 @click.option(
@@ -174,14 +164,10 @@ def throughput_command(
 
     import torch
 
-    from index.errors import ModelError
     from training.lora_trainer import LoraPlan
     from training.throughput import measure_throughput, to_markdown
 
-    try:
-        measured = measure_throughput(model, pairs, LoraPlan(**plan), steps=steps, rows=rows, say=click.echo)
-    except ModelError as error:
-        raise click.ClickException(str(error)) from error
+    measured = measure_throughput(model, pairs, LoraPlan(**plan), steps=steps, rows=rows, say=click.echo)
     where = measured.get("gpu") or f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
     environment = f"{where}, {platform.machine()}, PyTorch {torch.__version__}."
     page = to_markdown(measured, environment)

@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
-from agent.options import agent_options, load_agent
+from agent.options import OutputFile, agent_options, load_agent
+from index.failures import require
 
 
 @click.command("code-file")
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=OutputFile())
 @click.option(
     "--column", metavar="NAME", help="Column with the diagnosis texts; found by itself where it is clear."
 )
@@ -63,6 +64,8 @@ def code_file_command(
     from agent.files.run import code_file
     from agent.files.table import Options
 
+    if engine == "ray":
+        require("ray", "--engine ray")
     agent = load_agent(**agent_options)
     chosen = None
     if engine == "ray":

@@ -5,15 +5,15 @@ WorkbookTable(Path("diagnosen.xlsx"), Options(sheet="Tumoren")).columns
 
 from __future__ import annotations
 
-import zipfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from openpyxl import Workbook, load_workbook
+from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
-from openpyxl.utils.exceptions import IllegalCharacterError, InvalidFileException
+from openpyxl.utils.exceptions import IllegalCharacterError
 
 from agent.files.table import (
     CHUNK_ROWS,
@@ -26,6 +26,13 @@ from agent.files.table import (
     in_chunks,
     unique_columns,
 )
+from agent.files.workbook_parts import CheckedArchive, open_book
+from index.errors import OnkokodeError
+
+# Its warnings quote cells.
+warnings.filterwarnings("ignore", module="openpyxl")
+_LONGEST_CELL = 32_767  # in Excel; openpyxl cuts without a word
+_CUT = " … [gekürzt: mehr fasst eine Excel-Zelle nicht]"
 
 
 class WorkbookTable(Table):
@@ -35,13 +42,17 @@ class WorkbookTable(Table):
 
     def __init__(self, path: Path, options: Options) -> None:
         super().__init__(path, options)
+        self._checked: set[tuple[str, str]] = set()
         with self._sheet() as sheet:
             self.sheet = sheet.title
             header = next(sheet.iter_rows(values_only=True), None)
-        if not header:
+        if header is None:
             raise TableError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
-        while header and header[-1] is None:
-            header = header[:-1]
+        header = header[: _length(header)]
+        if not header:
+            raise TableError(
+                f"{path}: die erste Zeile des Blattes {self.sheet} ist leer; sie muss die Spalten benennen"
+            )
         self.columns = unique_columns(path, header)
         self.rows = sum(1 for _ in self._rows())
 
@@ -59,24 +70,38 @@ class WorkbookTable(Table):
     @contextmanager
     def _sheet(self) -> Iterator[Any]:
         try:
-            book = load_workbook(self.path, read_only=True, data_only=True)
-        except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError):
-            raise TableError(f"{self.path}: die Excel-Datei ist beschädigt; bitte neu speichern") from None
-        try:
-            name = self.options.sheet or book.sheetnames[0]
-            if name not in book.sheetnames:
-                raise TableError(f"{self.path}: kein Blatt {name}; vorhanden: {', '.join(book.sheetnames)}")
-            yield book[name]
-        finally:
-            book.close()
+            with (
+                self.path.open("rb") as stream,
+                CheckedArchive(stream, self.path, self._checked) as archive,
+            ):
+                sheets = {sheet.title: sheet for sheet in open_book(stream, archive).worksheets}
+                if not sheets:
+                    raise TableError(
+                        f"{self.path}: kein Tabellenblatt; bitte als Excel-Arbeitsmappe speichern"
+                    )
+                name = self.options.sheet or next(iter(sheets))
+                if name not in sheets:
+                    raise TableError(f"{self.path}: kein Blatt {name}; vorhanden: {', '.join(sheets)}")
+                # What the file claims as its size would be filled up with empty cells.
+                sheets[name].reset_dimensions()
+                yield sheets[name]
+        except (OnkokodeError, MemoryError):
+            raise
+        except Exception as error:
+            # On a broken part openpyxl fails with whatever its next line of code meets.
+            if isinstance(error, OSError) and error.errno:
+                raise
+            raise TableError(
+                f"{self.path}: die Excel-Datei ist beschädigt ({type(error).__name__}); bitte in Excel öffnen "
+                "und neu speichern"
+            ) from None
 
     def _rows(self) -> Iterator[Row]:
         width = len(self.columns)
         waiting: list[int] = []  # empty rows count only where another one follows
         with self._sheet() as sheet:
             for number, cells in enumerate(sheet.iter_rows(min_row=2, values_only=True), start=2):
-                while cells and cells[-1] is None:
-                    cells = cells[:-1]
+                cells = cells[: _length(cells)]
                 if not cells:
                     waiting.append(number)
                     continue
@@ -86,6 +111,11 @@ class WorkbookTable(Table):
                 problem = f"{len(cells)} Zellen statt {width}" if len(cells) > width else None
                 values = tuple(cells[:width]) + (None,) * (width - len(cells))
                 yield Row(number, values, problem, tuple(cells[width:]))
+
+
+def _length(cells: Sequence[Any]) -> int:
+    """How many cells there are up to the last that is not empty."""
+    return next((place for place in range(len(cells), 0, -1) if cells[place - 1] is not None), 0)
 
 
 class _WorkbookWriter(TableWriter):
@@ -104,6 +134,8 @@ class _WorkbookWriter(TableWriter):
             and not hasattr(value, "isoformat")
         ):
             value = str(value)
+        if isinstance(value, str) and len(value) > _LONGEST_CELL:
+            value = value[: _LONGEST_CELL - len(_CUT)] + _CUT
         try:
             cell = WriteOnlyCell(self._sheet, value)
         except IllegalCharacterError:

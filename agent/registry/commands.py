@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.options import agent_options, load_agent
+from agent.options import Output, OutputFile, agent_options, load_agent
 from agent.terminal import counting
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ _SHOWN = 300
 )
 @click.option(
     "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(".csv", ".json"),
     metavar="FILE",
     help="All rows and the counts: .csv (semicolon, for a spreadsheet) or .json.",
 )
 @click.option(
     "--write",
     "out",
-    type=click.Path(path_type=Path),
+    type=Output(),
     metavar="OUT",
     help="Copies with the empty code elements filled: a folder, or a file for one message.",
 )

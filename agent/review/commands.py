@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.options import agent_options, load_agent
+from agent.options import OutputFile, OutputFolder, agent_options, load_agent
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
@@ -26,14 +26,20 @@ if TYPE_CHECKING:
 _BATCH = 64
 DEFAULT_NAME = "review.sqlite"
 
-_database = click.option(
-    "--db",
-    "database",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path(DEFAULT_NAME),
-    show_default=True,
-    help="The work list: texts, codings and decisions in one file that only you can read.",
-)
+
+def _work_list(kind: click.Path) -> Any:
+    return click.option(
+        "--db",
+        "database",
+        type=kind,
+        default=Path(DEFAULT_NAME),
+        show_default=True,
+        help="The work list: texts, codings and decisions in one file that only you can read.",
+    )
+
+
+_database = _work_list(click.Path(dir_okay=False, path_type=Path))
+_filled = _work_list(OutputFile())
 
 
 @click.group("review")
@@ -53,7 +59,7 @@ def review() -> None:
 
 @review.command("add")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@_database
+@_filled
 @click.option("--text-column", default="text", show_default=True, help="CSV, JSONL: where the text stands.")
 @click.option("--id-column", help="CSV, JSONL: your own reference; without it, the row number.")
 @click.option("--source", help="Name of this file in the list; by default its file name.")
@@ -148,10 +154,8 @@ def list_command(database: Path, show: Any, search: str, limit: int, texts: bool
 
 @review.command("export")
 @_database
-@click.option(
-    "--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="CSV file for a spreadsheet."
-)
-@click.option("--pairs", type=click.Path(file_okay=False, path_type=Path), help="Folder of training pairs.")
+@click.option("--csv", "table", type=OutputFile(), help="CSV file for a spreadsheet.")
+@click.option("--pairs", type=OutputFolder(), help="Folder of training pairs.")
 def export_command(database: Path, table: Path | None, pairs: Path | None) -> None:
     """Write the decisions that stand.
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.options import agent_options, load_agent
+from agent.options import OutputFile, agent_options, load_agent
+from index.failures import require
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -33,7 +34,7 @@ _REVIEW = "/review"
 @click.option(
     "--review",
     "database",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     metavar="DB",
     help="Also serve the review page, on this work list.",
 )
@@ -66,6 +67,8 @@ def serve(
     from agent.service import server
     from agent.service.app import create_app
 
+    if database is not None:
+        require("nicegui", "--review")
     listener = server.bound(settings)
     if not is_loopback(host) and settings.api_key is None:
         click.echo(

@@ -14,6 +14,7 @@ import torch
 from click.testing import CliRunner
 
 from agent import CodingAgent
+from agent.cli import cli
 from agent.code_model import LocalModel
 from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL
 from agent.decision import Weights
@@ -24,7 +25,6 @@ from eval import ablation
 from eval.ablation import run_ablation
 from eval.ablation_sets import TestSet, load_testset, row_name
 from eval.answerers import answerer_for, of_words, thinking_encoder
-from eval.commands import evaluate
 from eval.model_roles import Models, NotPossible, Parts, fingerprint
 from eval.run_folder import AnsweredRow, RunError, RunFolder
 from eval.scoring import first_choice
@@ -337,8 +337,8 @@ def test_a_folder_of_another_run_is_refused(what: str, changed: dict[str, Any], 
 def test_what_cannot_be_loaded_ends_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such model folder"):
         run(tmp_path, [FUSED], clinical(3), Models(model=str(tmp_path / "none"), adapter=str(tmp_path / "a")))
-    found = CliRunner().invoke(evaluate, ["run", "--testset", "nothing.tsv", "--out", str(tmp_path)])
-    assert found.exit_code == 1 and "nothing.tsv: is no file and none of heldout" in found.output
+    found = CliRunner().invoke(cli, ["eval", "run", "--testset", "nothing.tsv", "--out", str(tmp_path)])
+    assert found.exit_code == 2 and "nothing.tsv: is no file and none of heldout" in found.output
     assert found.output.count("\n") == 1
 
 
@@ -348,7 +348,7 @@ def test_the_command_runs_chosen_variants_with_their_candidates(
     monkeypatch.setattr(ablation, "CHUNK", 4)
     options = ["--testset", str(CLINICAL), "--rows", "3", "--shared", str(NOWHERE), "--candidates", "3"]
     found = CliRunner().invoke(
-        evaluate, ["run", *options, "--only", "retrieval-on-base,base", "--out", str(tmp_path)]
+        cli, ["eval", "run", *options, "--only", "retrieval-on-base,base", "--out", str(tmp_path)]
     )
     assert found.exit_code == 0, found.output
     assert "clinical, base: 3 rows, " in found.output and "onkokode eval report" in found.output

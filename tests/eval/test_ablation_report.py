@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 from scripted_runs import row, write_run
 
+from agent.cli import cli
 from eval.comparison import compare
 from eval.published import read_published
-from eval.report_commands import report_command
 from eval.row_browser import pack, payload
 from eval.run_folder import Answer
 from eval.runs import read_runs
@@ -43,7 +43,7 @@ def _ablation(out: Path) -> Path:
 
 
 def _report(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(report_command, [str(argument) for argument in arguments])
+    return CliRunner().invoke(cli, ["eval", "report", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,7 @@ def test_names_in_runs_are_not_markup(tmp_path: Path) -> None:
 
 def test_nothing_to_report_is_one_line(tmp_path: Path) -> None:
     found = _report(tmp_path, "--out", tmp_path / "out")
-    assert found.exit_code == 1 and "eval run" in found.output and "Traceback" not in found.output
+    assert found.exit_code == 2 and "eval run" in found.output and "Traceback" not in found.output
 
 
 def test_only_unfinished_runs_make_a_page_that_says_so(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from agent.cli import cli
 from eval.ablation_sets import TestSet
 from eval.ceiling import CeilingError, Judgement, ceiling_section, kappa, read_judgements, sample
 from eval.commands import evaluate
@@ -119,5 +120,5 @@ def test_the_command_writes_the_figures(testset_file: Path, tmp_path: Path) -> N
     assert result.exit_code == 0, result.output
     page = (tmp_path / "results" / "ceiling-our.md").read_text(encoding="utf-8")
     assert "33.3 %" in page and "66.7 %" in page and not any(text in page for text in TEXTS)
-    missing = CliRunner().invoke(evaluate, ["ceiling", str(tmp_path / "none.tsv")])
-    assert missing.exit_code == 1 and "cannot be read" in missing.output
+    missing = CliRunner().invoke(cli, ["eval", "ceiling", str(tmp_path / "none.tsv")])
+    assert missing.exit_code == 2 and "cannot be read" in missing.output

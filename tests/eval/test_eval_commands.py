@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from scripted_agent import ScriptedAgent
 
 import agent
+from agent.cli import cli
 from eval import figures
-from eval.commands import evaluate
 from eval.testset import DEVELOPMENT_FILES
 from index.layouts import CatalogueFile
 from index.records import CatalogueLine, Code, CodeSystem
@@ -35,7 +35,7 @@ def shared_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _invoke(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(evaluate, arguments)
+    result = CliRunner().invoke(cli, ["eval", *arguments])
     return result.exit_code, result.output
 
 
@@ -75,7 +75,7 @@ def test_heldout_measures_on_the_split(shared_folder: Path, monkeypatch: pytest.
 
 def test_missing_shared_folder_is_one_clear_error(shared_folder: Path) -> None:
     code, output = _invoke("figures", "--shared", str(shared_folder / "nowhere"), "--out", str(shared_folder))
-    assert code == 1
+    assert code == 2
     assert "holds no folder catalogues" in output
     assert "Traceback" not in output
 
@@ -84,7 +84,7 @@ def test_a_broken_test_set_is_one_clear_error(shared_folder: Path) -> None:
     broken = shared_folder / "evalsets" / DEVELOPMENT_FILES[1]
     broken.write_text("text\n", encoding="utf-8")
     code, output = _invoke("devsets", "--shared", str(shared_folder), "--out", str(shared_folder))
-    assert code == 1
+    assert code == 2
     assert f"{DEVELOPMENT_FILES[1]}, row 1" in output
 
 

@@ -12,9 +12,9 @@ import yaml
 from click.testing import CliRunner
 
 from agent.answers import first_code, stem
+from agent.cli import cli
 from agent.prompts import Prompts
 from eval.ablation_sets import TestSet
-from eval.commands import evaluate
 from eval.export import ExportError, export_beir, export_lm_eval
 from eval.testset import Row
 from index.catalogue import Catalogue
@@ -105,7 +105,17 @@ def test_sets_without_codes_and_missing_files_are_refused(catalogue: Catalogue, 
     with pytest.raises(ExportError, match="no row has a code on icdo_topography"):
         export_beir(TESTSET, catalogue, CodeSystem.TOPOGRAPHY, tmp_path)
     result = CliRunner().invoke(
-        evaluate,
-        ["export", "lm-eval", "--testset", "none.tsv", "--out", str(tmp_path), "--shared", str(tmp_path)],
+        cli,
+        [
+            "eval",
+            "export",
+            "lm-eval",
+            "--testset",
+            "none.tsv",
+            "--out",
+            str(tmp_path),
+            "--shared",
+            str(tmp_path),
+        ],
     )
-    assert result.exit_code == 1 and "none.tsv: is no file" in result.output
+    assert result.exit_code == 2 and "none.tsv: is no file" in result.output

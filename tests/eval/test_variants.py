@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from eval.commands import evaluate
+from agent.cli import cli
 from eval.variants import VARIANTS, Variant, VariantError, read_variant, read_variants
 
 GOOD = "name: mine\nabout: A sentence.\nanswer: written\n"
@@ -90,20 +90,20 @@ def test_two_files_with_one_name_would_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_the_commands_list_and_check(tmp_path: Path) -> None:
-    listed = CliRunner().invoke(evaluate, ["ls"])
+    listed = CliRunner().invoke(cli, ["eval", "ls"])
     assert (
         listed.exit_code == 0
         and "retrieval-on-fine-tuned" in listed.output
         and "as published" in listed.output
     )
-    good = CliRunner().invoke(evaluate, ["validate", str(VARIANTS), str(write(tmp_path, GOOD))])
+    good = CliRunner().invoke(cli, ["eval", "validate", str(VARIANTS), str(write(tmp_path, GOOD))])
     assert good.exit_code == 0 and "10 variants" in good.output
-    bad = CliRunner().invoke(evaluate, ["validate", str(write(tmp_path, GOOD + "thinking: maybe\n"))])
-    assert bad.exit_code == 1 and "mine.yaml: thinking: " in bad.output
+    bad = CliRunner().invoke(cli, ["eval", "validate", str(write(tmp_path, GOOD + "thinking: maybe\n"))])
+    assert bad.exit_code == 2 and "mine.yaml: thinking: " in bad.output
     unknown = CliRunner().invoke(
-        evaluate, ["run", "--testset", "devsets", "--out", str(tmp_path), "--only", "base,bse"]
+        cli, ["eval", "run", "--testset", "devsets", "--out", str(tmp_path), "--only", "base,bse"]
     )
-    assert unknown.exit_code == 1 and "no variant bse" in unknown.output
+    assert unknown.exit_code == 2 and "no variant bse" in unknown.output
 
 
 def test_listing_and_checking_load_no_model() -> None:

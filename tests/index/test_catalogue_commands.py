@@ -12,13 +12,13 @@ import catalogue_files as sample
 import pytest
 from click.testing import CliRunner, Result
 
+from agent.cli import cli
 from index import store
-from index.commands import catalogue_group
 from index.layouts import CatalogueError
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(catalogue_group, [str(argument) for argument in arguments])
+    return CliRunner().invoke(cli, ["catalogue", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_failing_index_is_one_line(files: Path, monkeypatch: pytest.MonkeyPatc
     module.build_user_index = fail  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "index.build", module)
     result = run("add", files / "icdo.xml")
-    assert result.exit_code == 1 and "Error: no weights; install them" in result.output
+    assert result.exit_code == 2 and "Error: no weights; install them" in result.output
     assert [entry.edition for entry in store.stored()] == ["icdo3-2019"]
 
 
@@ -154,7 +154,7 @@ def test_show_both_systems_with_exclusions_and_rules(files: Path) -> None:
 def test_show_what_is_not_there(files: Path) -> None:
     result = run("show", "X99.9")
     assert result.exit_code == 1 and "X99.9 is in no catalogue here" in result.output
-    assert run("show", "C34.1", "--edition", "icd10gm-1999").exit_code == 1
+    assert run("show", "C34.1", "--edition", "icd10gm-1999").exit_code == 2
     assert run("show", "[bold]", "--system", "ops").exit_code == 1
 
 
@@ -163,7 +163,7 @@ def test_remove(files: Path, built: list[str]) -> None:
     result = run("remove", "icdo3-2019")
     assert result.exit_code == 0 and "removed icdo.xml" in result.output and built == ["built"]
     result = run("remove", "icdo3-2019")
-    assert result.exit_code == 1 and "is not in the catalogue" in result.output
+    assert result.exit_code == 2 and "is not in the catalogue" in result.output
 
 
 def test_a_damaged_store_is_one_line(files: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_damaged_store_is_one_line(files: Path) -> None:
     (store.home() / "catalogue" / "manifest.json").write_text("{")
     for command in (("list",), ("show", "C34.1"), ("remove", "x"), ("add", "--no-index", str(files))):
         result = run(*command)
-        assert result.exit_code == 1 and "Error: " in result.output and "Traceback" not in result.output
+        assert result.exit_code == 2 and "Error: " in result.output and "Traceback" not in result.output
 
 
 def test_index_rebuilds(built: list[str]) -> None:
