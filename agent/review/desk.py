@@ -14,11 +14,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.review.decision import Action, Decision, ReviewError, decide, proposal
-from agent.review.store import ConflictError, Item, Shown, Store
+from agent.review.store import ConflictError, Fault, Item, Shown, Status, Store, StoreError
 from index.code_search import CodeSearch
 from index.records import AXES, CodeSystem
 
 PAGE = 100
+_NOT_STORED = {
+    Fault.LOCKED: "Die Datenbank ist gerade gesperrt: ein anderes Programm schreibt. Ihre Entscheidung ist NICHT "
+    "gespeichert; bitte versuchen Sie es gleich noch einmal.",
+    Fault.FULL: "Der Datenträger ist voll. Ihre Entscheidung ist NICHT gespeichert; bitte verständigen Sie, wer diesen "
+    "Rechner betreut.",
+    Fault.OTHER: "Die Datenbank kann nicht beschrieben werden. Ihre Entscheidung ist NICHT gespeichert; bitte "
+    "verständigen Sie, wer diesen Rechner betreut.",
+}
+_NOT_READ = {
+    Fault.LOCKED: "Die Datenbank ist gerade gesperrt; bitte versuchen Sie es gleich noch einmal.",
+    Fault.FULL: "Die Arbeitsliste kann nicht gelesen werden: der Datenträger ist voll.",
+    Fault.OTHER: "Die Arbeitsliste kann nicht gelesen werden; bitte verständigen Sie, wer diesen Rechner betreut.",
+}
 _FILTERS: tuple[Shown, ...] = ("open", "decided", "all")
 
 
@@ -56,7 +69,19 @@ class Desk:
     draft: dict[CodeSystem, str | None] = field(default_factory=dict)
     comment: str = ""
     notice: Notice | None = None
+    status: Status = field(default_factory=lambda: Status(0, 0, 0, 0, {}))
     _mine: list[int] = field(default_factory=list)  # items that I decided, the last one last
+
+    def look(self) -> None:
+        """Counts anew how far the work is."""
+        self.status = self.store.status()
+
+    def tell(self, error: StoreError) -> None:
+        """Says that something was not stored or could not be read. What is on the desk stays there."""
+        said = (_NOT_STORED if error.writing else _NOT_READ)[error.fault]
+        # That a decision was stored stays true where only the list could not be read after it.
+        before = self.notice.text if self.notice and not error.writing else ""
+        self.notice = Notice(before if before.endswith(said) else f"{before} {said}".strip(), alarm=True)
 
     def start(self) -> None:
         """Puts the first item of the list on the desk; if none is shown, the desk is empty."""
@@ -183,8 +208,8 @@ class Desk:
             self._lost(target, conflict)
             return
         self._mine = [one for one in self._mine if one != target]
-        self._put(item)
-        self.notice = Notice("Entscheidung zurückgenommen; sie bleibt im Verlauf stehen.")
+        said = "Entscheidung zurückgenommen; sie bleibt im Verlauf stehen."
+        self._after(said, lambda: self._put(item))
 
     def _store(self, action: Action, said: str, comment: str) -> None:
         assert self.item is not None
@@ -196,6 +221,8 @@ class Desk:
         except ConflictError as conflict:
             self._lost(before.id, conflict)
             return
+        except StoreError:
+            raise  # nothing is wrong with the decision
         except ReviewError:
             # The page offers nothing that is not valid; a forged message gets no more than this.
             self.notice = Notice(
@@ -203,11 +230,26 @@ class Desk:
             )
             return
         self._mine.append(before.id)
-        self._go_on(after)
         named = " · ".join(code or "kein Kode" for code in decision.codes.values())
         if not any(decision.codes.values()):
             named = "kein Kode"
-        self.notice = Notice(said if action is Action.REJECT else f"{said}: {named}")
+        self._after(
+            said if action is Action.REJECT else f"{said}: {named}",
+            lambda: self._go_on(after),
+        )
+
+    def _after(self, said: str, go_on: Callable[[], None]) -> None:
+        """What was stored stays stored, whether or not the list can be read afterwards."""
+        try:
+            go_on()
+        except StoreError:
+            self.notice = Notice(
+                f"{said}. Das ist gespeichert; die Arbeitsliste kann aber gerade nicht gelesen werden. "
+                "Bitte laden Sie die Seite neu.",
+                alarm=True,
+            )
+        else:
+            self.notice = Notice(said)
 
     def _go_on(self, item: Item) -> None:
         """The next item of the list; from its end back to the first that is open, if one is left."""
@@ -236,8 +278,9 @@ class Desk:
         return code in offered or self.known is None or self.known(axis, code)
 
     def _put(self, item: Item | None) -> None:
-        self.item = item
-        self.history = self.store.history(item.id) if item else []
+        # Read first: where it fails, the desk is as before.
+        history = self.store.history(item.id) if item else []
+        self.item, self.history = item, history
         standing = self.standing
         if item is None:
             self.draft, self.comment = {}, ""

@@ -5,7 +5,8 @@
     uvicorn.run(app)
 
 NiceGUI brings page, socket and their assets, all served from here. What is shown is rendered by `view.py`, and
-the keys are in `assets/review.js`; this module joins both to a `Desk` per open page.
+the keys are in `assets/review.js`; this module joins both to a `Desk` per open page. A desk reads and writes the
+database in threads of its own: the service goes on while a program locks the file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,11 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from agent.review.browser import OwnOrigin, SocketNeedsName
 from agent.review.decision import LONGEST_COMMENT, ReviewError
 from agent.review.desk import PAGE, Desk, Notice
-from agent.review.session import Gate, KeepToItself, secret_of
-from agent.review.store import Store
+from agent.review.session import Gate, secret_of
+from agent.review.store import Store, StoreError
 from agent.review.view import View, render
 from index.code_search import CodeSearch
 from index.records import CodeSystem
@@ -36,6 +39,8 @@ _ASSETS = Path(__file__).parent / "assets"
 _LOOK_AGAIN = 15.0  # seconds after which a page looks for other people's decisions
 _WRONG_KEY_WAIT = 0.5
 _LARGEST_FORM = 16_384
+_BUSY_SECONDS = 1.5  # a person waits no longer for another program's lock
+_THREADS = 8
 _mounted = False
 _log = logging.getLogger(__name__)
 
@@ -52,9 +57,10 @@ def mount(app: FastAPI, agent: CodingAgent, database: Path, *, api_key: str | No
     if _mounted:
         raise ReviewError("the review page can be mounted once in a process")
     from nicegui import app as pages
-    from nicegui import ui
+    from nicegui import core, ui
 
-    store = Store.open(database)
+    store = Store.open(database, busy_seconds=_BUSY_SECONDS)
+    threads = ThreadPoolExecutor(_THREADS, "review")
     secret = secret_of(database)
     gate = Gate(secret, api_key)
     catalogue = agent.context.catalogue
@@ -84,16 +90,18 @@ def mount(app: FastAPI, agent: CodingAgent, database: Path, *, api_key: str | No
         gate.leave(request.session)
         return RedirectResponse(_prefix(request) + "/anmelden", status_code=303)
 
-    @ui.page("/", title="Onkokode Durchsicht", language="de", dark=None)
-    def review(request: Request) -> Response | None:
+    @ui.page("/", title="Onkokode Durchsicht", language="de", dark=None, response_timeout=4 * _BUSY_SECONDS)
+    async def review(request: Request) -> Response | None:
         name = gate.name_in(request.session)
         if name is None:
             return RedirectResponse(_prefix(request) + "/anmelden", status_code=303)
         desk = Desk(store, search, name, known=catalogue.is_codable)
-        _Page(desk, view, _prefix(request)).build()
+        page = _Page(desk, view, _prefix(request), threads)
+        page.build()
+        await page.start()
         return None
 
-    pages.add_middleware(KeepToItself)
+    pages.add_middleware(SocketNeedsName, gate=gate)
     ui.run_with(
         app,
         mount_path=PREFIX,
@@ -105,25 +113,36 @@ def mount(app: FastAPI, agent: CodingAgent, database: Path, *, api_key: str | No
         storage_secret=secret,
         session_middleware_kwargs={
             "session_cookie": "onkokode_review",
-            "same_site": "strict",
+            "same_site": "lax",
             "path": PREFIX,
             "max_age": 30 * 24 * 3600,
         },
         show_welcome_message=False,
         reconnect_timeout=10.0,
     )
-    pages.on_shutdown(store.close)
+    pages.add_middleware(OwnOrigin)
+    # Its socket would tell every site's page that it may read along.
+    core.sio.eio.cors_allowed_origins = []
+
+    def close() -> None:
+        threads.shutdown()
+        store.close()
+
+    pages.on_shutdown(close)
     _mounted = True
 
 
 class _Page:
     """One open page: the regions that are rendered anew, and what a message from the browser does."""
 
-    def __init__(self, desk: Desk, view: View, prefix: str) -> None:
+    def __init__(self, desk: Desk, view: View, prefix: str, threads: ThreadPoolExecutor) -> None:
         self.desk = desk
         self.view = view
         self.prefix = prefix
         self.seen = (0, 0)
+        self._threads = threads
+        # One message after the other, in their order.
+        self._turn = asyncio.Lock()
         self.actions: dict[str, Callable[[Any, dict[str, Any]], None]] = {
             "confirm": lambda value, sent: desk.confirm(sent["item"], sent["revision"]),
             "reject": lambda value, sent: desk.reject(sent["item"], sent["revision"], str(value)),
@@ -171,50 +190,75 @@ class _Page:
             for part, label in (("reject", "Ablehnen"), ("comment", "Kommentar"), ("help", "Tasten")):
                 with _dialog(part, label):
                     ui.html(static(part), sanitize=False)
-        self.desk.start()
-        self.show()
+        self.regions = {"main": self.main, "list": self.list, "head": self.head, "hits": self.hits}
         ui.on("review", lambda event: self.act(event.args))
         ui.timer(_LOOK_AGAIN, self.look_again, immediate=False)
 
-    def act(self, sent: Any) -> None:
+    async def start(self) -> None:
+        """Fills the regions."""
+        await self._show(lambda: self._tried(self.desk.start))
+
+    async def act(self, sent: Any) -> None:
         """Does what the browser asks for. What it sends is not trusted: an unknown or misshapen message does nothing."""
-        if not isinstance(sent, dict):
-            return
+        if isinstance(sent, dict):
+            await self._show(lambda: self._done(sent))
+
+    async def look_again(self) -> None:
+        """Other people decide too: the list and the progress follow; what is on the desk stays as it is."""
+        await self._show(lambda: self._tried(self._looked))
+
+    async def _show(self, work: Callable[[], dict[str, str]]) -> None:
+        """Does the work in a thread, and shows the regions that it gives; NiceGUI sends only what has changed."""
+        async with self._turn:
+            shown = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            for name, content in shown.items():
+                if self.regions[name].content != content:
+                    self.regions[name].content = content
+
+    def _done(self, sent: dict[str, Any]) -> dict[str, str]:
         what, value = sent.get("do"), sent.get("value")
+        if what == "search":
+            return self._tried(lambda: self._found(str(value)[:200], CodeSystem(sent["axis"])))
+        action = self.actions.get(what) if isinstance(what, str) else None
+        return self._tried(lambda: action(value, sent)) if action is not None else {}
+
+    def _found(self, query: str, axis: CodeSystem) -> dict[str, str]:
+        return {"hits": self.view.hits(self.desk.search.find(axis, query), query)}
+
+    def _looked(self) -> dict[str, str] | None:
+        if self.desk.store.version() == self.seen:
+            return {}
+        if self.desk.item is None:
+            self.desk.start()
+        return None
+
+    def _tried(self, action: Callable[[], dict[str, str] | None]) -> dict[str, str]:
+        """Regions after an action: those that it gives itself, or all of them. Where the database fails, what is on
+        the desk stays, with a notice; where the message makes no sense, all is as before."""
         try:
-            if what == "search":
-                query = str(value)[:200]
-                axis = CodeSystem(sent["axis"])
-                self.hits.content = self.view.hits(self.desk.search.find(axis, query), query)
-                return
-            if what in self.actions:
-                self.actions[what](value, sent)
-        except (KeyError, TypeError, ValueError):
-            _log.warning("a message of the review page was misshapen: %s", type(value).__name__)
-            return
+            given = action()
+            if given is not None:
+                return given
+            self.seen = self.desk.store.version()
+            self.desk.look()
+            return {
+                "main": self.view.item(self.desk),
+                "list": self.view.worklist(self.desk),
+                "head": self.view.head(self.desk),
+            }
+        except StoreError as error:
+            # Its wording names the file and the fault, and no text.
+            what = "a decision was not stored" if error.writing else "the work list could not be read"
+            _log.error("%s: %s", what, error)
+            self.desk.tell(error)
+            return {"main": self.view.item(self.desk), "head": self.view.head(self.desk)}
         except ReviewError as error:
-            # Its wording is for whoever runs the machine; it names no text.
             _log.warning("the review page failed: %s", error)
             self.desk.notice = Notice("Das hat nicht geklappt; bitte laden Sie die Seite neu.", alarm=True)
-        self.show()
-
-    def show(self) -> None:
-        """Renders the regions; NiceGUI sends only what has changed."""
-        self.seen = self.desk.store.version()
-        for region, content in (
-            (self.main, self.view.item(self.desk)),
-            (self.list, self.view.worklist(self.desk)),
-            (self.head, self.view.head(self.desk)),
-        ):
-            if region.content != content:
-                region.content = content
-
-    def look_again(self) -> None:
-        """Other people decide too: the list and the progress follow; what is on the desk stays as it is."""
-        if self.desk.store.version() != self.seen:
-            if self.desk.item is None:
-                self.desk.start()
-            self.show()
+            return {"head": self.view.head(self.desk)}
+        except Exception as error:
+            _log.warning("a message of the review page was misshapen: %s", type(error).__name__)
+        return {}
 
     def _choose(self, value: Any, sent: dict[str, Any]) -> None:
         if not self._on_desk(sent):

@@ -19,7 +19,8 @@ from index.records import AXES
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x4F4E4B52  # "ONKR", so that another program's database is not taken for ours
 _OWNER_ONLY = 0o600
-_BUSY_SECONDS = 15
+# A command may wait while another program writes; the page says otherwise.
+BUSY_SECONDS = 15.0
 _SCHEMA = f"""
 CREATE TABLE items (
   id INTEGER PRIMARY KEY,
@@ -58,8 +59,8 @@ PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a work list's file, or make it.
+def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open a work list's file, or make it. A statement waits `busy_seconds` while another program locks the file.
 
     Raises:
         ReviewError: it cannot be opened, is no work list, or a newer version made it.
@@ -67,7 +68,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         made_for_its_owner(path)
         connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
+            path, isolation_level=None, check_same_thread=False, timeout=busy_seconds
         )
     except (OSError, sqlite3.Error) as error:
         raise ReviewError(f"{path}: cannot be opened ({error})") from error

@@ -1,4 +1,4 @@
-"""Who is at work: the login of the page, the cookie that remembers it, and the headers that keep the page to itself.
+"""Who is at work: the login of the page, and the cookie that remembers it.
 
     gate = Gate(secret_of(Path("review.sqlite")), api_key)
     gate.admit(request.session, name="M. Ernst", key=given)     # True: the session now names M. Ernst
@@ -23,18 +23,6 @@ from agent.review.schema import only_for_its_owner
 
 _BYTES = 32
 _NAME, _PROOF = "onkokode-name", "onkokode-proof"
-# NiceGUI's page is built by inline scripts and by templates compiled in the browser; nothing may come from, or
-# go to, another host.
-_HEADERS = (
-    (
-        b"content-security-policy",
-        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        b"img-src 'self' data:; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; "
-        b"form-action 'self'; frame-ancestors 'none'",
-    ),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-)
 
 
 class Gate:
@@ -90,18 +78,3 @@ def secret_of(database: Path) -> str:
     if len(secret) < _BYTES:
         raise ReviewError(f"{path}: not a secret of the review page; remove the file")
     return secret
-
-
-class KeepToItself:
-    """ASGI middleware: adds the headers that bind a browser to this host."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_HEADERS]
-            await send(message)
-
-        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)

@@ -8,7 +8,8 @@
 Decisions are only ever added. A new one supersedes the one before and leaves it where it is; triggers refuse
 anything else. `seen` is the number of decisions that the person had in front of them: where another came in
 between, `ConflictError` says so and nothing is written. A decision is on the disk when `decide` returns
-(write-ahead log, `synchronous=FULL`).
+(write-ahead log, `synchronous=FULL`); where the file is locked or the disk is full, `StoreError` says which, and
+whether it was a decision that was not stored.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
 from agent.review.decision import Action, Decision, ReviewError, clean, uncertainty
-from agent.review.schema import connect
+from agent.review.schema import BUSY_SECONDS, connect
 from index.records import AXES
 
 Shown = Literal["open", "decided", "all"]
@@ -38,6 +40,29 @@ class ConflictError(ReviewError):
     def __init__(self, latest: Decision) -> None:
         super().__init__(f"{latest.by} decided this item at {latest.at}; look at it again")
         self.latest = latest
+
+
+class Fault(StrEnum):
+    """Why the file could not be used."""
+
+    LOCKED = "locked by another program"
+    FULL = "no room on the disk"
+    OTHER = "not usable"
+
+
+_FAULTS = {
+    sqlite3.SQLITE_BUSY: Fault.LOCKED,
+    sqlite3.SQLITE_LOCKED: Fault.LOCKED,
+    sqlite3.SQLITE_FULL: Fault.FULL,
+}
+
+
+class StoreError(ReviewError):
+    """The file could not be read, or with `writing` not be written: what was to be stored is not."""
+
+    def __init__(self, path: Path, error: sqlite3.Error | str, fault: Fault, *, writing: bool) -> None:
+        super().__init__(f"{path}: {error}")
+        self.fault, self.writing = fault, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +118,38 @@ class Status:
 class Store:
     """A work list in a file. Safe for several threads and several processes."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, writer: sqlite3.Connection, reader: sqlite3.Connection, busy_seconds: float
+    ) -> None:
         self.path = path
-        self._connection = connection
-        self._lock = threading.RLock()
+        self._writer, self._reader = writer, reader
+        self._busy_seconds = busy_seconds
+        # Two, so that who reads does not wait behind a writer that waits for another program.
+        self._writing_lock, self._reading_lock = threading.Lock(), threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = True) -> Store:
-        """Open a work list, or make an empty one.
+    def open(cls, path: Path, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> Store:
+        """Open a work list, or make an empty one. `busy_seconds` is how long reading or writing waits while another
+        program locks the file.
 
         Raises:
             ReviewError: the file is missing (with `create=False`), is no work list, or a newer version made it.
         """
         if not path.exists() and not create:
             raise ReviewError(f"{path}: no such work list; fill one with `onkokode review add`")
-        connection = connect(path)
-        return cls(path, connection)
+        writer = connect(path, busy_seconds)
+        try:
+            reader = connect(path, busy_seconds)
+        except BaseException:
+            writer.close()
+            raise
+        return cls(path, writer, reader, busy_seconds)
 
     def close(self) -> None:
-        with self._lock:
-            self._connection.close()
+        with self._writing_lock, self._reading_lock:
+            # The last to close puts the log into the file, which a reader may not.
+            self._reader.close()
+            self._writer.close()
 
     def __enter__(self) -> Store:
         return self
@@ -189,8 +226,7 @@ class Store:
             ConflictError: the item has had another decision than the `seen` that the person knew of.
         """
         with self._writing() as cursor:
-            self._append(cursor, number, decision, seen)
-        return self.item(number)
+            return self._append(cursor, number, decision, seen)
 
     def undo(self, number: int, by: str, *, seen: int) -> Item:
         """Take the last decision back with a new one, which restores the one before it, or opens the item."""
@@ -200,8 +236,7 @@ class Store:
                 raise ReviewError("nothing is decided here that could be taken back")
             before = history[-2] if len(history) > 1 else None
             restored = Decision(Action.REOPEN, dict.fromkeys(AXES), by) if before is None else before
-            self._append(cursor, number, replace(restored, by=by), seen)
-        return self.item(number)
+            return self._append(cursor, number, replace(restored, by=by), seen)
 
     def history(self, number: int) -> list[Decision]:
         """All decisions on an item, the first one first."""
@@ -255,7 +290,7 @@ class Store:
         row = self._read("SELECT (SELECT max(id) FROM items), (SELECT max(id) FROM decisions)")[0]
         return row[0] or 0, row[1] or 0
 
-    def _append(self, cursor: sqlite3.Cursor, number: int, decision: Decision, seen: int) -> None:
+    def _append(self, cursor: sqlite3.Cursor, number: int, decision: Decision, seen: int) -> Item:
         state = "open" if decision.action is Action.REOPEN else decision.action.value
         cursor.execute(
             "UPDATE items SET revision = revision + 1, state = ? WHERE id = ? AND revision = ?",
@@ -275,31 +310,42 @@ class Store:
                 clean(decision.by), _now(), clean(decision.comment),
             ),
         )  # fmt: skip
+        # Read before it is committed: nothing that fails afterwards may make it look as if it were not stored.
+        return _item(cursor.execute("SELECT * FROM items WHERE id = ?", (number,)).fetchone())
 
     def _read(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        with self._lock, self._named_errors():
-            return self._connection.execute(query, values).fetchall()
+        with self._reading_lock, self._named_errors(writing=False):
+            return self._reader.execute(query, values).fetchall()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Cursor]:
         """One transaction; IMMEDIATE, so that two writers wait for each other instead of failing halfway."""
-        with self._lock, self._named_errors():
-            cursor = self._connection.cursor()
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                yield cursor
-                cursor.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    cursor.execute("ROLLBACK")
-                raise
+        if not self._writing_lock.acquire(timeout=self._busy_seconds):
+            # Another of our own threads waits for the file already.
+            raise StoreError(self.path, "database is locked", Fault.LOCKED, writing=True)
+        try:
+            with self._named_errors(writing=True):
+                cursor = self._writer.cursor()
+                cursor.execute("BEGIN IMMEDIATE")
+                try:
+                    yield cursor
+                    cursor.execute("COMMIT")
+                except BaseException as error:
+                    if self._writer.in_transaction:
+                        cursor.execute("ROLLBACK")
+                    if isinstance(error, StoreError):
+                        error.writing = True  # what was read on the way to be written
+                    raise
+        finally:
+            self._writing_lock.release()
 
     @contextmanager
-    def _named_errors(self) -> Iterator[None]:
+    def _named_errors(self, *, writing: bool) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise ReviewError(f"{self.path}: {error}") from error
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            raise StoreError(self.path, error, _FAULTS.get(code, Fault.OTHER), writing=writing) from error
 
 
 def _where(shown: Shown, search: str) -> tuple[str, tuple[object, ...]]:

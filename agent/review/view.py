@@ -63,7 +63,7 @@ class View:
 
     def head(self, desk: Desk) -> str:
         """Progress, and who is at work."""
-        status = desk.store.status()
+        status = desk.status
         share = status.decided / status.total if status.total else 0.0
         return _render("head.html", status=status, share=share, by=desk.by, notice=desk.notice)
 
@@ -72,7 +72,7 @@ class View:
         items = desk.store.page(desk.shown, desk.words, desk.limit)
         count = desk.store.count(desk.shown, desk.words) if len(items) >= desk.limit else len(items)
         standing = desk.store.standing([item.id for item in items])
-        status = desk.store.status()
+        status = desk.status
         filters = (
             ("open", "Offen", status.open),
             ("decided", "Entschieden", status.decided),
@@ -91,7 +91,7 @@ class View:
     def item(self, desk: Desk) -> str:
         """The text, the three axes and the buttons; what to say where nothing is left."""
         if desk.item is None:
-            return _render("empty.html", status=desk.store.status(), words=desk.words, shown=desk.shown)
+            return _render("empty.html", status=desk.status, words=desk.words, shown=desk.shown)
         item, coding = desk.item, desk.item.coding
         # The codes' checks hold for the proposal; for other codes they are made again.
         checks = (

@@ -41,9 +41,31 @@ _REVIEW = "/review"
 @click.option(
     "--queue", default=1024, show_default=True, help="Texts that may wait; beyond it, 429.", type=int
 )
+@click.option(
+    "--allowed-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    help="A name that a reverse proxy passes on, such as onkokode.klinik.example; may be given several times. On "
+    "loopback, requests under any other name than its own are refused.",
+)
+@click.option(
+    "--trusted-proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Address or network of a reverse proxy on another machine, whose X-Forwarded-Proto is believed.",
+)
 @agent_options
 def serve(
-    host: str, port: int, api_key_file: Path | None, database: Path | None, queue: int, **options: Any
+    host: str,
+    port: int,
+    api_key_file: Path | None,
+    database: Path | None,
+    queue: int,
+    allowed: tuple[str, ...],
+    proxies: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Serve the HTTP API, and with --review the review page, until SIGTERM or Ctrl-C.
 
@@ -53,14 +75,15 @@ def serve(
 
     The description of all routes is at /docs.
     """
-    from agent.service.settings import ServiceSettings, hosts_for, is_loopback, read_api_key
+    from agent.service.settings import ServiceSettings, hosts_for, is_loopback, networks, read_api_key
 
     settings = ServiceSettings(
         host=host,
         port=port,
         api_key=read_api_key(api_key_file, os.environ),
         queue_texts=queue,
-        allowed_hosts=hosts_for(host),
+        allowed_hosts=hosts_for(host, allowed),
+        trusted_proxies=networks(proxies),
         own_login=(_REVIEW,) if database is not None else (),
     )
     # Before the model, which takes its time: a missing package or a port that is taken shows at once.

@@ -3,14 +3,13 @@
     app.add_middleware(Guard, settings=settings)
 
 Plain ASGI, so that it also covers pages mounted into the application. A body is read here, up to the limit and
-within a time, before anything parses it. The access log holds method, route, status and duration: no path as it
-was sent, no query string and no body, since each may hold a text. An error that nobody expected is answered
-here and logged without its message.
+within a time (`bodies`), before anything parses it. The access log holds method, route, status and duration: no
+path as it was sent, no query string and no body, since each may hold a text. An error that nobody expected is
+answered here and logged without its message.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -18,25 +17,20 @@ import hmac
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any
 
-from agent.service.answers import error_body
 from agent.service.batcher import report
+from agent.service.bodies import Bodies
+from agent.service.connections import CROWDED
+from agent.service.refusals import CLOSE, Gone, Message, Receive, Refused, Scope, Send, respond
 from agent.service.settings import ServiceSettings
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ACCESS = logging.getLogger("onkokode.service.access")
 _SHORT_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,36}")
 _BODY_UNREAD = (401, 413, 421)
-_LINGER_SECONDS, _LINGER_BYTES = 2.0, 16 << 20
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Open without a key: what a supervisor asks.
 _OPEN = ("/health/live", "/health/ready")
@@ -58,24 +52,13 @@ _OWN_HEADERS = (
 )
 
 
-class _Refused(Exception):
-    """A request that goes no further."""
-
-    def __init__(self, status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(code)
-        self.status, self.code, self.message, self.headers = status, code, message, headers
-
-
-class _Gone(Exception):
-    """The client closed the connection before its request was complete."""
-
-
 class Guard:
     """The outermost middleware."""
 
     def __init__(self, app: App, settings: ServiceSettings) -> None:
         self._app = app
         self._settings = settings
+        self._bodies = Bodies(settings)
         # Hashes are of equal length: the comparison tells nothing about the key's.
         self._key = _digest(settings.api_key) if settings.api_key is not None else None
 
@@ -103,17 +86,17 @@ class Guard:
 
         try:
             self._check(scope, headers)
-            body = await self._body(headers, receive)
-            await self._app(scope, _replayed(body, receive), answer)
-        except _Refused as refused:
+            async with self._bodies.read(headers, receive) as body:
+                await self._app(scope, _replayed(body, receive), answer)
+        except Refused as refused:
             linger = refused.status in _BODY_UNREAD
-            await _respond(answer, refused, receive if linger else None)
-        except _Gone:
+            await respond(answer, refused, receive if linger else None)
+        except Gone:
             status = 499
         except Exception as error:
             report(f"request {request_id} failed", error)
             if not status:
-                await _respond(answer, _Refused(500, "internal_error", "the service failed on this request"))
+                await respond(answer, Refused(500, "internal_error", "the service failed on this request"))
         finally:
             route = getattr(scope.get("route"), "path", "-")
             _ACCESS.info(
@@ -129,7 +112,7 @@ class Guard:
         """Mounted pages use these; the same key and names hold for them."""
         try:
             self._check(scope, _headers(scope))
-        except _Refused:
+        except Refused:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -139,49 +122,25 @@ class Guard:
             report("a websocket failed", error)
 
     def _check(self, scope: Scope, headers: dict[str, str]) -> None:
+        if scope.get("state", {}).get(CROWDED) and scope["path"] not in _OPEN:
+            raise Refused(
+                503, "too_many_connections", "too many connections are open", (b"retry-after", b"5"), CLOSE
+            )
         names = self._settings.allowed_hosts
         if names and _host_name(headers.get("host", "")) not in names:
-            raise _Refused(421, "wrong_host", "this service does not answer to that host name")
+            raise Refused(421, "wrong_host", "this service does not answer to that host name")
         if self._key is None or scope["path"] in _OPEN or self._asks_itself(scope["path"]):
             return
         given = _given_key(headers)
         if given is None or not hmac.compare_digest(_digest(given), self._key):
             # Basic for a person's browser, which has no other way to send a key; the key is its password.
             ways = (b"www-authenticate", b'Bearer, Basic realm="onkokode", charset="UTF-8"')
-            raise _Refused(
+            raise Refused(
                 401, "unauthorised", "send the API key as `Authorization: Bearer …` or `X-API-Key`", ways
             )
 
     def _asks_itself(self, path: str) -> bool:
         return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._settings.own_login)
-
-    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
-        limit = self._settings.max_body_bytes
-        too_large = _Refused(
-            413, "body_too_large", f"a request body may have {limit:,} bytes", (b"connection", b"close")
-        )
-        length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length[:20]) > limit:
-            raise too_large
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(self._settings.body_seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise _Gone
-                    part = message.get("body", b"")
-                    size += len(part)
-                    if size > limit:
-                        raise too_large
-                    parts.append(part)
-                    if not message.get("more_body", False):
-                        return b"".join(parts)
-        except TimeoutError:
-            raise _Refused(
-                408, "body_too_slow", "the request body did not arrive in time", (b"connection", b"close")
-            ) from None
 
     @staticmethod
     def _answer_headers(scope: Scope, message: Message, request_id: str) -> list[tuple[bytes, bytes]]:
@@ -204,33 +163,6 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
-
-
-async def _respond(send: Send, refused: _Refused, receive: Receive | None = None) -> None:
-    """The error answer. With `receive`, what the client still sends is thrown away for a moment: a connection that
-    is closed over unread bytes is reset, and the client never sees the answer."""
-    body = error_body(refused.code, refused.message)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode("ascii")),
-        *refused.headers,
-    ]
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": receive is not None})
-    if receive is not None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_SECONDS):
-                await _discard(receive)
-        await send({"type": "http.response.body", "body": b""})
-
-
-async def _discard(receive: Receive) -> None:
-    size = 0
-    while size < _LINGER_BYTES:
-        message = await receive()
-        size += len(message.get("body", b""))
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            return
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -34,6 +34,12 @@ GUARDED: Responses = {
     401: {**_ERROR_MODEL, "description": "The API key is missing or wrong."},
     413: {**_ERROR_MODEL, "description": "The body is too large."},
     500: {**_ERROR_MODEL, "description": "The service failed."},
+    503: {
+        **_ERROR_MODEL,
+        "description": "The service is shutting down, has too many connections or bodies at a time, or its model "
+        "is not available.",
+        "headers": _RETRY_AFTER,
+    },
 }
 _INVALID: Responses = {
     422: {**_ERROR_MODEL, "description": "The request does not fit its description, or a text failed."}
@@ -44,11 +50,6 @@ _CODING: Responses = {
     429: {
         **_ERROR_MODEL,
         "description": "Too many texts are waiting: send the request again after `Retry-After` seconds.",
-        "headers": _RETRY_AFTER,
-    },
-    503: {
-        **_ERROR_MODEL,
-        "description": "The service is shutting down, or its model is not available.",
         "headers": _RETRY_AFTER,
     },
 }

@@ -20,11 +20,16 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from agent.service import logs
+from agent.service.connections import Crowd, ask_for_descriptors
 from agent.service.settings import ServiceError, ServiceSettings
 
 # A thread that computes gives way to the one that answers after this long. Python's default of 5 ms is paid
 # for each event of each connection.
 _SWITCH_SECONDS = 0.0005
+_ACCEPT_AT_A_TIME = 8
+# Those that the kernel keeps for us meanwhile.
+_BACKLOG = 1024
 
 
 def bound(settings: ServiceSettings) -> socket.socket:
@@ -49,10 +54,11 @@ def bound(settings: ServiceSettings) -> socket.socket:
 
 def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> None:
     """Serves until a signal says stop. Blocks; belongs into the main thread."""
-    _set_up_logging()
+    logs.set_up()
+    ask_for_descriptors()
     sys.setswitchinterval(_SWITCH_SECONDS)
     with _signals_end_quietly():
-        _Server(configuration(app, settings), app).run(sockets=[listener])
+        Server(configuration(app, settings), app).run(sockets=[listener])
 
 
 def configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
@@ -61,20 +67,25 @@ def configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
     logging.getLogger("uvicorn.access").disabled = True
     return uvicorn.Config(
         app,
-        # The strict parser, with a bound on the size of headers.
-        http="h11",
+        # The strict parser, with a bound on the size of headers, and ours on connections. The loop of asyncio
+        # accepts `backlog` connections at a time; another would accept all that wait before one can be closed.
+        http=Crowd(settings).protocol,
+        loop="asyncio",
+        backlog=_ACCEPT_AT_A_TIME,
         h11_max_incomplete_event_size=32 << 10,
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        # A proxy says whether the browser speaks TLS with it.
+        proxy_headers=True,
+        forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=settings.shutdown_seconds,
         # A mounted page talks over websockets; texts are no more welcome in bulk there.
-        ws_max_size=settings.max_body_bytes,
+        ws_max_size=settings.socket_bytes,
     )
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Tells the application at the signal that it ends, not when all connections are closed."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
@@ -89,6 +100,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             for listener in sockets or ():
+                listener.listen(_BACKLOG)
                 host, port = listener.getsockname()[:2]
                 name = f"[{host}]" if ":" in host else host
                 logging.getLogger("onkokode.service").info("listening on http://%s:%d", name, port)
@@ -105,11 +117,3 @@ def _signals_end_quietly() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _set_up_logging() -> None:
-    """Our own lines on standard error, warnings of libraries, and no more."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("onkokode.service").setLevel(logging.INFO)

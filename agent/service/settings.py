@@ -6,7 +6,8 @@ settings = ServiceSettings(port=8080, api_key=read_api_key(Path("/run/secrets/on
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ API_KEY_VARIABLE = "ONKOKODE_API_KEY"
 # A key that is guessed in an afternoon protects nothing.
 _SHORTEST_KEY = 16
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("127.0.0.0/8", "::1", "::ffff:127.0.0.0/104")
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 
 
 class ServiceError(OnkokodeError):
@@ -34,10 +37,21 @@ class ServiceSettings:
     max_texts: int = 256
     queue_texts: int = 1024
     batch_texts: int = 64
+    # Of all requests together, while they are read and answered.
+    held_body_bytes: int = 64 << 20
+    # What a web socket may send at once; the review page sends single decisions.
+    socket_bytes: int = 128 << 10
+    header_seconds: float = 10.0
     body_seconds: float = 30.0
+    # A client that takes nothing of its answer for this long is given up.
+    send_seconds: float = 30.0
+    # Connections at a time; 0: as many as there are descriptors for.
+    connections: int = 0
     shutdown_seconds: int = 60
     # Names by which the service may be addressed; empty: any.
     allowed_hosts: tuple[str, ...] = ()
+    # Addresses and networks whose X-Forwarded-Proto is believed, and which have no share of the connections.
+    trusted_proxies: tuple[str, ...] = LOOPBACK
     # Mounted pages that ask for the key themselves, since a browser sends no header of its own.
     own_login: tuple[str, ...] = ()
 
@@ -60,10 +74,61 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def hosts_for(host: str) -> tuple[str, ...]:
-    """The names that a service bound to `host` answers to. On loopback only its own: a web page that lets its
-    name point to 127.0.0.1 (DNS rebinding) must not reach it through the user's browser."""
-    return tuple(dict.fromkeys((*_LOOPBACK_NAMES, host))) if is_loopback(host) else ()
+def hosts_for(host: str, allowed: Iterable[str] = ()) -> tuple[str, ...]:
+    """The names that a service bound to `host` answers to; none: to any. On loopback only its own: a web page that
+    lets its name point to 127.0.0.1 (DNS rebinding) must not reach it through the user's browser. `allowed` are the
+    names that a reverse proxy passes on; on another address they are the only ones beside its own.
+
+    Raises:
+        ServiceError: something allowed is no host name.
+    """
+    names = [host_name(one) for one in allowed]
+    if not names and not is_loopback(host):
+        return ()
+    return tuple(dict.fromkeys((*_LOOPBACK_NAMES, host.lower(), *names)))
+
+
+def host_name(given: str) -> str:
+    """A host name or address as a browser's Host header has it, without port: `onkokode.klinik.example`."""
+    try:
+        return ipaddress.ip_address(given.strip("[]")).compressed
+    except ValueError:
+        pass
+    try:
+        name = given.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        name = ""
+    if not _HOST_NAME.fullmatch(name):
+        raise ServiceError(
+            f"--allowed-host {given!r}: not a host name; give it without scheme, port and path, "
+            "such as onkokode.klinik.example"
+        )
+    return name
+
+
+def networks(given: Iterable[str]) -> tuple[str, ...]:
+    """Addresses and networks of proxies, checked; loopback is always one of them.
+
+    Raises:
+        ServiceError: something is neither.
+    """
+    for one in given:
+        try:
+            ipaddress.ip_network(one)
+        except ValueError:
+            raise ServiceError(
+                f"--trusted-proxy {one!r}: not an address or network, such as 10.88.0.1 or 10.88.0.0/16"
+            ) from None
+    return (*LOOPBACK, *given)
+
+
+def is_one_of(host: str, proxies: Iterable[str]) -> bool:
+    """Whether an address is one of these, or in one of these networks."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return any(address in ipaddress.ip_network(one) for one in proxies)
 
 
 def read_api_key(file: Path | None, environment: Mapping[str, str]) -> str | None:

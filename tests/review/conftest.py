@@ -1,4 +1,4 @@
-"""Fixtures of the review's tests: an empty work list."""
+"""Fixtures of the review's tests: an empty work list, and the page as a service."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 
 from agent.review.store import Store
+from tests.review.page_client import Service, served
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(tmp_path / "review.sqlite") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    pytest.importorskip("nicegui", reason="no nicegui: pip install 'onkokode[service]'")
+    with served(tmp_path_factory.mktemp("service")) as started:
+        yield started

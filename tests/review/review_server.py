@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+PUBLIC_NAME = "onkokode.klinik.example"
 TEXTS = (
     "Mamma-Ca li. oben außen, G2",
     "Ca",
@@ -22,12 +23,12 @@ TEXTS = (
 
 
 def main(database: Path, port: int, api_key: str | None) -> None:
-    import uvicorn
-    from fastapi import FastAPI
-
-    from agent.review.page import mount
     from agent.review.sources import diagnoses
     from agent.review.store import NewItem, Store
+    from agent.service import server
+    from agent.service.app import create_app
+    from agent.service.commands import mount_review
+    from agent.service.settings import ServiceSettings, hosts_for
 
     with Store.open(database) as store:
         agent: Any
@@ -37,7 +38,7 @@ def main(database: Path, port: int, api_key: str | None) -> None:
 
             catalogue = Catalogue.builtin()
             context = SimpleNamespace(catalogue=catalogue, crosswalk=Crosswalk(catalogue.rules))
-            agent = SimpleNamespace(context=context, retriever=None)
+            agent = SimpleNamespace(context=context, retriever=None, code=str, code_many=list, info=dict)
         else:
             from agent import CodingAgent
 
@@ -48,9 +49,17 @@ def main(database: Path, port: int, api_key: str | None) -> None:
                     NewItem("texte.txt", str(number), coded.text, one, part, len(found))
                     for part, one in enumerate(found, start=1)
                 )
-    app = FastAPI()
-    mount(app, agent, database, api_key=api_key)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+    settings = ServiceSettings(
+        port=port,
+        api_key=api_key,
+        allowed_hosts=hosts_for("127.0.0.1", [PUBLIC_NAME]),
+        own_login=("/review",),
+        shutdown_seconds=2,
+    )
+    with server.bound(settings) as listener:
+        app = create_app(agent, settings)
+        mount_review(app, agent, database, api_key)
+        server.serve(app, settings, listener)
 
 
 if __name__ == "__main__":

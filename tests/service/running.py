@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
 from agent.agent import CodingAgent
 from agent.results import CodedText
 from agent.service.app import create_app
-from agent.service.server import bound, configuration
+from agent.service.server import Server, bound, configuration
 from agent.service.settings import ServiceSettings
 from tests.agent.tiny_agent import embedded_agent
 
@@ -28,7 +27,7 @@ from tests.agent.tiny_agent import embedded_agent
 def running(app: FastAPI, settings: ServiceSettings) -> Iterator[str]:
     """Serves the application until the block ends; the value is its address."""
     with bound(settings) as listener:
-        server = uvicorn.Server(configuration(app, settings))
+        server = Server(configuration(app, settings), app)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
         thread.start()
         try:

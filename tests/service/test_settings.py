@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.service.settings import ServiceError, ServiceSettings, hosts_for, is_loopback, read_api_key
+from agent.service.settings import (
+    ServiceError,
+    ServiceSettings,
+    host_name,
+    hosts_for,
+    is_loopback,
+    networks,
+    read_api_key,
+)
 
 KEY = "0123456789abcdef"
 
@@ -40,6 +48,29 @@ def test_loopback() -> None:
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.1", "example.org", "")))
     assert "localhost" in hosts_for("127.0.0.1")
     assert hosts_for("0.0.0.0") == ()
+
+
+def test_names_that_a_proxy_passes_on() -> None:
+    assert set(hosts_for("127.0.0.1", ["Onkokode.Klinik.example"])) >= {
+        "localhost",
+        "onkokode.klinik.example",
+    }
+    # On another address, naming one closes the others.
+    assert "x.example" in hosts_for("0.0.0.0", ["x.example"]) and "127.0.0.1" in hosts_for(
+        "::", ["x.example"]
+    )
+    assert host_name("klinik-münchen.de") == "xn--klinik-mnchen-0ob.de"
+    assert host_name("[::1]") == "::1"
+    for wrong in ("https://x.example", "x.example:443", "x.example/review", "*", "", "a b", "-x", "x" * 300):
+        with pytest.raises(ServiceError, match="allowed-host"):
+            host_name(wrong)
+
+
+def test_proxies_are_addresses() -> None:
+    assert "10.88.0.0/16" in networks(["10.88.0.0/16"]) and "127.0.0.0/8" in networks([])
+    for wrong in ("proxy.example", "*", "10.0.0.1/8"):
+        with pytest.raises(ServiceError, match="trusted-proxy"):
+            networks([wrong])
 
 
 def test_a_queue_that_could_never_take_a_full_request_is_refused() -> None:

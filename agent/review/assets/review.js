@@ -53,8 +53,11 @@
     $("#onko-list-button")?.setAttribute("aria-expanded", String(shut));
   };
 
+  // A reason that could not be stored is offered again while its item is on the desk.
+  let reason = { item: "", text: "" };
+
   const actions = {
-    "ask-reject": () => open("reject", "#onko-reason"),
+    "ask-reject": () => open("reject", "#onko-reason", reason.item === $("#onko-item")?.dataset.item ? reason.text : ""),
     "ask-comment": () => open("comment", "#onko-comment", $(".onko-actions")?.dataset.comment),
     find: (value) => search(value),
     help: () => open("help"),
@@ -146,9 +149,9 @@
   document.addEventListener("click", (event) => {
     const hit = event.target.closest("#onko-hits [role=option]");
     if (hit) return pick(hit);
-    const reason = event.target.closest("[data-reason]");
-    if (reason) {
-      $("#onko-reason").value = reason.dataset.reason;
+    const offered = event.target.closest("[data-reason]");
+    if (offered) {
+      $("#onko-reason").value = offered.dataset.reason;
       $("#onko-reason").focus();
       return;
     }
@@ -169,7 +172,10 @@
   }, true);
 
   document.addEventListener("submit", (event) => {
-    if (event.target.id === "onko-reject-form") send("reject", $("#onko-reason").value.trim());
+    if (event.target.id === "onko-reject-form") {
+      reason = { item: $("#onko-item")?.dataset.item, text: $("#onko-reason").value.trim() };
+      send("reject", reason.text);
+    }
     if (event.target.id === "onko-comment-form") send("comment", $("#onko-comment").value.trim());
   });
 
