@@ -85,25 +85,22 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
 
 
 def _values(column: pa.ChunkedArray, odd: set[int]) -> list[Any]:
-    """Python values; of what Python does not have (nanoseconds, the year 20000) the written form. Rows whose text is
-    no UTF-8 go into `odd`."""
+    """Python values. Rows with a value that cannot be read go into `odd`."""
     try:
         return column.to_pylist()
-    except UnicodeDecodeError:
-        pass
     except (ValueError, OverflowError, LookupError, pa.ArrowException):
-        with suppress(ValueError, OverflowError, LookupError, pa.ArrowException):
-            return column.cast(pa.string()).to_pylist()
-    return [_value(scalar, place, odd) for place, scalar in enumerate(column)]
+        return [_value(scalar, place, odd) for place, scalar in enumerate(column)]
 
 
 def _value(scalar: pa.Scalar, place: int, odd: set[int]) -> Any:
+    """Of what Python does not have (nanoseconds, the year 20000) the written form."""
     try:
         return scalar.as_py()
     except UnicodeDecodeError:
         odd.add(place)
-        buffer = scalar.as_buffer() if hasattr(scalar, "as_buffer") else b""
-        return bytes(buffer).decode("utf-8", "replace")
+        return (
+            bytes(scalar.as_buffer()).decode("utf-8", "replace") if hasattr(scalar, "as_buffer") else "\ufffd"
+        )
     except (ValueError, OverflowError, LookupError, pa.ArrowException):
         with suppress(ValueError, OverflowError, LookupError, pa.ArrowException):
             return str(scalar.cast(pa.string()))

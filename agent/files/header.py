@@ -38,6 +38,7 @@ _ENDINGS = ("datum", "nummer", "nr", "text", "diagnose", "kode", "code", "schlue
 _IDENTIFIER = re.compile(r"[^\W\d]\w*_\w+")
 _CAMEL = re.compile(r"(?<=[a-zäöü])(?=[A-ZÄÖÜ])")
 _NUMBER = re.compile(r"(?=\D*\d)[\d\s.,:;/+\-–TZ]+|[A-Z]\d\d(?:\.[\d-]{1,2})?[+*!]?|\d{4}/\d")
+_YEAR = re.compile(r"(?:19|20)\d\d")
 # What diagnoses, of tumours and others, are made of.
 _DIAGNOSIS = re.compile(
     r"[kc]ar[zc]inom|sar[kc]om|lymphom|leuk[aä]|leukaem|melanom|blastom|adenom|gliom|myelom|metasta|neoplas|"
@@ -54,12 +55,15 @@ def is_header(first: Sequence[Any], sample: Sequence[Sequence[Any]], named: str 
     """Whether a row is a header; None where that cannot be told. `sample` are the rows that follow, `named` is
     what the person calls the text column."""
     cells = [(place, cell) for place, cell in enumerate(first) if cell is not None and str(cell).strip()]
-    if named is not None and any(normalise(named) == normalise(str(cell)) != "" for _, cell in cells):
+    by_number = named is None or named.strip().isdigit()
+    if named and not by_number and any(normalise(named) == normalise(str(cell)) != "" for _, cell in cells):
         return True
     names = data = 0
     for place, cell in cells:
         below = [str(row[place]).strip() for row in sample if place < len(row) and row[place] is not None]
         below = [value for value in below if value]
+        if _YEAR.fullmatch(str(cell).strip()):
+            continue  # in either
         if not isinstance(cell, str) or _is_data(cell) or cell.strip() in below:
             data += 1
         elif _is_name(cell) or (below and all(map(_NUMBER.fullmatch, below))):

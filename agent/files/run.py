@@ -177,7 +177,7 @@ def _survey(table: Table) -> tuple[Digests, list[str]]:
                 first.setdefault(row.problem, row.number)
     table.rows = sum(rows for _, rows in digests)
     notes = [
-        f"{problem}: {count} Zeilen, zuerst Zeile {first[problem]}"
+        f"{problem}: {count} {'Zeilen, zuerst' if count > 1 else 'Zeile,'} Zeile {first[problem]}"
         for problem, count in odd.most_common(_KINDS_OF_PROBLEMS)
     ]
     if len(odd) > _KINDS_OF_PROBLEMS:

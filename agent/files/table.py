@@ -28,7 +28,7 @@ CHUNK_ROWS = 1024
 MOST_COLUMNS = 16_384  # what Excel has; a chunk of so many columns still fits into memory
 _SHOWN = 20  # columns that a message lists
 SAMPLE_ROWS = 300  # rows that decide about the header and the text column
-REPLACED = "nicht lesbare Zeichen, als \ufffd gelesen"
+REPLACED = "nicht lesbare Zeichen ersetzt"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -135,7 +135,7 @@ class Table(ABC):
         if header:
             self.columns = unique_columns(self.path, first)
             return
-        widths = [len(row) for row in (first, *sample)]
+        widths = [_width(row) for row in (first, *sample)]
         self.columns = tuple(f"spalte_{place}" for place in range(1, max(widths, key=widths.count) + 1))
         if wanted.header is None:
             self.notes.append(
@@ -235,6 +235,11 @@ def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
                 "Spalten umbenennen"
             )
     return columns
+
+
+def _width(row: Sequence[Any]) -> int:
+    """Up to the last cell that is not missing."""
+    return max((place for place, value in enumerate(row, start=1) if value is not None), default=0)
 
 
 def _must_be_few(path: Path, columns: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from openpyxl.utils.exceptions import IllegalCharacterError, InvalidFileExceptio
 
 from agent.files.table import (
     CHUNK_ROWS,
+    SAMPLE_ROWS,
     Chunk,
     Options,
     Row,
@@ -24,7 +26,6 @@ from agent.files.table import (
     TableError,
     TableWriter,
     in_chunks,
-    unique_columns,
 )
 
 
@@ -37,12 +38,14 @@ class WorkbookTable(Table):
         super().__init__(path, options)
         with self._sheet() as sheet:
             self.sheet = sheet.title
-            header = next(sheet.iter_rows(values_only=True), None)
+            head = list(islice(sheet.iter_rows(values_only=True), SAMPLE_ROWS + 1))
+            header = head[0] if head else None
         if not header:
             raise TableError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
         while header and header[-1] is None:
             header = header[:-1]
-        self.columns = unique_columns(path, header)
+        self._first = header
+        self.name_columns(header, head[1:])
         self.rows = sum(1 for _ in self._rows())
 
     def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
@@ -54,7 +57,7 @@ class WorkbookTable(Table):
             yield writer
 
     def facts(self) -> dict[str, Any]:
-        return {"format": "xlsx", "sheet": self.sheet}
+        return {"format": "xlsx", "sheet": self.sheet, "header": self.header}
 
     @contextmanager
     def _sheet(self) -> Iterator[Any]:
@@ -74,7 +77,10 @@ class WorkbookTable(Table):
         width = len(self.columns)
         waiting: list[int] = []  # empty rows count only where another one follows
         with self._sheet() as sheet:
-            for number, cells in enumerate(sheet.iter_rows(min_row=2, values_only=True), start=2):
+            numbered = enumerate(sheet.iter_rows(values_only=True), start=1)
+            if self.header and next(numbered, (1, ()))[1][: len(self._first)] != self._first:
+                raise self.changed()
+            for number, cells in numbered:
                 while cells and cells[-1] is None:
                     cells = cells[:-1]
                 if not cells:
