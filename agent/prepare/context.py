@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from agent.prepare.abbreviations import ABBREVIATIONS, CONTEXTUAL
+from agent.prepare.mentions import Mentions
 from agent.prepare.records import Certainty, Side
 
 Span = tuple[int, int]
@@ -160,11 +161,12 @@ def find_certainty(text: str) -> tuple[Certainty, list[Span]]:
         for match in _MARK.finditer(text):
             mark = MARK_MEANS[match.group(1).upper()]
             spans.append(match.span())
-    spans += [m.span() for m in _SECURED.finditer(text) if not text[: m.start()].lower().endswith("nicht ")]
+    spans += [m.span() for m in _SECURED.finditer(text) if text[max(0, m.start() - 6) : m.start()].lower() != "nicht "]
     excluded = []
+    tumours = Mentions(TUMOUR.finditer(text))
     for m in EXCLUDED.finditer(text):
         # "Sigmakarzinom, kein Rezidiv": the tumour is there, what could have come of it is not.
-        of_it = _OF_IT.match(text, m.end()) if names_tumour(text, 0, m.start()) else None
+        of_it = _OF_IT.match(text, m.end()) if tumours.between(0, m.start()) else None
         if of_it is None:
             excluded.append(m.span())
         else:
@@ -220,7 +222,12 @@ def names_tumour(text: str, start: int = 0, end: int | None = None) -> bool:
 
 def names_definite_tumour(text: str) -> bool:
     """Like `names_tumour`, but "Tumor", "Polyp" or "Raumforderung" alone do not count."""
-    return TUMOUR.search(_GENERIC.sub(" ", text)) is not None
+    return TUMOUR.search(without_generic(text)) is not None
+
+
+def without_generic(text: str) -> str:
+    """The text with "Tumor", "Polyp", "Raumforderung" blanked, as long as before."""
+    return _GENERIC.sub(lambda match: " " * len(match.group()), text)
 
 
 def names_primary_first(text: str) -> bool:

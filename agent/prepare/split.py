@@ -10,7 +10,7 @@ soft cuts when it knows what the pieces say.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right, insort
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -26,7 +26,9 @@ from agent.prepare.context import (
     names_definite_tumour,
     names_tumour,
     organs_of,
+    without_generic,
 )
+from agent.prepare.mentions import Mentions
 from agent.prepare.patterns import MASK
 from agent.prepare.truncated import is_truncated
 
@@ -72,6 +74,7 @@ _RUNS_ON = re.compile(
     r"(?:\b(?:der|des|die|das|dem|den|am|im|in|und|mit|von|vom|bei|auf|nach|eines|einer)|,)[ \t]*\Z", re.I
 )
 _BRACKET = re.compile(r"\([^()\n]{0,80}\)|\[[^\[\]\n]{0,80}\]")
+_OPENING, _CLOSING = re.compile(r"\("), re.compile(r"\)")
 _BESIDES = r"(?:zusätzlich|außerdem|ferner|zudem|daneben|sowie)"
 _PLACED_METASTASIS = re.compile(r"[A-ZÄÖÜa-zäöü]{4}(?:metastas|filia)\w{0,3}\Z|karzinose\Z", re.I)
 _CONJUNCTION = re.compile(
@@ -170,43 +173,68 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
     """One fragment cut where a second statement begins: another certainty, a relative, a metastasis, a
     second tumour with its own organ, or the first tumour after words that name none."""
     start, end = piece.start, piece.end
-    if piece.field not in ("", "tumour") or end - start < 12 or not names_tumour(text, start, end):
+    if piece.field not in ("", "tumour") or end - start < 12:
         return [piece]
-    places: set[int] = set()
+    tumours = Mentions(TUMOUR.finditer(text, start, end))
+    last_tumour = tumours.last(start, end)
+    if last_tumour is None:
+        return [piece]
+    definite = Mentions(TUMOUR.finditer(without_generic(text[start:end])), start)
+    brackets = _Brackets(text, start, end)
+    # In order; no more are found than fragments are made.
+    places: list[int] = []
     led: dict[int, int] = {}
     for pattern in (STATEMENT, FAMILY_STATEMENT):
         for match in pattern.finditer(text, start, end):
-            if match.start() <= start + 2 or not names_tumour(text, match.end(), end):
-                continue
-            last = max(places, default=start)
-            if names_definite_tumour(text[last : match.start()]) and not _open_bracket(
-                text, start, match.start()
+            if match.end() > last_tumour or len(places) >= MAX_FRAGMENTS:
+                break
+            last = places[-1] if places else start
+            if (
+                start + 2 < match.start() > last
+                and definite.between(last, match.start())
+                and not brackets.open_at(match.start())
             ):
-                places.add(match.start())
+                places.append(match.start())
     for match in _CONJUNCTION.finditer(text, start, end):
         if len(places) >= MAX_FRAGMENTS:
             break
-        last = max((place for place in places if place <= match.start()), default=start)
-        following = min((place for place in places if place > match.start()), default=end)
-        if _separates(text, match, last, following) and not _open_bracket(text, start, match.start()):
+        next_place = bisect_right(places, match.start())
+        last = places[next_place - 1] if next_place else start
+        following = places[next_place] if next_place < len(places) else end
+        if _separates(text, match, last, following) and not brackets.open_at(match.start()):
             # What was done to the second tumour is said before it.
             done = match.start()
             while text[done - 1] == MASK and done > last:
                 done -= 1
-            places.add(match.end() if done == match.start() else done)
-    tumour = TUMOUR.search(text, start, min(places, default=end))
-    if tumour is not None and (lead := _lead_in(text, start, tumour.start(), is_note)) is not None:
+            place = match.end() if done == match.start() else done
+            if place not in places:
+                insort(places, place)
+    tumour = tumours.first(start, places[0] if places else end)
+    if tumour is not None and (lead := _lead_in(text, start, tumour, is_note)) is not None:
         if text[start : lead.start()].strip(" ,.;"):
-            places.add(lead.start())
+            if lead.start() not in places:
+                insort(places, lead.start())
             led[lead.start()] = lead.end()
         else:
             piece = piece._replace(start=lead.end())
     if not places:
         return [piece]
-    borders = [*sorted(places), end]
+    borders = [*places, end]
     first = piece._replace(end=borders[0])
     rest = [Fragment(led.get(a, a), b, a, "", True, "statement") for a, b in pairwise(borders)]
     return [first, *rest]
+
+
+class _Brackets:
+    """Where the brackets of a stretch open and close."""
+
+    def __init__(self, text: str, start: int, end: int) -> None:
+        self._opening = [match.start() for match in _OPENING.finditer(text, start, end)]
+        self._closing = [match.start() for match in _CLOSING.finditer(text, start, end)]
+
+    def open_at(self, place: int) -> bool:
+        """Whether more brackets open than close before `place`."""
+        return bisect_left(self._opening, place) > bisect_left(self._closing, place)
 
 
 def _lead_in(text: str, start: int, tumour: int, is_note: bool) -> re.Match[str] | None:
@@ -224,10 +252,6 @@ def _lead_in(text: str, start: int, tumour: int, is_note: bool) -> re.Match[str]
         ):
             return lead
     return None
-
-
-def _open_bracket(text: str, start: int, place: int) -> bool:
-    return text.count("(", start, place) > text.count(")", start, place)
 
 
 def _separates(text: str, match: re.Match[str], start: int, end: int) -> bool:
