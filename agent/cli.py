@@ -54,7 +54,9 @@ _COMMANDS = {
 
 # Above what the environment says: a variable set for another program must not make this one talk.
 QUIET = {
+    "FASTAPI_OTEL_AUTO_CONFIGURE": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "NICEGUI_REDIS_URL": "",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TOKENIZERS_PARALLELISM": "false",
 }

@@ -25,15 +25,16 @@ from langgraph.graph.state import CompiledStateGraph
 from langsmith.run_helpers import tracing_context
 
 SWITCH = "ONKOKODE_TRACE"
+_Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 
-def untraced(graph: CompiledStateGraph) -> CompiledStateGraph:
+def untraced(graph: _Graph) -> _Graph:
     """The same graph; each of its runs is silent."""
     graph.__class__ = Untraced
     return graph
 
 
-class Untraced(CompiledStateGraph):
+class Untraced(CompiledStateGraph[Any, Any, Any, Any]):
     """All ways to run a graph (invoke, batch, events, as a node of another) come through these two."""
 
     def stream(self, input: Any, config: Any = None, **options: Any) -> Iterator[Any]:
@@ -69,7 +70,7 @@ def _wanted() -> bool:
     return os.environ.get(SWITCH) == "1"
 
 
-def _callbacks(config: Any, manager: type[CallbackManager] | type[AsyncCallbackManager]) -> dict[str, Any]:
+def _callbacks(config: Any, manager: type[CallbackManager] | type[AsyncCallbackManager]) -> Any:
     """The configuration with those callbacks alone that the caller wrote, as a list; a manager is that of a run
     around this one."""
     given = (config or {}).get("callbacks")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import re
 
 from tests.agent.tiny_agent import embedded_agent
 
 # The words are put together where they are coded, so that no constant of this file is found.
-_HALVES = ("Qwx", "vorm")
+_HALVES, _KEPT = ("Qwx", "vorm"), ("Qwx", "kept")
+_SEARCHED = re.compile("qwx(?:vorm|kept)", re.IGNORECASE)
 _TEXTS = (
     "Z.n. {0}-Ca links (Frau {0}om), {0}zell. Karzinom pT2 G2",
     "{0}z. Adeno-Ca. {0}-Tumor ({0} Mamma) a.e. {0}-NPL",
@@ -16,8 +18,7 @@ _TEXTS = (
 
 
 def _held() -> set[str]:
-    """What any object that Python knows refers to and that holds the word, whatever holds it."""
-    word = "".join(_HALVES).casefold()
+    """Every string with one of the words that an object known to Python refers to, whatever object that is."""
     gc.collect()
     found: set[str] = set()
     seen: set[int] = set()
@@ -27,10 +28,10 @@ def _held() -> set[str]:
         for thing in todo.pop():
             for held in gc.get_referents(thing):
                 if type(held) is str:
-                    if word in held.casefold():
+                    if _SEARCHED.search(held):
                         found.add(f"{type(thing).__name__}: {held[:60]}")
                 elif type(held) is bytes:
-                    if word.encode() in held.lower():
+                    if _SEARCHED.search(held.decode("latin-1")):
                         found.add(f"{type(thing).__name__}: {held[:60]!r}")
                 elif not gc.is_tracked(held) and id(held) not in seen and type(held) in (tuple, dict):
                     # A tuple or dictionary of nothing but strings is not in the collector's list.
@@ -49,10 +50,6 @@ def _code() -> int:
 
 
 def test_no_word_of_a_text_is_held_after_the_answer() -> None:
-    embedded_agent()
-    kept = ["".join(_HALVES)]
-    assert any(found.startswith("list") for found in _held()), "the search does not find what is held"
-    kept.clear()
-    assert not _held()
+    kept = ["".join(_KEPT)]
     assert _code() >= 6
-    assert not _held()
+    assert _held() == {f"list: {kept[0]}"}, "a word is held, or the search does not find what is"
