@@ -2,6 +2,7 @@
 
 encoder = TableEncoder({"Brustkrebs": (1.0, 0.0)})        # the vectors that the test wrote down
 folder = save_static_model(tmp_path / "foreign")            # a sentence-transformers model with random weights
+folder = save_bert_model(tmp_path / "bert")                 # another: a transformer, pooling and a dense layer
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def save_static_model(
 
 def save_bert_model(folder: Path) -> Path:
     """A sentence-transformers model of a random two-layer BERT and a dense layer."""
+    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
