@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from index.errors import ModelError
-from index.records import CodeSystem
+from index.records import AXES, CodeSystem
 from index.safe_weights import check_folder, check_numbers, only_safetensors, stored_snapshot
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Encoder:
         fingerprint: str = "",
     ) -> None:
         self.model = model
-        self._routed = _is_routed(model)
+        self._routed = bool(_routes(model))
         self._prototypes = prototypes or {}
         self.name = name
         self.scale = scale
@@ -139,7 +139,8 @@ class Encoder:
 
     def _try_out(self, shown: str) -> None:
         """Encodes two texts of ours. Settings can spoil what sound weights give."""
-        for system in CodeSystem if self._routed else (CodeSystem.ICD10GM,):
+        routes = _routes(self.model)
+        for system in [axis for axis in AXES if axis.value in routes] or AXES[:1]:
             try:
                 one, other = self.encode(_PROBES, system)
             except _LOADING_ERRORS as error:
@@ -198,10 +199,11 @@ def save_prototypes(folder: Path, prototypes: dict[CodeSystem, Prototypes], conf
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _is_routed(model: SentenceTransformer) -> bool:
+def _routes(model: SentenceTransformer) -> set[str]:
+    """The names of a router's routes; none where the model has one way for all texts."""
     from sentence_transformers.base.modules.router import Router
 
-    return any(isinstance(module, Router) for module in model)
+    return {name for module in model if isinstance(module, Router) for name in module.sub_modules}
 
 
 def _check_weights(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 encoder = TableEncoder({"Brustkrebs": (1.0, 0.0)})        # the vectors that the test wrote down
 folder = save_static_model(tmp_path / "foreign")            # a sentence-transformers model with random weights
+folder = save_bert_model(tmp_path / "bert")                 # another: a transformer, pooling and a dense layer
 """
 
 from __future__ import annotations
@@ -74,3 +75,30 @@ def save_static_model(
         modules=[StaticEmbedding(tokenizer, embedding_weights=weights.numpy())], device="cpu"
     ).save(str(folder))
     return folder
+
+
+def save_bert_model(folder: Path) -> Path:
+    """A sentence-transformers model of a random two-layer BERT and a dense layer."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder.mkdir()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "mamma", "##karzinom", "arterielle", "hypertonie"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    plain = folder / "plain"
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(plain)
+    torch.manual_seed(0)
+    settings = BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    BertModel(settings).save_pretrained(plain)
+    transformer = Transformer(str(plain))
+    modules = [transformer, Pooling(16), Dense(16, 8)]
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder / "saved"))
+    return folder / "saved"
