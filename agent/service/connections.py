@@ -134,8 +134,8 @@ class Crowd:
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        self._unsent = {one: since for one in self._open if (since := self._taking(one, now)) is not None}
-        late = [one for one, (_, since) in self._unsent.items() if now - since > self._settings.send_seconds]
+        self._unsent = {one: left for one in self._open if (left := self._left(one, now)) is not None}
+        late = [one for one, (_, still) in self._unsent.items() if now - still > self._settings.send_seconds]
         for one, since in self._waiting.items():
             # The guard cuts off a body that is late, with an answer; this is for one that nobody reads any more.
             body = one.conn.their_state is h11.SEND_BODY
@@ -148,7 +148,7 @@ class Crowd:
         if self._sweeping:
             self._sweep_soon(loop)
 
-    def _taking(self, one: Any, now: float) -> tuple[int, float] | None:
+    def _left(self, one: Any, now: float) -> tuple[int, float] | None:
         """How much a client has not taken yet, and since when that is so."""
         unsent = one.transport.get_write_buffer_size()
         before = self._unsent.get(one)

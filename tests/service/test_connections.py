@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
@@ -319,7 +320,7 @@ def test_the_service_under_1500_half_sent_requests_and_200_held_bodies(tmp_path:
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as client, ExitStack() as stack:
             wait_ready(client)
             half = [stack.enter_context(open_to(client, HALF)) for _ in range(1500)]
-            assert max(health(client) for _ in range(10)) < 1
+            assert median(health(client) for _ in range(11)) < 0.2
             assert client.post("/v1/code", json={"text": "Mamma-Ca"}).status_code == 200
             wait_for(lambda: all(is_closed(one) for one in half), 20)
             before = _megabytes(process.pid)
@@ -327,7 +328,7 @@ def test_the_service_under_1500_half_sent_requests_and_200_held_bodies(tmp_path:
             held = [stack.enter_context(open_to(client, head)) for _ in range(200)]
             with ThreadPoolExecutor(8) as pool:
                 list(pool.map(_hold_back, held))
-            assert max(health(client) for _ in range(10)) < 1
+            assert median(health(client) for _ in range(11)) < 0.2
             assert client.post("/v1/code", json={"text": "Mamma-Ca"}).status_code == 200
             assert _megabytes(process.pid) - before < 150  # 389 without a bound
             assert sum(not is_closed(one) for one in held) <= 32
