@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -33,8 +33,28 @@ from agent.files.table import (
 
 _UNREAD = "onkokode_zeile"  # what a line that is no object is called in the output
 _SPACE = re.compile(r"[ \t\r\n]*")
-# Python reads no number of more than 4,300 digits; ours keep their text anyway.
-_decode = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 20 else digits).raw_decode
+_DIGITS = 25  # what Python writes in the same way is no longer
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The members of an object, all of them where a key occurs twice."""
+
+
+def _as_written(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A number as Python's where that is written in the same way, else its own text."""
+
+    def number(written: str) -> Any:
+        if len(written) > _DIGITS:
+            return written
+        value = read(written)
+        return value if repr(value) == written else written
+
+    return number
+
+
+_decode = json.JSONDecoder(
+    object_pairs_hook=_Pairs, parse_int=_as_written(int), parse_float=_as_written(float), parse_constant=str
+).raw_decode
 
 
 class _Record(NamedTuple):
@@ -120,46 +140,35 @@ class JsonLinesTable(Table):
 def _members(text: str) -> tuple[dict[str, Any] | None, bool]:
     """The members of an object and whether a key occurs twice; None for other JSON.
 
-    Texts, true, false and null are Python's; so are numbers that Python writes as they stand there. All else, other
-    numbers, lists and objects, is its own text. Raises `ValueError` or `RecursionError` for what is no JSON.
+    Texts, true, false and null are Python's, numbers as `_as_written` says; a list or an object is its own text.
+    Raises `ValueError` or `RecursionError` for what is no JSON.
     """
-    if not text.startswith("{"):
-        if _decode(text)[1] < len(text):
-            raise ValueError("more than one value")
-        return None, False
-    members: dict[str, Any] = {}
-    twice = False
-    at = _after_space(text, 1)
-    while text[at : at + 1] != "}" or members:
-        key, at = _decode(text, at)
-        colon = _after_space(text, at)
-        if not isinstance(key, str) or text[colon : colon + 1] != ":":
-            raise ValueError("no member")
-        begin = _after_space(text, colon + 1)
-        value, end = _decode(text, begin)
-        twice = twice or key in members
-        members[key] = _as_written(value, text[begin:end])
-        at = _after_space(text, end)
-        if text[at : at + 1] == "}":
-            break
-        if text[at : at + 1] != ",":
-            raise ValueError("no comma")
-        at = _after_space(text, at + 1)
-    if text[at + 1 :].strip():
+    read, end = _decode(text)
+    if end < len(text):
         raise ValueError("more than one value")
-    return members, twice
+    if not isinstance(read, _Pairs):
+        return None, False
+    members = dict(read)
+    if any(isinstance(value, list) for value in members.values()):
+        members = dict(_slices(text))
+    return members, len(members) < len(read)
+
+
+def _slices(text: str) -> Iterator[tuple[str, Any]]:
+    """The members of an object that is valid, with the text of lists and objects."""
+    at = _after_space(text, 1)
+    while text[at] != "}":
+        key, at = _decode(text, at)
+        begin = _after_space(text, _after_space(text, at) + 1)
+        value, end = _decode(text, begin)
+        yield key, text[begin:end] if isinstance(value, list) else value
+        at = _after_space(text, end)
+        if text[at] == ",":
+            at = _after_space(text, at + 1)
 
 
 def _after_space(text: str, at: int) -> int:
     return _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
-
-
-def _as_written(value: Any, written: str) -> Any:
-    if value is None or isinstance(value, str | bool):
-        return value
-    if isinstance(value, int | float) and repr(value) == written:
-        return value
-    return written
 
 
 class _JsonLinesWriter(TableWriter):

@@ -5,6 +5,8 @@ WorkbookTable(Path("diagnosen.xlsx"), Options(sheet="Tumoren")).columns
 
 from __future__ import annotations
 
+import os
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from typing import Any
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.utils.exceptions import IllegalCharacterError
+from openpyxl.worksheet._writer import WorksheetWriter
 
 from agent.files.table import (
     CHUNK_ROWS,
@@ -55,7 +58,6 @@ class WorkbookTable(Table):
                 f"{path}: die erste Zeile des Blattes {self.sheet} ist leer; sie muss die Spalten benennen"
             )
         self.name_columns(self._first, head[1:])
-        self.rows = sum(1 for _ in self._rows())
 
     def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
         return in_chunks(self._rows(), size, first)
@@ -149,13 +151,32 @@ class _WorkbookWriter(TableWriter):
         return cell
 
 
+class _SheetWriter(WorksheetWriter):
+    """Collects the rows in a file without a name where the system has such: openpyxl's own temporary files lie about
+    with all texts when the process is killed."""
+
+    def __init__(self, sheet: Any) -> None:
+        self._nameless = tempfile.TemporaryFile()  # noqa: SIM115  # closed by cleanup
+        path = f"/proc/self/fd/{self._nameless.fileno()}"
+        super().__init__(sheet, path if os.path.exists(path) else None)
+
+    def cleanup(self) -> None:
+        if self.out.startswith("/proc/"):
+            self._nameless.close()
+        else:
+            super().cleanup()
+
+
 @contextmanager
 def write_workbook(
     path: Path, columns: Sequence[str], added: Sequence[str], sheet: str = "Kodierung"
 ) -> Iterator[TableWriter]:
     """Write a workbook of one sheet, row by row."""
     book = Workbook(write_only=True)
-    writer = _WorkbookWriter(book.create_sheet(sheet))
+    rows = book.create_sheet(sheet)
+    rows._writer = _SheetWriter(rows)
+    rows._writer.write_top()
+    writer = _WorkbookWriter(rows)
     writer.write(Chunk(0, (Row(1, tuple(columns)),)), [tuple(added)])
     yield writer
     book.save(path)

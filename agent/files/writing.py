@@ -158,7 +158,7 @@ def _excel(value: Any, hints: set[str]) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None if math.isnan(value) else str(value)
     if isinstance(value, int):
-        return value if abs(value) < 10**_EXCEL_DIGITS else str(value)[:_EXCEL_LETTERS]
+        return value if abs(value) < 10**_EXCEL_DIGITS else str(value)
     if isinstance(value, datetime):
         return value if value.tzinfo is None and value.date() >= _FIRST_DAY else value.isoformat(" ")
     if isinstance(value, date):
@@ -172,8 +172,7 @@ def _excel(value: Any, hints: set[str]) -> Any:
         hints.add("Zeichen, die Excel nicht hat, stehen als \ufffd")
         text = written
     if len(text) > _EXCEL_LETTERS:
-        hints.add(f"auf {_EXCEL_LETTERS} Zeichen gekürzt, mehr fasst eine Excel-Zelle nicht")
-        text = text[:_EXCEL_LETTERS]
+        hints.add(f"auf {_EXCEL_LETTERS} Zeichen gekürzt, mehr fasst eine Excel-Zelle nicht")  # by the writer
     return text
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,7 @@ from openpyxl import Workbook
 
 from agent.files import code_file
 from agent.files.run import LocalEngine
-from agent.files.table import CHUNK_ROWS, TableError
+from agent.files.table import CHUNK_ROWS, TableError, open_table
 from tests.files.stub_agent import StubAgent, code_of, stub
 
 MARK = "Brunnenkresse"  # in every text, so that it is seen wherever a text remains
@@ -179,3 +183,57 @@ def test_unfinished_files_are_for_their_owner_only(tmp_path: Path) -> None:
     assert modes.pop("out.csv.onkokode") == 0o700
     assert len(modes) >= 3 and not {mode & 0o077 for mode in modes.values()} - {0}
     assert stat.S_IMODE(target.stat().st_mode) == 0o644, "the finished file is like any other"
+
+
+@pytest.mark.parametrize("format_", WRITERS)
+def test_another_process_reads_the_same_digests(tmp_path: Path, format_: str) -> None:
+    """Ray's workers get the table by pickle and read it themselves."""
+    source = tmp_path / f"in.{format_}"
+    WRITERS[format_](source, [*ROWS[:20], ("", "")])
+    if format_ == "jsonl":
+        source.write_text(source.read_text(encoding="utf-8") + '{"Nr": {"a": 1.10}}\n[1]\n', encoding="utf-8")
+    table = open_table(source)
+    table.salt = b"salt"
+    here = [chunk.digest(table.salt) for chunk in table.chunks()]
+    program = (
+        "import pickle, sys; table = pickle.load(sys.stdin.buffer); "
+        "print(*(chunk.digest(table.salt) for chunk in table.chunks()))"
+    )
+    there = subprocess.run([sys.executable, "-c", program], input=pickle.dumps(table), capture_output=True)
+    assert there.stdout.decode().split() == here, there.stderr.decode()
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from agent.files import code_file, run
+from agent.files.table import TableWriter
+from tests.files.stub_agent import stub
+
+kind = sys.argv[1]
+replace = run._must_be_same
+def kill(table, digests, number, digest):
+    replace(table, digests, number, digest)
+    if kill.seen == len(digests) + 2:  # all are coded, the first two are written
+        os.kill(os.getpid(), signal.SIGKILL)
+    kill.seen += 1
+kill.seen = 0
+run._must_be_same = kill
+code_file(stub(), Path("in.csv"), Path("out." + kind))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WRITERS)
+def test_killed_while_writing_no_text_is_left_by_name_or_for_ever(tmp_path: Path, kind: str) -> None:
+    _csv(tmp_path / "in.csv", ROWS)
+    (tmp_path / "tmp").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", _KILLED, kind]
+    assert subprocess.run(command, cwd=tmp_path, env=environment).returncode == -signal.SIGKILL
+    assert not (tmp_path / f"out.{kind}").exists() and not list((tmp_path / "tmp").iterdir())
+    half = list(tmp_path.glob("*.part"))
+    assert [stat.S_IMODE(path.stat().st_mode) for path in half] == [0o600]
+    again = [sys.executable, "-c", _KILLED.replace("signal.SIGKILL", "0"), kind]
+    subprocess.run(again, cwd=tmp_path, env=environment, check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", f"out.{kind}", "tmp"]
