@@ -161,7 +161,11 @@ def find_certainty(text: str) -> tuple[Certainty, list[Span]]:
         for match in _MARK.finditer(text):
             mark = MARK_MEANS[match.group(1).upper()]
             spans.append(match.span())
-    spans += [m.span() for m in _SECURED.finditer(text) if text[max(0, m.start() - 6) : m.start()].lower() != "nicht "]
+    spans += [
+        m.span()
+        for m in _SECURED.finditer(text)
+        if text[max(0, m.start() - 6) : m.start()].lower() != "nicht "
+    ]
     excluded = []
     tumours = Mentions(TUMOUR.finditer(text))
     for m in EXCLUDED.finditer(text):

@@ -185,7 +185,7 @@ _SPREAD = re.compile(
 _SITE = r"(?:HEP|PUL|OSS|LYM|PER|BRA|ADR|SKI|MAR|PLE|OTH)"
 _SPREAD_TO = re.compile(
     r"(?:(?<=metast\. )|(?<=metastasiert )|(?<=metastasiertes )|(?<=[MV]1 ))"
-    rf"{_SITE}(?:[ ,+/&]{{1,3}}{_SITE})*(?!\w)"
+    rf"{_SITE}(?>[ ,+/&]{{1,3}}{_SITE})*(?!\w)"
 )
 # What was looked at and found free.
 _SPARED = re.compile(

@@ -269,9 +269,7 @@ def _separates(text: str, match: re.Match[str], start: int, end: int, tumours: M
     excluded_again = EXCLUSION_START.match(left) is not None and _AGAIN.search(left) is not None
     if (
         left.endswith("-")
-        or not (
-            tumours.between(before + _EDGE, match.start()) or names_tumour(left) or excluded_again
-        )
+        or not (tumours.between(before + _EDGE, match.start()) or names_tumour(left) or excluded_again)
         or _TOGETHER.search(left)
     ):
         return False

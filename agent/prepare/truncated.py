@@ -24,7 +24,7 @@ _SHORT = {
     **dict.fromkeys(("obere", "supra", "extra", "intra", "klein", "groß", "rein", "hell", "inter", "peri", "para", "retro", "multi", "spät",
                      "früh", "anti", "endo", "meta", "niedrig", "hoch", "fest", "weich", "flach", "rand", "ober", "unter", "mittel", "vorder", "hinter"), ""),
 }  # fmt: skip
-_TOKEN_BEFORE = re.compile(r"[A-Za-zÄÖÜäöüß]+(?:-[A-Za-zäöüß]+)*\Z")
+_TOKEN_BEFORE = re.compile(r"[A-Za-zÄÖÜäöüß]+(?>-[A-Za-zäöüß]+)*\Z")
 # No German word that could end a sentence ends so.
 _NO_END = re.compile(r"(?:[^aeiouyäöühlnr]l|[bcdfgkmpt]r|chr|ll|pl|[jpqvwx])\Z")
 _NO_NOUN = re.compile(r"[bdfhkmpstz]g\Z")  # Neubildg, Absiedlg

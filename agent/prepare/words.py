@@ -65,7 +65,7 @@ _EDGE_WORDS = frozenset(
     """.split()
 )
 _WORD_POINT = re.compile(r"\d+\.\Z|[IVX]+\.\Z")
-_SHOUTED = re.compile(r"[A-ZÄÖÜẞ]{8,}(?:-[A-ZÄÖÜ]{3,})*\Z")
+_SHOUTED = re.compile(r"[A-ZÄÖÜẞ]{8,}(?>-[A-ZÄÖÜ]{3,})*\Z")
 _QUADRANT = {
     ("oben", "außen"): "oberer äußerer Quadrant",
     ("außen", "oben"): "oberer äußerer Quadrant",
