@@ -10,6 +10,9 @@ import re
 import unicodedata
 
 _NOT_WORD = re.compile(r"[\W_]+")
+# A run of combining marks is put in order in quadratic time; no letter has more than a few, and all are dropped.
+_MOST_MARKS = 8
+_SHORT = 200
 
 # German letters are written out, because both spellings occur in one and the same hospital system.
 _FOLD = str.maketrans(
@@ -63,6 +66,8 @@ def normalise(text: str) -> str:
     Runs in linear time, is idempotent, and survives lone surrogates and control characters (they count
     as spaces). Returns an empty string for a text without letters and digits.
     """
+    if len(text) > _SHORT and not text.isascii():
+        text = _with_few_marks(text)
     folded = unicodedata.normalize("NFKC", text).casefold().translate(_FOLD)
     if not folded.isascii():
         # Remaining accents (é, ñ) are dropped: they are typed or left out at random.
@@ -73,6 +78,16 @@ def normalise(text: str) -> str:
         if latin in folded:
             folded = folded.replace(latin, german)
     return folded
+
+
+def _with_few_marks(text: str) -> str:
+    kept: list[str] = []
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def term_key(text: str) -> str:

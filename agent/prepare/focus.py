@@ -42,9 +42,12 @@ _PHRASE = re.compile(
     rf"(?:{_REACHED.pattern})(?: (?:von|des|der|in|im|am|die|das|den)(?: [\w-]+){{1,2}})?",
     _I,
 )
-# Where metastases are, by an adjective: "jetzt ossär u. hepatisch", and in brackets: "(Metastasierung 2021 BWS)".
+# Where metastases are, by an adjective: "jetzt ossär u. hepatisch", and in brackets: "(Metastasierung 2021 BWS)". An
+# ending stops where the next stem begins ("Skelettmetastasen"), so that a row of stems is read in one way only.
+_E = r"(?:(?!oss|skelett|hepat|pulm|lymphonod|zerebr|periton|pleural|adrenal|kutan|metast)\w)"
 _SPREAD = re.compile(
-    r"(?:(?:jetzt|nun|aktuell|auch|primär|synchron|ED|u\.|und|sowie|/|\+|oss\w{0,5}|skelett\w{0,5}|hepat\w{0,5}|pulm\w{0,6}|lymphonod\w{0,4}|zerebr\w{0,4}|periton\w{0,6}|pleural|adrenal|kutan|metast\w{0,10})[., ]{0,2}){1,8}\Z",
+    rf"(?>(?:jetzt|nun|aktuell|auch|primär|synchron|ED|u\.|und|sowie|/|\+|oss{_E}{{0,5}}|skelett{_E}{{0,5}}|hepat{_E}{{0,5}}|pulm{_E}{{0,6}}|lymphonod{_E}{{0,4}}|zerebr{_E}{{0,4}}|periton{_E}{{0,6}}"
+    rf"|pleural|adrenal|kutan|metast{_E}{{0,10}})[., ]{{0,2}}){{1,8}}\Z",
     _I,
 )
 _OF_METASTASES = re.compile(r"\([^()]{0,60}(?:metast|filia|\bmets\b)[^()]{0,60}\)", _I)
@@ -67,9 +70,10 @@ def focused(words: list[Word]) -> tuple[list[Word], list[Word]]:
         return words, []
     kept: list[Word] = []
     dropped: list[Word] = []
+    has_place = context.TOPOGRAPHY.search(whole) is not None
     for clause in _clauses(words):
         said = render(clause)
-        spread = _SPREAD.match(said) is not None and context.TOPOGRAPHY.search(whole) is not None
+        spread = has_place and _SPREAD.match(said) is not None
         (kept if _speaks(said) and not spread else dropped).extend(clause)
     if not context.names_tumour(render(kept)):
         return words, []

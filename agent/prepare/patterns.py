@@ -50,17 +50,21 @@ _IN_BRACKETS = r"(?: ?\([^()\n]{1,24}\)){0,3}"
 # A word may not go on after a category, but the next category may follow without a blank.
 _ENDS = r"(?!\d)(?![a-zäöü]{2}(?<!yp)(?<!yc)(?<!rp))"
 _T = r"T(?:is|[axX]|[0-4][a-d]?\d?)"
+# A letter may end a category ("T1c") or begin the next one ("cN0"): it ends this one, except before a small n, which
+# needs it. So each category is read in one way only, `(?>...)`; a row of them would otherwise be tried in all ways.
+# No formula has more categories.
+_C = r"c(?!n[0-3x])"
 _TNM_REST = (
-    rf"(?:{_GAP}(?:"
-    rf"{_PREFIX}T(?:is|[axX]|[0-4][a-d]?\d?)|{_PREFIX}N(?:[xX+]|[0-3][a-c]?\d?(?:mi)?)|[pc]{{1,2}}n[0-3x][a-c]?"
-    rf"|{_PREFIX}[Mm](?:[xX]|[01][a-d]?)|L[01xX]|V[0-2xX]|Pn[01xX]|R[0-2xX]|G[1-4xX](?:[-/]G?[1-4])?[ab]?|[HL]G|S[0-3xX]|sn)"
-    rf"{_ENDS}{_IN_BRACKETS})"
+    rf"(?:(?>{_GAP}(?:"
+    rf"{_PREFIX}T(?:is|[axX]|[0-4](?:[abd]|{_C})?\d?)|{_PREFIX}N(?:[xX+]|[0-3](?:[ab]|{_C})?\d?(?:mi)?)|[pc]{{1,2}}n[0-3x](?:[ab]|{_C})?"
+    rf"|{_PREFIX}[Mm](?:[xX]|[01](?:[abd]|{_C})?)|L[01xX]|V[0-2xX]|Pn[01xX]|R[0-2xX]|G[1-4xX](?:[-/]G?[1-4](?![A-ZÄÖÜ][a-zäöüß]{{2}}))?[ab]?|[HL]G|S[0-3xX]|sn)"
+    rf"{_ENDS}){_IN_BRACKETS}){{0,40}}"
 )
 TNM = re.compile(
     r"(?<![\w/.;-])(?<!\w\()(?:(?:TNM|Tumorformel)(?:-Klassifikation)?[ :=]{0,3})?(?:"
     rf"(?:{_PREFIX}{_T}|[pcyr]{{1,2}}t(?:is|[ax0-4][a-d]?)|[aycrp]{{1,3}}N(?:[xX+]|[0-3][a-c]?)|[aycrp]{{1,3}}M(?:[xX]|[01][a-d]?))"
-    rf"{_ENDS}(?!-?Z|-[A-Za-zäöü]){_IN_BRACKETS}{_TNM_REST}*"
-    rf"|(?:N(?:[xX+]|[0-3][a-c]?)|R[0-2xX]|L[01xX]|V[0-2xX]|Pn[01xX]|M[01][a-d]?)(?![\w-]){_IN_BRACKETS}{_TNM_REST}*"
+    rf"{_ENDS}(?!-?Z|-[A-Za-zäöü]){_IN_BRACKETS}{_TNM_REST}"
+    rf"|(?:N(?:[xX+]|[0-3][a-c]?)|R[0-2xX]|L[01xX]|V[0-2xX]|Pn[01xX]|M[01][a-d]?)(?![\w-]){_IN_BRACKETS}{_TNM_REST}"
     r")(?!\w)"
 )
 _NODE_COUNT = re.compile(
@@ -181,7 +185,7 @@ _SPREAD = re.compile(
 _SITE = r"(?:HEP|PUL|OSS|LYM|PER|BRA|ADR|SKI|MAR|PLE|OTH)"
 _SPREAD_TO = re.compile(
     r"(?:(?<=metast\. )|(?<=metastasiert )|(?<=metastasiertes )|(?<=[MV]1 ))"
-    rf"{_SITE}(?:[ ,+/&]{{1,3}}{_SITE})*(?!\w)"
+    rf"{_SITE}(?>[ ,+/&]{{1,3}}{_SITE})*(?!\w)"
 )
 # What was looked at and found free.
 _SPARED = re.compile(
@@ -348,10 +352,12 @@ def _is_first_named(text: str, start: int, end: int) -> bool:
 
 
 def _is_of_no_place(text: str, start: int, end: int) -> bool:
-    begin = max(text.rfind("\n", 0, start), text.rfind(";", 0, start), start - 100, 0)
+    near = max(0, start - 100)
+    begin = max(text.rfind("\n", near, start), text.rfind(";", near, start), near)
     return _PLACED.search(text, begin, start) is None
 
 
 def _line_decides(text: str, start: int, end: int) -> bool:
-    begin = max(text.rfind("\n", 0, start), text.rfind(";", 0, start), start - 200)
-    return _GRADE_DECIDES.search(text, max(begin, 0), start + 60) is not None
+    near = max(0, start - 200)
+    begin = max(text.rfind("\n", near, start), text.rfind(";", near, start), near)
+    return _GRADE_DECIDES.search(text, begin, start + 60) is not None

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from agent.prepare import context, focus, operations, patterns, split, words
+from agent.prepare.drafts import Draft
 from agent.prepare.normalise import CleanText, normalise
 from agent.prepare.records import Certainty, MetastasisContext, Prepared, Segment, Side
-from agent.prepare.words import Word
 
 MAX_CHARACTERS = 20_000
 
@@ -35,25 +35,6 @@ _ITEM_OR_FIELD = re.compile(r"\d{1,2}[.)] |[\wÄÖÜäöü. -]{2,25}: ")
 _LINE = 12  # letters, as few as a line of a list has on average
 _POINTING = ("dieser", "diese", "dieses", "dies", "welcher", "welche", "letzterer")
 _CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w-]{2,}")
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A statement that may still be joined with its neighbours."""
-
-    fragment: split.Fragment
-    words: list[Word]
-    certainty: Certainty
-    side: Side | None
-    family: bool
-    set_aside: list[patterns.SetAside]
-    starts_small: bool
-    fields: set[str] = field(default_factory=set)
-    end: int = 0
-
-    @property
-    def core(self) -> str:
-        return words.render(self.words)
 
 
 def core_of(text: str) -> str:
@@ -127,17 +108,17 @@ def _flags(
     )
 
 
-def _drafts(line: str, masked: str, items: list[patterns.SetAside]) -> tuple[list[_Draft], bool]:
+def _drafts(line: str, masked: str, items: list[patterns.SetAside]) -> tuple[list[Draft], bool]:
     pieces, overflow = split.fragments(line, masked)
     starts = [item.start for item in items]
-    drafts: list[_Draft] = []
+    drafts: list[Draft] = []
     for piece in pieces:
         own = items[bisect_left(starts, piece.lead) : bisect_left(starts, piece.end)]
         drafts.append(_draft(line, masked, piece, own))
     return drafts, overflow
 
 
-def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.SetAside]) -> _Draft:
+def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.SetAside]) -> Draft:
     start, end = piece.start, piece.end
     own = masked[start:end]
     kept_items = list(items)
@@ -146,7 +127,7 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.S
     if piece.field == "therapy":
         if own.strip():
             kept_items.append(patterns.SetAside("therapy", start, end))
-        return _Draft(piece, [], "gesichert", None, False, kept_items, False, {"therapy"}, end)
+        return Draft(piece, [], "gesichert", None, False, kept_items, False, {"therapy"}, end)
     certainty, spans = context.find_certainty(own)
     for item in items:
         if item.kind == "codes" and line[item.end - 1] in "AVZ":
@@ -193,7 +174,7 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.S
     content = operations.with_organ(content, line[piece.lead : end], piece.lead, start - piece.lead)
     first = line[start:end].lstrip()[:1]
     fields = {piece.field} if piece.field else set()
-    return _Draft(piece, content, certainty, side, bool(family), kept_items, first.islower(), fields, end)
+    return Draft(piece, content, certainty, side, bool(family), kept_items, first.islower(), fields, end)
 
 
 def _blank(text: str, spans: list[tuple[int, int]]) -> str:
@@ -212,9 +193,9 @@ def _blank(text: str, spans: list[tuple[int, int]]) -> str:
     return "".join(parts)
 
 
-def _join(drafts: list[_Draft]) -> list[_Draft]:
+def _join(drafts: list[Draft]) -> list[Draft]:
     """One draft per diagnosis: attributes go to the diagnosis before them (or after, at the beginning)."""
-    joined: list[_Draft] = []
+    joined: list[Draft] = []
     for draft in drafts:
         before = joined[-1] if joined else None
         if before is None:
@@ -243,7 +224,7 @@ def _join(drafts: list[_Draft]) -> list[_Draft]:
     return joined
 
 
-def _takes_back(before: _Draft, draft: _Draft) -> bool:
+def _takes_back(before: Draft, draft: Draft) -> bool:
     """Whether a draft rules out what was suspected before it: "Dieser konnte ausgeschlossen werden"."""
     return (
         before.certainty == "Verdacht"
@@ -254,13 +235,10 @@ def _takes_back(before: _Draft, draft: _Draft) -> bool:
     )
 
 
-def _merge(before: _Draft, draft: _Draft, *, comma: bool) -> None:
+def _merge(before: Draft, draft: Draft, *, comma: bool) -> None:
     if draft.words:
-        place = draft.words[0].start
-        if before.words and comma:
-            before.words.append(Word(",", place, place, False, True))
-        before.words = words.tidy([*before.words, *draft.words])
-    before.set_aside = [*before.set_aside, *draft.set_aside]
+        before.join(draft.words, comma=comma)
+    before.set_aside += draft.set_aside
     before.side = before.side or draft.side
     before.fields |= draft.fields
     before.end = draft.end
@@ -268,7 +246,7 @@ def _merge(before: _Draft, draft: _Draft, *, comma: bool) -> None:
         before.certainty = draft.certainty
 
 
-def _belongs(before: _Draft, draft: _Draft) -> bool:
+def _belongs(before: Draft, draft: Draft) -> bool:
     """Whether a draft after a soft cut speaks of the diagnosis before it."""
     if before.fields and before.fields <= {"site", "side"} and context.names_tumour(draft.core):
         # "Organ: Schilddrüse, Diagnose: Karzinom"
@@ -277,16 +255,16 @@ def _belongs(before: _Draft, draft: _Draft) -> bool:
         return False
     if draft.certainty != before.certainty and draft.certainty != "gesichert":
         return False
-    core, first = draft.core, before.core
+    core = draft.core
     if draft.fields & {"site", "histology", "behaviour", "other", "tumour", "side"}:
         return not (draft.fields & before.fields)
-    tumour, tumour_before = context.names_tumour(core), context.names_tumour(first)
+    tumour, tumour_before = context.names_tumour(core), before.names(context.TUMOUR)
     if draft.fragment.after == "line" and draft.starts_small and not tumour:
         return True
     if context.METASTASIS.search(core):
         return False
     place = context.TOPOGRAPHY.search(core) is not None
-    place_before = context.TOPOGRAPHY.search(first) is not None
+    place_before = before.names(context.TOPOGRAPHY)
     if tumour_before and not tumour:
         return (
             place
@@ -295,7 +273,7 @@ def _belongs(before: _Draft, draft: _Draft) -> bool:
         )
     if not tumour_before and tumour:
         # "Oberlippenhaut; Porom": a short phrase before a semicolon is the place, known to us or not.
-        placed = place_before or (draft.fragment.after == "semicolon" and _is_a_place(first))
+        placed = place_before or (draft.fragment.after == "semicolon" and _is_a_place(before.core))
         return placed and not place
     if tumour_before and tumour:
         return place_before and not place and context.HISTOLOGY.search(core) is not None
@@ -303,10 +281,10 @@ def _belongs(before: _Draft, draft: _Draft) -> bool:
 
 
 def _is_a_place(phrase: str) -> bool:
-    return len(phrase.split()) <= 3 and patterns.COMORBIDITY.search(phrase) is None
+    return len(phrase.split(maxsplit=3)) <= 3 and patterns.COMORBIDITY.search(phrase) is None
 
 
-def _segments(text: str, clean: CleanText, drafts: list[_Draft]) -> tuple[Segment, ...]:
+def _segments(text: str, clean: CleanText, drafts: list[Draft]) -> tuple[Segment, ...]:
     cores = [draft.core for draft in drafts]
     metastatic = [context.METASTASIS.search(core) is not None for core in cores]
     negated = [draft.certainty == "ausgeschlossen" for draft in drafts]

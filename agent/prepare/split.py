@@ -91,6 +91,7 @@ _SENTENCES = re.compile(r"(?<=[\w)]{3})\. +[A-ZÄÖÜ]")
 # The "Z.n." itself is needed for the certainty: only the comma before it leads in.
 _FORMER_LISTED = re.compile(r", (?=(?:Z\. ?n\.?|Zustand nach|St\. ?p\.) )", re.I)
 _NEAR = 80
+_EDGE = 24  # no word for a tumour is longer
 _OWN_END = re.compile(r"(?<!-),|(?<!-) (?:und|sowie|oder|bei|mit) ")
 _AGAIN = re.compile(r"rezidiv|progress", re.I)
 _TOGETHER = re.compile(
@@ -201,7 +202,7 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
         next_place = bisect_right(places, match.start())
         last = places[next_place - 1] if next_place else start
         following = places[next_place] if next_place < len(places) else end
-        if _separates(text, match, last, following) and not brackets.open_at(match.start()):
+        if _separates(text, match, last, following, tumours) and not brackets.open_at(match.start()):
             # What was done to the second tumour is said before it.
             done = match.start()
             while text[done - 1] == MASK and done > last:
@@ -254,17 +255,21 @@ def _lead_in(text: str, start: int, tumour: int, is_note: bool) -> re.Match[str]
     return None
 
 
-def _separates(text: str, match: re.Match[str], start: int, end: int) -> bool:
+def _separates(text: str, match: re.Match[str], start: int, end: int, tumours: Mentions) -> bool:
     """Whether a conjunction stands between two full diagnoses. Only the 160 characters around it count."""
-    left = text[max(start, match.start() - 160) : match.start()]
-    right = text[match.end() : min(end, match.end() + 160)]
+    before, after = max(start, match.start() - 160), min(end, match.end() + 160)
+    # Where the stretch ends within a word, that part of a word counts.
+    if not tumours.between(match.end(), after) and not names_tumour(
+        text, max(match.end(), after - _EDGE), after
+    ):
+        return False
+    left, right = text[before : match.start()], text[match.end() : after]
     word = match.group().strip(" ,") or ","
     # What is ruled out may be the recurrence of a tumour that was there.
     excluded_again = EXCLUSION_START.match(left) is not None and _AGAIN.search(left) is not None
     if (
         left.endswith("-")
-        or not (names_tumour(left) or excluded_again)
-        or not names_tumour(right)
+        or not (tumours.between(before + _EDGE, match.start()) or names_tumour(left) or excluded_again)
         or _TOGETHER.search(left)
     ):
         return False

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from functools import lru_cache
 from pathlib import Path
 
-_SHORTEST = 4
+_SHORTEST, _LONGEST = 4, 100
 # Stems too short for the rule, and words that begin an adjective and are whole by themselves ("").
 _SHORT = {
     "mult": "multiple", "hep": "hepatisch", "oss": "ossär", "lap": "laparoskopisch", "dist": "distal", "prox": "proximal", "pulm": "pulmonal",
@@ -24,7 +24,7 @@ _SHORT = {
     **dict.fromkeys(("obere", "supra", "extra", "intra", "klein", "groß", "rein", "hell", "inter", "peri", "para", "retro", "multi", "spät",
                      "früh", "anti", "endo", "meta", "niedrig", "hoch", "fest", "weich", "flach", "rand", "ober", "unter", "mittel", "vorder", "hinter"), ""),
 }  # fmt: skip
-_TOKEN_BEFORE = re.compile(r"[A-Za-zÄÖÜäöüß]+(?:-[A-Za-zäöüß]+)*\Z")
+_TOKEN_BEFORE = re.compile(r"[A-Za-zÄÖÜäöüß]+(?>-[A-Za-zäöüß]+)*\Z")
 # No German word that could end a sentence ends so.
 _NO_END = re.compile(r"(?:[^aeiouyäöühlnr]l|[bcdfgkmpt]r|chr|ll|pl|[jpqvwx])\Z")
 _NO_NOUN = re.compile(r"[bdfhkmpstz]g\Z")  # Neubildg, Absiedlg
@@ -43,7 +43,7 @@ def _adjectives() -> tuple[tuple[str, ...], dict[str, int]]:
 def full_word(token: str) -> str | None:
     """The adjective that a token with a final stop stands for, with the token's capital; None where it is no
     such stem. In "parieto-occ." only the last part counts."""
-    if not token.endswith("."):
+    if not token.endswith(".") or len(token) > _LONGEST:
         return None
     head, hyphen, stem = token[:-1].rpartition("-")
     if head.endswith("."):

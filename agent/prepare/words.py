@@ -57,71 +57,14 @@ _SORTED_STEMS = sorted(COMPOUND_STEMS.items(), key=lambda item: (len(item[0]), i
 _FILIAE_IN_WORD = re.compile(r"([A-ZÄÖÜ][a-zäöüß]{2,20}|LK)-?(?:filiae|[Mm]etas|[Mm]ets?|[Mm]etast|filia)\Z")
 _OPEN, _CLOSE = "([", ")]"
 _EDGE_WORDS = frozenset(
-    [
-        "bei",
-        "wegen",
-        "mit",
-        "und",
-        "sowie",
-        "aufgrund",
-        "nach",
-        "auf",
-        "von",
-        "vom",
-        "u.",
-        "u",
-        "bzw.",
-        "bzw",
-        "am",
-        "im",
-        "an",
-        "in",
-        "unter",
-        "seit",
-        "zu",
-        "zum",
-        "zur",
-        "als",
-        "sowohl",
-        "eines",
-        "einer",
-        "einem",
-        "eine",
-        "ein",
-        "der",
-        "die",
-        "das",
-        "des",
-        "dem",
-        "den",
-        "ist",
-        "hat",
-        "hatte",
-        "ca.",
-        "ca",
-        "etwa",
-        "z.b.",
-        "e.",
-        "+",
-        "/",
-        "-",
-        "&",
-        ".",
-        "..",
-        "...",
-        "--",
-        "'",
-        "aber",
-        "jetzt",
-        "zusätzlich",
-        "außerdem",
-        "ferner",
-        "zudem",
-        "daneben",
-    ]
+    """
+    bei wegen mit und sowie aufgrund nach auf von vom u. u bzw. bzw am im an in unter seit zu zum zur als sowohl
+    eines einer einem eine ein der die das des dem den ist hat hatte ca. ca etwa z.b. e. + / - & . .. ... -- '
+    aber jetzt zusätzlich außerdem ferner zudem daneben
+    """.split()
 )
 _WORD_POINT = re.compile(r"\d+\.\Z|[IVX]+\.\Z")
-_SHOUTED = re.compile(r"[A-ZÄÖÜẞ]{8,}(?:-[A-ZÄÖÜ]{3,})*\Z")
+_SHOUTED = re.compile(r"[A-ZÄÖÜẞ]{8,}(?>-[A-ZÄÖÜ]{3,})*\Z")
 _QUADRANT = {
     ("oben", "außen"): "oberer äußerer Quadrant",
     ("außen", "oben"): "oberer äußerer Quadrant",
@@ -132,6 +75,10 @@ _QUADRANT = {
     ("unten", "innen"): "unterer innerer Quadrant",
     ("innen", "unten"): "unterer innerer Quadrant",
 }
+_MOST_WITH_REPEATS = 200
+# A number that ends a code; a few rounds at most look at what comes to stand before it.
+_NUMBER_OF_CODE = re.compile(r"\d\d[.,]\d")
+_ROUNDS = 8
 _BETWEEN_LETTERS = re.compile(r"[^\W\d_]")
 
 
@@ -174,12 +121,11 @@ def render(words: list[Word]) -> str:
     return "".join(parts)
 
 
-def tidy(words: list[Word]) -> list[Word]:
-    """Without empty or one-sided brackets, doubled or dangling commas, and connecting words at the edges."""
-    words = _balanced(words)
-    words = _without_repeats(words)
-    kept: list[Word] = []
-    for word in words:
+def tidy(words: list[Word], done: int = 0) -> list[Word]:
+    """Without empty or one-sided brackets, doubled or dangling commas, and connecting words at the edges. The first
+    `done` words are tidy already."""
+    kept = words[:done]
+    for word in _without_repeats(kept, _balanced(words[done:])):
         if word.mark and word.text in ",:":
             if kept and not (kept[-1].mark and kept[-1].text in ",:" + _OPEN):
                 kept.append(word)
@@ -192,7 +138,7 @@ def tidy(words: list[Word]) -> list[Word]:
                 continue
         kept.append(word)
     leading = 0
-    while leading < len(kept) and _droppable(kept[leading]):
+    while not done and leading < len(kept) and _droppable(kept[leading]):
         leading += 1
     kept = kept[leading:]
     while kept and _droppable(kept[-1]):
@@ -238,9 +184,12 @@ def _balanced(words: list[Word]) -> list[Word]:
     ]
 
 
-def _without_repeats(words: list[Word]) -> list[Word]:
+def _without_repeats(before: list[Word], words: list[Word]) -> list[Word]:
     """Drops a bracket that repeats the words before it: "Glioblastom (GBM)" after expansion."""
-    if not any(word.mark and word.text in _OPEN for word in words) or len(words) > 200:
+    if (
+        not any(word.mark and word.text in _OPEN for word in words)
+        or len(before) + len(words) > _MOST_WITH_REPEATS
+    ):
         return words
     kept: list[Word] = []
     place = 0
@@ -252,8 +201,8 @@ def _without_repeats(words: list[Word]) -> list[Word]:
             )
             if close is not None:
                 inside = " ".join(w.text for w in words[place + 1 : close]).lower()
-                before = " ".join(w.text for w in kept).lower()
-                if not inside or (len(inside) > 3 and _stands_in(inside, before)):
+                said = " ".join(w.text for w in (*before, *kept)).lower()
+                if not inside or (len(inside) > 3 and _stands_in(inside, said)):
                     place = close + 1
                     continue
         kept.append(word)
@@ -261,15 +210,15 @@ def _without_repeats(words: list[Word]) -> list[Word]:
     return kept
 
 
-def _stands_in(words: str, text: str) -> bool:
-    """Whether the words stand in a text, not as a part of longer ones. No pattern: `re` would keep it, and with it
-    the words."""
-    place = text.find(words)
+def _stands_in(phrase: str, text: str) -> bool:
+    """Whether a text holds a phrase whose first and last word are whole. No pattern: `re` would keep it, and with
+    it the words."""
+    place = text.find(phrase)
     while place >= 0:
-        around = text[max(0, place - 1) : place] + text[place + len(words) : place + len(words) + 1]
-        if not any(letter.isalnum() or letter == "_" for letter in around):
+        around = text[max(0, place - 1) : place] + text[place + len(phrase) : place + len(phrase) + 1]
+        if not any(character.isalnum() or character == "_" for character in around):
             return True
-        place = text.find(words, place + 1)
+        place = text.find(phrase, place + 1)
     return False
 
 
@@ -475,7 +424,10 @@ def without_codes(words: list[Word]) -> list[Word]:
     if CODE_LEFT.search(render(words)) is None:
         return words
     kept = [word for word in words if CODE_LEFT.search(word.text) is None]
-    while kept and (match := CODE_LEFT.search(render(kept))) is not None:
+    for _ in range(_ROUNDS):
+        match = CODE_LEFT.search(render(kept))
+        if match is None:
+            return kept
         found = set(match.group().split())
         kept = [word for word in kept if word.text not in found and word.text not in match.group()]
-    return kept
+    return [word for word in kept if _NUMBER_OF_CODE.search(word.text) is None]

@@ -1,0 +1,207 @@
+"""No text takes long to prepare: worst cases drawn from the patterns and tables (`worst_cases`), and those found before.
+
+What is measured is processor time; a text that takes longer than `LIMIT` is stopped, so that a hang is a failure and
+no hang of the tests.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import pytest
+
+from agent.prepare import MAX_CHARACTERS, prepare
+from agent.prepare.context import TOPOGRAPHY, TUMOUR
+from agent.prepare.drafts import REACH
+from index.text import normalise
+from tests.agent.worst_cases import (
+    UNITS,
+    Place,
+    all_patterns,
+    is_one_way,
+    longest_assertion,
+    loops_of,
+    pattern_attack,
+    places_of,
+    repeated,
+    table_attack,
+    table_units,
+    tree_of,
+)
+
+PER_THOUSAND = 0.1  # seconds for a thousand characters, at most
+LONGER = 4.6  # times as long for four times the text, at most
+FLOOR = 0.02  # seconds; what takes less is not compared
+LIMIT = 20.0
+SHORTEST = 1_000
+# Each of these once took seconds, for ever, or raised.
+FOUND = (
+    "Mammakarzinom pT1" + "M0a" * 22 + "_",
+    "Mammakarzinom pT1" + "M0a" * 6_000 + "_",
+    "Mammakarzinom pT1" + "G1/G2" * 30 + "x",
+    "Mammakarzinom, " + "oss" * 24 + "x, Leber",
+    "Mammakarzinom a/d li. 12.9.: Leber",
+    "Mammakarzinom x-C re. " + " ".join(f"{n}.{n}" for n in range(10, 99)),
+    "Mammakarzinom " + "a.-" * 2_000 + "a.",
+    "Mamma\n" + "xyzk\n" * 200,
+    "Mamma\n" + "(x)\n" * 200,
+    "a" + "\u0316\u0301" * 9_999,
+)
+
+
+class TooSlow(Exception):
+    """The text took longer than `LIMIT`."""
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise TooSlow
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _seconds(text: str, read: Callable[[str], object] = prepare) -> float:
+    start = time.process_time()
+    with _limited():
+        read(text)
+    return time.process_time() - start
+
+
+def _read(text: str) -> None:
+    """What is done to a text before any model reads it."""
+    prepare(text)
+    normalise(text)
+
+
+def _slow(text: str, read: Callable[[str], object] = _read) -> str | None:
+    """Why a text is too slow, None where it is not; one that was slow once is measured again."""
+    allowed = PER_THOUSAND * max(SHORTEST, len(text)) / 1_000
+    try:
+        taken = _seconds(text, read)
+        for _ in range(3):
+            if taken <= allowed:
+                return None
+            taken = min(taken, _seconds(text, read))
+    except TooSlow:
+        taken = LIMIT
+    return f"{taken:.2f} s for {len(text)} characters: {text[:120]!r}...{text[-20:]!r}"
+
+
+def _grows(made: Callable[[int], str], length: int) -> str | None:
+    """Why the time of a text grows faster than its length, None where it does not."""
+    texts = [made(length * factor) for factor in (1, 2, 4)]
+    try:
+        taken = [_seconds(text, _read) for text in texts]
+        for _ in range(3):
+            if taken[2] <= LONGER * max(taken[0], FLOOR):
+                return None
+            taken = [min(old, _seconds(text, _read)) for old, text in zip(taken, texts, strict=True)]
+    except TooSlow:
+        taken = [LIMIT]
+    return f"{' / '.join(f'{t:.3f}' for t in taken)} s: {texts[0][:120]!r}...{texts[0][-20:]!r}"
+
+
+@cache
+def _places() -> dict[str, list[Place]]:
+    return {name: places_of(tree_of(pattern)) for name, pattern in all_patterns().items()}
+
+
+def _drawn(rng: random.Random) -> Callable[[int], str]:
+    """A worst case that can be made in any length: of a pattern mostly, else of the tables."""
+    seed = rng.random()
+    if rng.random() < 0.25:
+        return lambda length: table_attack(table_units(), random.Random(seed), length)
+    names = [*_places()]
+    name = rng.choice(names)
+    return lambda length: pattern_attack(_places()[name], random.Random(seed), length)
+
+
+@pytest.mark.parametrize("text", FOUND, ids=lambda text: text[:24])
+def test_a_text_that_was_slow_once_is_not(text: str) -> None:
+    assert _slow(text) is None
+
+
+def test_time_grows_with_the_length_for_the_units_that_once_did_not() -> None:
+    made = [
+        lambda length, lead=lead, unit=unit, end=end: repeated(lead, unit, end, length)  # type: ignore[misc]
+        for unit in UNITS
+        for lead, end in (("Mammakarzinom ", ""), ("", " Mammakarzinom"))
+    ]
+    assert [why for text in made if (why := _slow(text(SHORTEST)) or _grows(text, SHORTEST // 2))] == []
+
+
+def test_drawn_worst_cases_are_fast() -> None:
+    rng = random.Random(17)
+    drawn = [_drawn(rng)(SHORTEST) for _ in range(200)]
+    assert [why for text in drawn if (why := _slow(text))] == []
+
+
+def test_patterns_beside_the_preparation_are_fast() -> None:
+    rng = random.Random(17)
+    for name, pattern in all_patterns().items():
+        if not name.startswith("agent.prepare."):
+            drawn = [pattern_attack(_places()[name], rng, SHORTEST) for _ in range(20)]
+            assert [why for text in drawn if (why := _slow(text, lambda t, p=pattern: p.findall(t)))] == [], (
+                name
+            )  # type: ignore[misc]
+
+
+def test_a_loop_over_a_group_is_short_or_read_in_one_way() -> None:
+    """Where a loop of more than a few turns reads more than one character a turn, a turn cannot be read in two ways."""
+    loose = [
+        (name, pattern.pattern[:60])
+        for name, pattern in all_patterns().items()
+        for turns, body in loops_of(tree_of(pattern))
+        if turns > 8 and not is_one_way(body)
+    ]
+    assert loose == []
+
+
+def test_what_is_known_of_a_draft_reaches_far_enough() -> None:
+    for pattern in (TUMOUR, TOPOGRAPHY):
+        assert tree_of(pattern).getwidth()[1] + longest_assertion(tree_of(pattern)) < REACH
+
+
+@pytest.mark.slow
+def test_ten_thousand_drawn_worst_cases() -> None:
+    rng = random.Random(time.time_ns())
+    start = rng.getstate()
+    slowest: list[tuple[float, int, Callable[[int], str]]] = []
+    failed: list[str] = []
+    for number in range(10_000):
+        made = _drawn(rng)
+        length = MAX_CHARACTERS if number % 20 == 0 else 4_000 if number % 5 == 0 else SHORTEST
+        text = made(length)
+        try:
+            taken = _seconds(text, _read) / len(text)
+        except TooSlow:
+            taken = LIMIT
+        if taken > PER_THOUSAND / 1_000 and (why := _slow(text)):
+            failed.append(why)
+        slowest.append((taken, number, made))
+    slowest.sort(key=lambda item: item[:2], reverse=True)
+    for _, _, made in slowest[:60]:
+        failed += [why for why in (_grows(made, MAX_CHARACTERS // 4),) if why]
+    assert failed == [], start[1][:2]
+
+
+@pytest.mark.slow
+def test_time_grows_with_the_length_up_to_the_cap() -> None:
+    failed = []
+    for unit in UNITS:
+        for lead in ("", "Mammakarzinom "):
+            for end in ("", " Mammakarzinom"):
+                failed.append(_grows(lambda n, a=(lead, unit, end): repeated(*a, n), MAX_CHARACTERS // 4))  # type: ignore[misc]
+    assert [why for why in failed if why] == []
