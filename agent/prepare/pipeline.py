@@ -15,7 +15,7 @@ from dataclasses import replace
 from agent.prepare import context, focus, operations, patterns, split, words
 from agent.prepare.drafts import Draft
 from agent.prepare.normalise import CleanText, normalise
-from agent.prepare.records import Certainty, MetastasisContext, Prepared, Segment, Side
+from agent.prepare.records import MetastasisContext, Prepared, Segment
 
 MAX_CHARACTERS = 20_000
 

@@ -56,13 +56,13 @@ _CUT_COMPOUND = re.compile(
 _SORTED_STEMS = sorted(COMPOUND_STEMS.items(), key=lambda item: (len(item[0]), item[0]))
 _FILIAE_IN_WORD = re.compile(r"([A-ZÄÖÜ][a-zäöüß]{2,20}|LK)-?(?:filiae|[Mm]etas|[Mm]ets?|[Mm]etast|filia)\Z")
 _OPEN, _CLOSE = "([", ")]"
-_EDGE_WORDS = frozenset(
-    """
-    bei wegen mit und sowie aufgrund nach auf von vom u. u bzw. bzw am im an in unter seit zu zum zur als sowohl
-    eines einer einem eine ein der die das des dem den ist hat hatte ca. ca etwa z.b. e. + / - & . .. ... -- '
-    aber jetzt zusätzlich außerdem ferner zudem daneben
-    """.split()
-)
+_EDGE_WORDS = frozenset((
+    "bei", "wegen", "mit", "und", "sowie", "aufgrund", "nach", "auf", "von", "vom", "u.", "u", "bzw.", "bzw",
+    "am", "im", "an", "in", "unter", "seit", "zu", "zum", "zur", "als", "sowohl", "eines", "einer", "einem",
+    "eine", "ein", "der", "die", "das", "des", "dem", "den", "ist", "hat", "hatte", "ca.", "ca", "etwa",
+    "z.b.", "e.", "+", "/", "-", "&", ".", "..", "...", "--", "'", "aber", "jetzt", "zusätzlich", "außerdem",
+    "ferner", "zudem", "daneben",
+))  # fmt: skip
 _WORD_POINT = re.compile(r"\d+\.\Z|[IVX]+\.\Z")
 _SHOUTED = re.compile(r"[A-ZÄÖÜẞ]{8,}(?>-[A-ZÄÖÜ]{3,})*\Z")
 _QUADRANT = {
