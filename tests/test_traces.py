@@ -178,7 +178,6 @@ WAYS = {
     "eval run": Way(
         _cli("eval", "run", "--testset", "eigene.tsv", "--only", "retrieval", "--out", "zeilen"),
         _testset,
-        ("zeilen/*",),
     ),
     "Ray": Way(
         _cli("code-file", "in.csv", "kodiert.csv", "--engine", "ray", "--workers", "1"),

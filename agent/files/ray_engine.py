@@ -28,6 +28,9 @@ from agent.files.table import Chunk, Row, Table, TableError, text_of
 
 _READ_TASK_CHUNKS = 64
 _SHORT = "/tmp" if os.path.isdir("/tmp") else None
+# Even with its statistics off, Ray's head asks the metadata addresses of three clouds (plain HTTP) where it runs.
+# A proxy that nobody serves keeps the question on this machine.
+_NOWHERE = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1,localhost", "NO_PROXY": ""}
 _BLOCK_BYTES = 4096  # less than a chunk has, so that each goes to whichever worker is free
 
 
@@ -102,6 +105,20 @@ def _cluster(address: str) -> Iterator[None]:
 
 
 @contextmanager
+def _set(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def _this_machine() -> Iterator[None]:
     """Ray on loopback, in a folder that its owner alone can read and that goes with it: texts pass through its
     logs and through what it moves out of memory."""
@@ -110,13 +127,14 @@ def _this_machine() -> Iterator[None]:
     # In /tmp, as Ray's own, since the paths of its sockets must be short.
     with TemporaryDirectory(prefix="onkokode-ray-", dir=_SHORT, ignore_cleanup_errors=True) as folder:
         # `local`: RAY_ADDRESS in the environment would send the texts to that cluster.
-        ray.init(
-            address="local",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            include_dashboard=False,
-            _temp_dir=folder,
-        )
+        with _set(_NOWHERE):
+            ray.init(
+                address="local",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=False,
+                _temp_dir=folder,
+            )
         try:
             listens = ray.nodes()[0]["NodeManagerAddress"]
             if not ip_address(listens).is_loopback:
