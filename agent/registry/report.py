@@ -151,7 +151,8 @@ class FirstRows:
 def open_report(path: Path, *, with_text: bool) -> Iterator[FileReport]:
     """A report that is written as the rows come: CSV or JSON by the ending of its name. The file appears under
     its name once it is complete. Raises `RegistryError` where it cannot be written."""
-    form = {".csv": _Csv, ".json": _Json}.get(path.suffix.lower())
+    forms: dict[str, type[_Csv] | type[_Json]] = {".csv": _Csv, ".json": _Json}
+    form = forms.get(path.suffix.lower())
     if form is None:
         raise RegistryError(f"--report {path}: der Name muss auf .csv oder .json enden")
     with (
