@@ -22,7 +22,7 @@ from fastapi.responses import PlainTextResponse
 from agent.service.app import create_app
 from agent.service.commands import mount_review, serve
 from agent.service.load import essence, same
-from agent.service.settings import ServiceSettings
+from agent.service.settings import ServiceError, ServiceSettings
 from tests.agent.tiny_agent import embedded_agent
 from tests.service.running import running, wait_for, wait_ready
 
@@ -128,3 +128,17 @@ def test_another_address_without_a_key_is_warned_of(monkeypatch: pytest.MonkeyPa
         done = CliRunner().invoke(serve, ["--host", host, "--port", "0"], env=environment)
         assert done.exit_code == 0, done.output
         assert ("no API key" in done.stderr) is warned
+
+
+def test_a_proxy_s_name_and_address_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[ServiceSettings] = []
+    monkeypatch.setattr("agent.service.server.serve", lambda app, settings, listener: served.append(settings))
+    monkeypatch.setattr("agent.service.commands.load_agent", lambda **_: embedded_agent())
+    monkeypatch.delenv("ONKOKODE_API_KEY", raising=False)
+    named = ["--allowed-host", "a.example", "--allowed-host", "b.example", "--trusted-proxy", "10.88.0.0/16"]
+    done = CliRunner().invoke(serve, ["--port", "0", *named])
+    assert done.exit_code == 0, done.output
+    assert set(served[0].allowed_hosts) == {"localhost", "127.0.0.1", "::1", "a.example", "b.example"}
+    assert "10.88.0.0/16" in served[0].trusted_proxies
+    for wrong in (["--allowed-host", "https://a.example"], ["--trusted-proxy", "proxy"]):
+        assert isinstance(CliRunner().invoke(serve, ["--port", "0", *wrong]).exception, ServiceError)
