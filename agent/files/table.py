@@ -70,8 +70,8 @@ class Chunk:
     native: Any = None
 
     def digest(self, salt: bytes) -> str:
-        """What tells these rows from all others, in 32 hexadecimal digits; all values of the chunk go into one
-        sum, so that none can be found by trying."""
+        """What tells these rows from all others, in 32 hexadecimal digits. One sum over all values of the chunk, so
+        that no text can be tried out against it, unless the table has but a row or two."""
         sum_ = hashlib.blake2b(key=salt, digest_size=16)
         for row in self.rows:
             read = repr((row.number, row.values, row.problem, row.surplus, row.native))
