@@ -11,31 +11,26 @@ A diagnosis text inside a prompt is data: `PromptEncoder` makes sure that it nev
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
+from agent.model_loading import load_network
 from agent.prefix_tree import AnswerTokens
 from agent.prompt_encoder import PromptEncoder
 from agent.scoring import score_answers
 from index.errors import ModelError
 
-# Below this size a CPU computes in fp32: bf16 saves memory there, but no time.
-_TINY_PARAMETERS = 500_000_000
-# What the loaders raise for a folder that they cannot use.
-_LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
 _BEAMS = 4
 _GENERATION_BATCH = 16
+_PROBES = ("Mammakarzinom", "Arterielle Hypertonie")
+_PROBE_ANSWERS = ("C50.9", "C34.1", "D05.1", "C61")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,45 +105,20 @@ class LocalModel:
             quantise: weights in 4 or 8 bits (needs the extra `quantised`).
 
         Raises:
-            ModelError: no such folder, no tokenizer, pickle weights, an adapter that does not fit.
+            ModelError: no such folder, no tokenizer, pickle weights, an adapter that does not fit, weights that are
+                incomplete or no numbers.
         """
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging
+        network, tokenizer, name = load_network(model, adapter, device=device, dtype=dtype, quantise=quantise)
+        loaded = cls(network, tokenizer, name)
+        loaded._try_out()
+        return loaded
 
-        if not sys.stderr.isatty():
-            logging.disable_progress_bar()
-        source = _checked_folder(model, weights="model")
-        device = device or _default_device()
-        loading: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}
-        if quantise is not None:
-            loading |= {"quantization_config": _quantisation(quantise), "device_map": {"": device}}
-        try:
-            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-            kind = _dtype(dtype, device, config)
-            # SDPA takes the mask of a prefix tree; flash attention does not.
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source, dtype=kind, attn_implementation="sdpa", output_loading_info=True, **loading
-            )
-        except ModelError:
-            raise
-        except _LOADING_ERRORS as error:
-            raise ModelError(_unusable(source, error)) from error
-        network, report = loaded
-        if report["missing_keys"]:
-            # transformers would fill them with random numbers and only warn.
-            raise ModelError(
-                f"{source}: the weights are incomplete ({min(report['missing_keys'])} is missing)"
-            )
-        name = Path(source).name if Path(source).is_dir() else source
-        if adapter is not None:
-            network, adapter_name = _with_adapter(
-                network, adapter, merge=kind == torch.float32 and not quantise
-            )
-            name = f"{name}+{adapter_name}"
-        if quantise is None:
-            network = network.to(device)
-        return cls(network, tokenizer, name)
+    def _try_out(self) -> None:
+        """Scores a few codes for two texts of ours. Settings can spoil what sound weights give."""
+        [[one], [other]] = self.score([[Question(text, _PROBE_ANSWERS)] for text in _PROBES])
+        if np.array_equal(one, other):
+            raise ModelError(f"{self._name}: scores every text alike; fetch or train the weights again")
+        self.tokens = 0
 
     @property
     def name(self) -> str:
@@ -164,7 +134,12 @@ class LocalModel:
         requests = [
             [(next(prompts), self._prepared(question.answers)) for question in text] for text in batch
         ]
-        return score_answers(self.model, requests, batch_tokens=self.batch_tokens, pad_id=self._pad)
+        scores = score_answers(self.model, requests, batch_tokens=self.batch_tokens, pad_id=self._pad)
+        if any(np.isnan(values).any() for text in scores for values in text):
+            raise ModelError(
+                f"{self._name}: gives scores that are no numbers; load it again, or in another dtype"
+            )
+        return scores
 
     def generate(self, prompts: Sequence[str], allowed: Sequence[Sequence[str]]) -> list[str]:
         tries = [self._trie(tuple(answers)) for answers in allowed]
@@ -262,99 +237,3 @@ class _Trie:
 def _batched_by_length(ids: Sequence[Sequence[int]]) -> list[list[int]]:
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     return [order[start : start + _GENERATION_BATCH] for start in range(0, len(order), _GENERATION_BATCH)]
-
-
-def _checked_folder(source: str | Path, *, weights: Literal["model", "adapter_model"]) -> str:
-    """A folder with safetensors weights as a string, or a hub name as it is."""
-    path = Path(source).expanduser()
-    if not path.is_dir():
-        looks_local = (
-            isinstance(source, Path) or str(source).startswith((".", "/", "~")) or str(source).count("/") != 1
-        )
-        if looks_local or path.exists():
-            raise ModelError(
-                f"{path}: no such model folder; give a folder made by save_pretrained, or a hub name"
-            )
-        return str(source)
-    if not (path / ("config.json" if weights == "model" else "adapter_config.json")).is_file():
-        raise ModelError(f"{path}: holds no {'model' if weights == 'model' else 'adapter'} configuration")
-    if not any(path.glob(f"{weights}*.safetensors")):
-        pickled = [*path.glob("*.bin"), *path.glob("*.pt"), *path.glob("*.pth")]
-        if pickled:
-            raise ModelError(
-                f"{path}: {pickled[0].name} is a pickle file, which can run code when it is loaded; save the weights "
-                "as safetensors with save_pretrained() on a machine that you trust"
-            )
-        raise ModelError(f"{path}: holds no {weights}.safetensors")
-    if weights == "model" and not any(path.glob("tokenizer*")):
-        raise ModelError(f"{path}: holds no tokenizer; save it there with tokenizer.save_pretrained()")
-    return str(path)
-
-
-def _with_adapter(network: Any, adapter: str | Path, *, merge: bool) -> tuple[Any, str]:
-    """Attaches an adapter. In fp32 it is merged into the weights, which makes it free at inference."""
-    from huggingface_hub import snapshot_download
-    from peft import PeftModel
-
-    source = _checked_folder(adapter, weights="adapter_model")
-    name = Path(source).name if Path(source).is_dir() else source
-    try:
-        if not Path(source).is_dir():
-            # Only these two files: PEFT itself would go on to a pickle file where safetensors are missing.
-            wanted = ["adapter_config.json", "adapter_model.safetensors"]
-            source = _checked_folder(
-                Path(snapshot_download(source, allow_patterns=wanted)), weights="adapter_model"
-            )
-        with warnings.catch_warnings():
-            # PEFT 0.21 asks transformers for a name that it has deprecated; nobody here can act on that.
-            warnings.simplefilter("ignore", FutureWarning)
-            network = PeftModel.from_pretrained(network, source, is_trainable=False)
-    except ModelError:
-        raise
-    except _LOADING_ERRORS as error:
-        raise ModelError(f"{_unusable(source, error)} (was the adapter trained for this model?)") from error
-    if network.active_peft_config.is_prompt_learning:
-        raise ModelError(f"{source}: an adapter that learns a prompt is not supported; train a LoRA adapter")
-    return (network.merge_and_unload() if merge else network), name
-
-
-def _unusable(source: str, error: Exception) -> str:
-    """One line for an error of the loaders; their long advice is about options that we don't offer."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    remedy = (
-        "" if Path(source).is_dir() else f"; fetch it first with `hf download {source}`, or give a folder"
-    )
-    return f"{source}: cannot be loaded: {reason}{remedy}"
-
-
-def _default_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _dtype(dtype: str, device: str, config: Any) -> torch.dtype:
-    if dtype != "auto":
-        kind = getattr(torch, dtype, None)
-        if not isinstance(kind, torch.dtype):
-            raise ModelError(f"{dtype} is no torch dtype; use auto, float32, bfloat16 or float16")
-        return kind
-    if device == "cpu":
-        from transformers import AutoModelForCausalLM
-
-        with torch.device("meta"):
-            size = AutoModelForCausalLM.from_config(config).num_parameters()
-        return torch.float32 if size < _TINY_PARAMETERS else torch.bfloat16
-    return torch.bfloat16
-
-
-def _quantisation(quantise: Literal["4bit", "8bit"]) -> Any:
-    if find_spec("bitsandbytes") is None:
-        raise ModelError("quantised loading needs bitsandbytes: pip install 'onkokode[quantised]'")
-    from transformers import BitsAndBytesConfig
-
-    if quantise == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-    )

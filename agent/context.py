@@ -75,11 +75,14 @@ class Context:
             OnkokodeError: a catalogue, index, model, adapter or encoder cannot be used; the message says why.
         """
         from agent.code_model import LocalModel
+        from agent.self_check import check_encoder, check_model, check_recogniser
 
         if device is not None:
             _check_device(device)
         served = _served(server, model, adapter, quantise) if server is not None else None
         loaded = Encoder.load(encoder, device=device)
+        if encoder is None:
+            check_encoder(loaded)
         known, index = _catalogue_and_index(catalogue, edition, home, loaded)
         default = model is None and served is None
         if default and adapter is None and EMBEDDED_ADAPTER.is_dir():
@@ -87,12 +90,17 @@ class Context:
         source = model if model is not None else EMBEDDED_MODEL
         if served is not None:
             source = served.source or served.name
+        prompts, recogniser = Prompts.of(source, adapter), Recogniser.load()
+        check_recogniser(recogniser)
+        language: CodeModel = served or LocalModel.load(source, adapter, device=device, quantise=quantise)
+        if default and adapter in (None, EMBEDDED_ADAPTER):
+            check_model(language, prompts)
         return cls(
             catalogue=known,
             retriever=Retriever(index, loaded),
-            model=served or LocalModel.load(source, adapter, device=device, quantise=quantise),
-            prompts=Prompts.of(source, adapter),
-            recogniser=Recogniser.load(),
+            model=language,
+            prompts=prompts,
+            recogniser=recogniser,
             # The fitted numbers belong to the embedded pair; others start neutral.
             weights=Weights.load() if default and encoder is None else Weights(),
             crosswalk=Crosswalk(known.rules, load_overrides()),
@@ -149,6 +157,7 @@ def _catalogue_and_index(
             index = Index.load(folder)
             # Editions with their files' hashes: a file added to an edition since makes the index stale.
             if index.encoder == encoder.fingerprint and index.editions == dict(catalogue.editions):
+                index.fits(catalogue, encoder)
                 return catalogue, index
         return catalogue, _index_of(catalogue, encoder)
     if isinstance(source, Catalogue):

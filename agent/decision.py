@@ -10,15 +10,22 @@ development lines and composed texts by `training/fit.py` and shipped as `weight
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
+from index.errors import ModelError
 from index.records import AXES, CodeSystem
 
 WEIGHTS = Path(__file__).parent / "weights" / "decision.json"
+_Kind = TypeVar("_Kind", "AxisWeights", "RecognitionWeights")
+_REMEDY = "install onkokode again, or fit it with `make models`"
+# Fitted log-odds are a few; beyond this a single signal decides everything.
+_LARGEST = 1000.0
 # Without fitted coefficients: the fused share, lowered where a check failed or the axes were decided jointly.
 UNFITTED: Mapping[str, float] = {"fused": 1.0, "failed": -2.0, "joint": -1.0}
 
@@ -67,19 +74,50 @@ class Weights:
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> Weights:
-        """The fitted weights; neutral ones where none were fitted (a foreign model or encoder)."""
+        """The fitted weights; neutral ones where none were fitted (in training, before it).
+
+        Raises `ModelError` that names the file and the number for one that is missing, no number or of no sense, and
+        where the package's own file is missing.
+        """
         if not path.is_file():
+            if path == WEIGHTS:
+                raise ModelError(f"{path}: is missing; {_REMEDY}")
             return cls()
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return cls(
-            {axis: AxisWeights(**values[axis.value]) for axis in AXES},
-            RecognitionWeights(**values["recognition"]),
-        )
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            axes = {axis: _fitted(AxisWeights, values, axis.value) for axis in AXES}
+            recognition = _fitted(RecognitionWeights, values, "recognition")
+            for axis, weights in axes.items():
+                if weights.retrieval < 0 or weights.model < 0 or weights.retrieval + weights.model == 0:
+                    raise ValueError(f"{axis.value}: the weights of the arms are below 0, or both 0")
+                if not (0 <= weights.none_above <= 1 and 0 <= weights.abstain_below <= 1):
+                    raise ValueError(f"{axis.value}: a limit is no probability")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ModelError(f"{path}: holds no fitted weights ({error}); {_REMEDY}") from None
+        return cls(axes, recognition)
 
     def save(self, path: Path = WEIGHTS) -> None:
         values = {axis.value: weights.__dict__ for axis, weights in self.axes.items()}
         values["recognition"] = self.recognition.__dict__
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def _fitted(kind: type[_Kind], values: Any, part: str) -> _Kind:
+    """One part of the file. Raises `ValueError`, `KeyError` or `TypeError` unless it has every number of `kind`, no
+    other, and all are finite."""
+    read = values[part]
+    for name in (one.name for one in fields(kind)):
+        if name not in read:
+            # It would be a neutral one without a word.
+            raise ValueError(f"{part}: {name} is missing")
+        inner = read[name] if name == "confidence" else {name: read[name]}
+        if not isinstance(inner, dict) or not inner:
+            raise ValueError(f"{part}: {name} holds no coefficients")
+        for key, number in inner.items():
+            sound = isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+            if not sound or abs(number) > _LARGEST:
+                raise ValueError(f"{part}: {key} is no number between -{_LARGEST:g} and {_LARGEST:g}")
+    return kind(**read)
 
 
 @dataclass(frozen=True)
@@ -137,6 +175,8 @@ def decide(
 
     `log_shares` (m,) comes from retrieval, `log_probabilities` (m,) from the model (None: retrieval alone),
     `log_none` is the model's log-probability of "no code fits", on the same scale.
+
+    Raises `ModelError` where a score is no number: it would become an empty or an absurd code.
     """
     if not len(codes):
         return Decision(codes, np.zeros(0, np.int64), np.zeros(0), 0.0, 0.0, False, np.zeros(0))
@@ -146,9 +186,13 @@ def decide(
         log_shares = log_shares + prior
         log_shares -= np.logaddexp.reduce(log_shares)
         log_probabilities = None if log_probabilities is None else log_probabilities + prior
+    if np.isnan(log_shares).any() or not np.isfinite(log_shares.max()):
+        raise ModelError("retrieval gives scores that are no numbers; load encoder and index again")
     score = weights.retrieval * log_shares
     if log_probabilities is not None:
         total = np.logaddexp.reduce(log_probabilities)
+        if not np.isfinite(total) or (log_none is not None and math.isnan(log_none)):
+            raise ModelError("the language model gives scores that are no numbers; load it again")
         if log_none is not None:
             none = float(np.exp(log_none - np.logaddexp(total, log_none)))
         log_probabilities = log_probabilities - total

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from index.errors import ModelError
 from index.records import CodeSystem
 
 STYLE_FILE = "onkokode.json"
+_EXAMPLE = '{"style": "instruct", "candidates": 10}'
 
 # Between a text and the candidates of a compact prompt: a control character, which no text keeps.
 CANDIDATES_FOLLOW = "\x1f"
@@ -68,9 +70,21 @@ class Prompts:
         for source in (adapter, model):
             path = Path(source) / STYLE_FILE if source is not None else None
             if path is not None and path.is_file():
-                config = json.loads(path.read_text(encoding="utf-8"))
-                return cls(style=config.get("style", "instruct"), candidates=int(config.get("candidates", 0)))
+                return cls._read(path)
         return cls(candidates=0 if adapter is not None else _SHOWN_TO_BARE_MODELS)
+
+    @classmethod
+    def _read(cls, path: Path) -> Prompts:
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+            style, candidates = config.get("style", "instruct"), config.get("candidates", 0)
+        except (OSError, ValueError, AttributeError, RecursionError):
+            raise ModelError(f"{path}: holds no settings; it needs the form of {_EXAMPLE}") from None
+        if style not in ("compact", "instruct") or type(candidates) is not int or not 0 <= candidates <= 100:
+            raise ModelError(
+                f"{path}: style is compact or instruct, candidates a number up to 100, as in {_EXAMPLE}"
+            )
+        return cls(style, candidates)
 
     def save(self, folder: Path) -> None:
         config = {"style": self.style, "candidates": self.candidates}

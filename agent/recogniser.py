@@ -20,6 +20,8 @@ from index.text import normalise
 
 WEIGHTS = Path(__file__).parent / "weights" / "recogniser.safetensors"
 BUCKETS = 2**18
+_SHAPES = {"weights": (BUCKETS,), "offset": (1,)}
+_REMEDY = "install onkokode again, or train it with `make models`"
 
 
 def features(texts: Sequence[str]) -> Any:
@@ -46,11 +48,21 @@ class Recogniser:
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> Recogniser:
+        """Raises `ModelError` for a file that is missing or holds something else, and names the tensor."""
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         if not path.is_file():
             raise ModelError(f"{path}: recogniser weights are missing; train them with `make models`")
-        tensors = load_file(path)
+        try:
+            tensors = load_file(path)
+        except (SafetensorError, OSError, ValueError, TypeError) as error:
+            raise ModelError(f"{path}: cannot be read ({error}); {_REMEDY}") from None
+        for name, shape in _SHAPES.items():
+            if name not in tensors or tensors[name].shape != shape or tensors[name].dtype.kind != "f":
+                raise ModelError(f"{path}: the tensor {name} is missing or of another shape; {_REMEDY}")
+            if not np.isfinite(tensors[name]).all():
+                raise ModelError(f"{path}: the tensor {name} holds values that are no numbers; {_REMEDY}")
         return cls(tensors["weights"], float(tensors["offset"][0]))
 
     def save(self, path: Path = WEIGHTS) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from agent.code_model import Question
 from agent.context import Context
 from agent.prepare.context import names_definite_tumour
+from index.errors import ModelError
 
 _CERTAIN = 12.0  # log-odds beyond this say the same
 
@@ -34,7 +35,14 @@ def tumour_signals(context: Context, raw: Sequence[str], cores: Sequence[str]) -
 
 
 def tumour_log_odds(context: Context, raw: Sequence[str], cores: Sequence[str]) -> np.ndarray:
-    """Log-odds (n,) that each diagnosis is a tumour; `raw` is its stretch of the text, `cores` what models read."""
+    """Log-odds (n,) that each diagnosis is a tumour; `raw` is its stretch of the text, `cores` what models read.
+
+    Raises `ModelError` where a score is no number.
+    """
     weights = context.weights.recognition
     by_signal = np.array([weights.n_grams, weights.core, weights.model, weights.named])
-    return tumour_signals(context, raw, cores) @ by_signal + weights.offset
+    log_odds = tumour_signals(context, raw, cores) @ by_signal + weights.offset
+    if not np.isfinite(log_odds).all():
+        # As a probability it would be below every limit: no tumour, without a word.
+        raise ModelError("recognition gives scores that are no numbers; load the models again")
+    return log_odds

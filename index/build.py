@@ -4,40 +4,59 @@
     index.save(folder)
     index = Index.load(folder, encoder)
 
-The folder holds `manifest.json` (format version, catalogue editions, encoder, SHA-256 of every file), the
-lines as Parquet, one `.npy` of vectors per space and the lexical index. It is written to a temporary folder
-and renamed, so a killed build leaves the old index whole. Loading checks every hash.
+The folder holds `manifest.json` (format version, catalogue editions, encoder, codes, SHA-256 of every file) and,
+in the folder that it names, the lines as Parquet, one `.npy` of vectors per space and the lexical index. A build
+writes a new folder and then the manifest, so a killed one leaves the old index whole and a reader finds one of the
+two. Loading checks every hash and then what was read; `fits` compares it with the catalogue and the encoder.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
+import io
+import re
 import shutil
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from index.catalogue import Catalogue, is_neoplasm
 from index.encoder import Encoder
 from index.errors import IndexFolderError
+from index.lexical import FILES as LEXICAL_FILES
 from index.lexical import Lexical
 from index.records import AXES, CatalogueLine, CodeSystem
+from index.sealed import (
+    UNREADABLE,
+    Damaged,
+    one_writer,
+    read_files,
+    read_manifest,
+    whole_state,
+    write_manifest,
+)
+from index.tables import read_table, write_table
 from index.text import term_key
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 # Lines that are no answer on any axis (non-tumour diagnoses, procedures) are searched beside the axes: they
 # are what speaks against a tumour.
 CONTEXT = "context"
+SPACES = (*(axis.value for axis in AXES), CONTEXT)
 _ENCODE_CHUNK = 8192
+_FOLDER = re.compile(r"[0-9a-f]{32}")
+# Vectors are float32 of unit length, or zero for a text without a known word.
+_UNIT = 1e-3
+# Lines per space that are encoded again to see that index and encoder belong together, and how near they must be:
+# batches of another size give other last digits, other weights other vectors.
+_SAMPLE = 8
+_SAME_VECTOR = 0.99
 
 
 @dataclass(frozen=True)
@@ -66,11 +85,7 @@ class Index:
     @classmethod
     def build(cls, catalogue: Catalogue, encoder: Encoder, *, progress: bool = False) -> Index:
         """Encode every searchable line of a catalogue. About 200,000 lines a minute on two cores."""
-        groups: dict[str, list[CatalogueLine]] = {
-            name: [] for name in (*(axis.value for axis in AXES), CONTEXT)
-        }
-        for line in catalogue.searchable_lines:
-            groups[_space_of(line)].append(line)
+        groups = _by_space(catalogue.searchable_lines)
         spaces = {}
         total = sum(len(lines) for lines in groups.values())
         with _progress(total, progress) as advance:
@@ -88,65 +103,113 @@ class Index:
         return cls(spaces, dict(catalogue.editions), encoder.fingerprint)
 
     def save(self, folder: Path) -> Path:
-        """Write the folder anew; the old one stays whole until the new one is complete."""
+        """Write the index anew; the old one stays whole until the new one is complete.
+
+        Raises `IndexFolderError` where the folder cannot be written.
+        """
         folder = Path(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
+        new = folder / uuid.uuid4().hex
+        try:
+            with one_writer(folder.parent):
+                new.mkdir(parents=True)
+                try:
+                    self._write(new)
+                    write_manifest(folder / MANIFEST, FORMAT, self._manifest(new))
+                except BaseException:
+                    shutil.rmtree(new, ignore_errors=True)
+                    raise
+                for path in folder.iterdir():
+                    if path not in (new, folder / MANIFEST):
+                        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        except OSError as error:
+            reason = error.strerror or error
+            raise IndexFolderError(
+                f"{folder}: cannot be written ({reason}); check its rights and the free space"
+            ) from None
+        return folder
+
+    def _write(self, folder: Path) -> None:
         for name, space in self.spaces.items():
-            pq.write_table(_table(space.lines), temporary / f"{name}.parquet", compression="zstd")
-            np.save(temporary / f"{name}.npy", space.vectors, allow_pickle=False)
+            write_table("lines", space.lines, folder / f"{name}.parquet")
+            np.save(folder / f"{name}.npy", space.vectors, allow_pickle=False)
             if space.lexical is not None:
-                (temporary / f"{name}.lexical").mkdir()
-                space.lexical.save(temporary / f"{name}.lexical")
-        manifest = {
-            "format": FORMAT,
+                (folder / f"{name}.lexical").mkdir()
+                space.lexical.save(folder / f"{name}.lexical")
+
+    def _manifest(self, folder: Path) -> dict[str, Any]:
+        return {
             "encoder": self.encoder,
             "editions": self.editions,
             "codes": {name: list(space.codes) for name, space in self.spaces.items()},
+            "folder": folder.name,
             "files": {
-                path.relative_to(temporary).as_posix(): file_sha256(path)
-                for path in sorted(temporary.rglob("*"))
+                path.relative_to(folder).as_posix(): file_sha256(path)
+                for path in sorted(folder.rglob("*"))
                 if path.is_file()
             },
         }
-        (temporary / MANIFEST).write_text(
-            json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8"
-        )
-        old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-        return folder
 
     @classmethod
     def load(cls, folder: Path, encoder: Encoder | None = None) -> Index:
         """Read a folder and check it.
 
         Raises:
-            IndexFolderError: no index, unknown format, a file whose hash differs, or another encoder.
+            IndexFolderError: no index, unknown format, a file that is not as it was written or holds what no index
+                holds, or another encoder.
         """
         folder = Path(folder)
-        manifest = _read_manifest(folder)
-        if encoder is not None and manifest["encoder"] != encoder.fingerprint:
+        try:
+            index = whole_state(folder / MANIFEST, lambda: cls._read(folder))
+        except FileNotFoundError:
+            raise IndexFolderError(f"{folder}: no index here; {_REMEDY}") from None
+        except Damaged as error:
+            raise IndexFolderError(f"{error}; {_REMEDY}") from None
+        if encoder is not None and index.encoder != encoder.fingerprint:
             raise IndexFolderError(
-                f"{folder}: built with encoder {manifest['encoder']}, but {encoder.fingerprint} is loaded; {_REMEDY}"
+                f"{folder}: built with encoder {index.encoder}, but {encoder.fingerprint} is loaded; {_REMEDY}"
             )
-        for name, expected in manifest["files"].items():
-            path = folder / name
-            if not path.is_file() or file_sha256(path) != expected:
-                raise IndexFolderError(f"{path}: missing or changed since the index was built; {_REMEDY}")
-        spaces = {}
-        for name, codes in manifest["codes"].items():
-            lines = _lines(pq.read_table(folder / f"{name}.parquet"))
-            vectors = np.load(folder / f"{name}.npy", allow_pickle=False)
-            lexical_folder = folder / f"{name}.lexical"
-            lexical = Lexical.load(lexical_folder, len(lines)) if lexical_folder.is_dir() else None
-            spaces[name] = _space(name, tuple(codes), lines, vectors, lexical)
+        return index
+
+    @classmethod
+    def _read(cls, folder: Path) -> Index:
+        manifest = _read_manifest(folder / MANIFEST)
+        files: dict[str, str] = manifest["files"]
+        # Which spaces have lines is known when they were read; each may have a lexical index.
+        wanted = {f"{name}.{kind}" for name in SPACES for kind in ("parquet", "npy")}
+        lexical = {
+            name: {f"{name}.lexical/{file}" for file in LEXICAL_FILES}
+            for name in SPACES
+            if name != CONTEXT and f"{name}.lexical/{LEXICAL_FILES[0]}" in files
+        }
+        home = folder / manifest["folder"]
+        content = read_files(home, files, wanted.union(*lexical.values()))
+        spaces = {
+            name: _read_space(name, manifest["codes"][name], home, content, name in lexical)
+            for name in SPACES
+        }
         return cls(spaces, manifest["editions"], manifest["encoder"])
+
+    def fits(self, catalogue: Catalogue, encoder: Encoder) -> None:
+        """Raises `IndexFolderError` where the index holds other codes or lines than the catalogue, or vectors that
+        this encoder does not make: hashes tell that files are as they were written, not that they belong here."""
+        groups = _by_space(catalogue.searchable_lines)
+        for name, space in self.spaces.items():
+            system = CodeSystem.ICD10GM if name == CONTEXT else CodeSystem(name)
+            codes = () if name == CONTEXT else catalogue.codable_codes(system)
+            if space.codes != _codes_of(codes, groups[name]) or list(space.lines) != groups[name]:
+                raise IndexFolderError(f"the index: {name} has other lines than the catalogue; {_REMEDY}")
+            if not space.lines:
+                continue
+            rows = np.unique(np.linspace(0, len(space.lines) - 1, _SAMPLE).astype(int))
+            made = encoder.encode([space.lines[row].text for row in rows], system)
+            kept = space.vectors[rows]
+            same = made.shape == kept.shape and np.all(
+                (np.sum(made * kept, axis=1) > _SAME_VECTOR) | (~made.any(axis=1) & ~kept.any(axis=1))
+            )
+            if not same:
+                raise IndexFolderError(
+                    f"the index: the vectors of {name} are not those of encoder {encoder.name}; {_REMEDY}"
+                )
 
 
 _REMEDY = "rebuild it with `onkokode catalogue index`"
@@ -160,9 +223,25 @@ def index_folder(home: Path | None = None) -> Path:
 
 
 def build_user_index(home: Path | None = None, *, encoder: str | None = None, progress: bool = True) -> Path:
-    """Build the index of the built-in lexicon and all catalogues that the user added."""
-    catalogue = Catalogue.load(home)
-    return Index.build(catalogue, Encoder.load(encoder), progress=progress).save(index_folder(home))
+    """Build the index of the built-in lexicon and all catalogues that the user added. Nobody else changes either
+    meanwhile, so the index that is written last is that of the last catalogue."""
+    loaded = Encoder.load(encoder)
+    folder = index_folder(home)
+    try:
+        with one_writer(folder.parent):
+            return Index.build(Catalogue.load(home), loaded, progress=progress).save(folder)
+    except OSError as error:
+        reason = error.strerror or error
+        raise IndexFolderError(
+            f"{folder}: cannot be written ({reason}); check its rights and the free space"
+        ) from None
+
+
+def _by_space(lines: Iterable[CatalogueLine]) -> dict[str, list[CatalogueLine]]:
+    groups: dict[str, list[CatalogueLine]] = {name: [] for name in SPACES}
+    for line in lines:
+        groups[_space_of(line)].append(line)
+    return groups
 
 
 def _space_of(line: CatalogueLine) -> str:
@@ -173,6 +252,11 @@ def _space_of(line: CatalogueLine) -> str:
     return CONTEXT
 
 
+def _codes_of(codes: tuple[str, ...], lines: Sequence[CatalogueLine]) -> tuple[str, ...]:
+    """A catalogue's codable codes; without any, those of the lines."""
+    return codes or tuple(sorted({line.code for line in lines}))
+
+
 def _space(
     name: str,
     codes: tuple[str, ...],
@@ -180,7 +264,7 @@ def _space(
     vectors: np.ndarray,
     lexical: Lexical | None,
 ) -> Space:
-    codes = codes or tuple(sorted({line.code for line in lines}))
+    codes = _codes_of(codes, lines)
     number = {code: i for i, code in enumerate(codes)}
     flat = faiss.IndexFlatIP(int(vectors.shape[1]) or 1)
     if len(lines):
@@ -195,36 +279,51 @@ def _space(
     return Space(name, codes, tuple(lines), code_of, vectors, flat, lexical, exact)
 
 
-_COLUMNS = ("line_id", "code", "text", "kind", "system", "edition", "source")
-
-
-def _table(lines: Sequence[CatalogueLine]) -> pa.Table:
-    return pa.table({c: pa.array([str(getattr(line, c)) for line in lines], pa.string()) for c in _COLUMNS})
-
-
-def _lines(table: pa.Table) -> list[CatalogueLine]:
-    columns = [table.column(c).to_pylist() for c in _COLUMNS]
-    return [
-        CatalogueLine(line_id, code, text, kind, CodeSystem(system), edition, source)
-        for line_id, code, text, kind, system, edition, source in zip(*columns, strict=True)
-    ]
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise IndexFolderError(f"{folder}: no index here; {_REMEDY}")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        # The version first: another one may have other keys.
-        found = manifest["format"]
-        if found == FORMAT:
-            _ = manifest["encoder"], manifest["editions"], manifest["codes"], manifest["files"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise IndexFolderError(f"{path}: not an index manifest; {_REMEDY}") from error
-    if found != FORMAT:
-        raise IndexFolderError(f"{path}: format version {found}, this version reads {FORMAT}; {_REMEDY}")
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest with each field of its type. Raises `Damaged`, `FileNotFoundError`."""
+    manifest = read_manifest(path, FORMAT)
+    texts = (manifest.get("encoder"), manifest.get("folder"))
+    tables = (manifest.get("editions"), manifest.get("codes"), manifest.get("files"))
+    sound = all(isinstance(text, str) for text in texts) and all(isinstance(t, dict) for t in tables)
+    # A name with a path in it would lead outside.
+    sound = sound and bool(_FOLDER.fullmatch(manifest["folder"])) and set(manifest["codes"]) == set(SPACES)
+    if not sound:
+        raise Damaged(path, "is no index manifest")
+    for name, codes in manifest["codes"].items():
+        if not isinstance(codes, list) or not all(isinstance(code, str) and code for code in codes):
+            raise Damaged(path, f"lists no codes for {name}")
+        if codes != sorted(set(codes)):
+            raise Damaged(path, f"lists the codes of {name} twice or in another order")
     return manifest
+
+
+def _read_space(name: str, codes: list[str], folder: Path, content: dict[str, bytes], lexical: bool) -> Space:
+    table, array = folder / f"{name}.parquet", folder / f"{name}.npy"
+    lines: tuple[CatalogueLine, ...] = read_table("lines", content[table.name], table)
+    known = set(codes)
+    if any(_space_of(line) != name or line.code not in known for line in lines):
+        raise Damaged(table, f"holds lines that are none of {name}")
+    vectors = _vectors(content[array.name], array, len(lines))
+    if lexical != (bool(lines) and name != CONTEXT):
+        raise Damaged(folder / f"{name}.lexical", "is there without lines, or is missing")
+    found = Lexical.load(folder / f"{name}.lexical", len(lines)) if lexical else None
+    return _space(name, tuple(codes), lines, vectors, found)
+
+
+def _vectors(data: bytes, path: Path, count: int) -> np.ndarray:
+    try:
+        vectors = np.load(io.BytesIO(data), allow_pickle=False)
+    except UNREADABLE as error:
+        raise Damaged(path, f"cannot be read ({type(error).__name__})") from None
+    if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32 or vectors.ndim != 2:
+        raise Damaged(path, "holds no table of float32 vectors")
+    if len(vectors) != count:
+        raise Damaged(path, f"holds {len(vectors)} vectors for {count} lines")
+    lengths = np.linalg.norm(vectors, axis=1)
+    # Written so that a length that is no number fails too.
+    if not np.all((np.abs(lengths - 1) < _UNIT) | (lengths == 0)):
+        raise Damaged(path, "holds vectors that are not of unit length")
+    return vectors
 
 
 def file_sha256(path: Path) -> str:

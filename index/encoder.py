@@ -12,6 +12,7 @@ space, used for all axes.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 
 from index.errors import ModelError
 from index.records import CodeSystem
+from index.safe_weights import check_folder, check_numbers, only_safetensors, stored_snapshot
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -37,6 +39,22 @@ _ROUTES = {system: system.value for system in CodeSystem} | {CodeSystem.OPS: Cod
 # exp(scale x cosine) turns similarities into shares of a retrieval distribution. Ours is trained with 15;
 # general embedders keep all cosines between 0.7 and 1, which needs a sharper scale.
 _FOREIGN_SCALE = 60.0
+# What the loaders raise for a folder that they cannot use.
+_LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    AttributeError,
+    IndexError,
+    ImportError,
+)
+# Below, everything is as near as everything else; above, exp(scale) leaves the range of float32.
+_SCALES = (1.0, 80.0)
+# transformers adds a layer for whole sentences, which sentence-transformers does not ask.
+_UNUSED = "pooler."
+_PROBES = ("Mammakarzinom", "Arterielle Hypertonie")
 
 
 @dataclass(frozen=True)
@@ -77,41 +95,71 @@ class Encoder:
         """Load an encoder by folder or hub name; the embedded default without a name.
 
         Raises:
-            ModelError: the folder or name holds no sentence-transformers model, or only pickled weights.
+            ModelError: the folder or name holds no sentence-transformers model, only pickled weights, or weights
+                that are incomplete or no numbers.
         """
         from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 
         path = Path(name) if name is not None else EMBEDDED
-        # Each module of a model has a folder of its own.
-        pickled = [p for p in path.rglob("pytorch_model*.bin") if not any(p.parent.glob("*.safetensors"))]
-        if path.is_dir() and (pickled or not any(path.rglob("*.safetensors"))):
-            where = pickled[0].parent if pickled else path
-            raise ModelError(f"{where}: no safetensors weights here; pickled weights are not loaded")
+        shown = str(name or path)
+        folder = path if path.exists() else stored_snapshot(shown)
+        if folder is not None and folder.is_dir():
+            _check_weights(folder)
         try:
-            model = SentenceTransformer(
-                str(path) if path.exists() else str(name),
-                device=device,
-                trust_remote_code=False,
-                local_files_only=path.exists(),
-                model_kwargs=None if path.exists() else {"use_safetensors": True},
-            )
+            with only_safetensors(shown) as loaded:
+                model = SentenceTransformer(
+                    str(path) if path.exists() else str(name),
+                    device=device,
+                    trust_remote_code=False,
+                    local_files_only=path.exists(),
+                    model_kwargs={"use_safetensors": True},
+                )
+            model.float().eval()
             config = _read_config(path / CONFIG)
-            scale = float(config.get("scale", _FOREIGN_SCALE))
             prototypes = _read_prototypes(path / PROTOTYPES)
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise ModelError(f"{name or path}: not a sentence-transformers model ({error})") from error
-        model.float().eval()
-        return cls(
+        except ModelError:
+            raise
+        except (*_LOADING_ERRORS, SafetensorError) as error:
+            raise ModelError(f"{shown}: not a sentence-transformers model ({error})") from error
+        missing = [tensor for tensor in loaded.missing if not tensor.startswith(_UNUSED)]
+        if missing:
+            # transformers fills them with random numbers.
+            raise ModelError(f"{shown}: the weights are incomplete ({missing[0]} is missing)")
+        check_numbers(model, shown)
+        encoder = cls(
             model,
             str(name or EMBEDDED_NAME),
-            scale=scale,
+            scale=config["scale"],
             prototypes=prototypes,
-            fingerprint=str(config.get("fingerprint", "")),
+            fingerprint=config["fingerprint"],
         )
+        encoder._try_out(shown)
+        return encoder
+
+    def _try_out(self, shown: str) -> None:
+        """Encodes two texts of ours. Settings can spoil what sound weights give."""
+        for system in CodeSystem if self._routed else (CodeSystem.ICD10GM,):
+            try:
+                one, other = self.encode(_PROBES, system)
+            except _LOADING_ERRORS as error:
+                raise ModelError(f"{shown}: cannot encode a text ({error})") from error
+            if one.any() and np.array_equal(one, other):
+                raise ModelError(
+                    f"{shown}: gives every text the same vector; fetch or train the weights again"
+                )
+            prototypes = self._prototypes.get(system)
+            if prototypes is not None and prototypes.vectors.shape[1] != len(one):
+                raise ModelError(
+                    f"{shown}: the prototypes of {system.value} have {prototypes.vectors.shape[1]} components, its "
+                    f"texts {len(one)}; train the encoder again"
+                )
 
     def encode(self, texts: Sequence[str], system: CodeSystem, *, progress: bool = False) -> np.ndarray:
-        """Vectors of unit length, float32 of shape (n, d). A text without a known word is the zero vector."""
+        """Vectors of unit length, float32 of shape (n, d). A text without a known word is the zero vector.
+
+        Raises `ModelError` where the model gives values that are no numbers.
+        """
         if not texts:
             return np.zeros((0, self.dimension(system)), dtype=np.float32)
         extra: dict[str, Any] = {"task": _ROUTES[system]} if self._routed else {}
@@ -122,6 +170,10 @@ class Encoder:
         )
         vectors = np.asarray(vectors, dtype=np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(lengths).all():
+            raise ModelError(
+                f"encoder {self.name}: gives vectors that are no numbers; load or train it again"
+            )
         return vectors / np.maximum(lengths, 1e-12)
 
     def dimension(self, system: CodeSystem) -> int:
@@ -152,23 +204,53 @@ def _is_routed(model: SentenceTransformer) -> bool:
     return any(isinstance(module, Router) for module in model)
 
 
+def _check_weights(folder: Path) -> None:
+    """Raises `ModelError` where a module of the model has no safetensors weights; each has a folder of its own."""
+    pickled = [p for p in folder.rglob("pytorch_model*.bin") if not any(p.parent.glob("*.safetensors"))]
+    if pickled or not any(folder.rglob("*.safetensors")):
+        where = pickled[0].parent if pickled else folder
+        raise ModelError(f"{where}: no safetensors weights here; pickled weights are not loaded")
+    check_folder(folder)
+
+
 def _read_config(path: Path) -> dict[str, Any]:
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if not isinstance(config, dict):
-        raise ValueError(f"{path.name} holds no settings")
-    return config
+    """`scale` and `fingerprint`, checked."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        scale = config.get("scale", _FOREIGN_SCALE)
+        fingerprint = config.get("fingerprint", "")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise ModelError(f"{path}: holds no settings; save the encoder again") from None
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not isinstance(fingerprint, str):
+        raise ModelError(f"{path}: holds no settings: scale is a number, fingerprint a text")
+    if not (math.isfinite(scale) and _SCALES[0] <= scale <= _SCALES[1]):
+        raise ModelError(f"{path}: scale is {scale}, it has to be between {_SCALES[0]:g} and {_SCALES[1]:g}")
+    return {"scale": float(scale), "fingerprint": fingerprint}
 
 
 def _read_prototypes(path: Path) -> dict[CodeSystem, Prototypes]:
+    """The prototypes of each axis, rows of unit length. Raises `ModelError` that names file and tensor."""
+    from safetensors import SafetensorError, safe_open
+
     if not path.is_file():
         return {}
-    from safetensors import safe_open
-
     prototypes = {}
-    with safe_open(path, framework="np") as file:
-        codes = file.metadata()
-        for system in file.keys():  # noqa: SIM118  (safe_open is no mapping)
-            vectors = file.get_tensor(system).astype(np.float32)
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-            prototypes[CodeSystem(system)] = Prototypes(tuple(json.loads(codes[system])), vectors)
+    try:
+        with safe_open(path, framework="np") as file:
+            names = file.metadata() or {}
+            for system in file.keys():  # noqa: SIM118  (safe_open is no mapping)
+                vectors = file.get_tensor(system).astype(np.float32)
+                prototypes[CodeSystem(system)] = Prototypes(tuple(json.loads(names[system])), vectors)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"{path}: holds no prototypes ({error}); train the encoder again") from None
+    for system, found in prototypes.items():
+        where = f"{path}: the tensor {system.value}"
+        if found.vectors.ndim != 2 or len(found.codes) != len(found.vectors):
+            raise ModelError(f"{where} has not one row per code; train the encoder again")
+        if not all(isinstance(code, str) and code for code in found.codes):
+            raise ModelError(f"{where} is of something else than codes; train the encoder again")
+        lengths = np.linalg.norm(found.vectors, axis=1, keepdims=True)
+        if not (np.isfinite(lengths) & (lengths > 0)).all():
+            raise ModelError(f"{where} holds rows that are no numbers or nothing; train the encoder again")
+        found.vectors[:] /= np.maximum(lengths, 1e-12)
     return prototypes

@@ -8,31 +8,32 @@
     <home>/catalogue/<id>/{codes,lines,rules}.parquet
 
 Nothing of the original file is copied but its codes and terms. A folder `<id>` is written under a temporary
-name and renamed, then the manifest likewise: whatever interrupts `add`, the store stays as it was.
+name and renamed, then the manifest likewise: whatever interrupts `add`, the store stays as it was. One process
+writes at a time, and a reader finds the state before or after (`index.sealed`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from index.failures import reason
 from index.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
-from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule
+from index.records import CodeSystem
+from index.sealed import Damaged, one_writer, read_files, read_manifest, whole_state, write_manifest
+from index.tables import TABLES, read_table, write_table
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-FORMAT = 1
-_MANIFEST = "manifest.json"
-_TABLES = ("codes", "lines", "rules")
+FORMAT = 2
+MANIFEST = "manifest.json"
+_HASH = re.compile(r"[0-9a-f]{64}")
+_FOLDER = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def add(
         except CatalogueError as error:
             reports.append(AddReport(path, "broken", message=str(error)))
             continue
-        reports += [_store(root, file) for file in parsed]
+        with _changing(root):
+            reports += [_store(root, file) for file in parsed]
     return reports
 
 
@@ -132,24 +134,38 @@ def stored(home: Path | None = None) -> tuple[StoredFile, ...]:
 def remove(edition: str, home: Path | None = None) -> tuple[StoredFile, ...]:
     """Remove all files of an edition and return them. Raises `CatalogueError` where there is none."""
     root = _root(home)
-    entries = _read_manifest(root)
-    gone = tuple(entry for entry in entries if entry.edition == edition)
-    if not gone:
-        here = ", ".join(dict.fromkeys(entry.edition for entry in entries)) or "none"
-        raise CatalogueError(f"edition {edition!r} is not in the catalogue; there is: {here}")
-    _write_manifest(root, [entry for entry in entries if entry.edition != edition])
-    _sweep(root)
+    with _changing(root):
+        entries = _read_manifest(root)
+        gone = tuple(entry for entry in entries if entry.edition == edition)
+        if not gone:
+            here = ", ".join(dict.fromkeys(entry.edition for entry in entries)) or "none"
+            raise CatalogueError(f"edition {edition!r} is not in the catalogue; there is: {here}")
+        _write_manifest(root, [entry for entry in entries if entry.edition != edition])
+        _sweep(root)
     return gone
 
 
 def load_files(home: Path | None = None) -> tuple[CatalogueFile, ...]:
-    """Everything in the store. The hash of each table is checked before it is read."""
+    """Everything in the store. The hash of each table is checked before it is read, and then what is in it."""
     root = _root(home)
-    return tuple(_load(root, entry) for entry in _read_manifest(root))
+    return whole_state(root / MANIFEST, lambda: tuple(_load(root, entry) for entry in _read_manifest(root)))
 
 
 def _root(home_folder: Path | None) -> Path:
     return (Path(home_folder) if home_folder is not None else home()) / "catalogue"
+
+
+@contextmanager
+def _changing(root: Path) -> Iterator[None]:
+    """The right to change the store; errors of the disk in one line."""
+    try:
+        with one_writer(root.parent):
+            yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise CatalogueError(
+            f"{root}: cannot be written ({reason}); check its rights and the free space"
+        ) from None
 
 
 def _store(root: Path, file: CatalogueFile) -> AddReport:
@@ -170,17 +186,15 @@ def _store(root: Path, file: CatalogueFile) -> AddReport:
     temporary = root / f".{folder}.{os.getpid()}"
     try:
         root.mkdir(parents=True, exist_ok=True)
+        if not (root / MANIFEST).exists():
+            # Before any folder: from now on a store without a manifest is one that has lost it.
+            _write_manifest(root, [])
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         hashes = _write_tables(temporary, file)
         shutil.rmtree(root / folder, ignore_errors=True)
         temporary.rename(root / folder)
         _write_manifest(root, [*kept, _entry(file, folder, hashes)])
-    except OSError as error:
-        reason = error.strerror or error
-        raise CatalogueError(
-            f"{root}: cannot be written ({reason}); check its rights and the free space"
-        ) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _sweep(root)
@@ -205,36 +219,34 @@ def _entry(file: CatalogueFile, folder: str, hashes: dict[str, str]) -> StoredFi
 
 def _write_tables(folder: Path, file: CatalogueFile) -> dict[str, str]:
     """Write the tables that are not empty; returns the SHA-256 of each."""
-    import pyarrow.parquet as pq
-
     hashes = {}
-    for name in _TABLES:
+    for name in TABLES:
         records = getattr(file, name)
         if records:
             path = folder / f"{name}.parquet"
-            pq.write_table(_TO_TABLE[name](records), path, compression="zstd")
+            write_table(name, records, path)
             hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return hashes
 
 
 def _load(root: Path, entry: StoredFile) -> CatalogueFile:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    records: dict[str, tuple[Any, ...]] = {}
-    for name, expected in entry.tables.items():
-        path = root / entry.folder / f"{name}.parquet"
-        repair = f"run `onkokode catalogue remove {entry.edition}` and then `onkokode catalogue add` with the file {entry.file}"
-        try:
-            data = path.read_bytes()
-        except OSError:
-            raise CatalogueError(f"{path}: is missing; {repair}") from None
-        if hashlib.sha256(data).hexdigest() != expected:
-            raise CatalogueError(f"{path}: is damaged, its hash is not the one recorded; {repair}")
-        try:
-            records[name] = tuple(_FROM_TABLE[name](pq.read_table(pa.BufferReader(data)).to_pydict()))
-        except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-            raise CatalogueError(f"{path}: cannot be read ({type(error).__name__}); {repair}") from None
+    folder = root / entry.folder
+    hashes = {f"{name}.parquet": sha256 for name, sha256 in entry.tables.items()}
+    try:
+        content = read_files(folder, hashes, set(hashes))
+        records = {}
+        for name in entry.tables:
+            path = folder / f"{name}.parquet"
+            records[name] = rows = read_table(name, content[path.name], path)
+            if entry.counts.get(name) != len(rows):
+                raise Damaged(path, f"holds {len(rows)} {name}, the manifest has {entry.counts.get(name)}")
+            if name != "rules" and any(row.edition != entry.edition for row in rows):
+                raise Damaged(path, f"is of another edition than {entry.edition}")
+    except Damaged as error:
+        raise CatalogueError(
+            f"{error}; run `onkokode catalogue remove {entry.edition}` and then `onkokode catalogue add` with the "
+            f"file {entry.file}"
+        ) from None
     return CatalogueFile(
         Path(entry.file),
         entry.sha256,
@@ -250,138 +262,66 @@ def _load(root: Path, entry: StoredFile) -> CatalogueFile:
     )
 
 
-def _codes_to_table(codes: tuple[Code, ...]) -> pa.Table:
-    import pyarrow as pa
-
-    return pa.table(
-        {
-            "code": pa.array([code.code for code in codes], pa.string()),
-            "title": pa.array([code.title for code in codes], pa.string()),
-            "system": pa.array([code.system.value for code in codes], pa.string()),
-            "edition": pa.array([code.edition for code in codes], pa.string()),
-            "parent": pa.array([code.parent for code in codes], pa.string()),
-            "terminal": pa.array([code.terminal for code in codes], pa.bool_()),
-            "valid": pa.array([code.valid for code in codes], pa.bool_()),
-            "sex": pa.array([code.sex for code in codes], pa.string()),
-            "age_low": pa.array([code.age[0] if code.age else None for code in codes], pa.float64()),
-            "age_high": pa.array([code.age[1] if code.age else None for code in codes], pa.float64()),
-        }
-    )
-
-
-def _codes_from_table(columns: dict[str, list[Any]]) -> Iterator[Code]:
-    names = (
-        "code",
-        "title",
-        "system",
-        "edition",
-        "parent",
-        "terminal",
-        "valid",
-        "sex",
-        "age_low",
-        "age_high",
-    )
-    for code, title, system, edition, parent, terminal, valid, sex, low, high in zip(
-        *(columns[name] for name in names), strict=True
-    ):
-        age = None if low is None and high is None else (low, high)
-        yield Code(code, title, CodeSystem(system), edition, parent, terminal, valid, sex, age)
-
-
-_LINE_COLUMNS = ("line_id", "code", "text", "kind", "system", "edition", "source")
-
-
-def _lines_to_table(lines: tuple[CatalogueLine, ...]) -> pa.Table:
-    import pyarrow as pa
-
-    return pa.table(
-        {name: pa.array([str(getattr(line, name)) for line in lines], pa.string()) for name in _LINE_COLUMNS}
-    )
-
-
-def _lines_from_table(columns: dict[str, list[Any]]) -> Iterator[CatalogueLine]:
-    for line_id, code, text, kind, system, edition, source in zip(
-        *(columns[name] for name in _LINE_COLUMNS), strict=True
-    ):
-        yield CatalogueLine(line_id, code, text, kind, CodeSystem(system), edition, source)
-
-
-def _rules_to_table(rules: tuple[CrosswalkRule, ...]) -> pa.Table:
-    import pyarrow as pa
-
-    return pa.table(
-        {
-            "topography": pa.array([rule.topography for rule in rules], pa.string()),
-            "morphologies": pa.array(
-                [list(map(list, rule.morphologies)) for rule in rules], pa.list_(pa.list_(pa.int32()))
-            ),
-            "behaviour": pa.array([rule.behaviour for rule in rules], pa.string()),
-            "icd10": pa.array([rule.icd10 for rule in rules], pa.string()),
-            "default": pa.array([rule.default for rule in rules], pa.bool_()),
-        }
-    )
-
-
-def _rules_from_table(columns: dict[str, list[Any]]) -> Iterator[CrosswalkRule]:
-    names = ("topography", "morphologies", "behaviour", "icd10", "default")
-    for topography, ranges, behaviour, icd10, default in zip(*(columns[name] for name in names), strict=True):
-        yield CrosswalkRule(topography, tuple((low, high) for low, high in ranges), behaviour, icd10, default)
-
-
-_TO_TABLE: dict[str, Callable[[Any], pa.Table]] = {
-    "codes": _codes_to_table,
-    "lines": _lines_to_table,
-    "rules": _rules_to_table,
-}
-_FROM_TABLE: dict[str, Callable[[dict[str, list[Any]]], Iterator[Any]]] = {
-    "codes": _codes_from_table,
-    "lines": _lines_from_table,
-    "rules": _rules_from_table,
-}
-
-
 def _read_manifest(root: Path) -> tuple[StoredFile, ...]:
-    path = root / _MANIFEST
-    repair = f"delete the folder {root} and add the catalogue files again with `onkokode catalogue add`"
+    path = root / MANIFEST
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        # Its catalogue is whole, so nothing must be deleted: what is in the way is said.
+        try:
+            manifest = read_manifest(path, FORMAT)
+        except FileNotFoundError:
+            lost = _folders(root)
+            if lost:
+                raise Damaged(path, f"is missing, although {lost[0].name} is here") from None
+            return ()
+        files = manifest.get("files")
+        if not isinstance(files, list):
+            raise Damaged(path, "is damaged, it lists no files")
+        entries = tuple(_checked_entry(path, entry) for entry in files)
+        if len({entry.folder for entry in entries}) < len(entries):
+            raise Damaged(path, "is damaged, it names a folder twice")
+    except Damaged as error:
         raise CatalogueError(
-            f"{path}: cannot be read: {reason(error)}, or set ONKOKODE_HOME to another folder"
+            f"{error}; delete the folder {root} and add the catalogue files again with `onkokode catalogue add`"
         ) from None
-    except UnicodeDecodeError:
-        raise CatalogueError(f"{path}: is damaged; {repair}") from None
-    try:
-        manifest = json.loads(text)
-        version = manifest["format"]
-        if version != FORMAT:
-            raise CatalogueError(f"{path}: has format {version!r}, this version reads {FORMAT}; {repair}")
-        entries = tuple(StoredFile(**entry) for entry in manifest["files"])
-        # A name with a path in it would let a doctored manifest point outside the store.
-        sound = all(
-            entry.folder.isalnum()
-            and set(entry.tables) <= set(_TABLES)
-            and (entry.system is None or entry.system in set(CodeSystem))
-            for entry in entries
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise CatalogueError(f"{path}: is damaged; {repair}") from None
-    if not sound:
-        raise CatalogueError(
-            f"{path}: names a folder, a table or a code system that is none of ours; {repair}"
-        )
     return entries
 
 
+def _checked_entry(path: Path, entry: Any) -> StoredFile:
+    """An entry of the manifest, each field of its type. A folder's name with a path in it would lead outside."""
+    try:
+        found = StoredFile(**entry)
+    except TypeError:
+        raise Damaged(path, "is damaged, an entry has other fields") from None
+    texts = (found.file, found.sha256, found.edition, found.layout, found.added, found.folder)
+    sound = (
+        all(isinstance(text, str) and text for text in texts)
+        and (found.member is None or isinstance(found.member, str))
+        and (found.system is None or found.system in [system.value for system in CodeSystem])
+        and isinstance(found.systematic, bool)
+        and _maps(found.counts, int)
+        and _maps(found.tables, str)
+        # What was counted has a table: a list that names none would leave nothing to check.
+        and set(found.tables) == {name for name in TABLES if name in found.counts}
+        and all(map(_HASH.fullmatch, (found.sha256, *found.tables.values())))
+        and _FOLDER.fullmatch(found.folder)
+    )
+    if not sound:
+        raise Damaged(path, "names a folder, a table or a code system that is none of ours")
+    return found
+
+
+def _maps(value: Any, kind: type) -> bool:
+    return isinstance(value, Mapping) and all(type(one) is kind for one in value.values())
+
+
 def _write_manifest(root: Path, entries: list[StoredFile]) -> None:
-    manifest = {"format": FORMAT, "files": [asdict(entry) for entry in entries]}
-    temporary = root / f".{_MANIFEST}.{os.getpid()}"
-    temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
-    temporary.replace(root / _MANIFEST)
+    write_manifest(root / MANIFEST, FORMAT, {"files": [asdict(entry) for entry in entries]})
+
+
+def _folders(root: Path) -> list[Path]:
+    """The folders of stored files; those whose name begins with a full stop are being written."""
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _sweep(root: Path) -> None:

@@ -18,10 +18,11 @@ import pytest
 from agent.agent import CodingAgent
 from agent.code_model import LocalModel
 from agent.results import CodedText
-from index.build import MANIFEST, build_user_index, index_folder
+from index.build import FORMAT, MANIFEST, build_user_index, index_folder
 from index.catalogue import Catalogue
 from index.errors import IndexFolderError, OnkokodeError
 from index.records import AXES, CodeSystem
+from index.sealed import read_manifest, write_manifest
 from index.store import add
 from tests.agent.tiny_agent import context_with, embedded_agent
 
@@ -227,9 +228,9 @@ def test_a_new_process_works_without_a_network() -> None:
 def test_a_manifest_with_a_wrong_hash_is_one_clear_error(tmp_path: Path) -> None:
     build_user_index(tmp_path, progress=False)
     path = index_folder(tmp_path) / MANIFEST
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest = read_manifest(path, FORMAT)
     manifest["files"]["icd10gm.parquet"] = "0" * 64
-    path.write_text(json.dumps(manifest), encoding="utf-8")
+    write_manifest(path, FORMAT, manifest)
     with pytest.raises(IndexFolderError, match=r"icd10gm\.parquet.*onkokode catalogue index"):
         CodingAgent.load(home=tmp_path)
 

@@ -243,11 +243,11 @@ def test_incomplete_weights_are_refused(folders: dict[str, Path], tmp_path: Path
 def test_pickle_weights_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
     pickled = copied(folders["qwen3"], tmp_path / "pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
-    with pytest.raises(ModelError, match=r"pytorch_model\.bin is a pickle file"):
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin: is a pickle file"):
         LocalModel.load(pickled)
     adapter = copied(folders["qwen3-adapter"], tmp_path / "adapter")
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
-    with pytest.raises(ModelError, match=r"adapter_model\.bin is a pickle file"):
+    with pytest.raises(ModelError, match=r"adapter_model\.bin: is a pickle file"):
         LocalModel.load(folders["qwen3"], adapter, device="cpu")
 
 

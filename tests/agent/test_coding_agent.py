@@ -264,7 +264,7 @@ def test_a_changed_index_is_one_clear_error(tmp_path: Path) -> None:
     build_user_index(tmp_path, progress=False)
     folder = index_folder(tmp_path)
     assert CodingAgent.load(home=tmp_path).code("Mammakarzinom").icd10gm.code == "C50.9"
-    vectors = folder / "icd10gm.npy"
+    vectors = next(folder.rglob("icd10gm.npy"))
     vectors.write_bytes(vectors.read_bytes()[:-1] + b"\x01")
     with pytest.raises(IndexFolderError, match=r"icd10gm\.npy.*onkokode catalogue index"):
         CodingAgent.load(home=tmp_path)

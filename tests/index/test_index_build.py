@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +18,7 @@ from index.encoder import Encoder
 from index.errors import IndexFolderError
 from index.records import AXES, CodeSystem
 from index.retriever import Retriever
+from index.sealed import LOCK, read_manifest, write_manifest
 from tests.index.tiny_encoder import TableEncoder, catalogue_of
 
 QUERIES = ["Mammakarzinom", "Bronchialkarzinom Oberlappen", "Basaliom der Nase", "Rektumkarzinom", "", "Xyz"]
@@ -75,7 +75,7 @@ def test_loaded_it_finds_the_same(built: Index, saved: Path) -> None:
 def test_the_manifest_names_every_file(saved: Path) -> None:
     manifest = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))
     there = {path.relative_to(saved).as_posix() for path in saved.rglob("*") if path.is_file()}
-    assert set(manifest["files"]) == there - {MANIFEST}
+    assert {f"{manifest['folder']}/{name}" for name in manifest["files"]} == there - {MANIFEST}
     assert manifest["format"] == FORMAT and manifest["encoder"] == embedded().fingerprint
 
 
@@ -95,20 +95,21 @@ def test_nothing_is_pickled(saved: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("how", ["changed", "missing"])
 def test_a_file_that_is_not_as_it_was_built(tmp_path: Path, name: str, how: str) -> None:
     folder = tiny().save(tmp_path / "index")
+    file = next(folder.rglob(name))
     if how == "changed":
-        content = bytearray((folder / name).read_bytes())
+        content = bytearray(file.read_bytes())
         content[-1] ^= 1
-        (folder / name).write_bytes(content)
+        file.write_bytes(content)
     else:
-        (folder / name).unlink()
+        file.unlink()
     with pytest.raises(IndexFolderError, match=f"{name}.*onkokode catalogue index"):
         Index.load(folder)
 
 
 def edited(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_manifest(folder / MANIFEST, FORMAT)
     change(manifest)
-    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    write_manifest(folder / MANIFEST, FORMAT, manifest)
     return folder
 
 
@@ -121,12 +122,11 @@ def test_a_manifest_with_a_wrong_hash(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_names_both_versions(tmp_path: Path) -> None:
-    folder = edited(tiny().save(tmp_path / "index"), lambda manifest: manifest.update(format=99))
-    with pytest.raises(IndexFolderError, match=r"version 99.*reads 1.*onkokode catalogue index"):
-        Index.load(folder)
-    (folder / MANIFEST).write_text('{"format": 2}')
-    with pytest.raises(IndexFolderError, match="version 2"):
-        Index.load(folder)
+    folder = tiny().save(tmp_path / "index")
+    for version in (99, 1):
+        (folder / MANIFEST).write_text(json.dumps({"format": version}))
+        with pytest.raises(IndexFolderError, match=rf"version {version}.*reads 2.*onkokode catalogue index"):
+            Index.load(folder)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "7", "null", '{"format": 1}', "\x00", "\ufeff{}"])
@@ -156,7 +156,8 @@ def test_saving_again_replaces_the_whole_folder(tmp_path: Path) -> None:
     assert other.save(folder) == folder
     assert not (folder / "stale.npy").exists()
     assert Index.load(folder).spaces["icd10gm"].codes == ("C61",)
-    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(LOCK)] == ["index"]
+    assert len(list(folder.iterdir())) == 2  # the manifest and the folder that it names
 
 
 def test_a_killed_build_leaves_the_old_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,10 +167,13 @@ def test_a_killed_build_leaves_the_old_index(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(KeyboardInterrupt):
             Index.build(catalogue_of(("C61", "Brustkrebs")), TableEncoder(TABLE)).save(folder)
     assert Index.load(folder).spaces["icd10gm"].codes == ("C50.9", "C64")
-    # Its half-written folder is in nobody's way, whether it is this process' or another's.
-    half_written = next(path for path in tmp_path.iterdir() if path.name != "index")
-    shutil.copytree(half_written, tmp_path / ".index.1")
+    # What a killed process left is in nobody's way, and goes with the next build.
+    half_written = folder / ("0" * 32)
+    half_written.mkdir()
+    (half_written / "icd10gm.npy").write_bytes(b"half")
+    assert Index.load(folder).spaces["icd10gm"].codes == ("C50.9", "C64")
     tiny().save(folder)
+    assert not half_written.exists()
     assert Index.load(folder).spaces["icd10gm"].codes == ("C50.9", "C64")
 
 

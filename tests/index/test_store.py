@@ -14,6 +14,7 @@ from index import store
 from index.catalogue import Catalogue
 from index.layouts import CatalogueError, parse
 from index.records import CodeSystem
+from index.sealed import write_manifest
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_what_goes_in_comes_out(home: Path, downloads: Path) -> None:
 
 def test_the_original_is_not_copied(home: Path, downloads: Path) -> None:
     store.add([downloads], home)
-    assert {Path(name).suffix for name in snapshot(home)} == {".json", ".parquet"}
+    assert {Path(name).suffix for name in snapshot(home / "catalogue")} == {".json", ".parquet"}
 
 
 def test_adding_again_changes_nothing(home: Path, downloads: Path) -> None:
@@ -186,9 +187,10 @@ def test_a_damaged_table_names_the_repair(damage: str, home: Path, downloads: Pa
         b"\xff\xfe",
         b"[]",
         b'{"format": 99, "files": []}',
-        b'{"format": 1}',
-        b'{"format": 1, "files": [{"file": "x"}]}',
-        b'{"format": 1, "files": 7}',
+        b'{"format": 1, "files": []}',
+        b'{"format": 2}',
+        b'{"format": 2, "files": []}',
+        b'{"format": 2, "files": 7}',
     ],
 )
 def test_a_damaged_manifest_names_the_repair(manifest: bytes, home: Path) -> None:
@@ -204,8 +206,7 @@ def test_a_manifest_cannot_point_elsewhere(home: Path, downloads: Path) -> None:
     path = home / "catalogue" / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     for key, value in (("folder", "../../x"), ("tables", {"../lines": "0"}), ("system", "icd11")):
-        doctored = {"format": 1, "files": [manifest["files"][0] | {key: value}]}
-        path.write_text(json.dumps(doctored), encoding="utf-8")
+        write_manifest(path, store.FORMAT, {"files": [manifest["files"][0] | {key: value}]})
         with pytest.raises(CatalogueError, match="none of ours"):
             store.load_files(home)
 
