@@ -6,14 +6,24 @@ ParquetTable(Path("diagnosen.parquet"), Options()).columns
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agent.files.table import CHUNK_ROWS, Chunk, Options, Row, Table, TableError, TableWriter, unique_columns
+from agent.files.table import (
+    CHUNK_ROWS,
+    REPLACED,
+    Chunk,
+    Options,
+    Row,
+    Table,
+    TableError,
+    TableWriter,
+    unique_columns,
+)
 
 
 class ParquetTable(Table):
@@ -23,17 +33,17 @@ class ParquetTable(Table):
 
     def __init__(self, path: Path, options: Options) -> None:
         super().__init__(path, options)
-        try:
-            with pq.ParquetFile(path) as file:
-                self._schema = file.schema_arrow
-                self.rows = file.metadata.num_rows
-        except pa.ArrowException:
-            raise TableError(f"{path}: die Parquet-Datei ist beschädigt oder nur halb kopiert") from None
-        self.columns = unique_columns(path, self._schema.names)
+        with _opened(path) as file:
+            self._schema = file.schema_arrow
+            self.rows = file.metadata.num_rows
+            names = self._schema.names
+        self.columns = unique_columns(path, names)
 
     def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
-        with pq.ParquetFile(self.path) as file:
-            number, kept = 0, pa.table([pa.array([], f.type) for f in self._schema], schema=self._schema)
+        with _opened(self.path) as file:
+            if not file.schema_arrow.equals(self._schema):
+                raise self.changed()
+            number, kept = 0, self._schema.empty_table()
             for batch in file.iter_batches(batch_size=size):
                 kept = pa.concat_tables([kept, pa.Table.from_batches([batch])])
                 while kept.num_rows >= size:
@@ -52,19 +62,50 @@ class ParquetTable(Table):
         return {"format": "parquet"}
 
     def _chunk(self, number: int, part: pa.Table, size: int) -> Chunk:
-        columns = [_values(column) for column in part.columns]
+        odd: set[int] = set()
+        columns = [_values(column, odd) for column in part.columns]
         rows = tuple(
-            Row(number * size + place + 1, values) for place, values in enumerate(zip(*columns, strict=True))
+            Row(number * size + place + 1, values, REPLACED if place in odd else None)
+            for place, values in enumerate(zip(*columns, strict=True))
         )
         return Chunk(number, rows, part)
 
 
-def _values(column: pa.ChunkedArray) -> list[Any]:
-    """Python values; of a type that Python does not have (nanoseconds, say) the written form."""
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """The file; whatever is found wrong with it while it is read is said in one way."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield file
+    # Arrow's errors are those of Python, too: damaged pages raise OSError, names that are no UTF-8 ValueError.
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise TableError(f"{path}: die Parquet-Datei ist beschädigt oder nur halb kopiert") from None
+
+
+def _values(column: pa.ChunkedArray, odd: set[int]) -> list[Any]:
+    """Python values. Rows with a value that cannot be read go into `odd`."""
     try:
         return column.to_pylist()
-    except (ValueError, pa.ArrowException):
-        return column.cast(pa.string()).to_pylist()
+    except (ValueError, OverflowError, LookupError, pa.ArrowException):
+        return [_value(scalar, place, odd) for place, scalar in enumerate(column)]
+
+
+def _value(scalar: pa.Scalar, place: int, odd: set[int]) -> Any:
+    """Of what Python does not have (nanoseconds, the year 20000) the written form."""
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        odd.add(place)
+        return (
+            bytes(scalar.as_buffer()).decode("utf-8", "replace") if hasattr(scalar, "as_buffer") else "\ufffd"
+        )
+    except (ValueError, OverflowError, LookupError, pa.ArrowException):
+        with suppress(ValueError, OverflowError, LookupError, pa.ArrowException):
+            return str(scalar.cast(pa.string()))
+        odd.add(place)
+        return "\ufffd"
 
 
 def _added_schema(schema: pa.Schema, added: Sequence[str]) -> pa.Schema:
@@ -83,9 +124,8 @@ class _ParquetWriter(TableWriter):
         if isinstance(chunk.native, pa.Table):
             own = list(chunk.native.columns)
         else:
-            by_column = zip(*(row.values for row in chunk.rows), strict=True)
             own = [
-                pa.array([None if v is None else str(v) for v in column], pa.string()) for column in by_column
+                pa.array(column, pa.string()) for column in zip(*(r.values for r in chunk.rows), strict=True)
             ]
         fields = [self._schema.field(name).type for name in self._added]
         new = [
@@ -103,6 +143,6 @@ def _open_writer(path: Path, schema: pa.Schema, added: Sequence[str]) -> Iterato
 
 @contextmanager
 def write_parquet(path: Path, columns: Sequence[str], added: Sequence[str]) -> Iterator[TableWriter]:
-    """Write a table of another format: its own columns as text."""
+    """Write a table of another format, whose values are texts."""
     with _open_writer(path, pa.schema([pa.field(name, pa.string()) for name in columns]), added) as writer:
         yield writer

@@ -18,7 +18,12 @@ from index.failures import require
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=OutputFile())
 @click.option(
-    "--column", metavar="NAME", help="Column with the diagnosis texts; found by itself where it is clear."
+    "--column",
+    metavar="NAME",
+    help="Column with the diagnosis texts, by name or number; found by itself where it is clear.",
+)
+@click.option(
+    "--header/--no-header", default=None, help="Whether the first row names the columns; by default found."
 )
 @click.option("--sheet", metavar="NAME", help="Sheet of an Excel file; by default the first.")
 @click.option(
@@ -40,6 +45,7 @@ def code_file_command(
     source: Path,
     target: Path,
     column: str | None,
+    header: bool | None,
     sheet: str | None,
     delimiter: str | None,
     encoding: str | None,
@@ -78,11 +84,13 @@ def code_file_command(
             source,
             target,
             column=column,
-            options=Options(encoding=encoding, delimiter=_character(delimiter), sheet=sheet),
+            options=Options(encoding, _character(delimiter), sheet, header),
             engine=chosen,
             restart=restart,
             progress=progress,
         )
+    for note in run.notes:
+        click.echo(f"Hinweis: {note}", err=True)
     coded = run.rows - run.done_before
     counts = ", ".join(f"{name} {count:,}".replace(",", ".") for name, count in run.counts.items())
     click.echo(

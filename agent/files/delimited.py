@@ -5,7 +5,6 @@ DelimitedTable(Path("diagnosen.csv"), Options()).facts()     # {'encoding': 'cp1
 
 from __future__ import annotations
 
-import codecs
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,8 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
+from agent.files.lines import LONGEST_LINE, TextLines
 from agent.files.table import (
     CHUNK_ROWS,
+    SAMPLE_ROWS,
     Chunk,
     Options,
     Row,
@@ -23,40 +24,34 @@ from agent.files.table import (
     TableError,
     TableWriter,
     in_chunks,
-    unique_columns,
 )
 
 _DELIMITERS = (";", "\t", ",", "|")
-_SNIFFED = 200  # records that decide about the delimiter
+_SNIFFED, _SNIFFED_LETTERS = 200, 1_000_000  # lines and letters that decide about the delimiter
 # A quotation mark that is never closed swallows all lines that follow; a field of this size says so.
-_LONGEST_FIELD = 2_000_000
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_READ = 1 << 20
+csv.field_size_limit(2_000_000)
 
 
 class DelimitedTable(Table):
-    """A text file with a header line and a row per record."""
+    """A text file with a row per record, after a header as a rule. Blank lines before the first record are no
+    rows."""
 
     endings = (".csv", ".tsv", ".txt")
 
     def __init__(self, path: Path, options: Options) -> None:
         super().__init__(path, options)
-        self.encoding = options.encoding or find_encoding(path)
-        try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            raise TableError(
-                f"{path}: den Zeichensatz {self.encoding} gibt es nicht; üblich: utf-8, cp1252"
-            ) from None
-        self.line_end = self._line_end()
-        self.delimiter = options.delimiter or self._find_delimiter()
-        _, header = next(self._records(), (1, [""]))
-        self.columns = unique_columns(path, header)
-        self.rows = sum(1 for _ in self._rows())
+        if options.delimiter is not None and options.delimiter in '"\r\n\0':
+            raise TableError(f"{path}: dieses Zeichen kann Felder nicht trennen; üblich: ; , | tab")
+        self._lines = TextLines(path, options.encoding, all_ends=True)
+        self.encoding = self._lines.encoding
+        head = self._head()
+        self.line_end = "\r\n" if head[:1] and head[0].endswith("\r\n") else "\n"
+        self.delimiter = options.delimiter or _find_delimiter(head)
+        records = [record for _, record, _ in islice(self._records(), SAMPLE_ROWS + 1)]
+        if not records:
+            raise TableError(f"{path}: die Datei ist leer")
+        self.name_columns(records[0], records[1:])
+        self._first = records[0]
 
     def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
         return in_chunks(self._rows(), size, first)
@@ -69,84 +64,84 @@ class DelimitedTable(Table):
             yield writer
 
     def facts(self) -> dict[str, Any]:
-        return {"format": "delimited", "encoding": self.encoding, "delimiter": self.delimiter}
+        return {
+            "format": "delimited",
+            "encoding": self.encoding,
+            "delimiter": self.delimiter,
+            "header": self.header,
+        }
 
-    def _open(self) -> TextIO:
-        # Bytes that the encoding does not know become lone surrogates and are written again as they were.
-        return self.path.open(encoding=self.encoding, errors="surrogateescape", newline="")
+    def _head(self) -> list[str]:
+        lines, letters = [], 0
+        for line in islice(self._lines, _SNIFFED):
+            lines.append(line.text)
+            letters += len(line.text)
+            if letters > _SNIFFED_LETTERS:
+                break
+        return lines
 
-    def _line_end(self) -> str:
-        with self._open() as stream:
-            line = stream.readline(_READ)
-        return "\r\n" if line.endswith("\r\n") else "\n"
+    def _records(self) -> Iterator[tuple[int, list[str], str | None]]:
+        """Records with the line that they begin in, and what was odd about the letters of their lines."""
+        notes: dict[str, None] = {}
+        line, begun = 0, False
 
-    def _find_delimiter(self) -> str:
-        """The delimiter that gives most records the same number of fields; the most fields decide a draw."""
-        best, best_score = _DELIMITERS[0], (0.0, 0)
-        for delimiter in _DELIMITERS:
-            with self._open() as stream:
-                try:
-                    sizes = [
-                        len(record)
-                        for record in islice(csv.reader(stream, delimiter=delimiter), _SNIFFED)
-                        if record
-                    ]
-                except csv.Error:
-                    continue
-            if not sizes or sizes[0] < 2:
-                continue
-            size, count = Counter(sizes).most_common(1)[0]
-            if size < 2:
-                continue
-            score = (round(count / len(sizes), 1), size)
-            if score > best_score:
-                best, best_score = delimiter, score
-        return best
+        def texts() -> Iterator[str]:
+            for text, note, dropped in self._lines:
+                if dropped:
+                    raise TableError(
+                        f"{self.path}: Zeile {line + 1} hat mehr als {LONGEST_LINE:,} Zeichen; ist es eine Tabelle?"
+                    )
+                if note:
+                    notes[note] = None
+                yield text
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Records with the line that they begin in."""
-        csv.field_size_limit(_LONGEST_FIELD)
-        line = 0
-        with self._open() as stream:
-            reader = csv.reader(stream, delimiter=self.delimiter)
-            try:
-                for record in reader:
-                    yield line + 1, record
-                    line = reader.line_num
-            except csv.Error:
-                raise TableError(
-                    f"{self.path}: ab Zeile {line + 1} wird ein Anführungszeichen nicht geschlossen; "
-                    "bitte die Zeile berichtigen"
-                ) from None
+        reader = csv.reader(texts(), delimiter=self.delimiter)
+        try:
+            for record in reader:
+                begun = begun or any(map(str.strip, record))
+                if begun:
+                    yield line + 1, record, "; ".join(notes) or None
+                line = reader.line_num
+                notes.clear()
+        except csv.Error:
+            raise TableError(
+                f"{self.path}: ab Zeile {line + 1} wird ein Anführungszeichen nicht geschlossen; "
+                "bitte die Zeile berichtigen"
+            ) from None
 
     def _rows(self) -> Iterator[Row]:
         width = len(self.columns)
-        for number, record in islice(self._records(), 1, None):
+        records = self._records()
+        if self.header and next(records, (0, [], None))[1] != self._first:
+            raise self.changed()
+        for number, record, note in records:
             problem = None
             if not record:
                 problem = "leere Zeile"
             elif len(record) != width:
                 problem = f"{len(record)} Felder statt {width}"
             values = tuple(record[:width]) + ("",) * (width - len(record))
+            problem = "; ".join(filter(None, (problem, note))) or None
             yield Row(number, values, problem, tuple(record[width:]))
 
 
-def find_encoding(path: Path) -> str:
-    """`utf-8-sig` or `utf-16` by the mark at the start, `utf-8` where all of the file is, else `cp1252`."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as stream:
-        block = stream.read(_READ)
-        for mark, encoding in _BOMS:
-            if block.startswith(mark):
-                return encoding
+def _find_delimiter(lines: Sequence[str]) -> str:
+    """The delimiter that gives most records the same number of fields; the most fields decide a draw."""
+    best, best_score = _DELIMITERS[0], (0.0, 0)
+    for delimiter in _DELIMITERS:
         try:
-            while block:
-                decoder.decode(block)
-                block = stream.read(_READ)
-            decoder.decode(b"", True)
-        except UnicodeDecodeError:
-            return "cp1252"
-    return "utf-8"
+            sizes = [len(record) for record in csv.reader(lines, delimiter=delimiter) if record]
+        except csv.Error:
+            continue
+        if not sizes or sizes[0] < 2:
+            continue
+        size, count = Counter(sizes).most_common(1)[0]
+        if size < 2:
+            continue
+        score = (round(count / len(sizes), 1), size)
+        if score > best_score:
+            best, best_score = delimiter, score
+    return best
 
 
 class _DelimitedWriter(TableWriter):
@@ -188,16 +183,3 @@ def write_delimited(
         writer = _DelimitedWriter(stream, delimiter, line_end)
         writer.header([*columns, *added])
         yield writer
-
-
-def _keep(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Bytes that reading could not decode go out as they came in; what an encoding lacks is marked."""
-    assert isinstance(error, UnicodeEncodeError)
-    kept = bytearray()
-    for letter in error.object[error.start : error.end]:
-        value = ord(letter)
-        kept.append(value - 0xDC00 if 0xDC80 <= value <= 0xDCFF else ord("?"))
-    return bytes(kept), error.end
-
-
-codecs.register_error("onkokode-keep", _keep)

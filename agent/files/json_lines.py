@@ -1,19 +1,26 @@
 """JSON Lines: an object per line; keys keep their order, a line that is no object keeps its place.
 
 JsonLinesTable(Path("diagnosen.jsonl"), Options()).columns
+
+An object that goes out as JSON goes out letter by letter, with our keys before its last bracket: parsed and
+written again, `1.10`, `1e400` and keys that occur twice would not be what they were.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
+from agent.files.lines import LONGEST_LINE, TextLines
 from agent.files.table import (
     CHUNK_ROWS,
     MISSING,
+    MOST_COLUMNS,
+    REPLACED,
     Chunk,
     Options,
     Row,
@@ -21,10 +28,21 @@ from agent.files.table import (
     TableError,
     TableWriter,
     in_chunks,
+    readable,
 )
 
 _UNREAD = "onkokode_zeile"  # what a line that is no object is called in the output
-_LONGEST_LINE = 16_000_000
+_SPACE = re.compile(r"[ \t\r\n]*")
+# Python reads no number of more than 4,300 digits; ours keep their text anyway.
+_decode = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 20 else digits).raw_decode
+
+
+class _Record(NamedTuple):
+    """A line: its members or None, its text, and what is wrong with it."""
+
+    members: dict[str, Any] | None
+    text: str
+    problem: str | None
 
 
 class JsonLinesTable(Table):
@@ -34,13 +52,20 @@ class JsonLinesTable(Table):
 
     def __init__(self, path: Path, options: Options) -> None:
         super().__init__(path, options)
+        self._lines = TextLines(path, options.encoding, all_ends=False)
         names: dict[str, None] = {}
-        for record, _, _ in self._records():
-            names.update(dict.fromkeys(record or ()))
-            self.rows += 1
+        rows = 0
+        for record in self._records():
+            names.update(dict.fromkeys(record.members or ()))
+            rows += 1
+            if len(names) > MOST_COLUMNS:
+                raise TableError(
+                    f"{path}: mehr als {MOST_COLUMNS} verschiedene Schlüssel; bitte nur die nötigen"
+                )
         if not names:
             raise TableError(f"{path}: keine Zeile ist ein JSON-Objekt; erwartet wird eines je Zeile")
         self.columns = tuple(names)
+        self.rows = rows
 
     def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
         return in_chunks(self._rows(), size, first)
@@ -51,27 +76,90 @@ class JsonLinesTable(Table):
             yield writer
 
     def facts(self) -> dict[str, Any]:
-        return {"format": "jsonl"}
+        return {"format": "jsonl", "encoding": self._lines.encoding}
 
-    def _records(self) -> Iterator[tuple[dict[str, Any] | None, str, str | None]]:
-        with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as stream:
-            while line := stream.readline(_LONGEST_LINE):
-                line = line.rstrip("\r\n")
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    yield None, line, "kein gültiges JSON" if line.strip() else "leere Zeile"
-                    continue
-                if isinstance(record, dict):
-                    yield record, line, None
-                else:
-                    yield None, line, "kein JSON-Objekt"
+    def _records(self) -> Iterator[_Record]:
+        for line, note, dropped in self._lines:
+            if dropped:
+                size = (len(line) + dropped) // 1_000_000
+                problem = (
+                    f"Zeile zu lang ({size} MB, höchstens {LONGEST_LINE // 1_000_000}), nicht übernommen"
+                )
+                yield _Record(None, "", problem)
+                continue
+            text = readable(line.strip(" \t\r\n"))  # bytes that no encoding knows are no JSON
+            try:
+                members, twice = _members(text)
+            except (ValueError, RecursionError):
+                problem = "kein gültiges JSON" if text else "leere Zeile"
+                yield _Record(None, text, "; ".join(filter(None, (problem, note))))
+                continue
+            if members is None:
+                yield _Record(None, text, "kein JSON-Objekt")
+                continue
+            odd = note is None and any(isinstance(v, str) and readable(v) != v for v in members.values())
+            problems = (
+                note,
+                REPLACED if odd else None,
+                "ein Schlüssel steht mehrmals da, der letzte gilt" * twice,
+            )
+            yield _Record(members, text, "; ".join(filter(None, problems)) or None)
 
     def _rows(self) -> Iterator[Row]:
-        for number, (record, line, problem) in enumerate(self._records(), start=1):
-            found = record or {}
-            values = tuple(found.get(name, MISSING) for name in self.columns)
-            yield Row(number, values, problem, () if record is not None else (line,))
+        known = set(self.columns)
+        for number, (members, text, problem) in enumerate(self._records(), start=1):
+            if members is None:
+                yield Row(number, (MISSING,) * len(self.columns), problem, (text,))
+                continue
+            if not members.keys() <= known:
+                raise self.changed()
+            values = tuple(members.get(name, MISSING) for name in self.columns)
+            yield Row(number, values, problem, native=text)
+
+
+def _members(text: str) -> tuple[dict[str, Any] | None, bool]:
+    """The members of an object and whether a key occurs twice; None for other JSON.
+
+    Texts, true, false and null are Python's; so are numbers that Python writes as they stand there. All else, other
+    numbers, lists and objects, is its own text. Raises `ValueError` or `RecursionError` for what is no JSON.
+    """
+    if not text.startswith("{"):
+        if _decode(text)[1] < len(text):
+            raise ValueError("more than one value")
+        return None, False
+    members: dict[str, Any] = {}
+    twice = False
+    at = _after_space(text, 1)
+    while text[at : at + 1] != "}" or members:
+        key, at = _decode(text, at)
+        colon = _after_space(text, at)
+        if not isinstance(key, str) or text[colon : colon + 1] != ":":
+            raise ValueError("no member")
+        begin = _after_space(text, colon + 1)
+        value, end = _decode(text, begin)
+        twice = twice or key in members
+        members[key] = _as_written(value, text[begin:end])
+        at = _after_space(text, end)
+        if text[at : at + 1] == "}":
+            break
+        if text[at : at + 1] != ",":
+            raise ValueError("no comma")
+        at = _after_space(text, at + 1)
+    if text[at + 1 :].strip():
+        raise ValueError("more than one value")
+    return members, twice
+
+
+def _after_space(text: str, at: int) -> int:
+    return _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
+
+
+def _as_written(value: Any, written: str) -> Any:
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int | float) and repr(value) == written:
+        return value
+    return written
 
 
 class _JsonLinesWriter(TableWriter):
@@ -80,22 +168,21 @@ class _JsonLinesWriter(TableWriter):
 
     def write(self, chunk: Chunk, added: Sequence[Sequence[Any]]) -> None:
         for row, values in zip(chunk.rows, added, strict=True):
-            pairs = zip(self._columns, row.values, strict=True)
-            record = {name: _plain(value) for name, value in pairs if value is not MISSING}
-            if row.surplus:
-                record[_UNREAD] = " ".join(map(str, row.surplus))
-            record |= dict(zip(self._added, values, strict=True))
-            self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+            ours = readable(json.dumps(dict(zip(self._added, values, strict=True)), ensure_ascii=False))
+            own = row.native if row.native is not None else self._object(row)
+            begin = own.rstrip()[:-1].rstrip()
+            self._stream.write(f"{begin}{'' if begin == '{' else ', '}{ours[1:]}\n")
 
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | bool | int | float | list | dict):
-        return value
-    return str(value)
+    def _object(self, row: Row) -> str:
+        pairs = zip(self._columns, row.values, strict=True)
+        record = {name: value for name, value in pairs if value is not MISSING}
+        if row.surplus:
+            record[_UNREAD] = " ".join(map(str, row.surplus))
+        return readable(json.dumps(record, ensure_ascii=False))
 
 
 @contextmanager
 def write_json_lines(path: Path, columns: Sequence[str], added: Sequence[str]) -> Iterator[TableWriter]:
-    """Write an object per line, UTF-8."""
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+    """Write an object per line, UTF-8. Values are such that JSON has."""
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
         yield _JsonLinesWriter(stream, columns, added)

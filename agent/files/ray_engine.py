@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from agent.files.run import Answers, code_chunk
+from agent.files.run import CodedChunk, code_chunk
 from agent.files.table import Chunk, Row, Table, TableError, text_of
 
 _READ_TASK_CHUNKS = 64
@@ -41,7 +41,7 @@ class RayEngine:
     ) -> None:
         self.options, self.workers, self.address = options, workers, address
 
-    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[tuple[int, Answers]]:
+    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[CodedChunk]:
         if not missing:
             return
         # No word goes out about who uses Ray for what.
@@ -64,7 +64,7 @@ class RayEngine:
             if started:
                 ray.shutdown()
 
-    def _coded(self, table: Table, column: str, missing: list[int]) -> Iterator[tuple[int, Answers]]:
+    def _coded(self, table: Table, column: str, missing: list[int]) -> Iterator[CodedChunk]:
         import ray
 
         context = ray.data.DataContext.get_current()
@@ -87,16 +87,16 @@ class RayEngine:
             num_gpus=1 if resources.get("GPU") else None,
         )
         for row in coded.iter_rows():
-            yield int(row["number"]), json.loads(row["answers"])
+            yield CodedChunk(int(row["number"]), row["digest"], json.loads(row["answers"]))
 
 
 def _read(table: Table, place: int, part: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The chunks of one read task: number, and per row text, problem and line."""
+    """The chunks of one read task: number, digest, and per row text, problem and line."""
     wanted = {int(number) for number in part["numbers"]}
     for chunk in islice(table.chunks(first=min(wanted)), max(wanted) - min(wanted) + 1):
         if chunk.number in wanted:
             rows = [(text_of(row.values[place]), row.problem, row.number) for row in chunk.rows]
-            yield {"number": chunk.number, "rows": json.dumps(rows)}
+            yield {"number": chunk.number, "digest": chunk.digest(table.salt), "rows": json.dumps(rows)}
 
 
 class _Coder:
@@ -114,4 +114,5 @@ class _Coder:
                 int(number), tuple(Row(line, (text,), problem) for text, problem, line in json.loads(rows))
             )
             answers.append(json.dumps(code_chunk(self.agent, chunk, 0)))
-        return pa.table({"number": [int(n) for n in batch["number"]], "answers": answers})
+        numbers, digests = map(int, batch["number"]), map(str, batch["digest"])
+        return pa.table({"number": list(numbers), "digest": list(digests), "answers": answers})

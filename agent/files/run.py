@@ -2,58 +2,62 @@
 
     code_file(agent, Path("diagnosen.csv"), Path("kodiert.csv"))
 
-Beside the output lies a folder `kodiert.csv.onkokode` while the run lasts: `run.json` says what is being
-coded with what, and each chunk of rows leaves a file with its codes (no text) that is there whole or not at
-all. The same command goes on with the chunks that are missing. At the end input and chunks are put together;
-the output appears under its name only when it is complete.
+Beside the output lies a folder `kodiert.csv.onkokode` while the run lasts (`agent/files/work.py`); the same command
+goes on with the chunks that are missing. The table is read three times: all of it before any work, which finds
+what is damaged and gives each chunk a digest; to code; and to put rows and codes together. Each reading of a chunk has
+to give that digest again, so a file that changes meanwhile is an error and never another row's code. The output
+appears under its name only when it is complete.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
+import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent.files.answer import COLUMNS, answer_of, unread
 from agent.files.columns import find_text_column
-from agent.files.table import (
-    CHUNK_ROWS,
-    Chunk,
-    Options,
-    Table,
-    TableError,
-    open_table,
-    text_of,
-    write_table,
-)
-from index.build import file_sha256
+from agent.files.table import Chunk, Options, Table, TableError, open_table, text_of
+from agent.files.work import Answers, WorkFolder
+from agent.files.writing import must_fit, write_table
+from index.atomic import new_file
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
 
 Progress = Callable[[int, int], None]  # (rows done, rows in all)
-Answers = list[list[Any]]
+_KINDS_OF_PROBLEMS = 5  # that the notes name; each row has its own in any case
 
 
 @dataclass
 class FileRun:
-    """What a run did. `done_before` rows were coded by an earlier, stopped run."""
+    """What a run did. `done_before` rows were coded by an earlier, stopped run; `notes` are for the person who
+    started it, in German and without a text."""
 
     rows: int = 0
     done_before: int = 0
     counts: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+
+class CodedChunk(NamedTuple):
+    """The answers to the rows of a chunk, and the digest of those rows as they were read to be coded."""
+
+    number: int
+    digest: str
+    answers: Answers
 
 
 class Engine(Protocol):
     """Codes chunks: one process, or many machines."""
 
-    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[tuple[int, Answers]]:
-        """(chunk number, answers of its rows) for each missing chunk, in any order."""
+    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[CodedChunk]:
+        """Each missing chunk, in any order."""
 
 
 class LocalEngine:
@@ -62,10 +66,14 @@ class LocalEngine:
     def __init__(self, agent: CodingAgent) -> None:
         self.agent = agent
 
-    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[tuple[int, Answers]]:
-        for chunk in table.chunks(first=min(missing, default=0)):
-            if chunk.number in missing:
-                yield chunk.number, code_chunk(self.agent, chunk, table.columns.index(column))
+    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[CodedChunk]:
+        place = table.columns.index(column)
+        if missing:
+            for chunk in table.chunks(first=min(missing)):
+                if chunk.number in missing:
+                    yield CodedChunk(
+                        chunk.number, chunk.digest(table.salt), code_chunk(self.agent, chunk, place)
+                    )
 
 
 def code_chunk(agent: CodingAgent, chunk: Chunk, place: int) -> Answers:
@@ -94,65 +102,58 @@ def code_file(
     """Code the texts of a table and write the table with the answers as further columns.
 
     Args:
-        column: the text column; None finds it.
+        column: the text column, by name or number; None finds it.
         engine: how chunks are coded; None codes in this process.
         restart: forget what an earlier run left, and overwrite the output.
         progress: called after each chunk.
 
     Raises:
-        TableError: a file cannot be read or written, or belongs to another run.
+        TableError: a file cannot be read or written, belongs to another run, or changed while it was coded.
     """
     started = time.monotonic()
+    _must_be_writable(source, target, restart)
+    table = open_table(source.resolve(), replace(options or Options(), column=column))
+    name = find_text_column(table, column)
+    _must_be_free(table)
+    with WorkFolder(target, restart=restart) as work:
+        _must_be_writable(source, target, restart)  # another run may have ended meanwhile
+        table.salt = work.salt
+        digests, notes = _survey(table)
+        must_fit(table, target, COLUMNS)
+        work.must_be_of(_facts(table, name, digests, agent.info()))
+        missing = {
+            n for n, (digest, rows) in enumerate(digests) if len(work.answers(n, digest) or ()) != rows
+        }
+        _rehearse(table, target, work)
+        done = sum(rows for number, (_, rows) in enumerate(digests) if number not in missing)
+        run = FileRun(table.rows, done_before=done, notes=[*table.notes, *notes])
+        progress(done, table.rows)
+        for coded in (engine or LocalEngine(agent)).code(table, name, set(missing)):
+            _must_be_same(table, digests, coded.number, coded.digest)
+            work.keep(*coded)
+            missing.discard(coded.number)
+            done += len(coded.answers)
+            progress(done, table.rows)
+        if missing:
+            raise table.changed()
+        run.counts = _put_together(table, work, target, digests)
+        work.remove()
+    run.seconds = time.monotonic() - started
+    return run
+
+
+Digests = list[tuple[str, int]]  # per chunk: its digest and its rows
+
+
+def _must_be_writable(source: Path, target: Path, restart: bool) -> None:
+    if target.is_dir():
+        raise TableError(f"{target} ist ein Ordner; bitte eine Datei nennen")
     if target.exists() and not restart:
         raise TableError(f"{target} gibt es schon; mit --restart wird neu kodiert und überschrieben")
     if source.resolve() == target.resolve():
         raise TableError(f"{target}: Ein- und Ausgabe sind dieselbe Datei")
     if not target.parent.is_dir():
         raise TableError(f"{target.parent}: den Ordner gibt es nicht")
-    table = open_table(source.resolve(), options)
-    name = find_text_column(table, column)
-    _must_be_free(table)
-    work = target.with_name(target.name + ".onkokode")
-    if restart:
-        shutil.rmtree(work, ignore_errors=True)
-    _same_run(work, table, name, agent.info())
-    chunks = -(-table.rows // CHUNK_ROWS)
-    missing = {number for number in range(chunks) if not _part(work, number).is_file()}
-    run = FileRun(table.rows, done_before=_rows_in(table.rows, set(range(chunks)) - missing))
-    done = run.done_before
-    progress(done, table.rows)
-    for number, answers in (engine or LocalEngine(agent)).code(table, name, missing):
-        _write_part(_part(work, number), answers)
-        done += len(answers)
-        progress(done, table.rows)
-    run.counts = _put_together(table, work, target)
-    shutil.rmtree(work)
-    run.seconds = time.monotonic() - started
-    return run
-
-
-def _same_run(work: Path, table: Table, column: str, agent: dict[str, Any]) -> None:
-    """Begin a run's folder, or find that it is the same run's."""
-    facts = {
-        "input": file_sha256(table.path),
-        "column": column,
-        "rows": table.rows,
-        **table.facts(),
-        "agent": agent,
-    }
-    facts = json.loads(json.dumps(facts, default=str))
-    record = work / "run.json"
-    if record.is_file():
-        known = json.loads(record.read_text(encoding="utf-8"))
-        differing = sorted(name for name in facts if known.get(name) != facts[name])
-        if differing:
-            raise TableError(
-                f"{work} gehört zu einem anderen Lauf (anders: {', '.join(differing)}); mit --restart wird "
-                "von vorn kodiert"
-            )
-        return
-    work.mkdir(exist_ok=True)
-    _write_whole(record, json.dumps(facts, ensure_ascii=False, indent=1))
 
 
 def _must_be_free(table: Table) -> None:
@@ -163,36 +164,75 @@ def _must_be_free(table: Table) -> None:
         )
 
 
-def _part(work: Path, number: int) -> Path:
-    return work / f"{number:08d}.jsonl"
+def _survey(table: Table) -> tuple[Digests, list[str]]:
+    """Read all of the table once: the digests of its chunks, and what is odd about its rows."""
+    digests: Digests = []
+    odd: Counter[str] = Counter()
+    first: dict[str, int] = {}
+    for chunk in table.chunks():
+        digests.append((chunk.digest(table.salt), len(chunk.rows)))
+        for row in chunk.rows:
+            if row.problem:
+                odd[row.problem] += 1
+                first.setdefault(row.problem, row.number)
+    table.rows = sum(rows for _, rows in digests)
+    notes = [
+        f"{problem}: {count} {'Zeilen, zuerst' if count > 1 else 'Zeile,'} Zeile {first[problem]}"
+        for problem, count in odd.most_common(_KINDS_OF_PROBLEMS)
+    ]
+    if len(odd) > _KINDS_OF_PROBLEMS:
+        notes.append("weitere Hinweise in der Spalte onkokode_hinweis")
+    return digests, notes
 
 
-def _write_part(path: Path, answers: Iterable[list[Any]]) -> None:
-    _write_whole(path, "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers))
+def _facts(table: Table, column: str, digests: Digests, agent: dict[str, Any]) -> dict[str, Any]:
+    """What a run is. No column's name: where the header is missing, it is a text."""
+    whole = hashlib.blake2b(repr((table.columns, digests)).encode("utf-8", "surrogatepass"), key=table.salt)
+    return {
+        "input": whole.hexdigest(),
+        "column": table.columns.index(column) + 1,
+        "rows": table.rows,
+        **table.facts(),
+        "agent": agent,
+    }
 
 
-def _write_whole(path: Path, content: str) -> None:
-    temporary = path.with_suffix(".part")
-    temporary.write_text(content, encoding="utf-8", errors="surrogatepass")
-    temporary.replace(path)
+def _rehearse(table: Table, target: Path, work: WorkFolder) -> None:
+    """Write the output without its rows, and throw it away: what fails at once should not fail at the end."""
+    probe = work.path / "probe"
+    try:
+        with write_table(table, target, COLUMNS, probe):
+            pass
+    finally:
+        probe.unlink(missing_ok=True)
 
 
-def _rows_in(rows: int, chunks: set[int]) -> int:
-    return sum(min(CHUNK_ROWS, rows - number * CHUNK_ROWS) for number in chunks)
+def _must_be_same(table: Table, digests: Digests, number: int, digest: str) -> None:
+    if number < len(digests) and digests[number][0] == digest:
+        return
+    begin = sum(rows for _, rows in digests[:number])
+    end = begin + (digests[number][1] if number < len(digests) else 0)
+    raise table.changed(f" (Datensätze {begin + 1} bis {end})" if end else f" (nach Datensatz {begin})")
 
 
-def _put_together(table: Table, work: Path, target: Path) -> dict[str, int]:
+def _put_together(table: Table, work: WorkFolder, target: Path, digests: Digests) -> dict[str, int]:
     """Write the output from input and chunks; returns what was found how often."""
     counts = dict.fromkeys(("kodiert", "offen", "kein Tumor", "ohne Text"), 0)
-    temporary = target.with_name(target.name + ".part")
-    with write_table(table, target, COLUMNS, temporary) as writer:
-        for chunk in table.chunks():
-            part = _part(work, chunk.number)
-            answers = [json.loads(line) for line in part.read_text("utf-8", "surrogatepass").split("\n")[:-1]]
-            for answer in answers:
-                counts[_kind(answer)] += 1
-            writer.write(chunk, answers)
-    temporary.replace(target)
+    written = 0
+    with new_file(target) as half:
+        with write_table(table, target, COLUMNS, half) as writer:
+            for chunk in table.chunks():
+                digest = chunk.digest(table.salt)
+                _must_be_same(table, digests, chunk.number, digest)
+                answers = work.answers(chunk.number, digest)
+                if answers is None:
+                    raise TableError(f"{work.path} wurde verändert; bitte denselben Befehl noch einmal geben")
+                for answer in answers:
+                    counts[_kind(answer)] += 1
+                writer.write(chunk, answers)
+                written += 1
+        if written < len(digests):
+            raise table.changed(f" (sie endet nach Block {written})")
     return counts
 
 

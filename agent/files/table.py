@@ -9,18 +9,34 @@ A chunk's number and rows depend on the file alone, so that a run that was kille
 
 from __future__ import annotations
 
+import hashlib
+import re
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+from agent.files.header import is_header, plausible
 from index.errors import OnkokodeError
 
 CHUNK_ROWS = 1024
-MISSING = object()  # a value that a row does not have at all
+MOST_COLUMNS = 16_384  # what Excel has; a chunk of so many columns still fits into memory
+_SHOWN = 20  # columns that a message lists
+SAMPLE_ROWS = 300  # rows that decide about the header and the text column
+REPLACED = "nicht lesbare Zeichen ersetzt"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class _Missing(Enum):
+    MISSING = "missing"
+
+
+MISSING: Final = _Missing.MISSING  # a value that a row does not have at all
 
 
 class TableError(OnkokodeError):
@@ -33,13 +49,15 @@ class Row:
 
     `number` is what a person finds in the file: the line of a text file, the row of a sheet. `values` has an
     entry per column. `problem` says in German what is wrong with the row; `surplus` holds fields beyond the
-    columns, or a whole line that could not be read, so that nothing is lost.
+    columns, or a whole line that could not be read, so that nothing is lost. `native` is what the format's own
+    writer wants instead of values: the text of a JSON object.
     """
 
     number: int
     values: tuple[Any, ...]
     problem: str | None = None
     surplus: tuple[Any, ...] = ()
+    native: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +69,15 @@ class Chunk:
     rows: tuple[Row, ...]
     native: Any = None
 
+    def digest(self, salt: bytes) -> str:
+        """What tells these rows from all others, in 32 hexadecimal digits; all values of the chunk go into one
+        sum, so that none can be found by trying."""
+        sum_ = hashlib.blake2b(key=salt, digest_size=16)
+        for row in self.rows:
+            read = repr((row.number, row.values, row.problem, row.surplus, row.native))
+            sum_.update(read.encode("utf-8", "surrogatepass"))
+        return sum_.hexdigest()
+
 
 @dataclass(frozen=True)
 class Options:
@@ -59,6 +86,8 @@ class Options:
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
+    header: bool | None = None
+    column: str | None = None  # a first row that holds the name of the text column is a header
 
 
 class TableWriter(ABC):
@@ -70,8 +99,8 @@ class TableWriter(ABC):
 
 
 class Table(ABC):
-    """A table file. `columns` are its column names, `rows` how many rows follow the header, `endings` those of
-    files of its format."""
+    """A table file. `columns` are its column names, `endings` those of files of its format. `notes` say what a
+    person has to know about the reading. `salt` goes into the digests of a run."""
 
     endings: ClassVar[tuple[str, ...]]
 
@@ -79,7 +108,54 @@ class Table(ABC):
         self.path = path
         self.options = options
         self.columns: tuple[str, ...] = ()
-        self.rows = 0
+        self.header = True  # whether the columns have names in the file
+        self.notes: list[str] = []
+        self.salt = b""
+
+    @cached_property
+    def rows(self) -> int:
+        """How many rows there are, the header not counted."""
+        return sum(len(chunk.rows) for chunk in self.chunks())
+
+    def name_columns(self, first: Sequence[Any], sample: Sequence[Sequence[Any]]) -> None:
+        """Take the names of the columns from the first row, or number the columns where it is no header.
+
+        Raises:
+            TableError: it may be either, there are too many columns, or two have one name.
+        """
+        wanted, columns = self.options, len(first)
+        _must_be_few(self.path, columns)
+        header = is_header(first, sample, wanted.column) if wanted.header is None else wanted.header
+        if header is None:
+            raise TableError(
+                f"{self.path}: ob die erste Zeile die Spalten nennt oder schon Daten enthält, ist nicht sicher; "
+                "bitte --header oder --no-header angeben"
+            )
+        self.header = header
+        if header:
+            self.columns = unique_columns(self.path, first)
+            return
+        widths = [_width(row) for row in (first, *sample)]
+        self.columns = tuple(f"spalte_{place}" for place in range(1, max(widths, key=widths.count) + 1))
+        if wanted.header is None:
+            self.notes.append(
+                "die erste Zeile ist keine Kopfzeile und wurde wie die anderen kodiert; Spalten heißen spalte_1 …"
+            )
+
+    def shown_columns(self) -> str:
+        """The columns for a message: their names, but a number where a name may be a text of the table."""
+        shown = [
+            name if plausible(name) else f"Spalte {place}" for place, name in enumerate(self.columns, start=1)
+        ]
+        more = f" … ({len(shown)} Spalten)" if len(shown) > _SHOWN else ""
+        return ", ".join(shown[:_SHOWN]) + more
+
+    def changed(self, where: str = "") -> TableError:
+        """What to raise where the file is not what it was."""
+        return TableError(
+            f"{self.path} wurde während des Laufs verändert{where}; es wurde nichts ausgegeben. Bitte noch "
+            "einmal mit --restart beginnen und die Datei so lange nicht anrühren"
+        )
 
     @abstractmethod
     def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
@@ -121,38 +197,14 @@ def open_table(path: Path, options: Options | None = None) -> Table:
     return DelimitedTable(path, options)
 
 
-def write_table(
-    table: Table, target: Path, added: Sequence[str], path: Path
-) -> AbstractContextManager[TableWriter]:
-    """A writer to `path` in the format that the ending of `target` names, else in the table's own."""
-    ending = target.suffix.lower()
-    if ending in table.endings or ending not in _ENDINGS:
-        return table.writer(path, added)
-    if ending in (".jsonl", ".ndjson"):
-        from agent.files.json_lines import write_json_lines
-
-        return write_json_lines(path, table.columns, added)
-    if ending == ".xlsx":
-        from agent.files.workbook import write_workbook
-
-        return write_workbook(path, table.columns, added)
-    if ending == ".parquet":
-        from agent.files.arrow import write_parquet
-
-        return write_parquet(path, table.columns, added)
-    from agent.files.delimited import write_delimited
-
-    # What German Excel opens without being asked.
-    delimiter = "\t" if ending == ".tsv" else ";"
-    return write_delimited(path, table.columns, added, delimiter, "utf-8-sig", "\r\n")
-
-
-_ENDINGS = {".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".xlsx", ".parquet"}
-
-
 def text_of(value: Any) -> str:
     """A value as the text of a diagnosis; what is missing is empty."""
-    return "" if value is None or value is MISSING else str(value)
+    return "" if value is None or value is MISSING else readable(str(value))
+
+
+def readable(text: str) -> str:
+    """A text that every encoding of Unicode can write: halves of letters, which JSON can hold, are replaced."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def in_chunks(rows: Iterator[Row], size: int, first: int) -> Iterator[Chunk]:
@@ -172,14 +224,29 @@ def in_chunks(rows: Iterator[Row], size: int, first: int) -> Iterator[Chunk]:
 
 def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
     """Column names as text; one without a name is called by its place."""
+    _must_be_few(path, len(names))
     columns = tuple(str(name).strip() if name is not None else "" for name in names)
     columns = tuple(name or f"Spalte {place}" for place, name in enumerate(columns, start=1))
-    twice = {name for name in columns if columns.count(name) > 1}
-    if twice:
-        raise TableError(
-            f"{path}: die Kopfzeile nennt {', '.join(sorted(twice))} mehrmals; bitte die Spalten umbenennen"
-        )
+    first: dict[str, int] = {}
+    for place, name in enumerate(columns, start=1):
+        if first.setdefault(name, place) != place:
+            raise TableError(
+                f"{path}: die Kopfzeile nennt eine Spalte mehrmals (Spalte {first[name]} und {place}); bitte die "
+                "Spalten umbenennen"
+            )
     return columns
+
+
+def _width(row: Sequence[Any]) -> int:
+    """Up to the last cell that is not missing."""
+    return max((place for place, value in enumerate(row, start=1) if value is not None), default=0)
+
+
+def _must_be_few(path: Path, columns: int) -> None:
+    if columns > MOST_COLUMNS:
+        raise TableError(
+            f"{path}: {columns} Spalten; mehr als {MOST_COLUMNS} geht nicht. Bitte nur die nötigen ausgeben"
+        )
 
 
 def _head(path: Path) -> bytes:

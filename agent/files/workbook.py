@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from openpyxl.utils.exceptions import IllegalCharacterError
 
 from agent.files.table import (
     CHUNK_ROWS,
+    SAMPLE_ROWS,
     Chunk,
     Options,
     Row,
@@ -24,7 +26,6 @@ from agent.files.table import (
     TableError,
     TableWriter,
     in_chunks,
-    unique_columns,
 )
 from agent.files.workbook_parts import CheckedArchive, open_book
 from index.errors import OnkokodeError
@@ -45,15 +46,18 @@ class WorkbookTable(Table):
         self._checked: set[tuple[str, str]] = set()
         with self._sheet() as sheet:
             self.sheet = sheet.title
-            header = next(sheet.iter_rows(values_only=True), None)
-        if header is None:
+            head = [
+                cells[: _length(cells)]
+                for cells in islice(sheet.iter_rows(values_only=True), SAMPLE_ROWS + 1)
+            ]
+        if not any(head):
             raise TableError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
-        header = header[: _length(header)]
-        if not header:
+        self._first = head[0]
+        if not self._first:
             raise TableError(
                 f"{path}: die erste Zeile des Blattes {self.sheet} ist leer; sie muss die Spalten benennen"
             )
-        self.columns = unique_columns(path, header)
+        self.name_columns(self._first, head[1:])
         self.rows = sum(1 for _ in self._rows())
 
     def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
@@ -65,7 +69,7 @@ class WorkbookTable(Table):
             yield writer
 
     def facts(self) -> dict[str, Any]:
-        return {"format": "xlsx", "sheet": self.sheet}
+        return {"format": "xlsx", "sheet": self.sheet, "header": self.header}
 
     @contextmanager
     def _sheet(self) -> Iterator[Any]:
@@ -100,7 +104,10 @@ class WorkbookTable(Table):
         width = len(self.columns)
         waiting: list[int] = []  # empty rows count only where another one follows
         with self._sheet() as sheet:
-            for number, cells in enumerate(sheet.iter_rows(min_row=2, values_only=True), start=2):
+            numbered = enumerate(sheet.iter_rows(values_only=True), start=1)
+            if self.header and next(numbered, (1, ()))[1][: len(self._first)] != self._first:
+                raise self.changed()
+            for number, cells in numbered:
                 cells = cells[: _length(cells)]
                 if not cells:
                     waiting.append(number)

@@ -176,7 +176,7 @@ def test_a_folder_of_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
         ("halb.xlsx", b"PK\x03\x04abc", "beschädigt"),
         ("halb.parquet", b"PAR1abc", "beschädigt"),
         ("doppelt.csv", b"Text;Text\n1;2\n", "mehrmals"),
-        ("zwei.csv", b"A;B\nMammakarzinom;Prostatakarzinom\n", "--column"),
+        ("zwei.csv", b"Text_A;Text_B\nMammakarzinom;Prostatakarzinom\n", "--column"),
         ("offen.csv", b'Nr;Diagnose\n1;"' + b"x" * 2_100_000, "Zeile 2"),
         ("fertig.csv", b"Diagnose;onkokode_tumor\nx;ja\n", "schon kodiert"),
     ],

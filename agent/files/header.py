@@ -1,0 +1,97 @@
+"""Whether a table's first row names its columns or is data already: a diagnosis must not pass for a name.
+
+is_header(["Fall", "Diagnosetext"], rows)          # True
+is_header(["4711", "Mammakarzinom links"], rows)   # False
+is_header(["Sonographie"], rows)                   # None: it may be either
+
+What stands in a cell decides: words that columns are called by, and what no column is called by (numbers, dates,
+codes, sentences, words of diagnoses, what occurs again in the column).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from index.text import normalise
+
+_WORDS = """
+abteilung adresse alter anamnese art aufnahme aufnahmedatum autor befund befunde befundtext bemerkung
+bemerkungen beschreibung bezeichnung bogen case code comment cs date datei datum description diag diagnose
+diagnosecode diagnosedatum diagnosekode diagnosen diagnoses diagnosesicherheit diagnosetext diagnosis dichte
+dokument dx eingang einrichtung einsender entität entlassung fach fachabteilung fall falldiagnose fallnr
+fallnummer feld freitext geburtsdatum geburtsjahr gekid geschlecht gm grad grading gruppe größe haupt
+hauptdiagnose herkunft histo histologie icd icdo id index jahr kennung kennzeichen key klartext klinik
+kommentar kurztext label land langtext lateralität lfd lokalisation melder meldung meldungs monat morpho
+morphologie nachname name nebendiagnose no note notes notiz nr num number nummer op ops ort pat patient
+patienten patientenid patnr pid plz postleitzahl primärtumor prognose quelle rezeptor row sap satz schlüssel
+seite seitenlokalisation sex sicherheit spalte stadium station status straße tabelle tag text therapie tnm
+topo topographie tumor tumorart tumordiagnose txt typ uhrzeit uid untersuchung ursprung verfahren version
+vorgang vorname wert wertung zeile zeit zeitpunkt zentrum ziel zusatz zusatztext
+"""  # of which columns' names are made
+_NAMES = frozenset(map(normalise, _WORDS.split()))
+_LINKS = frozenset(
+    ("der", "des", "die", "und", "von", "am", "in", "im", "mit", "fuer", "zu", "zur", "zum", "nach", "o", "m")
+)
+_ENDINGS = ("datum", "nummer", "nr", "text", "diagnose", "kode", "code", "schluessel", "status", "jahr")
+_IDENTIFIER = re.compile(r"[^\W\d]\w*_\w+")
+_CAMEL = re.compile(r"(?<=[a-zäöü])(?=[A-ZÄÖÜ])")
+_NUMBER = re.compile(r"(?=\D*\d)[\d\s.,:;/+\-–TZ]+|[A-Z]\d\d(?:\.[\d-]{1,2})?[+*!]?|\d{4}/\d")
+_YEAR = re.compile(r"(?:19|20)\d\d")
+# What diagnoses, of tumours and others, are made of.
+_DIAGNOSIS = re.compile(
+    r"[kc]ar[zc]inom|sar[kc]om|lymphom|leuk[aä]|leukaem|melanom|blastom|adenom|gliom|myelom|metasta|neoplas|"
+    r"malign|polyp|lithiasis|itis\b|iasis\b|pathie|syndrom|insuffizienz|frakt|hernie|[äa]mie\b|zyst|abszess|"
+    r"infarkt|embol|thromb|sklerose|stenose|an[äa]mie|fieber|blutung|schmerz|verdacht|zustand|rezidiv|"
+    r"(?<!\w)(?:[zc]a|z\.? ?n\.?|v\.? ?a\.?|bds|li|re|ed|nsclc|sclc|cll|aml|all|cml|hcc|rcc|nhl|mds)(?!\w)|-ca\b|"
+    r"(?:om|ose|oma|inom)(?:s|es|e)?\b",
+    re.IGNORECASE,
+)  # fmt: skip
+_LONG_NAME, _MANY_WORDS = 60, 6
+
+
+def is_header(first: Sequence[Any], sample: Sequence[Sequence[Any]], named: str | None = None) -> bool | None:
+    """Whether a row is a header; None where that cannot be told. `sample` are the rows that follow, `named` is
+    what the person calls the text column."""
+    cells = [(place, cell) for place, cell in enumerate(first) if cell is not None and str(cell).strip()]
+    by_number = named is None or named.strip().isdigit()
+    if named and not by_number and any(normalise(named) == normalise(str(cell)) != "" for _, cell in cells):
+        return True
+    names = data = 0
+    for place, cell in cells:
+        below = [str(row[place]).strip() for row in sample if place < len(row) and row[place] is not None]
+        below = [value for value in below if value]
+        if _YEAR.fullmatch(str(cell).strip()):
+            continue  # in either
+        if not isinstance(cell, str) or _is_data(cell) or cell.strip() in below:
+            data += 1
+        elif _is_name(cell) or (below and all(map(_NUMBER.fullmatch, below))):
+            names += 1
+    if names == data:
+        return None
+    return names > data
+
+
+def plausible(name: str) -> bool:
+    """Whether a column's name may stand in a message: nothing in it speaks for a text of the table."""
+    return _is_name(name) or not (_is_data(name) or set(name) & set(",;:?!"))
+
+
+def _is_name(cell: str) -> bool:
+    if len(cell) > _LONG_NAME:
+        return False
+    if _IDENTIFIER.fullmatch(cell.strip()) and not _DIAGNOSIS.search(cell):
+        return True
+    words = [word.rstrip("0123456789") for word in normalise(_CAMEL.sub(" ", cell)).split()]
+    known = [word in _NAMES or word.endswith(_ENDINGS) for word in words]
+    return any(known) and all(
+        hit or not word or word in _LINKS for word, hit in zip(words, known, strict=True)
+    )
+
+
+def _is_data(cell: str) -> bool:
+    cell = cell.strip()
+    if len(cell) > _LONG_NAME or _NUMBER.fullmatch(cell) or len(cell.split()) > _MANY_WORDS:
+        return True
+    return not _is_name(cell) and bool(_DIAGNOSIS.search(cell))
