@@ -1,4 +1,5 @@
-# Everything happens in .venv and offline: only `make setup` downloads, and only packages.
+# Everything happens in .venv and offline: only `make setup` downloads, and only packages whose hash stands in
+# requirements/ (made by requirements/lock.sh).
 #
 #     make demo          from a fresh clone to fifteen coded texts
 #     make test          what .ci/run runs
@@ -22,15 +23,25 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP)  ## create .venv with the exact versions of constraints.txt
+setup: $(STAMP)  ## create .venv with the exact files of requirements/
 
-$(BASE): pyproject.toml constraints.txt
+INSTALL := $(BIN)/python -m pip install -q --no-deps
+FROM_LISTS := $(INSTALL) --require-hashes
+
+# The lists are complete, which `pip check` confirms; setuptools, which builds the project, is in them. Where pip
+# finds the CPU build of torch (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL) it is taken, else PyPI's, which needs the
+# libraries of CUDA on Linux.
+$(BASE): pyproject.toml requirements/torch-cpu.txt requirements/torch.txt requirements/base.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	$(FROM_LISTS) -r requirements/torch-cpu.txt 2> /dev/null || $(FROM_LISTS) -r requirements/torch.txt
+	$(FROM_LISTS) -r requirements/base.txt
+	$(INSTALL) --no-build-isolation -e .
+	$(BIN)/python -m pip check
 	touch $@
 
-$(STAMP): $(BASE)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+$(STAMP): $(BASE) requirements/dev.txt
+	$(FROM_LISTS) -r requirements/dev.txt
+	$(BIN)/python -m pip check
 	touch $@
 
 # What a user installs; the tests and the training need more.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -48,6 +49,14 @@ _COMMANDS = {
     "review": ("agent.review.commands:review", "Review decisions: fill the work list, export."),
     "train": ("training.commands:train", "Train the encoder, the base model and the adapters."),
     "eval": ("eval.commands:evaluate", "Measure variants on test sets; print tables and figures."),
+}
+
+
+# Above what the environment says: a variable set for another program must not make this one talk.
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TOKENIZERS_PARALLELISM": "false",
 }
 
 
@@ -249,14 +258,19 @@ def _working(message: str) -> AbstractContextManager[Any]:
     return Console(stderr=True).status(message)
 
 
+def _stop(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
-    """The entry point: quiet libraries first, no telemetry and no tracing unless the user asked for it."""
-    for name, value in (
-        ("HF_HUB_DISABLE_TELEMETRY", "1"),
-        ("LANGSMITH_TRACING", "false"),
-        ("TOKENIZERS_PARALLELISM", "false"),
-    ):
-        os.environ.setdefault(name, value)
+    """The entry point: quiet libraries first. No texts go out without these either (`agent.untraced`); they keep
+    libraries from saying that somebody uses them, and whatever passes through them out of their logs."""
+    os.environ.update(QUIET)
+    # Stopped by the system or with its terminal, the program removes its half-written files as at Ctrl-C.
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _stop)
     # Python's own words about an error that no caller can catch quote values: a file object that fails once more
     # while it is thrown away, a thread that nobody waits for.
     sys.unraisablehook = _unseen

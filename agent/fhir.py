@@ -31,11 +31,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from index.atomic import new_file
 from index.errors import OnkokodeError
 from index.failures import reason
 from index.lexicon import YEAR
@@ -164,10 +164,9 @@ def write_bundle(
 ) -> int:
     """Writes a Bundle as the answers come and says how many Conditions it holds. The file appears under its
     name once it is complete."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     number = 0
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        with new_file(path) as half, half.open("w", encoding="utf-8", newline="\n") as stream:
             stream.write('{"resourceType": "Bundle", "type": "collection"')
             between = ', "entry": [\n'
             for entry in _entries(coded_texts, subject, with_text=with_text, years=years, key=key):
@@ -175,11 +174,10 @@ def write_bundle(
                 between = ",\n"
                 number += 1
             stream.write("\n]}\n" if number else "}\n")
-        temporary.replace(path)
     except OSError as error:
+        if error.filename != str(path):  # the texts come from a file, too
+            raise
         raise FhirError(f"{path}: cannot be written: {reason(error)}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return number
 
 

@@ -16,6 +16,7 @@ from langgraph.graph import END, START, StateGraph
 from agent import nodes
 from agent.context import Context
 from agent.state import State
+from agent.untraced import untraced
 
 
 def _route(state: State) -> Literal["choose", "explain"]:
@@ -38,4 +39,5 @@ builder.add_edge("choose", "verify")
 builder.add_conditional_edges("verify", _route)
 builder.add_edge("explain", END)
 
-graph = builder.compile(name="onkokode")
+# Inside another graph it would else write the texts of every step to that graph's checkpoints.
+graph = untraced(builder.compile(name="onkokode", checkpointer=False))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.run_folder import AnsweredRow, Cost, RunError, RunFolder
+from index.atomic import write_whole
 from training.runs import write_json
 
 # What has to be the same for a run to go on.
@@ -100,6 +101,4 @@ def _whole_lines(path: Path) -> list[bytes]:
 def _cut(path: Path, lines: Sequence[bytes]) -> None:
     kept = b"".join(line + b"\n" for line in lines)
     if path.is_file() and path.stat().st_size != len(kept):
-        temporary = path.with_suffix(".part")
-        temporary.write_bytes(kept)
-        temporary.replace(path)
+        write_whole(path, kept)

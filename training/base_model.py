@@ -31,6 +31,7 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from agent.prompts import TUMOUR, Prompts, axis_token, code_token
+from index.atomic import new_file
 from index.records import AXES, CodeSystem
 from training.encoder import PADDING, UNKNOWN, AxisTable
 
@@ -215,9 +216,8 @@ def _keep(path: Path, trained: list[torch.nn.Parameter], optimiser: torch.optim.
     tensors = {f"weight.{i}": p.detach().contiguous() for i, p in enumerate(trained)}
     for i, p in enumerate(trained):
         tensors |= {f"{name}.{i}": optimiser.state[p][name].contiguous() for name in _MOMENTS}
-    temporary = path.with_suffix(".part")
-    save_file(tensors, temporary, metadata={"step": str(step)})
-    temporary.rename(path)
+    with new_file(path) as half:
+        save_file(tensors, half, metadata={"step": str(step)})
 
 
 def _resume(

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 from agent.prepare import core_of
+from index.atomic import new_file
 from index.encoder import CONFIG, Encoder
 from index.errors import ModelError
 from index.records import AXES, CodeSystem
@@ -238,9 +239,8 @@ def _negatives(
             axis.value: mine_negatives(encoder.encode([line.text for line in lines], axis), lines)
             for axis, (lines, _) in known.items()
         }
-        temporary = path.with_suffix(".part.npz")
-        np.savez(temporary, **mined)  # type: ignore[arg-type]  # the stub takes the names for options
-        temporary.replace(path)
+        with new_file(path) as half, half.open("wb") as file:
+            np.savez(file, **mined)  # type: ignore[arg-type]  # the stub takes the names for options
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 

@@ -26,6 +26,7 @@ import torch
 
 from agent.prompt_encoder import PromptEncoder
 from agent.prompts import Prompts
+from index.atomic import new_file
 from index.pace import Pace
 from training.adapter_measure import answered, by_task
 from training.adapter_report import (
@@ -130,12 +131,14 @@ def _data(
     ]
     train = given.read("train", plan.tasks, plan.rows, plan.seed)
     parts = {"train": _told(train, given.count("train"), say), "development": iter([asked])}
+    folder.mkdir(parents=True, exist_ok=True)
     for part, chunks in parts.items():
         path = folder / f"{part}.arrow"
         if not path.is_file():
-            half = path.with_suffix(".part")
-            write_examples(chunks, encoder, plan.longest, half, with_end=given.prompts.style == "instruct")
-            half.replace(path)
+            with new_file(path) as half:
+                write_examples(
+                    chunks, encoder, plan.longest, half, with_end=given.prompts.style == "instruct"
+                )
         if given.left_out.get(part):
             say(f"{part}: {given.left_out[part]:,} pairs left out, the model has no token for their code")
     return examples(folder / "train.arrow"), examples(folder / "development.arrow"), asked

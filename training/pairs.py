@@ -198,8 +198,7 @@ def write_pairs(
 ) -> dict[str, Any]:
     """Write `train`, `development`, `test_term` and `test_code` as Parquet, and the data card.
 
-    Returns what the card says. Half-written files carry the ending `.part`, so a killed run leaves nothing
-    that looks complete.
+    Returns what the card says. A killed run leaves nothing that looks complete.
     """
     started = time.monotonic()
     rows: dict[str, Counter[str]] = {part: Counter() for part in PARTS}

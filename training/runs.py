@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from index.atomic import new_file, write_whole
 from index.errors import ModelError
 
 if TYPE_CHECKING:
@@ -46,20 +47,15 @@ def _is_json(path: Path) -> bool:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Whole or not at all: written beside the file and moved over it."""
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """Whole or not at all."""
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 @contextmanager
 def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """A writer whose file is there under its name only when all of it is: what a kill or an error leaves carries
-    the ending `.part`."""
+    """A writer whose file is there under its name only when all of it is."""
     import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with new_file(path) as half, pq.ParquetWriter(half, schema, compression="zstd") as writer:
         yield writer
-    temporary.replace(path)

@@ -5,6 +5,7 @@ onkokode registry meldungen/ --report bericht.csv --write gefuellt/
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from agent.terminal import counting
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agent.registry.report import Counts, Row
+    from agent.registry.report import Counts, FirstRows, Row
 
 # What a person looks through on a screen; the report file has no limit.
 _SHOWN = 300
@@ -75,83 +76,67 @@ def registry(
     """
     from rich.console import Console
 
-    from agent.registry.report import open_report
+    from agent.registry.report import FirstRows, open_report
     from agent.registry.run import Run, plan_files
 
     files = plan_files(list(paths), out)
     loaded = load_agent(**agent)
     console = Console(width=None if Console().is_terminal else 160)
-    shown = _Shown()
-    with open_report(report, with_text=with_text) as rows, counting("Meldungen") as advance:
+    shown = FirstRows(_SHOWN)
+    with ExitStack() as stack:
+        kept = stack.enter_context(open_report(report, with_text=with_text)) if report else None
         run = Run(
             loaded,
-            rows,
+            [shown, kept] if kept else [shown],
             write=out is not None,
             min_confidence=min_confidence,
-            see=shown.see,
-            advance=advance,
+            advance=stack.enter_context(counting("Meldungen")),
         )
         for source, target in files:
             run.file(source, target)
-        rows.finish(run.counts)
-    shown.print(console, with_text=with_text, kept=report)
+        if kept:
+            kept.finish(run.counts)
+    _print_rows(console, shown, with_text=with_text, kept=report)
     _print_counts(console, run.counts, out)
     if run.counts.refused:
         ctx.exit(1)
 
 
-class _Shown:
-    """The first rows of a run, for the table."""
+def _print_rows(console: Console, shown: FirstRows, *, with_text: bool, kept: Path | None) -> None:
+    from rich.table import Table
+    from rich.text import Text
 
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.more = 0
-
-    def see(self, row: Row) -> None:
-        from agent.registry.compare import Verdict
-
-        if row.verdict == Verdict.NEITHER and not row.element:
-            return
-        if len(self.rows) < _SHOWN:
-            self.rows.append(row)
-        else:
-            self.more += 1
-
-    def print(self, console: Console, *, with_text: bool, kept: Path | None) -> None:
-        from rich.table import Table
-        from rich.text import Text
-
-        by_file: dict[str, list[Row]] = {}
-        for row in self.rows:
-            by_file.setdefault(row.file, []).append(row)
-        for file, rows in by_file.items():
-            table = Table(title=Text(file), title_justify="left", title_style="bold", pad_edge=False)
-            for column in (
-                "Zeile",
-                "Meldung",
-                "Tumor",
-                "Achse",
-                "Meldung sagt",
-                "Vorschlag",
-                "Konf.",
-                "Urteil",
-            ):
-                table.add_column(column, justify="right" if column in ("Zeile", "Konf.") else "left")
-            table.add_column("Grund", ratio=1)
-            if with_text:
-                table.add_column("Text", ratio=1)
-            for row in rows:
-                confidence = "" if row.confidence is None else f"{row.confidence:.2f}"
-                cells = [
-                    "" if row.line is None else str(row.line), row.meldung_id, row.tumour_id,
-                    row.axis or row.element, row.written, row.proposed, confidence,
-                    f"{row.verdict}{', gefüllt' if row.filled else ''}", row.reason,
-                ]  # fmt: skip
-                table.add_row(*map(Text, cells + [row.text] * with_text), style=_STYLES.get(str(row.verdict)))
-            console.print(table)
-        if self.more:
-            where = f"siehe {kept}" if kept else "--report FILE schreibt alle"
-            console.print(f"… und {self.more} weitere Zeilen; {where}.", markup=False)
+    by_file: dict[str, list[Row]] = {}
+    for row in shown.rows:
+        by_file.setdefault(row.file, []).append(row)
+    for file, rows in by_file.items():
+        table = Table(title=Text(file), title_justify="left", title_style="bold", pad_edge=False)
+        for column in (
+            "Zeile",
+            "Meldung",
+            "Tumor",
+            "Achse",
+            "Meldung sagt",
+            "Vorschlag",
+            "Konf.",
+            "Urteil",
+        ):
+            table.add_column(column, justify="right" if column in ("Zeile", "Konf.") else "left")
+        table.add_column("Grund", ratio=1)
+        if with_text:
+            table.add_column("Text", ratio=1)
+        for row in rows:
+            confidence = "" if row.confidence is None else f"{row.confidence:.2f}"
+            cells = [
+                "" if row.line is None else str(row.line), row.meldung_id, row.tumour_id,
+                row.axis or row.element, row.written, row.proposed, confidence,
+                f"{row.verdict}{', gefüllt' if row.filled else ''}", row.reason,
+            ]  # fmt: skip
+            table.add_row(*map(Text, cells + [row.text] * with_text), style=_STYLES.get(str(row.verdict)))
+        console.print(table)
+    if shown.more:
+        where = f"siehe {kept}" if kept else "--report FILE schreibt alle"
+        console.print(f"… und {shown.more} weitere Zeilen; {where}.", markup=False)
 
 
 _STYLES = {
@@ -177,5 +162,8 @@ def _print_counts(console: Console, counts: Counts, out: Path | None) -> None:
     line = f"{counts.files} Dateien, davon {counts.refused} abgelehnt; {counts.meldungen} Meldungen, "
     line += f"{counts.tumours} Tumoren"
     if out is not None:
-        line += f"; {counts.filled} Codes gefüllt, geschrieben nach {out}"
+        line += f"; {counts.filled} Codes gefüllt, "
+        line += (
+            f"{counts.copies} Kopien geschrieben nach {out}" if counts.copies else "keine Kopie geschrieben"
+        )
     console.print(line + ".", markup=False, highlight=False)

@@ -15,10 +15,11 @@ class RegistryError(OnkokodeError):
 
 
 class Refused(RegistryError):
-    """A document that is not coded. It quotes element names, never the text of an element."""
+    """A document that is not coded. `element` is a name of the schema: no word of a message comes from the
+    document, since a text can stand in any attribute, namespace or name."""
 
     def __init__(self, line: int | None, element: str, reason: str, remedy: str) -> None:
-        self.line, self.element, self.reason, self.remedy = line, element[:60], reason, remedy
+        self.line, self.element, self.reason, self.remedy = line, element, reason, remedy
         place = f"Zeile {line}" if line is not None else "Datei"
         super().__init__(f"{place}{f', Element {self.element}' if element else ''}: {reason}; {remedy}")
 

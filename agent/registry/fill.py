@@ -1,9 +1,9 @@
 """Writes codes into empty elements of a message and leaves every other byte as it was.
 
-    with Filler(source, target) as filler:
+    with filled_copy(source, target) as filler:
         filler.fill(slot.code, "C34.1")        # in any order within one Meldung
         filler.flush()                         # Meldungen in the order of the document
-        filler.finish()                        # the rest is copied, and only now `target` appears
+                                               # the rest is copied, and only now `target` appears
 
 The document is copied, not parsed and printed again: namespaces, prefixes, comments, line ends, byte order mark
 and encoding stay. An element that closes itself (`<Code/>`) is opened; white space in an element is replaced.
@@ -11,40 +11,51 @@ and encoding stay. An element that closes itself (`<Code/>`) is opened; white sp
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
+from agent.registry.errors import Refused
 from agent.registry.model import Leaf
+from index.atomic import new_file
 
 _BLOCK = 1 << 20
 _SPACE = " \t\r\n"  # of XML; str.split would also cut at bytes of a longer character
 
 
-class Filler:
-    """A copy in the making. Without `finish` nothing is left of it."""
+@contextmanager
+def filled_copy(source: Path, target: Path) -> Iterator[Filler]:
+    """A copy that appears at the end of the block; with an error in the block nothing is left of it.
 
-    def __init__(self, source: Path, target: Path) -> None:
-        self.source, self.target = source, target
-        self.temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    Raises `Refused` where the copy cannot be written, and `OSError` where `source` cannot be read.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as reader, new_file(target) as half, half.open("wb") as writer:
+            filler = Filler(reader, writer)
+            yield filler
+            filler.finish()
+    except OSError as error:
+        if error.filename in (None, str(source)):
+            raise
+        raise Refused(
+            None,
+            "",
+            f"die Kopie ist nicht geschrieben ({error.strerror})",
+            "Platz und Rechte im Zielordner prüfen und für diese Datei noch einmal ausführen",
+        ) from None
+
+
+class Filler:
+    """A copy in the making, from one stream to another."""
+
+    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+        self.reader, self.writer = reader, writer
+        self.codec = codec_of(reader.read(4))
         self.edits: list[tuple[int, int, bytes]] = []
         self.copied = 0
-
-    def __enter__(self) -> Filler:
-        self.target.parent.mkdir(parents=True, exist_ok=True)
-        self.reader: BinaryIO = self.source.open("rb")
-        self.codec = codec_of(self.reader.read(4))
-        self.writer: BinaryIO = self.temporary.open("wb")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.reader.close()
-        self.writer.close()
-        self.temporary.unlink(missing_ok=True)
 
     def fill(self, leaf: Leaf, code: str) -> None:
         """Note that `code` goes into `leaf`, an empty element."""
@@ -73,13 +84,9 @@ class Filler:
         self.edits.clear()
 
     def finish(self) -> None:
-        """Copy the rest, and put the copy in its place."""
+        """Copy the rest."""
         self.flush()
         self._copy(None)
-        self.writer.flush()
-        os.fsync(self.writer.fileno())
-        self.writer.close()
-        self.temporary.replace(self.target)
 
     def _copy(self, up_to: int | None) -> None:
         self.reader.seek(self.copied)

@@ -133,7 +133,7 @@ class _Reader:
         self.path: list[str] = []
         self.skip_below: int | None = None
         self.meldungen = 0
-        self.unknown: list[tuple[str, int]] = []
+        self.unknown: list[int] = []
         self.notices: list[Notice] = []
         self.root = ("", 0)
         self._clear()
@@ -239,10 +239,9 @@ class _Reader:
             return
         name, line = self.root
         if self.unknown:
-            strange, line = self.unknown[0]
             raise Refused(
-                line,
-                strange,
+                self.unknown[0],
+                f"{name}/…",
                 "das Element ist unter dem Wurzelelement nicht bekannt, und eine Meldung gibt es nicht",
                 "Namen des Elements prüfen: Meldungen stehen in Menge_Patient/Patient/Menge_Meldung/Meldung",
             )
@@ -255,7 +254,7 @@ class _Reader:
         if name not in _ROOTS:
             raise Refused(
                 event.line,
-                name,
+                "",
                 "das Dokument ist weder oBDS 3 noch ADT/GEKID 2",
                 "eine Meldedatei mit dem Wurzelelement oBDS oder ADT_GEKID angeben",
             )
@@ -264,7 +263,7 @@ class _Reader:
             raise Refused(
                 event.line,
                 name,
-                "der Namensraum " + (f"ist {event.namespace[:80]}" if event.namespace else "fehlt"),
+                f"der Namensraum {'ist ein anderer' if event.namespace else 'fehlt'}",
                 f'xmlns="{namespace}" angeben',
             )
         version = event.attributes.get("Schema_Version", major)
@@ -272,18 +271,18 @@ class _Reader:
             raise Refused(
                 event.line,
                 name,
-                f"die Schema_Version {version[:20]!r} wird nicht gelesen",
+                f"die Schema_Version ist keine {major}",
                 f"als {name} {major} exportieren",
             )
         self.namespace, self.root = namespace, (name, event.line)
 
     def _unknown(self, event: Start) -> None:
         if len(self.unknown) < 20:
-            self.unknown.append((event.name, event.line))
+            self.unknown.append(event.line)
             self.notices.append(
                 Notice(
                     event.line,
-                    event.name,
+                    f"{self.root[0]}/…",
                     "Element unter dem Wurzelelement unbekannt, nicht gelesen",
                     "Namen des Elements mit dem Schema vergleichen",
                 )

@@ -2,6 +2,7 @@
 
 with open_report(Path("bericht.csv"), with_text=False) as report:
     report.write(row)
+    report.finish(counts)
 
 A row names file, line, Meldung_ID and Tumor_ID, and nothing of the patient. The diagnosis texts come with
 `with_text` only. An element whose content is no code is not quoted: it may hold anything.
@@ -21,6 +22,7 @@ from typing import Any, Protocol, TextIO
 
 from agent.registry.compare import Verdict
 from agent.registry.errors import RegistryError
+from index.atomic import new_file
 from index.records import CodeSystem
 
 AXIS_NAMES = {
@@ -73,13 +75,14 @@ class Row:
 
 @dataclass
 class Counts:
-    """What a run counted; grows as rows come."""
+    """What a run counted; grows as rows come. `filled` are codes in copies that were written."""
 
     files: int = 0
     refused: int = 0
     meldungen: int = 0
     tumours: int = 0
     filled: int = 0
+    copies: int = 0
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, row: Row) -> None:
@@ -96,6 +99,7 @@ class Counts:
             "Meldungen": self.meldungen,
             "Tumoren": self.tumours,
             "gefüllte Codes": self.filled,
+            "geschriebene Kopien": self.copies,
             "je Achse": by_axis,
         }
 
@@ -109,43 +113,96 @@ class Counts:
 
 
 class Report(Protocol):
-    """Where rows go."""
+    """Where rows go. What came since `begin` can be taken back: the rows of a file whose copy fails at its end."""
+
+    def begin(self) -> None: ...
 
     def write(self, row: Row) -> None: ...
 
-    def finish(self, counts: Counts) -> None: ...
+    def take_back(self) -> None: ...
 
 
-class NoReport:
-    """Rows that nobody wants to keep."""
+class FirstRows:
+    """The first rows that say something, for a screen; `more` counts the others."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.rows: list[Row] = []
+        self.more = 0
+        self.begin()
+
+    def begin(self) -> None:
+        self.kept = len(self.rows), self.more
 
     def write(self, row: Row) -> None:
-        pass
+        if row.verdict == Verdict.NEITHER and not row.element:
+            return
+        if len(self.rows) < self.limit:
+            self.rows.append(row)
+        else:
+            self.more += 1
 
-    def finish(self, counts: Counts) -> None:
-        pass
+    def take_back(self) -> None:
+        number, self.more = self.kept
+        del self.rows[number:]
 
 
 @contextmanager
-def open_report(path: Path | None, *, with_text: bool) -> Iterator[Report]:
-    """A report that is written as the rows come: CSV or JSON by the ending of its name, nothing for None.
-    The file appears under its name once it is complete."""
-    if path is None:
-        yield NoReport()
-        return
-    kinds: dict[str, type[_Csv] | type[_Json]] = {".csv": _Csv, ".json": _Json}
-    kind = kinds.get(path.suffix.lower())
-    if kind is None:
+def open_report(path: Path, *, with_text: bool) -> Iterator[FileReport]:
+    """A report that is written as the rows come: CSV or JSON by the ending of its name. The file appears under
+    its name once it is complete. Raises `RegistryError` where it cannot be written."""
+    form = {".csv": _Csv, ".json": _Json}.get(path.suffix.lower())
+    if form is None:
         raise RegistryError(f"--report {path}: der Name muss auf .csv oder .json enden")
-    temporary = path.with_name(f".{path.name}.part")
+    with (
+        _writable(path),
+        new_file(path) as half,
+        half.open("w", encoding=form.encoding, newline="") as stream,
+    ):
+        yield FileReport(path, stream, form(with_text))
+
+
+class FileReport:
+    """A report in a file."""
+
+    def __init__(self, path: Path, stream: TextIO, form: _Csv | _Json) -> None:
+        self.path, self.stream, self.form = path, stream, form
+        self.rows = 0
+        self._put(form.head())
+        self.begin()
+
+    def begin(self) -> None:
+        with _writable(self.path):
+            self.kept = self.stream.tell(), self.rows
+
+    def write(self, row: Row) -> None:
+        self._put(self.form.row(row, first=not self.rows))
+        self.rows += 1
+
+    def take_back(self) -> None:
+        place, self.rows = self.kept
+        with _writable(self.path):
+            self.stream.seek(place)
+            self.stream.truncate()
+
+    def finish(self, counts: Counts) -> None:
+        """The counts, behind the last row."""
+        self._put(self.form.foot(counts))
+
+    def _put(self, text: str) -> None:
+        # Not an OSError: a run takes that for the fault of the message that it reads.
+        with _writable(self.path):
+            self.stream.write(text)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
     try:
-        with temporary.open("w", encoding=kind.encoding, newline="") as stream:
-            yield kind(stream, with_text)
-        temporary.replace(path)
+        yield
     except OSError as error:
-        raise RegistryError(f"--report {path}: nicht schreibbar ({error.strerror})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        if error.filename not in (None, str(path)):
+            raise
+        raise RegistryError(f"--report {path}: nicht schreibbar ({error.strerror or error})") from None
 
 
 def values(row: Row, with_text: bool) -> dict[str, Any]:
@@ -161,41 +218,51 @@ def values(row: Row, with_text: bool) -> dict[str, Any]:
 class _Csv:
     encoding = "utf-8-sig"  # a spreadsheet takes plain UTF-8 for Windows' encoding
 
-    def __init__(self, stream: TextIO, with_text: bool) -> None:
+    def __init__(self, with_text: bool) -> None:
         self.with_text = with_text
-        self.writer = csv.writer(stream, delimiter=";", lineterminator="\r\n")
-        self.width = len(COLUMNS) + with_text
-        self.writer.writerow([*COLUMNS, *(["Text"] if with_text else [])])
 
-    def write(self, row: Row) -> None:
+    def head(self) -> str:
+        return _csv_line([*COLUMNS, *self._last("Text")])
+
+    def row(self, row: Row, *, first: bool) -> str:
         cells = values(row, self.with_text) | {"Gefuellt": "ja" if row.filled else ""}
         if row.confidence is not None:
             cells["Konfidenz"] = f"{row.confidence:.2f}".replace(".", ",")
-        self.writer.writerow([_harmless(cell) for cell in cells.values()])
+        return _csv_line([_harmless(cell) for cell in cells.values()])
 
-    def finish(self, counts: Counts) -> None:
-        """The counts, in rows of the same width, so that the file stays one table."""
+    def foot(self, counts: Counts) -> str:
+        """In rows of the same width, so that the file stays one table."""
+        lines = []
         for axis, verdict, number in counts.lines():
             row = dict.fromkeys(COLUMNS, "") | {"Datei": "Summe", "Achse": axis, "Urteil": verdict}
             row["Grund"] = str(number)
-            self.writer.writerow([*row.values(), *([""] if self.with_text else [])])
+            lines.append(_csv_line([*row.values(), *self._last("")]))
+        return "".join(lines)
+
+    def _last(self, cell: str) -> list[str]:
+        return [cell] if self.with_text else []
 
 
 class _Json:
     encoding = "utf-8"
 
-    def __init__(self, stream: TextIO, with_text: bool) -> None:
-        self.stream, self.with_text = stream, with_text
-        self.between = '{"zeilen": [\n'
+    def __init__(self, with_text: bool) -> None:
+        self.with_text = with_text
 
-    def write(self, row: Row) -> None:
-        self.stream.write(self.between + json.dumps(values(row, self.with_text), ensure_ascii=False))
-        self.between = ",\n"
+    def head(self) -> str:
+        return '{"zeilen": [\n'
 
-    def finish(self, counts: Counts) -> None:
-        if self.between.startswith("{"):
-            self.stream.write(self.between)
-        self.stream.write('\n], "summen": ' + json.dumps(counts.to_dict(), ensure_ascii=False) + "}\n")
+    def row(self, row: Row, *, first: bool) -> str:
+        return ("" if first else ",\n") + json.dumps(values(row, self.with_text), ensure_ascii=False)
+
+    def foot(self, counts: Counts) -> str:
+        return '\n], "summen": ' + json.dumps(counts.to_dict(), ensure_ascii=False) + "}\n"
+
+
+def _csv_line(cells: list[str]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, delimiter=";", lineterminator="\r\n").writerow(cells)
+    return stream.getvalue()
 
 
 def _harmless(cell: Any) -> str:
@@ -206,8 +273,5 @@ def _harmless(cell: Any) -> str:
 
 def as_csv(rows: list[Row], with_text: bool = False) -> str:
     """Rows as the text of a CSV file, for tests and small reports."""
-    stream = io.StringIO()
-    report = _Csv(stream, with_text)
-    for row in rows:
-        report.write(row)
-    return stream.getvalue()
+    form = _Csv(with_text)
+    return form.head() + "".join(form.row(row, first=False) for row in rows)

@@ -5,6 +5,7 @@ for row, fillings in rows_of("a.xml", "M1", coded, context): ...
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from agent.registry.model import Leaf, Slot, Tumour
 from agent.registry.report import AXIS_NAMES, Row
 from index.records import CodeSystem
 
+# Of ICD-10-GM and ICD-O-3, as both schemas list them.
+_VERSION = re.compile(r"|[0-9]{1,2}(?: [0-9]{4} (?:GM|WHO))?|bb|Sonstige")
 _SECONDARY = ("C77", "C78", "C79")
 NO_ELEMENT = "kein Code-Element in der Meldung"
 # The version that goes beside a code, and whether the edition in use has the code.
@@ -43,7 +46,11 @@ def rows_of(
 ) -> Iterator[tuple[Row, list[Filling]]]:
     """One row per code element, and one per axis that has a text but no element."""
     tumour = coded.tumour
-    base: dict[str, Any] = {"file": file, "meldung_id": meldung_id, "tumour_id": tumour.tumour_id}
+    base: dict[str, Any] = {
+        "file": file,
+        "meldung_id": shown_id(meldung_id),
+        "tumour_id": shown_id(tumour.tumour_id),
+    }
     single = {
         CodeSystem.ICD10GM: coded.icd10gm,
         CodeSystem.TOPOGRAPHY: coded.topography,
@@ -173,11 +180,14 @@ def _fillings(slot: Slot, code: str, rules: Rules) -> list[Filling]:
 
 
 def _plain_version(leaf: Leaf | None) -> str:
-    """The version element if it looks like one; an element may hold anything."""
+    """The version element if it is one of the schemas'; an element may hold anything, then it is `?`."""
     text = leaf.text if leaf else ""
-    return (
-        text if len(text) <= 12 and (text[:1].isdigit() or text in ("bb", "Sonstige")) else "?" * bool(text)
-    )
+    return text if _VERSION.fullmatch(text) else "?"
+
+
+def shown_id(identifier: str) -> str:
+    """A Meldung_ID or Tumor_ID as reports show it; what has white space is more likely a text, and is `?`."""
+    return "?" if len(identifier.split()) > 1 else identifier
 
 
 def texts_of(tumour: Tumour) -> str:

@@ -1,28 +1,31 @@
 """One run over many messages: read, code in batches, report, fill.
 
-    run = Run(agent, report, write=True, min_confidence=0.5)
+    run = Run(agent, [report], write=True, min_confidence=0.5)
     run.file(Path("meldung.xml"), Path("out/meldung.xml"))
     run.counts.refused
 
 Each file is read twice: first to its end without coding, so that a file that is broken in its last line is
-refused before anything of it is coded or written; then Meldung by Meldung. Memory is that of one batch.
+refused before anything of it is coded or written; then Meldung by Meldung. Memory is that of one batch. What
+fails later, such as a copy that no longer fits on the disk, takes back the file's rows and counts: a report
+never says that a code was filled which is in no file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.registry.coding import code_tumours
 from agent.registry.errors import Refused, RegistryError, refused_because
-from agent.registry.fill import Filler
+from agent.registry.fill import Filler, filled_copy
 from agent.registry.messages import read_meldungen
 from agent.registry.model import Meldung
 from agent.registry.report import NOTICE, REFUSED, Counts, Report, Row
-from agent.registry.rows import Rules, rows_of, texts_of
+from agent.registry.rows import Rules, rows_of, shown_id, texts_of
 from agent.registry.versions import version_of
 from index.records import CodeSystem
 from index.safe_xml import XmlError
@@ -36,19 +39,19 @@ _MELDUNGEN_PER_BATCH = 256
 
 
 class Run:
-    """The state of a run. `see` is called with each row, `advance` with the number of Meldungen done."""
+    """The state of a run. Each of `reports` gets all rows; `advance` is called with the number of Meldungen
+    done."""
 
     def __init__(
         self,
         agent: CodingAgent,
-        report: Report,
+        reports: Sequence[Report],
         *,
         write: bool = False,
         min_confidence: float = 0.0,
-        see: Callable[[Row], None] = lambda row: None,
         advance: Callable[[int], None] = lambda meldungen: None,
     ) -> None:
-        self.agent, self.report, self.see, self.advance = agent, report, see, advance
+        self.agent, self.reports, self.advance = agent, reports, advance
         self.counts = Counts()
         versions: dict[tuple[CodeSystem, str], str | None] = {}
 
@@ -64,12 +67,18 @@ class Run:
     def file(self, source: Path, target: Path | None) -> bool:
         """Codes one file; a file that cannot be used gives one row with the reason. True where it was coded."""
         self.counts.files += 1
+        before_it = deepcopy(self.counts)
+        for report in self.reports:
+            report.begin()
         try:
             with source.open("rb") as stream:
                 for _ in read_meldungen(stream):
                     pass
             before = source.stat()
-            with source.open("rb") as stream, Filler(source, target) if target else nullcontext() as filler:
+            with (
+                source.open("rb") as stream,
+                filled_copy(source, target) if target else nullcontext() as filler,
+            ):
                 for batch in _batches(read_meldungen(stream)):
                     self._batch(str(source), batch, filler)
                 after = source.stat()
@@ -77,11 +86,13 @@ class Run:
                     raise Refused(
                         None, "", "die Datei hat sich während des Lesens geändert", "noch einmal ausführen"
                     )
-                if filler is not None:
-                    filler.finish()
+            self.counts.copies += target is not None
             return True
         except (Refused, XmlError, OSError) as error:
             said = refused_because(error)
+            for report in self.reports:
+                report.take_back()
+            self.counts = before_it
             self.counts.refused += 1
             reason = f"{said.reason}; {said.remedy}"
             self._write(Row(str(source), said.line, REFUSED, reason, element=said.element))
@@ -93,7 +104,14 @@ class Run:
             for notice in meldung.notices:
                 reason = f"{notice.reason}; {notice.remedy}"
                 self._write(
-                    Row(file, notice.line, NOTICE, reason, meldung.meldung_id, element=notice.element)
+                    Row(
+                        file,
+                        notice.line,
+                        NOTICE,
+                        reason,
+                        shown_id(meldung.meldung_id),
+                        element=notice.element,
+                    )
                 )
             for tumour in meldung.tumours:
                 for row, fillings in rows_of(file, meldung.meldung_id, next(coded), self.rules):
@@ -109,8 +127,8 @@ class Run:
 
     def _write(self, row: Row) -> None:
         self.counts.add(row)
-        self.report.write(row)
-        self.see(row)
+        for report in self.reports:
+            report.write(row)
 
 
 def _batches(meldungen: Iterator[Meldung]) -> Iterator[list[Meldung]]:

@@ -3,7 +3,7 @@
     write_csv(store, Path("entscheidungen.csv"))
     write_pairs(store, Path("runs/reviewed"))       # then: onkokode train lora --pairs runs/reviewed …
 
-Both are written under a temporary name, readable by their owner only, and renamed when they are complete.
+Both are readable by their owner only and appear when they are complete.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, TextIO
 
 from agent.review.decision import Action, Decision, ReviewError, proposal
 from agent.review.store import Item, Store
+from index.atomic import new_file
 from index.records import AXES
 
 _ACTIONS = {Action.ACCEPT: "angenommen", Action.CHANGE: "geändert", Action.REJECT: "abgelehnt"}
@@ -79,12 +79,8 @@ def write_pairs(store: Store, folder: Path) -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for part, pairs in parts.items():
-            path = folder / f"{part}.parquet"
-            _only_for_me(path.with_suffix(".part"))
-            pq.write_table(
-                pa.Table.from_pylist(pairs, schema=schema), path.with_suffix(".part"), compression="zstd"
-            )
-            path.with_suffix(".part").replace(path)
+            with new_file(folder / f"{part}.parquet", private=True) as half:
+                pq.write_table(pa.Table.from_pylist(pairs, schema=schema), half, compression="zstd")
     except OSError as error:
         raise ReviewError(f"{folder}: the training pairs cannot be written ({error.strerror})") from error
     card = {
@@ -186,19 +182,10 @@ def _digest(pairs: list[dict[str, Any]]) -> str:
     return digest.hexdigest()
 
 
-def _only_for_me(path: Path) -> None:
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
-    if os.name == "posix":
-        path.chmod(0o600)
-
-
 @contextmanager
 def _new_file(path: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
-    half = path.with_name(path.name + ".part")
     try:
-        _only_for_me(half)
-        with half.open("w", encoding=encoding, newline="") as file:
+        with new_file(path, private=True) as half, half.open("w", encoding=encoding, newline="") as file:
             yield file
-        half.replace(path)
     except OSError as error:
         raise ReviewError(f"{path}: cannot be written ({error.strerror})") from error

@@ -17,17 +17,18 @@ plain data, never pickle. Needs the package langgraph-checkpoint-sqlite, or any 
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import interrupt
+from langgraph.types import Command, interrupt
 
 from agent.review.decision import Action, Decision, ReviewError, from_answer, proposal
-from agent.review.schema import only_for_its_owner
+from agent.untraced import Untraced
 from index.records import AXES
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite import SqliteSaver
 
     from agent.agent import CodingAgent
+
+# What stands for an answer that LangGraph cannot pass on.
+_NO_ANSWER = ["no answer"]
 
 
 class ReviewState(TypedDict, total=False):
@@ -61,6 +65,10 @@ def review_graph(
     known = agent.context.catalogue.is_codable
 
     def code(state: ReviewState) -> ReviewState:
+        if "texts" not in state:
+            raise ReviewError(
+                "no review has begun under this thread_id: give the texts first, or the right thread_id"
+            )
         results: list[dict[str, Any]] = []
         for row, coded in enumerate(agent.code_many(state["texts"])):
             for one in (coded, *coded.further):
@@ -86,6 +94,8 @@ def review_graph(
         while decision is None:
             answer = interrupt(question)
             try:
+                if answer == _NO_ANSWER:
+                    raise ReviewError("no answer was given; a decision is an object with action and by")
                 decision = from_answer(coding, answer, known)
                 if decision.action is Action.REOPEN:
                     raise ReviewError("here is nothing to reopen; action is accept, change or reject")
@@ -107,7 +117,9 @@ def review_graph(
     builder.add_edge(START, "code")
     builder.add_conditional_edges("code", route, ["review", END])
     builder.add_conditional_edges("review", route, ["review", END])
-    return builder.compile(checkpointer=checkpointer, name="onkokode-review")
+    graph = builder.compile(checkpointer=checkpointer, name="onkokode-review")
+    graph.__class__ = _Asking
+    return graph
 
 
 def unsure(coding: Mapping[str, Any], threshold: float) -> list[str]:
@@ -124,27 +136,66 @@ def checkpoints(path: Path) -> Iterator[SqliteSaver]:
     """A checkpointer in a SQLite file. What is read back is plain data and LangGraph's own types only.
 
     Raises:
-        ReviewError: langgraph-checkpoint-sqlite is not installed, or the file cannot be opened.
+        ReviewError: langgraph-checkpoint-sqlite is not installed, or the file cannot be opened. So does a run of a
+            graph with this checkpointer, where the file is damaged or cannot be written; it names the file.
     """
     try:
-        from langgraph.checkpoint.sqlite import SqliteSaver
+        import langgraph.checkpoint.sqlite  # noqa: F401
     except ImportError:
         raise ReviewError(
             "checkpoints on disk need langgraph-checkpoint-sqlite; install it with "
             "pip install langgraph-checkpoint-sqlite"
         ) from None
-    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+    from agent.review.checkpoint_file import CheckpointFile
 
-    try:
-        only_for_its_owner(path)
-        connection = sqlite3.connect(path, check_same_thread=False)
-    except (OSError, sqlite3.Error) as error:
-        raise ReviewError(f"{path}: cannot be opened ({error})") from error
-    with closing(connection):
-        # None is LangGraph's strict list of safe types; its default would import whatever a file names.
-        yield SqliteSaver(
-            connection, serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
+    with closing(CheckpointFile(path)) as saver:
+        yield saver
+
+
+class _Asking(Untraced):
+    """The review graph, which reads what it is given before LangGraph does: LangGraph fails at some answers, such as
+    None, and its errors quote the input."""
+
+    def stream(self, input: Any, config: Any = None, **options: Any) -> Iterator[Any]:
+        yield from super().stream(_readable(input), config, **options)
+
+    async def astream(self, input: Any, config: Any = None, **options: Any) -> AsyncIterator[Any]:
+        async for step in super().astream(_readable(input), config, **options):
+            yield step
+
+
+def _readable(given: Any) -> Any:
+    """The input of a run. An answer that cannot be passed on becomes one that is asked for again.
+
+    Raises:
+        ReviewError: it is neither texts nor an answer.
+    """
+    if isinstance(given, Command):
+        # A command may also go elsewhere or change the state; that is no answer.
+        if given.resume is None and (given.update or given.goto):
+            return given
+        return given if _passes(given.resume) else replace(given, resume=_NO_ANSWER)
+    # None goes on after an error, without an input.
+    if given is not None and not (
+        isinstance(given, Mapping)
+        and isinstance(texts := given.get("texts"), list | tuple)
+        and all(isinstance(text, str) for text in texts)
+    ):
+        raise ReviewError(
+            'the review graph takes {"texts": [...]}, a list of strings, or a Command(resume=...)'
         )
+    return given
+
+
+def _passes(answer: Any) -> bool:
+    """Whether LangGraph can keep an answer and give it back; it is JSON, and an empty object names nothing."""
+    if isinstance(answer, Mapping) and not (answer and all(isinstance(name, str) for name in answer)):
+        return False
+    try:
+        JsonPlusSerializer(pickle_fallback=False).dumps_typed(answer)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return answer is not None
 
 
 def _next(state: ReviewState) -> int:

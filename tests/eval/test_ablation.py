@@ -260,7 +260,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     """A real process is killed twice: after a chunk's rows but before its cost, and between two chunks."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     run(whole, [WRITTEN, FUSED], clinical(18))
-    for after, variant, rows in ((5, "written", 12), (8, "fused", 4)):
+    for after, variant, rows in ((6, "written", 12), (11, "fused", 4)):
         run_until_killed(killed, clinical(18), after)
         folder = RunFolder(killed / "clinical" / variant)
         assert not folder.run()["finished"] and len(folder.rows()) == rows

@@ -71,7 +71,7 @@ def test_billion_laughs_is_refused_at_the_first_declaration() -> None:
     declarations = '<!ENTITY a0 "ha">' + "".join(
         f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 12)
     )
-    with pytest.raises(UnsafeXml, match="entity &a0;"):
+    with pytest.raises(UnsafeXml, match="declares an entity"):
         safe_parse(f"<!DOCTYPE a [{declarations}]><a>&a11;</a>".encode())
 
 

@@ -14,20 +14,32 @@ from click.testing import CliRunner
 
 from agent.cli import cli
 from agent.registry.errors import RegistryError
-from agent.registry.report import COLUMNS, NoReport, Row, as_csv
+from agent.registry.report import COLUMNS, Row, as_csv
 from agent.registry.run import Run, plan_files
 from tests.agent.tiny_agent import embedded_agent
 from tests.registry.messages import NAME, Case, adt, adt_meldung, document, obds
+
+
+class ListOfRows:
+    """A report as a list."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows, self.write = rows, rows.append
+
+    def begin(self) -> None:
+        self.kept = len(self.rows)
+
+    def take_back(self) -> None:
+        del self.rows[self.kept :]
 
 
 def _run(source: Path, target: Path | None = None, min_confidence: float = 0.0) -> tuple[list[Row], Run]:
     rows: list[Row] = []
     run = Run(
         embedded_agent(),
-        NoReport(),
+        [ListOfRows(rows)],
         write=target is not None,
         min_confidence=min_confidence,
-        see=rows.append,
     )
     run.file(source, target)
     return rows, run
@@ -48,7 +60,7 @@ def test_all_real_messages_are_coded_and_come_back_byte_by_byte(shared: Path, tm
     files = plan_files([folder], tmp_path / "out")
     assert len(files) >= 60
     rows: list[Row] = []
-    run = Run(embedded_agent(), NoReport(), write=True, see=rows.append)
+    run = Run(embedded_agent(), [ListOfRows(rows)], write=True)
     for source, target in files:
         assert run.file(source, target) and target is not None
         assert target.read_bytes() == source.read_bytes(), source.name
@@ -203,7 +215,7 @@ _REFUSED = {
     "ohne-namensraum": (b"<oBDS/>", "der Namensraum fehlt; xmlns="),
     "alte-version": (
         b'<ADT_GEKID xmlns="http://www.gekid.de/namespace" Schema_Version="1.0.5"/>',
-        "Schema_Version '1.0.5' wird nicht gelesen",
+        "Schema_Version ist keine 2; als ADT_GEKID 2 exportieren",
     ),
     "ohne-meldung": (document("obds", "").encode(), "enthält keine Meldung"),
     "unbekannt": (
@@ -299,7 +311,7 @@ def test_memory_does_not_grow_with_the_file(megabytes: int, tmp_path: Path) -> N
             stream.write(one + other * 9)
         stream.write(tail)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run = Run(embedded_agent(), NoReport(), write=True)
+    run = Run(embedded_agent(), [], write=True)
     assert run.file(source, target)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < 60, f"{grown:.0f} MB"

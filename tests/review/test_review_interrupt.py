@@ -78,6 +78,13 @@ def test_all_sure_and_no_text_run_through() -> None:
     ("answer", "said"),
     [
         ("ja", "object"),
+        (None, "no answer was given"),
+        ({}, "no answer was given"),
+        ({None: 1}, "no answer was given"),
+        ({"action": object}, "no answer was given"),
+        ([], "not list"),
+        (0, "not int"),
+        (False, "not bool"),
         ({"by": "A"}, "action is one of"),
         ({"action": "accept"}, "needs a name"),
         ({"action": "reject", "by": "A"}, "reason"),
@@ -97,6 +104,20 @@ def test_an_answer_that_is_not_valid_is_asked_for_again(answer: object, said: st
     assert found["results"][0]["codes"] == {
         "icd10gm": "C50.4", "icdo_topography": "C50.9", "icdo_morphology": "8500/3",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "given", ["Ca Markerli", 5, [], {"text": ["Markerli"]}, {"texts": "Markerli"}, {"texts": [None]}]
+)
+def test_an_input_that_is_no_texts_is_an_error_that_quotes_nothing(given: object) -> None:
+    with pytest.raises(ReviewError, match="list of strings") as caught:
+        _graph().invoke(given, CONFIG)
+    assert "Markerli" not in str(caught.value)
+
+
+def test_an_answer_to_no_review_is_an_error_that_says_so() -> None:
+    with pytest.raises(ReviewError, match="thread_id"):
+        _graph().invoke(Command(resume={"action": "accept", "by": "A"}), CONFIG)
 
 
 _PROCESS = """
@@ -145,9 +166,12 @@ def test_another_process_goes_on_and_codes_nothing_again(tmp_path: Path) -> None
 
 
 def test_a_checkpoint_cannot_name_code_to_run(tmp_path: Path) -> None:
+    from agent.review.checkpoint_file import _seal
+
     with checkpoints(tmp_path / "run.sqlite") as saver:
         with pytest.raises(NotImplementedError):
-            saver.serde.loads_typed(("pickle", b"cos\nsystem\n(S'true'\ntR."))
+            pickled = b"cos\nsystem\n(S'true'\ntR."
+            saver.serde.loads_typed(("pickle", _seal("pickle", pickled) + pickled))
         kind, data = saver.serde.dumps_typed(Decision(Action.ACCEPT, {}, "A"))
         # A type outside of LangGraph's safe list is not imported: plain data comes back.
         assert kind == "msgpack" and not isinstance(saver.serde.loads_typed((kind, data)), Decision)
