@@ -276,7 +276,7 @@ def main() -> None:
     # Python's own words about an error that no caller can catch quote values: a file object that fails once more
     # while it is thrown away, a thread that nobody waits for.
     sys.unraisablehook = _unseen
-    threading.excepthook = _unseen
+    threading.excepthook = _in_a_thread
     try:
         cli(prog_name="onkokode")
     except SystemExit as end:
@@ -318,3 +318,9 @@ def _unseen(unraised: Any) -> None:
     if os.environ.get(failures.DEBUG) and isinstance(unraised.exc_value, BaseException):
         with suppress(OSError):
             click.echo(failures.trace(unraised.exc_value), err=True)
+
+
+def _in_a_thread(ended: Any) -> None:
+    if isinstance(ended.exc_value, Exception):
+        with suppress(OSError):
+            click.echo(f"Error: {_in_one_line(ended.exc_value).message}", err=True)

@@ -34,6 +34,8 @@ class Output(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if ctx is not None and ctx.resilient_parsing:  # a shell that completes a line
+            return path
         ending = path.suffix.lower()
         if self.endings and ending not in self.endings:
             raise OutputError(f"{path}: the name must end in {' or '.join(self.endings)}")

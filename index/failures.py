@@ -80,6 +80,7 @@ _DAMAGED = {
     "safetensors_rust.SafetensorError": "a safetensors file is damaged or only half copied",
 }
 _GPU_MEMORY = "torch.OutOfMemoryError"
+_RAY = "ray.exceptions.RayError"
 
 # The optional packages and the extra of pyproject.toml that brings each; a test compares the two.
 EXTRAS = {
@@ -123,6 +124,16 @@ def explain(
     `reads` and `writes` are the files that a command was given: errors of writing and of damaged files mostly
     do not say which file it was. Without `writes` the output is the standard one.
     """
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    if _RAY in names:
+        # Its message is the worker's traceback; where it also poses as what the worker raised, that is in `cause`.
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, OnkokodeError):
+            return explain(cause, reads, writes)
+        return (
+            f"{_named(writes)}a worker of Ray failed ({type(error).__name__}); {_AGAIN.removeprefix('then ')}, "
+            "what is coded is kept; with --engine local the reason shows"
+        )
     if isinstance(error, OnkokodeError):
         return " ".join(str(error).split())
     if isinstance(error, OSError):
@@ -131,7 +142,6 @@ def explain(
         return _explain_sqlite(error, [*writes, *reads])
     if isinstance(error, ImportError):
         return _explain_import(error)
-    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
     if _GPU_MEMORY in names:
         return "the memory of the GPU is full; try --quantise 4bit, another --device, or a smaller model"
     if isinstance(error, MemoryError) or _allocator_failed(error):

@@ -97,7 +97,7 @@ def only_safetensors(source: str | Path) -> Iterator[Loaded]:
 
     with _LOADING:
         load = torch.load
-        torch.load = refuse
+        torch.load = refuse  # type: ignore[assignment]
         if finish is not None:
             setattr(PreTrainedModel, _FINISH, staticmethod(note))
         try:

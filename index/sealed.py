@@ -47,6 +47,10 @@ class Damaged(Exception):
         super().__init__(f"{path}: {what}")
 
 
+class Unreachable(OnkokodeError):
+    """A file that may well be whole, but that the system does not give: nothing is to be deleted or built again."""
+
+
 class Busy(OnkokodeError):
     """Another process has been writing for too long."""
 
@@ -103,13 +107,14 @@ def write_manifest(path: Path, version: int, content: Mapping[str, Any]) -> None
 
 
 def read_manifest(path: Path, version: int) -> dict[str, Any]:
-    """The manifest. Raises `Damaged` where it is not as it was written, `FileNotFoundError` where there is none."""
+    """The manifest. Raises `Damaged` where it is not as it was written, `FileNotFoundError` where there is none, and
+    `Unreachable` where the system does not let us read it, as `read_files` does."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise _not_read(path, error) from None
     except (ValueError, RecursionError):
         raise Damaged(path, "is damaged, it is no JSON") from None
     if not isinstance(manifest, dict) or "format" not in manifest:
@@ -121,6 +126,12 @@ def read_manifest(path: Path, version: int) -> dict[str, Any]:
     if manifest.pop("digest", None) != _digest(manifest):
         raise Damaged(path, "is damaged, it was changed after it had been written")
     return manifest
+
+
+def _not_read(path: Path, error: OSError) -> Damaged | Unreachable:
+    if isinstance(error, IsADirectoryError):
+        return Damaged(path, "is a folder")
+    return Unreachable(f"{path}: cannot be read: {reason(error)}, or set ONKOKODE_HOME to another folder")
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
@@ -157,15 +168,10 @@ def read_files(folder: Path, hashes: Mapping[str, str], wanted: set[str]) -> dic
         try:
             content[name] = (folder / name).read_bytes()
         except OSError as error:
-            raise _unreadable(folder / name, error) from None
+            raise _not_read(folder / name, error) from None
         if hashlib.sha256(content[name]).hexdigest() != hashes[name]:
             raise Damaged(folder / name, "is damaged, its hash is not the one recorded")
     return content
-
-
-def _unreadable(path: Path, error: OSError) -> OnkokodeError:
-    """The folder may be whole, so nothing must be deleted: what is in the way is said."""
-    return OnkokodeError(f"{path}: cannot be read: {reason(error)}, or set ONKOKODE_HOME to another folder")
 
 
 def whole_state(manifest: Path, read: Callable[[], T]) -> T:

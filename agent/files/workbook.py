@@ -49,10 +49,13 @@ class WorkbookTable(Table):
         self._checked: set[tuple[str, str]] = set()
         with self._sheet() as sheet:
             self.sheet = sheet.title
-            head = list(islice(sheet.iter_rows(values_only=True), SAMPLE_ROWS + 1))
-        if not head:
+            head = [
+                cells[: _length(cells)]
+                for cells in islice(sheet.iter_rows(values_only=True), SAMPLE_ROWS + 1)
+            ]
+        if not any(head):
             raise TableError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
-        self._first = head[0][: _length(head[0])]
+        self._first = head[0]
         if not self._first:
             raise TableError(
                 f"{path}: die erste Zeile des Blattes {self.sheet} ist leer; sie muss die Spalten benennen"

@@ -95,6 +95,20 @@ class OutOfMemoryError(RuntimeError):
     __module__ = "torch"
 
 
+class RayError(Exception):
+    __module__ = "ray.exceptions"
+
+
+class RayTaskError(RayError, OnkokodeError):
+    """As Ray makes them: the worker's traceback as message, posing as what the worker raised."""
+
+    __module__ = "ray.exceptions"
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"Traceback … {TEXT}")
+        self.cause = cause
+
+
 TRANSLATED: dict[str, tuple[BaseException, str]] = {
     "disk full, unnamed": (OSError(errno.ENOSPC, TEXT), "out.csv: no space is left on the disk; make room"),
     "quota": (OSError(errno.EDQUOT, TEXT), "out.csv: the disk quota"),
@@ -128,6 +142,9 @@ TRANSLATED: dict[str, tuple[BaseException, str]] = {
     "a dependency": (ModuleNotFoundError(TEXT, name="lxml"), "the package lxml is missing; pip install"),
     "a broken package": (ImportError(TEXT, name="torch"), "the package torch does not load; install it again"),
     "ours": (ModuleNotFoundError(TEXT, name="training.x"), "this installation lacks training.x"),
+    "Ray": (RayError(TEXT), "out.csv: a worker of Ray failed (RayError); run the same command again"),
+    "Ray, a bug": (RayTaskError(KeyError(TEXT)), "out.csv: a worker of Ray failed (RayTaskError)"),
+    "Ray, our own": (RayTaskError(OnkokodeError("no model here")), "no model here"),
     "our own": (OnkokodeError("a:\n  b"), "a: b"),
 }  # fmt: skip
 

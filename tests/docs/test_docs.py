@@ -19,6 +19,7 @@ import click
 import pytest
 
 from agent.cli import cli
+from agent.options import Output
 from tests.agent.tiny_models import save_tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +58,8 @@ def test_every_command_parses(page: str, command: str, monkeypatch: pytest.Monke
     words = shlex.split(command, comments=True)
     cut = [i for i, word in enumerate(words) if word in ("<", ">", "|", "&", "&&")]
     words = words[: cut[0]] if cut else words
-    monkeypatch.setattr(click.Path, "convert", lambda self, value, param, ctx: Path(value))
+    for kind in (click.Path, Output):
+        monkeypatch.setattr(kind, "convert", lambda self, value, param, ctx: Path(value))
     parent: click.Context = click.Context(cli, info_name="onkokode")
     group: click.Command = cli
     while isinstance(group, click.Group):

@@ -71,8 +71,9 @@ def test_a_copy_that_does_not_fit_counts_for_nothing(kind: str, tmp_path: Path) 
     assert not list(tmp_path.rglob(".*"))
 
 
-def test_no_copy_is_not_called_written(tmp_path: Path) -> None:
+def test_no_copy_is_not_called_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     messages, out = _messages(tmp_path / "in"), tmp_path / "out"
+    monkeypatch.setattr("agent.options.check_folder", lambda path: None)  # the disk gets full later
     with largest_file(500):
         result = CliRunner().invoke(cli, ["registry", str(messages), "--write", str(out)])
     assert result.exit_code == 1 and "0 Codes gefüllt, keine Kopie geschrieben" in result.output
