@@ -18,6 +18,8 @@ from typing import Any
 
 import click
 
+from agent.options import OutputFile
+from index.atomic import new_file
 from index.errors import OnkokodeError
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -72,9 +74,7 @@ def _without_text(coded: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.command("unchanged")
-@click.option(
-    "--record", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write the answers."
-)
+@click.option("--record", "target", type=OutputFile(), help="Write the answers.")
 @click.option(
     "--against",
     "source",
@@ -86,7 +86,7 @@ def unchanged_command(target: Path | None, source: Path | None) -> None:
     if (target is None) == (source is None):
         raise click.UsageError("Give --record FILE before a change, and --against FILE after it.")
     if target is not None:
-        with target.open("w", encoding="utf-8") as file:
+        with new_file(target) as half, half.open("w", encoding="utf-8") as file:
             count = sum(
                 bool(file.write(json.dumps([name, answer], ensure_ascii=False) + "\n"))
                 for name, answer in answers()

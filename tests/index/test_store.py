@@ -146,7 +146,7 @@ def test_a_crash_leaves_the_store_whole(
 
     with monkeypatch.context() as patched:
         patched.setattr(store, step, fail)
-        with pytest.raises(CatalogueError, match="No space left"):
+        with pytest.raises(CatalogueError, match="no space is left on the disk"):
             store.add([downloads / "alphabet-2023.txt"], home)
     assert [file.edition for file in store.load_files(home)] == ["crosswalk-2019"]
     store.add([downloads / "alphabet-2023.txt"], home)
