@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,6 +20,7 @@ from agent.prepare import prepare
 from agent.reading import Reader
 from index.errors import OnkokodeError
 from tests.agent.tiny_agent import embedded_agent
+from tests.conftest import ROOT
 
 # A pattern without an end: what the limit is for. "Hänger" hangs, "Absturz" ends the process, "Fehler" raises.
 _HANGS = """
@@ -74,6 +79,49 @@ def test_what_ends_the_process_from_outside_costs_no_text(hanging: Reader) -> No
         assert hanging.read(["Prostata-Ca"]) == [prepare("Prostata-Ca")]
 
 
+def test_a_process_that_is_stopped_is_ended_and_the_text_read_again(hanging: Reader) -> None:
+    hanging.read(["Mamma-Ca"])
+    [process] = [one for one in psutil.Process().children() if "Hänger" in " ".join(one.cmdline())]
+    process.send_signal(signal.SIGSTOP)
+    assert hanging.read(["Prostata-Ca"]) == [prepare("Prostata-Ca")]
+
+
+def test_a_pause_of_the_whole_program_costs_no_text() -> None:
+    """Ctrl-Z in the middle of a long text: its time by the clock says nothing."""
+    slow = _HANGS.replace('re.match("(a|a)*b", "a" * 100)', "__import__('time').sleep(1)")
+    reader = Reader(0.5, slow)
+    assert reader.read(["Hänger"]) == [prepare("Hänger")]
+    reader.close()
+
+
+def test_the_longest_texts_pass_the_smallest_pipe() -> None:
+    texts = ["\ud800" * 20_000, "Mamma-Ca", "Kolonkarzinom\n" * 1400]
+    reader = Reader()
+    reader.start()
+    assert reader._process is not None
+    for stream in (reader._process.stdin, reader._process.stdout):
+        fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, 4096)  # type: ignore[arg-type]
+    assert reader.read(texts) == [prepare(text) for text in texts]
+    reader.close()
+
+
+def test_nothing_of_the_folder_in_which_it_is_called_is_run(tmp_path: Path) -> None:
+    for name in ("json", "agent", "re", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')", encoding="utf-8")
+    read = f"""import sys; sys.path[:0] = [{str(ROOT)!r}, b"x"]
+from agent import reading; print(reading.read(["Mamma-Ca"])[0].diagnoses[0].core)"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", read], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, list(tmp_path.glob("run"))) == ("Mammakarzinom\n", [])
+
+
+def test_what_start_up_modules_print_is_no_answer() -> None:
+    chatty = Reader(5, "print('Guten Tag'); from agent.reading import main; main({seconds})")
+    assert chatty.read(["Mamma-Ca"]) == [prepare("Mamma-Ca")]
+    chatty.close()
+
+
 def test_several_threads_get_their_own_answers() -> None:
     wrong: list[str] = []
 
@@ -100,9 +148,13 @@ def test_a_forked_process_reads_by_itself() -> None:
     assert reading.read(["Rektum-Ca"]) == [prepare("Rektum-Ca")]
 
 
-def test_a_process_that_cannot_start_is_an_error() -> None:
-    with pytest.raises(OnkokodeError, match="could not start"):
+def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OnkokodeError, match="cannot be started"):
         Reader(1, "import no_such_module").read(["Mamma-Ca"])
+    for executable in ("", "/no/such/python"):
+        monkeypatch.setattr(sys, "executable", executable)
+        with pytest.raises(OnkokodeError, match="cannot be started"):
+            Reader().read(["Mamma-Ca"])
 
 
 def test_the_row_says_why_and_claims_nothing(hanging: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
