@@ -202,7 +202,7 @@ def _by_the_clock(seconds: float) -> None:
     """The same where the system has no such timer: by a thread of the C library's, which needs no interpreter."""
     faulthandler.cancel_dump_traceback_later()
     if seconds:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(seconds, exit=True, file=2)
 
 
 def _to_json(prepared: Prepared) -> dict[str, Any]:
