@@ -6,7 +6,9 @@ import csv
 import json
 import multiprocessing
 import os
+import re
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -276,3 +278,18 @@ def test_the_lock_of_a_killed_run_does_not_block(tmp_path: Path) -> None:
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()
     assert code_file(stub(), source, target).rows == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes with names")
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    reading, writing = os.pipe()
+    try:
+        for source in (tmp_path / "pipe.csv", Path(f"/dev/fd/{reading}"), Path("/dev/null")):
+            for restart in (False, True):
+                with pytest.raises(TableError, match=re.escape(f"{source} ist eine Pipe oder ein Gerät; ")):
+                    code_file(stub(), source, tmp_path / "out.csv", restart=restart)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert os.listdir(tmp_path) == ["pipe.csv"]
