@@ -30,6 +30,7 @@ if sys.platform != "win32":
     import fcntl
 
 _BEGIN, _END = ".onkokode-", ".part"
+_MOST_LINKS = 40  # as Linux has it
 # Errors of writing that the system reports without the name of a file.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -38,16 +39,17 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def new_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Gives the path of an empty file to write, which takes the name `path` at the end of the block.
 
-    The new file has the mode of the file that it replaces, or what the umask says; 600 with `private`. A symbolic
-    link at `path` is replaced, not followed. Do not close the block before the stream that writes.
+    The new file has the mode of the file that it replaces, or what the umask says; 600 with `private`. Where `path`
+    is a symbolic link, it is what that leads to (`target_of`). Do not close the block before the stream that writes.
 
     Raises `OSError`, whose `filename` is `path` where the disk is full, the folder is missing or not writable, or
     `path` is something else than a file.
     """
     with _named(path):
-        mode = _mode(path, private)
-        _sweep_once(path.parent.resolve())
-        half, lock = _begin(path.parent)
+        target = target_of(path)
+        mode = _mode(target, private)
+        _sweep_once(target.parent.resolve())
+        half, lock = _begin(target.parent)
     try:
         with _named(path, half):
             yield half
@@ -57,7 +59,7 @@ def new_file(path: Path, *, private: bool = False) -> Iterator[Path]:
             if sys.platform == "win32":
                 os.close(lock)  # an open file cannot be renamed there
                 lock = -1
-            half.replace(path)
+            half.replace(target)
     finally:
         half.unlink(missing_ok=True)
         if lock != -1:
@@ -114,14 +116,40 @@ def _remove_if_left(path: str) -> bool:
     return True
 
 
+def target_of(path: Path) -> Path:
+    """The file that a path leads to, which need not be there. Raises `OSError`, errno EINVAL, where that is no file
+    or lies among the system's devices and processes: /dev/stdout may lead to a file, but is none to be replaced."""
+    for step in _steps(path):
+        if step.is_relative_to("/proc") or (
+            step.is_relative_to("/dev") and not step.is_relative_to("/dev/shm")
+        ):
+            raise OSError(errno.EINVAL, "Is not a file")
+    try:
+        if not stat.S_ISREG(step.stat().st_mode):
+            # Replaced by a file, a device such as /dev/null would be gone for every program.
+            raise OSError(errno.EINVAL, "Is not a file")
+    except FileNotFoundError:
+        pass
+    return step if path.is_symlink() else path
+
+
+def _steps(path: Path) -> Iterator[Path]:
+    """The path and what its links lead to, one by one; only the last is no link."""
+    for _ in range(_MOST_LINKS):
+        # Folders may be links, too, as /dev/fd is.
+        path = Path(os.path.realpath(path.parent)) / path.name
+        yield path
+        if not path.is_symlink():
+            return
+        path = path.parent / os.readlink(path)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
 def _mode(path: Path, private: bool) -> int:
     try:
         there = path.stat().st_mode
     except FileNotFoundError:
         there = 0
-    if there and not stat.S_ISREG(there):
-        # Replaced by a file, a device such as /dev/null would be gone for every program.
-        raise OSError(errno.EINVAL, "Is not a file")
     if private:
         return 0o600
     if there:

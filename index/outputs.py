@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import tempfile
 from pathlib import Path
 
+from index.atomic import target_of
 from index.errors import OnkokodeError
 from index.failures import reason
 
@@ -27,23 +27,21 @@ class OutputError(OnkokodeError):
 
 def check_file(path: Path) -> None:
     """Raise `OutputError` unless a file could be written, or one that is there replaced."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        mode = None
-    except OSError as error:
-        raise OutputError(f"{path}: {reason(error)}") from None
-    if mode is not None and stat.S_ISDIR(mode):
+    if os.path.isdir(path):
         raise OutputError(f"{path}: is a folder; name a file")
-    if mode is not None and not stat.S_ISREG(mode):
+    try:
+        target = target_of(path)
+        there = target.exists()
+    except OSError as error:
         # Outputs are renamed into place, which would put a file where the device or pipe is.
-        raise OutputError(f"{path}: is a device or a pipe; name a file")
-    if not os.path.isdir(path.parent):
-        raise OutputError(f"{path.parent}: there is no such folder; make it, or name another")
-    _try_in(path.parent, path)
-    if mode is not None:
+        what = "is a device or a pipe; name a file" if error.errno == errno.EINVAL else reason(error)
+        raise OutputError(f"{path}: {what}") from None
+    if not os.path.isdir(target.parent):
+        raise OutputError(f"{target.parent}: there is no such folder; make it, or name another")
+    _try_in(target.parent, path)
+    if there:
         try:
-            os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+            os.close(os.open(target, os.O_WRONLY | os.O_APPEND))
         except OSError as error:
             raise OutputError(f"{path}: {reason(error)}") from None
 

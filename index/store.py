@@ -277,8 +277,12 @@ def _read_manifest(root: Path) -> tuple[StoredFile, ...]:
         if len({entry.folder for entry in entries}) < len(entries):
             raise Damaged(path, "is damaged, it names a folder twice")
     except Damaged as error:
+        index = (
+            root.parent / "index"
+        )  # made from the catalogue, and as old: the next message would be about it
+        folders = f"the folders {root} and {index}" if index.exists() else f"the folder {root}"
         raise CatalogueError(
-            f"{error}; delete the folder {root} and add the catalogue files again with `onkokode catalogue add`"
+            f"{error}; delete {folders} and add the catalogue files again with `onkokode catalogue add`"
         ) from None
     return entries
 

@@ -27,6 +27,7 @@ from agent.files.table import (
 )
 
 _DELIMITERS = (";", "\t", ",", "|")
+_NEVER = "\ufdd0"  # stands for the delimiter of a file of one column; it is no letter of any script
 _SNIFFED, _SNIFFED_LETTERS = 200, 1_000_000  # lines and letters that decide about the delimiter
 # A quotation mark that is never closed swallows all lines that follow; a field of this size says so.
 csv.field_size_limit(2_000_000)
@@ -46,12 +47,18 @@ class DelimitedTable(Table):
         self.encoding = self._lines.encoding
         head = self._head()
         self.line_end = "\r\n" if head[:1] and head[0].endswith("\r\n") else "\n"
-        self.delimiter = options.delimiter or _find_delimiter(head)
+        found = options.delimiter or _find_delimiter(head)
+        self.delimiter = found or _DELIMITERS[0]  # in which the output is written
+        self._splits = self.delimiter
         records = [record for _, record, _ in islice(self._records(), SAMPLE_ROWS + 1)]
         if not records:
             raise TableError(f"{path}: die Datei ist leer")
         self.name_columns(records[0], records[1:])
         self._first = records[0]
+        if found is None and len(self.columns) == 1:
+            # A semicolon in a text separates nothing.
+            self._splits = _NEVER
+            self._first = next(self._records())[1]
 
     def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
         return in_chunks(self._rows(), size, first)
@@ -67,7 +74,7 @@ class DelimitedTable(Table):
         return {
             "format": "delimited",
             "encoding": self.encoding,
-            "delimiter": self.delimiter,
+            "delimiter": None if self._splits == _NEVER else self.delimiter,
             "header": self.header,
         }
 
@@ -95,7 +102,7 @@ class DelimitedTable(Table):
                     notes[note] = None
                 yield text
 
-        reader = csv.reader(texts(), delimiter=self.delimiter)
+        reader = csv.reader(texts(), delimiter=self._splits)
         try:
             for record in reader:
                 begun = begun or any(map(str.strip, record))
@@ -125,12 +132,17 @@ class DelimitedTable(Table):
             yield Row(number, values, problem, tuple(record[width:]))
 
 
-def _find_delimiter(lines: Sequence[str]) -> str:
-    """The delimiter that gives most records the same number of fields; the most fields decide a draw."""
-    best, best_score = _DELIMITERS[0], (0.0, 0)
+def _find_delimiter(lines: Sequence[str]) -> str | None:
+    """The delimiter that gives most records the same number of fields; the most fields decide a draw. None where the
+    first record has but one field."""
+    best, best_score = None, (0.0, 0)
     for delimiter in _DELIMITERS:
         try:
-            sizes = [len(record) for record in csv.reader(lines, delimiter=delimiter) if record]
+            sizes = [
+                len(record)
+                for record in csv.reader(lines, delimiter=delimiter)
+                if any(map(str.strip, record))
+            ]
         except csv.Error:
             continue
         if not sizes or sizes[0] < 2:

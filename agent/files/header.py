@@ -29,12 +29,33 @@ patienten patientenid patnr pid plz postleitzahl primärtumor prognose quelle re
 seite seitenlokalisation sex sicherheit spalte stadium station status straße tabelle tag text therapie tnm
 topo topographie tumor tumorart tumordiagnose txt typ uhrzeit uid untersuchung ursprung verfahren version
 vorgang vorname wert wertung zeile zeit zeitpunkt zentrum ziel zusatz zusatztext
+arztbrief brief diagnostik entlassbrief epikrise erkrankung freigabe onkologie pathologie sicherung
 """  # of which columns' names are made
 _NAMES = frozenset(map(normalise, _WORDS.split()))
+# A column may be called so, and a text may say just this.
+_SAID = "ed fernmetastase fernmetastasen lokalrezidiv metastase metastasen metastasierung rezidiv rezidive verdacht"
+_EITHER = frozenset(_SAID.split())
+# Beside a name these are part of it: `Klinische Diagnose`, `Gesicherte Diagnose`.
+_QUALIFIER = re.compile(
+    r"\w+(?:isch|lich)(?:e[rsnm]?)?|(?:un)?gesicherte[rsnm]?|vermutete[rsnm]?|bekannte[rsnm]?|alle|"
+    r"(?:aktuell|weiter|erst|letzt|neu|primaer|sekundaer)e[rsnm]?|laut|gemaess|bei|aus|zum|ist|ja|nein"
+)
 _LINKS = frozenset(
     ("der", "des", "die", "und", "von", "am", "in", "im", "mit", "fuer", "zu", "zur", "zum", "nach", "o", "m")
 )
-_ENDINGS = ("datum", "nummer", "nr", "text", "diagnose", "kode", "code", "schluessel", "status", "jahr")
+_ENDINGS = (
+    "datum",
+    "nummer",
+    "nr",
+    "text",
+    "diagnose",
+    "diagnosen",
+    "kode",
+    "code",
+    "schluessel",
+    "status",
+    "jahr",
+)
 _IDENTIFIER = re.compile(r"[^\W\d]\w*_\w+")
 _CAMEL = re.compile(r"(?<=[a-zäöü])(?=[A-ZÄÖÜ])")
 _NUMBER = re.compile(r"(?=\D*\d)[\d\s.,:;/+\-–TZ]+|[A-Z]\d\d(?:\.[\d-]{1,2})?[+*!]?|\d{4}/\d")
@@ -48,6 +69,8 @@ _DIAGNOSIS = re.compile(
     r"(?:om|ose|oma|inom)(?:s|es|e)?\b",
     re.IGNORECASE,
 )  # fmt: skip
+_TICK = re.compile(r"ja|nein|yes|no|true|false|[jnxy+-]", re.IGNORECASE)
+_LETTERS = re.compile(r"[^\W\d_]+")
 _LONG_NAME, _MANY_WORDS = 60, 6
 
 
@@ -62,15 +85,22 @@ def is_header(first: Sequence[Any], sample: Sequence[Sequence[Any]], named: str 
     for place, cell in cells:
         below = [str(row[place]).strip() for row in sample if place < len(row) and row[place] is not None]
         below = [value for value in below if value]
+        figures = bool(below) and all(map(_NUMBER.fullmatch, below))
         if _YEAR.fullmatch(str(cell).strip()):
             continue  # in either
-        if not isinstance(cell, str) or _is_data(cell) or cell.strip() in below:
+        if not isinstance(cell, str) or _is_figure(cell) or cell.strip() in below:
             data += 1
-        elif _is_name(cell) or (below and all(map(_NUMBER.fullmatch, below))):
+        elif _is_name(cell):
             names += 1
-    if names == data:
-        return None
-    return names > data
+        elif _is_data(cell):
+            # Over figures and ticks it may well be what they are about.
+            data += not (figures or (below and all(map(_TICK.fullmatch, below))))
+        elif figures:
+            names += 1
+    if names and data:
+        # One that is called like a column is no proof, and one that reads like a diagnosis is none against it.
+        return True if names > data else None
+    return None if names == data else names > data
 
 
 def plausible(name: str) -> bool:
@@ -84,14 +114,27 @@ def _is_name(cell: str) -> bool:
     if _IDENTIFIER.fullmatch(cell.strip()) and not _DIAGNOSIS.search(cell):
         return True
     words = [word.rstrip("0123456789") for word in normalise(_CAMEL.sub(" ", cell)).split()]
-    known = [word in _NAMES or word.endswith(_ENDINGS) for word in words]
-    return any(known) and all(
-        hit or not word or word in _LINKS for word, hit in zip(words, known, strict=True)
+    return any(map(_is_word, words)) and all(
+        not word or _is_word(word) or word in _LINKS or word in _EITHER or _QUALIFIER.fullmatch(word)
+        for word in words
     )
 
 
-def _is_data(cell: str) -> bool:
+def _is_word(word: str) -> bool:
+    """Whether a normalised word is one that columns are called by."""
+    return word in _NAMES or word.endswith(_ENDINGS)
+
+
+def _is_figure(cell: str) -> bool:
     cell = cell.strip()
-    if len(cell) > _LONG_NAME or _NUMBER.fullmatch(cell) or len(cell.split()) > _MANY_WORDS:
+    return len(cell) > _LONG_NAME or bool(_NUMBER.fullmatch(cell)) or len(cell.split()) > _MANY_WORDS
+
+
+def _is_data(cell: str) -> bool:
+    if _is_figure(cell):
         return True
-    return not _is_name(cell) and bool(_DIAGNOSIS.search(cell))
+    if _is_name(cell) or all(word in _EITHER for word in normalise(cell).split()):
+        return False
+    # `Diagnose` ends like a disease, too.
+    rest = _LETTERS.sub(lambda word: "" if _is_word(normalise(word[0])) else word[0], cell)
+    return bool(_DIAGNOSIS.search(rest))

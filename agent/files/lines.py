@@ -4,7 +4,8 @@
     lines.encoding                       # 'utf-8', 'cp1252', ...: that of most lines, in which the file is written
     for line in lines: line.text, line.note
 
-Where nobody names an encoding, a line is UTF-8 if it can be, and else cp1252. What neither knows becomes U+FFFD;
+Where nobody names an encoding, a line is UTF-8 if most of its letters speak for that, and else cp1252: letters of
+cp1252 such as ß and a no-break space are by chance one letter of UTF-8. What neither knows becomes U+FFFD;
 in a file of one byte per letter it becomes a lone surrogate instead, which `onkokode-keep` writes as the byte that
 it was. In both cases the line's note says so.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -28,7 +30,14 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _READ = 1 << 20
-_NOT_ASCII = re.compile("[^\x00-\x7f\ufffd]")
+_NOT_ASCII = re.compile("[^\x00-\x7f]")
+# What follows a word in cp1252: € ‚ „ … † ‘ ’ “ ” – —, a no-break space, § « soft hyphen ® ° ± ² ³ ´ · » and fractions.
+_AFTER = rb"[\x80\x82\x84-\x86\x91-\x94\x96\x97\xa0\xa7\xab\xad\xae\xb0-\xb4\xb7\xbb-\xbe]"
+# Letters of UTF-8 that are rather two or three of cp1252: É Ö × Ø Ü ß and a sign, instead of phonetic, Hebrew, Arabic,
+# Syriac and N'Ko letters; à ä è é and two signs, instead of a Chinese one.
+_CHANCE = re.compile(rb"[\xc9\xd6-\xd8\xdc\xdf][\x80-\xbf]|[\xe0\xe4\xe8\xe9]" + _AFTER + rb"{2}")
+# Among lines of cp1252 also Ä Å Ç Ñ and the like before such a sign, instead of ą, Š, ı.
+_CHANCE_IN_CP1252 = re.compile(rb"[\xc4-\xca\xd1\xd3\xd9-\xde]" + _AFTER + b"|" + _CHANCE.pattern)
 _MARK = re.compile("[\udc00-\udfff]")
 
 
@@ -52,6 +61,7 @@ class TextLines:
 
     def __init__(self, path: Path, encoding: str | None, *, all_ends: bool) -> None:
         self.path, self.all_ends = path, all_ends
+        self._told = encoding is not None
         found = encoding or self._find_encoding()
         self.encoding = _text_encoding(path, found)
         # A file of UTF-8 or found to be cp1252 may hold lines of the other.
@@ -70,7 +80,7 @@ class TextLines:
                 if raw.isascii():
                     yield Line(raw.decode("ascii"), None, dropped)
                 else:
-                    yield Line(*_decode(raw, usual), dropped)
+                    yield Line(*_decode(raw, usual, told=self._told), dropped)
 
     def _of_one_encoding(self) -> Iterator[Line]:
         wide = codecs.lookup(self.encoding).name.startswith("utf")
@@ -126,25 +136,22 @@ def _split(data: bytes) -> list[bytes]:
     return [*(line + b"\n" for line in whole), rest]
 
 
-def _is_utf8(raw: bytes) -> bool:
-    """All of it, or enough to see that the rest is damaged: a letter of two bytes does not occur by chance."""
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return bool(_NOT_ASCII.search(raw.decode("utf-8", "replace")))
-    return True
+def _is_utf8(raw: bytes, usual: str = "utf-8") -> bool:
+    """Whether more letters speak for UTF-8 than against it, in a line that is not all ASCII; a draw is cp1252."""
+    text = raw.decode("utf-8", "replace")
+    errors = text.count("\ufffd") - raw.count("\ufffd".encode())
+    chance = len((_CHANCE_IN_CP1252 if usual == "cp1252" else _CHANCE).findall(raw))
+    return len(_NOT_ASCII.findall(text)) - errors - chance > errors + chance
 
 
-def _decode(raw: bytes, usual: str) -> tuple[str, str | None]:
-    """Text and note of a line in a file most of whose lines are in `usual`."""
-    try:
-        return raw.decode(
-            "utf-8"
-        ), None if usual == "utf-8" else "Zeile als UTF-8 gelesen, anders als die übrigen"
-    except UnicodeDecodeError:
-        text = raw.decode("utf-8", "replace")
-    if _NOT_ASCII.search(text):
-        return text, REPLACED
+def _decode(raw: bytes, usual: str, *, told: bool) -> tuple[str, str | None]:
+    """Text and note of a line in a file most of whose lines are in `usual`; `told` by a person who knows."""
+    with suppress(UnicodeDecodeError):
+        text = raw.decode("utf-8")
+        if told or _is_utf8(raw, usual):
+            return text, None if usual == "utf-8" else "Zeile als UTF-8 gelesen, anders als die übrigen"
+    if _is_utf8(raw, usual):
+        return raw.decode("utf-8", "replace"), REPLACED
     text = raw.decode("cp1252", "onkokode-mark")
     note = REPLACED if _MARK.search(text) else None
     if usual == "cp1252":

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent.files.answer import COLUMNS, answer_of, unread
 from agent.files.columns import find_text_column
-from agent.files.table import Chunk, Options, Table, TableError, open_table, text_of
+from agent.files.table import Chunk, Options, Table, TableError, must_be_a_file, open_table, text_of
 from agent.files.work import Answers, WorkFolder
 from agent.files.writing import must_fit, write_table
 from index.atomic import new_file
@@ -111,6 +111,7 @@ def code_file(
         TableError: a file cannot be read or written, belongs to another run, or changed while it was coded.
     """
     started = time.monotonic()
+    must_be_a_file(source)
     _must_be_writable(source, target, restart)
     table = open_table(source.resolve(), replace(options or Options(), column=column))
     name = find_text_column(table, column)

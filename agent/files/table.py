@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -249,14 +250,28 @@ def _must_be_few(path: Path, columns: int) -> None:
         )
 
 
-def _head(path: Path) -> bytes:
-    if path.is_dir():
+def must_be_a_file(path: Path) -> None:
+    """Raises `TableError` where a path is no file that can be read more than once, before it is opened: a pipe that
+    nobody writes into would be waited for, and one under a name such as /dev/fd/63 is gone once links are followed."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise TableError(f"{path}: die Datei gibt es nicht") from None
+    except OSError as error:
+        raise TableError(f"{path}: nicht lesbar ({error.strerror})") from None
+    if stat.S_ISDIR(mode):
         raise TableError(f"{path} ist ein Ordner; bitte eine Datei nennen")
+    if not stat.S_ISREG(mode):
+        raise TableError(
+            f"{path} ist eine Pipe oder ein Gerät; eine Tabelle wird mehrmals gelesen, bitte erst als Datei speichern"
+        )
+
+
+def _head(path: Path) -> bytes:
+    must_be_a_file(path)
     try:
         with path.open("rb") as stream:
             head = stream.read(4096)
-    except FileNotFoundError:
-        raise TableError(f"{path}: die Datei gibt es nicht") from None
     except OSError as error:
         raise TableError(f"{path}: nicht lesbar ({error.strerror})") from None
     if not head.strip():

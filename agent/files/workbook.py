@@ -31,6 +31,7 @@ from agent.files.table import (
     in_chunks,
 )
 from agent.files.workbook_parts import CheckedArchive, open_book
+from agent.files.workbook_rows import rows_of
 from index.errors import OnkokodeError
 
 # Its warnings quote cells.
@@ -49,10 +50,7 @@ class WorkbookTable(Table):
         self._checked: set[tuple[str, str]] = set()
         with self._sheet() as sheet:
             self.sheet = sheet.title
-            head = [
-                cells[: _length(cells)]
-                for cells in islice(sheet.iter_rows(values_only=True), SAMPLE_ROWS + 1)
-            ]
+            head = [cells[: _length(cells)] for cells, _ in islice(rows_of(sheet), SAMPLE_ROWS + 1)]
         if not any(head):
             raise TableError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
         self._first = head[0]
@@ -106,18 +104,19 @@ class WorkbookTable(Table):
         width = len(self.columns)
         waiting: list[int] = []  # empty rows count only where another one follows
         with self._sheet() as sheet:
-            numbered = enumerate(sheet.iter_rows(values_only=True), start=1)
-            if self.header and next(numbered, (1, ()))[1][: len(self._first)] != self._first:
+            numbered = enumerate(rows_of(sheet), start=1)
+            if self.header and next(numbered, (1, ((), None)))[1][0][: len(self._first)] != self._first:
                 raise self.changed()
-            for number, cells in numbered:
+            for number, (cells, odd) in numbered:
                 cells = cells[: _length(cells)]
-                if not cells:
+                if not cells and not odd:
                     waiting.append(number)
                     continue
                 for empty in waiting:
                     yield Row(empty, (None,) * width, "leere Zeile")
                 waiting.clear()
                 problem = f"{len(cells)} Zellen statt {width}" if len(cells) > width else None
+                problem = "; ".join(filter(None, (problem, odd))) or None
                 values = tuple(cells[:width]) + (None,) * (width - len(cells))
                 yield Row(number, values, problem, tuple(cells[width:]))
 

@@ -6,7 +6,9 @@ import csv
 import json
 import multiprocessing
 import os
+import re
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -276,3 +278,33 @@ def test_the_lock_of_a_killed_run_does_not_block(tmp_path: Path) -> None:
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()
     assert code_file(stub(), source, target).rows == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes with names")
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    reading, writing = os.pipe()
+    try:
+        for source in (tmp_path / "pipe.csv", Path(f"/dev/fd/{reading}"), Path("/dev/null")):
+            for restart in (False, True):
+                with pytest.raises(TableError, match=re.escape(f"{source} ist eine Pipe oder ein Gerät; ")):
+                    code_file(stub(), source, tmp_path / "out.csv", restart=restart)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert os.listdir(tmp_path) == ["pipe.csv"]
+
+
+@pytest.mark.parametrize(
+    "first", ["Diagnosetext", "Klinische Diagnose", "Mammakarzinom links", '"Diagnosetext"', " \nDiagnose"]
+)
+def test_in_a_table_of_one_column_nothing_separates(tmp_path: Path, first: str) -> None:
+    texts = ["Z.n. Mamma-Ca; jetzt Prostata-Ca; G2", "Melanom, Arm | G1\tlinks", 'C50; "a" b', "Sigma-Ca"]
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("\n".join([first, texts[0], f'"{texts[1]}"', *texts[2:], ""]), encoding="utf-8")
+    agent = StubAgent()
+    run = code_file(agent, source, target)  # type: ignore[arg-type]
+    header, *body = list(csv.reader(target.open(encoding="utf-8"), delimiter=";"))
+    assert len(header) == 1 + len(ADDED) and [row[0] for row in body][-4:] == texts == agent.asked[0][-4:]
+    assert not any(row[-1] for row in body) and run.rows == 4 + (first[0] == "M")
+    assert open_table(source, Options(delimiter=";")).facts()["delimiter"] == ";"

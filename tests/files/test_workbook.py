@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 import re
 import subprocess
@@ -308,3 +309,33 @@ def test_a_text_longer_than_a_cell_says_that_it_was_cut(tmp_path: Path) -> None:
 def test_all_of_a_file_comes_back(tmp_path: Path) -> None:
     table = open_table(tables.write_xlsx(tmp_path / "in.xlsx"))
     assert table.columns == tables.COLUMNS and table.rows == len(tables.TEXTS)
+
+
+def test_what_openpyxl_passes_over_is_said_in_the_row(tmp_path: Path) -> None:
+    path = tmp_path / "in.xlsx"
+    book = Workbook()
+    rows = [("Nr", "Datum", "Diagnose"), (1, dt.date(2020, 1, 1), "A"), (2, dt.date(2020, 1, 2), "B"),
+            (3, dt.date(2020, 1, 3), "C"), (4, None, '="D"'), (None, None, None), ("=1+1", None, None)]  # fmt: skip
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    for place, value in ((b"B3", b"1e400"), (b"B4", b"99999999")):
+        pattern = rb'(<c r="%s"[^>]*?)(?: t="\w+")?><v>[^<]*</v>' % place
+        parts[SHEET], found = re.subn(pattern, rb"\1><v>%s</v>" % value, parts[SHEET])
+        assert found == 1
+    empty = b'<c r="C7" t="str"><f>""</f><v></v></c>'  # a result, but an empty one
+    parts[SHEET] = re.sub(
+        rb'(<row r="8".*?</row>)?</sheetData>',
+        b'<row r="8">%s</row></sheetData>' % empty.replace(b"C7", b"C8"),
+        parts[SHEET],
+    )
+    (chunk,) = open_table(written(path, parts)).chunks()
+    problems = {row.number: row.problem for row in chunk.rows}
+    again = "Formel ohne Ergebnis, bitte in Excel öffnen und neu speichern"
+    assert problems == {
+        2: None, 3: "Spalte 2: kein mögliches Datum", 4: "Spalte 2: kein mögliches Datum",
+        5: f"Spalte 3: {again}", 6: "leere Zeile", 7: f"Spalte 1: {again}",
+    }  # fmt: skip
+    assert chunk.rows[1].values == (2, "#VALUE!", "B")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from index.atomic import new_file, remove_leftovers, write_whole
+from index.outputs import OutputError, check_file
 
 ROOT = Path(__file__).parents[2]
 MARKER = "Mammakarzinom der Frau Markerli"
@@ -166,11 +167,43 @@ def test_a_device_or_pipe_is_never_replaced(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_symbolic_link_is_replaced_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").write_text("old")
-    (tmp_path / "link").symlink_to("elsewhere")
-    write_whole(tmp_path / "link", "new")
-    assert (tmp_path / "elsewhere").read_text() == "old" and (tmp_path / "link").read_text() == "new"
+def test_a_symbolic_link_leads_to_the_file_that_is_written(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("old")
+    (tmp_path / "link").symlink_to("folder/file")
+    (tmp_path / "second").symlink_to("link")
+    (tmp_path / "new").symlink_to("folder/new")
+    for name, target in (("link", "file"), ("second", "file"), ("new", "new")):
+        check_file(tmp_path / name)
+        write_whole(tmp_path / name, name)
+        assert (tmp_path / "folder" / target).read_text() == name and (tmp_path / name).is_symlink()
+    assert sorted(os.listdir(tmp_path / "folder")) == ["file", "new"]
+
+
+@posix
+def test_links_and_devices_stay_what_they_are(tmp_path: Path) -> None:
+    """Also where one leads to a file in the end, as /dev/stdout may: as root it would be replaced for everybody."""
+    (tmp_path / "file").write_text("old")
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "file").open() as stream:
+        number = stream.fileno()
+        for name, target in (
+            ("a", "/dev/null"),
+            ("b", f"/dev/fd/{number}"),
+            ("c", "pipe"),
+            ("d", "b"),
+            ("e", "e"),
+        ):
+            (tmp_path / name).symlink_to(target)
+        own = [tmp_path / name for name in "abcde"]
+        system = ["/dev/stdout", "/dev/none", f"/dev/fd/{number}", f"/proc/self/fd/{number}"]
+        for path in (*own, *map(Path, system)):
+            with pytest.raises(OutputError, match=r"name a file|in a circle"):
+                check_file(path)
+            with pytest.raises(OSError, match=r"Is not a file|symbolic links"):
+                write_whole(path, MARKER)
+        assert all(path.is_symlink() for path in own) and (tmp_path / "file").read_text() == "old"
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode) and Path("/dev/fd").is_symlink()
 
 
 def test_no_other_module_makes_files_of_its_own_to_rename() -> None:

@@ -201,6 +201,20 @@ def test_a_damaged_manifest_names_the_repair(manifest: bytes, home: Path) -> Non
             call(home)
 
 
+def test_an_old_home_is_told_of_once(home: Path) -> None:
+    """Catalogue and index are as old as each other; once the folders that are named are gone, all works."""
+    for name in ("catalogue", "index"):
+        (home / name).mkdir(parents=True)
+        (home / name / "manifest.json").write_bytes(b'{"format": 1}')
+    with pytest.raises(CatalogueError) as raised:
+        store.stored(home)
+    assert f"delete the folders {home / 'catalogue'} and {home / 'index'} and add" in str(raised.value)
+    (home / "index" / "manifest.json").unlink()
+    (home / "index").rmdir()
+    with pytest.raises(CatalogueError, match=r"delete the folder \S*catalogue and add"):
+        store.stored(home)
+
+
 def test_a_manifest_cannot_point_elsewhere(home: Path, downloads: Path) -> None:
     store.add([downloads / "crosswalk.tsv"], home)
     path = home / "catalogue" / "manifest.json"
