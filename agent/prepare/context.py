@@ -11,27 +11,32 @@ from __future__ import annotations
 import re
 
 from agent.prepare.abbreviations import ABBREVIATIONS, CONTEXTUAL
+from agent.prepare.alternatives import by_first_letter
 from agent.prepare.mentions import Mentions
 from agent.prepare.records import Certainty, Side
 
 Span = tuple[int, int]
 _I = re.IGNORECASE
 
-_TUMOUR_WORDS = (
+# Of the words that begin with any letter, the ending is looked for first.
+_TUMOUR_WORDS = by_first_letter(
     r"karzin|carcin|karcin|krebs(?!-?(?:reg|ber|früh|vors|screen|hilfe|angst))|malignom(?!suche|ausschl|nachw)|neubildung|neoplas|sarkom|sarcom|lymphom|leuk[äe]|leucäm|myelom(?!-?screen)|melanom(?!-?(?:screen|vorsorge))|mycosis fungo|mykosis fungo|lentigo maligna|[a-z]zelltu\b|zytom|blastom|"
     r"gliom|metast|filia|filie|adenom|tumor(?!-?(?:konf|board|marker|schmerz|kach|dok|formel|zentr|last|suche|frei|nachs|sprech|anäm|fatig|lyse|assoz|progress|patient|stad|größe|dicke|ausd|durchm|lokalis|klassif|histol))|basaliom|morbus(?! (?:crohn|basedow|parkinson|ormond|bechterew|scheuermann|meni|sudeck|dupuytren|boeck|meulengr|alzheimer|whipple|perthes|osler|wilson|addison|cushing|beh[çc]et|raynaud|werlhof))|hodgkin|myelodys|poly[cz]yth|thrombozyth|myelofibrose|gammopathie|"
-    r"mastozytose|histiozyt|n[äa]vus|(?<!stimmlippen)(?<!stimmband)(?<!nasen)(?<!zervix)(?<!cervix)(?<!korpus)(?<!corpus)(?<!endometrium)(?<!gallenblasen)(?<!cholesterin)(?<!ohr)polyp|in situ|dysplasie(?!sprech|ambul)|plasmozyt|ewing|wilms|kaposi|klatskin|krukenberg|waldenström|burkitt|s[ée]zary|warthin|queyrat|linitis|phyll?oid|desmoid|"
-    r"karzinoid|intraepithelial|(?:[a-zäöü]{4}(?<![ia])|mamma|prostata)ca(?![a-zäöüß])|lipom|myom|[a-zäöü]{3}[a-zäöü](?<!syndr)(?<!sympt)(?<!hämat)(?<!aemat)(?<!glauk)(?<!omos)(?<!yndr)(?:om|ome|oms|omen)(?![a-zäöüß])"
+    r"mastozytose|histiozyt|n[äa]vus|polyp(?<!stimmlippenpolyp)(?<!stimmbandpolyp)(?<!nasenpolyp)(?<!zervixpolyp)(?<!cervixpolyp)(?<!korpuspolyp)(?<!corpuspolyp)(?<!endometriumpolyp)(?<!gallenblasenpolyp)(?<!cholesterinpolyp)(?<!ohrpolyp)|in situ|dysplasie(?!sprech|ambul)|plasmozyt|ewing|wilms|kaposi|klatskin|krukenberg|waldenström|burkitt|s[ée]zary|warthin|queyrat|linitis|phyll?oid|desmoid|"
+    r"karzinoid|intraepithelial|mammaca(?![a-zäöüß])|prostataca(?![a-zäöüß])|lipom|myom|[a-zäöü]{4}(?:(?<![ia])ca(?![a-zäöüß])|(?=om)(?<!syndr)(?<!sympt)(?<!hämat)(?<!aemat)(?<!glauk)(?<!omos)(?<!yndr)(?:om|ome|oms|omen)(?![a-zäöüß]))"
 )
 # Of the abbreviations with several readings only those that name a tumour in each; "PA" or "OS" may be anything.
-_TUMOUR_ABBREVIATIONS = "|".join(
-    re.escape(short)
-    for short in sorted((*ABBREVIATIONS, *CONTEXTUAL), key=len, reverse=True)
-    if len(short) > (1 if short in ABBREVIATIONS else 2) or short in ("MM", "ET", "PV", "HL", "FL")
-    if all(
-        re.search(_TUMOUR_WORDS, reading.expansion, _I)
-        for reading in (CONTEXTUAL.get(short) or (ABBREVIATIONS[short],))
-    )
+_TUMOUR_ABBREVIATIONS = by_first_letter(
+    "|".join(
+        re.escape(short)
+        for short in sorted((*ABBREVIATIONS, *CONTEXTUAL), key=len, reverse=True)
+        if len(short) > (1 if short in ABBREVIATIONS else 2) or short in ("MM", "ET", "PV", "HL", "FL")
+        if all(
+            re.search(_TUMOUR_WORDS, reading.expansion, _I)
+            for reading in (CONTEXTUAL.get(short) or (ABBREVIATIONS[short],))
+        )
+    ),
+    cased=True,
 )
 TUMOUR = re.compile(
     rf"(?i:{_TUMOUR_WORDS})|(?<![A-Za-zÄÖÜäöü])(?:{_TUMOUR_ABBREVIATIONS}|(?:CIN|VIN|AIN|VAIN|PIN)(?![ -]?(?:[12]|II?)(?![\w/-]))|MEN)(?![A-Za-zÄÖÜäöü])"
@@ -47,13 +52,15 @@ METASTASIS = re.compile(
 )
 METASTATIC = re.compile(r"metastasiert|metast\.|filialisiert|filiarisiert", _I)
 TOPOGRAPHY = re.compile(
-    r"mamma|brust|quadrant|\b[ou][ai]q\b|lunge|bronch|lappen|pleura|mediastin|trachea|larynx|kehlkopf|pharynx|rachen|zunge|tonsill|mund|gaumen|lippe|"
-    r"speichel|parotis|ösophag|oesophag|speiseröhr|magen|kardia|antrum|pylor|duoden|dünndarm|ileum|jejun|appendi|z[öä]kum|c[ao]ecum|kolon|colon|flexur|sigma|"
-    r"re[ck]t|anal|anus|leber|hepat|galle|papill(?!är|om)|pankreas|pancreas|milz|peritone|retroperi|niere|ureter|harn|blase|trigonum|(?:vorder|hinter|seiten)wand|urethra|prostata|hoden|penis|"
-    r"skrot|uterus|zervix|cervix|endometri|korpus|corpus|portio|ovar|eierstock|tube|vagin|vulva|labi|plazenta|haut|lid|wange|nase|ohr|stirn|kopf|hals|nacken|"
-    r"rücken|schulter|arm|bein|schenkel|hand|fuß|finger|zehe|rumpf|bauch|knochen|femur|tibia|humerus|becken|wirbel|rippe|schädel|weichteil|bindegewebe|lymphknoten|\bLK\b|axill|"
-    r"leiste|hirn|zerebr|cerebr|kleinhirn|mening|hypophys|auge|retina|aderhaut|schilddrüs|nebenschild|nebennier|thymus|knochenmark|blut|frontal|temporal|parietal|okzipital|"
-    r"\b(?:OL|UL|ML)\b",
+    by_first_letter(
+        r"mamma|brust|quadrant|lunge|bronch|lappen|pleura|mediastin|trachea|larynx|kehlkopf|pharynx|rachen|zunge|tonsill|mund|gaumen|lippe|"
+        r"speichel|parotis|ösophag|oesophag|speiseröhr|magen|kardia|antrum|pylor|duoden|dünndarm|ileum|jejun|appendi|z[öä]kum|c[ao]ecum|kolon|colon|flexur|sigma|"
+        r"re[ck]t|anal|anus|leber|hepat|galle|papill(?!är|om)|pankreas|pancreas|milz|peritone|retroperi|niere|ureter|harn|blase|trigonum|vorderwand|hinterwand|seitenwand|urethra|prostata|hoden|penis|"
+        r"skrot|uterus|zervix|cervix|endometri|korpus|corpus|portio|ovar|eierstock|tube|vagin|vulva|labi|plazenta|haut|lid|wange|nase|ohr|stirn|kopf|hals|nacken|"
+        r"rücken|schulter|arm|bein|schenkel|hand|fuß|finger|zehe|rumpf|bauch|knochen|femur|tibia|humerus|becken|wirbel|rippe|schädel|weichteil|bindegewebe|lymphknoten|axill|"
+        r"leiste|hirn|zerebr|cerebr|kleinhirn|mening|hypophys|auge|retina|aderhaut|schilddrüs|nebenschild|nebennier|thymus|knochenmark|blut|frontal|temporal|parietal|okzipital|"
+        r"\b(?:[ou][ai]q|LK|OL|UL|ML)\b"
+    ),
     _I,
 )
 # Words of one organ, by organ; what may belong to several (Kopf, Hals, Körper, Lappen) is none of them.

@@ -75,7 +75,7 @@ def focused(words: list[Word]) -> tuple[list[Word], list[Word]]:
         said = render(clause)
         spread = has_place and _SPREAD.match(said) is not None
         (kept if _speaks(said) and not spread else dropped).extend(clause)
-    if not context.names_tumour(render(kept)):
+    if dropped and not context.names_tumour(render(kept)):
         return words, []
     for pattern, holds_tumours in _ASIDE:
         if pattern is _SHARES and not _MIXED.search(render(kept)):
@@ -88,7 +88,8 @@ def focused(words: list[Word]) -> tuple[list[Word], list[Word]]:
 def _clauses(words: list[Word]) -> list[list[Word]]:
     """The words between commas or dashes that stand in no bracket; the comma belongs to the clause before it. A colon
     parts them where it follows the tumour; before it, it may follow its place."""
-    depth, borders, named = 0, [0], False
+    depth, borders = 0, [0]
+    named = not any(word.mark and word.text == ":" for word in words)  # asked of a colon only
     for place, word in enumerate(words):
         named = named or context.names_tumour(word.text)
         if word.mark:

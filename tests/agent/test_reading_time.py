@@ -6,7 +6,9 @@ no hang of the tests.
 
 from __future__ import annotations
 
+import gc
 import random
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from functools import cache
 import pytest
 
 from agent.prepare import MAX_CHARACTERS, prepare
+from agent.prepare.alternatives import by_first_letter
 from agent.prepare.context import TOPOGRAPHY, TUMOUR
 from agent.prepare.drafts import REACH
 from index.text import normalise
@@ -50,6 +53,7 @@ FOUND = (
     "Mammakarzinom " + "a.-" * 2_000 + "a.",
     "Mamma\n" + "xyzk\n" * 200,
     "Mamma\n" + "(x)\n" * 200,
+    "Mammakarzinom pT1" + "DNET\n" * 196,
     "a" + "\u0316\u0301" * 9_999,
 )
 
@@ -73,10 +77,14 @@ def _limited() -> Iterator[None]:
 
 
 def _seconds(text: str, read: Callable[[str], object] = prepare) -> float:
-    start = time.process_time()
-    with _limited():
-        read(text)
-    return time.process_time() - start
+    gc.disable()  # what other tests left behind is not this text's
+    try:
+        start = time.process_time()
+        with _limited():
+            read(text)
+        return time.process_time() - start
+    finally:
+        gc.enable()
 
 
 def _read(text: str) -> None:
@@ -104,7 +112,7 @@ def _grows(made: Callable[[int], str], length: int) -> str | None:
     texts = [made(length * factor) for factor in (1, 2, 4)]
     try:
         taken = [_seconds(text, _read) for text in texts]
-        for _ in range(3):
+        for _ in range(7):
             if taken[2] <= LONGER * max(taken[0], FLOOR):
                 return None
             taken = [min(old, _seconds(text, _read)) for old, text in zip(taken, texts, strict=True)]
@@ -130,6 +138,37 @@ def _drawn(rng: random.Random) -> Callable[[int], str]:
 
 def _of_unit(unit: str, lead: str, end: str) -> Callable[[int], str]:
     return lambda length: repeated(lead, unit, end, length)
+
+
+@pytest.mark.parametrize("cased", [False, True])
+def test_alternatives_by_first_letter_match_what_they_match_in_a_row(cased: bool) -> None:
+    listed = r"mamma|brust|mund(?!art|e[rn])|[ou]aq|n[äa]vus|s[|)]x|kolon|a\|b|\bLK\b|mu|a?x"
+    flags = 0 if cased else re.IGNORECASE
+    grouped, in_a_row = re.compile(by_first_letter(listed, cased=cased), flags), re.compile(listed, flags)
+    rng = random.Random(17)
+    for _ in range(20):
+        read = "".join(
+            rng.choice(
+                (
+                    "mamma",
+                    "MU",
+                    "nd",
+                    "art",
+                    "brust",
+                    "ſ|x",
+                    "\u212aolon",
+                    "NÄ",
+                    "vus",
+                    "a|b",
+                    "LK",
+                    " ",
+                    "oaq",
+                    "s)x",
+                )
+            )
+            for _ in range(500)
+        )
+        assert [m.span() for m in grouped.finditer(read)] == [m.span() for m in in_a_row.finditer(read)]
 
 
 @pytest.mark.parametrize("text", FOUND, ids=lambda text: text[:24])
@@ -178,8 +217,8 @@ def test_what_is_known_of_a_draft_reaches_far_enough() -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_drawn_worst_cases() -> None:
-    rng = random.Random(time.time_ns())
-    start = rng.getstate()
+    seed = time.time_ns()
+    rng = random.Random(seed)
     slowest: list[tuple[float, int, Callable[[int], str]]] = []
     failed: list[str] = []
     for number in range(10_000):
@@ -196,7 +235,7 @@ def test_ten_thousand_drawn_worst_cases() -> None:
     slowest.sort(key=lambda item: item[:2], reverse=True)
     for _, _, made in slowest[:60]:
         failed += [why for why in (_grows(made, MAX_CHARACTERS // 4),) if why]
-    assert failed == [], start[1][:2]
+    assert failed == [], f"seed {seed}"
 
 
 @pytest.mark.slow
