@@ -181,6 +181,7 @@ def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_o
 
     Each TEXT and each line gives one answer, in order; a blank line gives one, too.
     """
+    _needs_standard_output()
     if not texts:
         if is_watched(sys.stdin):
             raise click.UsageError(
@@ -208,6 +209,7 @@ def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_o
 @agent_options
 def info_command(as_json: bool, **agent_options: Any) -> None:
     """Which models, catalogues and editions are in use."""
+    _needs_standard_output()
     with _working("Modelle werden geladen …"):
         facts = load_agent(**agent_options).info()
     if as_json:
@@ -216,6 +218,12 @@ def info_command(as_json: bool, **agent_options: Any) -> None:
     from agent import render
 
     render.print_facts(render.console(), facts)
+
+
+def _needs_standard_output() -> None:
+    """Before the work: click passes over a stream that is closed (`>&-`), and the answers would be gone unnoticed."""
+    if sys.stdout is None:
+        raise InputError("standard output is closed; the answers need one: > FILE, a pipe or a terminal")
 
 
 def _texts(arguments: Iterable[str], damaged: list[int]) -> Iterator[str]:

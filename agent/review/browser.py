@@ -11,6 +11,7 @@ site asks for (forms, frames, images, sockets) is refused here, before the sessi
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -24,6 +25,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 _SOCKET = "/_nicegui_ws"
+_PREFIX_HEADER = b"x-forwarded-prefix"
+_PLAIN_PATH = re.compile(rb"(/[A-Za-z0-9_.~-]+)+")
 _HEADERS = (
     # NiceGUI's page is built by inline scripts and by templates compiled in the browser; nothing may come from, or
     # go to, another host.
@@ -40,7 +43,8 @@ _HEADERS = (
 
 
 class OwnOrigin:
-    """Refuses what another site's page asks for, and adds the headers that bind a browser to this host."""
+    """Refuses what another site's page asks for, drops a prefix that is no plain path, and adds the headers that bind
+    a browser to this host."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -49,6 +53,12 @@ class OwnOrigin:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        # NiceGUI puts it before every address of ours: `//evil.example` would make them another host's.
+        scope["headers"] = [
+            (name, value)
+            for name, value in scope["headers"]
+            if name.lower() != _PREFIX_HEADER or _PLAIN_PATH.fullmatch(value)
+        ]
         secure = scope.get("scheme") in ("https", "wss")
 
         async def bound(message: Message) -> None:

@@ -25,7 +25,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from agent.review.browser import OwnOrigin, SocketNeedsName
 from agent.review.decision import LONGEST_COMMENT, ReviewError
 from agent.review.desk import PAGE, Desk, Notice
-from agent.review.session import Gate, secret_of
+from agent.review.session import SESSION_SECONDS, Gate, secret_of
 from agent.review.store import Store, StoreError
 from agent.review.view import View, render
 from index.code_search import CodeSearch
@@ -115,7 +115,7 @@ def mount(app: FastAPI, agent: CodingAgent, database: Path, *, api_key: str | No
             "session_cookie": "onkokode_review",
             "same_site": "lax",
             "path": PREFIX,
-            "max_age": 30 * 24 * 3600,
+            "max_age": SESSION_SECONDS,
         },
         show_welcome_message=False,
         reconnect_timeout=10.0,

@@ -5,7 +5,9 @@
     gate.name_in(request.session)                               # 'M. Ernst', or None
 
 The cookie is signed with a secret that lies beside the database, so a restart asks nobody again. It holds the
-name and a fingerprint of the API key; another key ends all sessions.
+name, when the session began with a random id, and a fingerprint of these and the API key; another key ends all
+sessions. A session ends after a working day, and at once where its owner leaves: a copy of its cookie opens nothing
+either, until a restart forgets who has left.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import time
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,8 @@ from agent.review.decision import LONGEST_NAME, ReviewError, clean
 from agent.review.schema import only_for_its_owner
 
 _BYTES = 32
-_NAME, _PROOF = "onkokode-name", "onkokode-proof"
+SESSION_SECONDS = 12 * 3600
+_NAME, _PASS, _PROOF = "onkokode-name", "onkokode-pass", "onkokode-proof"
 
 
 class Gate:
@@ -31,6 +35,8 @@ class Gate:
     def __init__(self, secret: str, api_key: str | None) -> None:
         self._secret = secret.encode()
         self._api_key = api_key
+        # The passes of those who left before their time was up, and when it will be.
+        self._left: dict[str, float] = {}
 
     @property
     def asks_for_key(self) -> bool:
@@ -43,24 +49,35 @@ class Gate:
         right = self._api_key is None or hmac.compare_digest(clean(key).encode(), self._api_key.encode())
         if not right or not name:
             return False
-        session[_NAME], session[_PROOF] = name, self._proof(name)
+        ticket = f"{int(time.time())}.{secrets.token_hex(16)}"
+        session[_NAME], session[_PASS], session[_PROOF] = name, ticket, self._proof(name, ticket)
         return True
 
     def name_in(self, session: MutableMapping[str, Any]) -> str | None:
         """The name of who is at work; None where nobody was let in."""
-        name, proof = session.get(_NAME), session.get(_PROOF)
-        if not isinstance(name, str) or not isinstance(proof, str):
+        name, ticket, proof = (session.get(key) for key in (_NAME, _PASS, _PROOF))
+        if not isinstance(name, str) or not isinstance(ticket, str) or not isinstance(proof, str):
             return None
-        return name if hmac.compare_digest(proof, self._proof(name)) else None
+        if not hmac.compare_digest(proof, self._proof(name, ticket)):
+            return None
+        return name if ticket not in self._left and _ends(ticket) > time.time() else None
 
-    @staticmethod
-    def leave(session: MutableMapping[str, Any]) -> None:
-        """Ends the session."""
-        session.pop(_NAME, None)
-        session.pop(_PROOF, None)
+    def leave(self, session: MutableMapping[str, Any]) -> None:
+        """Ends the session, and with it every copy of its cookie."""
+        if self.name_in(session) is not None:
+            now = time.time()
+            self._left = {ticket: ends for ticket, ends in self._left.items() if ends > now}
+            self._left[session[_PASS]] = _ends(session[_PASS])
+        for key in (_NAME, _PASS, _PROOF):
+            session.pop(key, None)
 
-    def _proof(self, name: str) -> str:
-        return hmac.new(self._secret, f"{name}\0{self._api_key or ''}".encode(), hashlib.sha256).hexdigest()
+    def _proof(self, name: str, ticket: str) -> str:
+        proven = f"{name}\0{ticket}\0{self._api_key or ''}"
+        return hmac.new(self._secret, proven.encode(), hashlib.sha256).hexdigest()
+
+
+def _ends(ticket: str) -> float:
+    return int(ticket.partition(".")[0]) + SESSION_SECONDS
 
 
 def secret_of(database: Path) -> str:

@@ -47,7 +47,11 @@ def create_app(agent: CodingAgent, settings: ServiceSettings) -> FastAPI:
     batcher = Batcher(
         lambda texts: _code(agent, texts),
         batch_texts=settings.batch_texts,
+        batch_characters=settings.batch_characters,
         queue_texts=settings.queue_texts,
+        queue_characters=settings.queue_characters,
+        # Before uvicorn cancels what is left, which would answer it with 500.
+        grace_seconds=0.9 * settings.shutdown_seconds,
     )
 
     @asynccontextmanager

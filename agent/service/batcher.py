@@ -3,12 +3,13 @@
     batcher = Batcher(lambda texts: list(agent.code_many(texts)), batch_texts=64, queue_texts=1024)
     await batcher.start()
     answers = await batcher.code(["Mamma-Ca li.", "Prostata-Ca"])      # in the texts' order
-    await batcher.stop()                                               # answers what it has taken
+    await batcher.stop()          # answers what it has taken, as far as the grace period allows
 
 While a batch is being coded, the next one gathers by itself, so nobody waits for others to come: a lone caller is
 served at once, and under load the batches fill. (To wait some milliseconds for more callers was tried: it left
-the worker idle and cost a tenth of the throughput.) The agent runs in one thread, because two would share the
-same cores and the model's caches.
+the worker idle and cost a tenth of the throughput.) A batch is bounded in texts and characters and takes one text
+of each request in turn, so a large request is worked off in slices and holds nobody up. The agent runs in one
+thread, because two would share the same cores and the model's caches.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ CodeTexts = Callable[[list[str]], Sequence[CodedText]]
 
 
 class QueueFullError(OnkokodeError):
-    """More texts wait than the queue holds; `retry_after` says in how many seconds there may be room."""
+    """More texts or characters wait than the queue holds; `retry_after` says in how many seconds there may be room."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("too many texts are waiting; send the request again later")
@@ -40,7 +41,7 @@ class QueueFullError(OnkokodeError):
 
 
 class StoppingError(OnkokodeError):
-    """The service is shutting down and takes no more texts."""
+    """The service is shutting down: it takes no more texts, or its grace period has ended before the answer."""
 
 
 class TextFailedError(OnkokodeError):
@@ -58,6 +59,10 @@ class _Job:
     answer: asyncio.Future[Any]
     texts: list[str] = field(default_factory=list)
     call: Callable[[], Any] | None = None
+    characters: int = 0
+    # How many of the texts went into a batch, and the answers that came back; only one batch is under way.
+    taken: int = 0
+    coded: list[CodedText] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -72,18 +77,28 @@ class Batcher:
         code: CodeTexts,
         *,
         batch_texts: int = 64,
+        batch_characters: int = 40_000,
         queue_texts: int = 1024,
+        queue_characters: int = 4 << 20,
+        grace_seconds: float = 60.0,
     ) -> None:
         self._code = code
         self._batch_texts = batch_texts
+        self._batch_characters = batch_characters
         self._queue_texts = queue_texts
+        self._queue_characters = queue_characters
+        self._grace_seconds = grace_seconds
+        # The next to give a text comes first; a request whose texts are all in batches is no more in it.
         self._jobs: deque[_Job] = deque()
+        self._unanswered: set[_Job] = set()
         self._held = 0
+        self._held_characters = 0
         self._arrived = asyncio.Event()
         self._stopping = False
         self._worker: ThreadPoolExecutor | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._end_of_grace: asyncio.TimerHandle | None = None
         self._seconds_per_text = 0.01
 
     @property
@@ -106,9 +121,17 @@ class Batcher:
         self._loop_task = asyncio.create_task(self._run())
 
     def refuse(self) -> None:
-        """Take nothing more; what is held will be answered."""
+        """Take nothing more; what is held will be answered, with `StoppingError` what takes longer than the grace
+        period."""
         self._stopping = True
         self._arrived.set()
+        if self._end_of_grace is None and self._loop is not None:
+            self._end_of_grace = self._loop.call_later(self._grace_seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        for job in self._unanswered:
+            if not job.answer.done():
+                job.answer.set_exception(StoppingError("the service is shutting down"))
 
     def refuse_soon(self) -> None:
         """`refuse`, from a signal handler: it may run in the middle of anything."""
@@ -121,6 +144,9 @@ class Batcher:
         self.refuse()
         if self._loop_task is not None:
             await self._loop_task
+        if self._end_of_grace is not None:
+            self._end_of_grace.cancel()
+            self._end_of_grace = None
         if self._worker is not None:
             self._worker.shutdown(wait=True)
         self._loop = None
@@ -129,22 +155,33 @@ class Batcher:
         """The answers to the texts, in order.
 
         Raises:
-            QueueFullError, StoppingError: nothing was taken.
+            QueueFullError: nothing was taken.
+            StoppingError: nothing was taken, or it was not done within the grace period.
             TextFailedError: the agent failed on one of these texts.
             OnkokodeError: the agent cannot work at all, such as a model server that is gone.
         """
-        return await self._submit(_Job(asyncio.get_running_loop().create_future(), texts=list(texts)))
+        if not texts:
+            return []
+        characters = sum(map(len, texts))
+        job = _Job(asyncio.get_running_loop().create_future(), texts=list(texts), characters=characters)
+        return await self._submit(job)
 
-    async def alone(self, call: Callable[[], Any]) -> Any:
-        """Runs a call in the worker thread, between batches; it counts as one text."""
-        return await self._submit(_Job(asyncio.get_running_loop().create_future(), call=call))
+    async def alone(self, call: Callable[[], Any], characters: int = 0) -> Any:
+        """Runs a call in the worker thread, between batches; it counts as one text of so many characters."""
+        job = _Job(asyncio.get_running_loop().create_future(), call=call, characters=characters)
+        return await self._submit(job)
 
     async def _submit(self, job: _Job) -> Any:
         if self._stopping:
             raise StoppingError("the service is shutting down")
-        if self._held + job.size > self._queue_texts:
+        if (
+            self._held + job.size > self._queue_texts
+            or self._held_characters + job.characters > self._queue_characters
+        ):
             raise QueueFullError(max(1, round(self._held * self._seconds_per_text)))
         self._held += job.size
+        self._held_characters += job.characters
+        self._unanswered.add(job)
         # Also when the caller is cancelled: the place is free again once the job is done or dropped.
         job.answer.add_done_callback(lambda _: self._release(job))
         self._jobs.append(job)
@@ -153,6 +190,8 @@ class Batcher:
 
     def _release(self, job: _Job) -> None:
         self._held -= job.size
+        self._held_characters -= job.characters
+        self._unanswered.discard(job)
 
     async def _run(self) -> None:
         while True:
@@ -161,63 +200,79 @@ class Batcher:
                     return
                 self._arrived.clear()
                 await self._arrived.wait()
-            elif jobs := self._next_batch():
-                await self._work(jobs)
+            elif batch := self._next_batch():
+                await self._work(batch)
 
-    def _next_batch(self) -> list[_Job]:
-        """The oldest jobs that fit into one batch; those whose caller is gone are dropped here."""
-        batch: list[_Job] = []
-        size = 0
+    def _next_batch(self) -> dict[_Job, list[str]]:
+        """The texts of one batch, by request: of each that waits one in turn, oldest first, until the batch is full.
+        Requests whose caller is gone are dropped here; a call makes a batch of its own, without texts."""
+        batch: dict[_Job, list[str]] = {}
+        texts = characters = 0
         while self._jobs:
             job = self._jobs[0]
             if job.answer.done():
                 self._jobs.popleft()
                 continue
-            if batch and (job.call is not None or size + job.size > self._batch_texts):
-                break
-            batch.append(self._jobs.popleft())
-            size += job.size
             if job.call is not None:
+                if not batch:
+                    batch[self._jobs.popleft()] = []
                 break
+            text = job.texts[job.taken]
+            if batch and (texts == self._batch_texts or characters + len(text) > self._batch_characters):
+                break
+            batch.setdefault(job, []).append(text)
+            texts += 1
+            characters += len(text)
+            self._jobs.popleft()
+            job.taken += 1
+            if job.taken < len(job.texts):
+                self._jobs.append(job)
         return batch
 
-    async def _work(self, jobs: list[_Job]) -> None:
+    async def _work(self, batch: dict[_Job, list[str]]) -> None:
         loop = asyncio.get_running_loop()
         started = monotonic()
-        if jobs[0].call is not None:
-            outcomes: list[Any] = [await loop.run_in_executor(self._worker, _outcome, jobs[0].call)]
+        call = next(iter(batch)).call
+        if call is not None:
+            outcomes: list[Any] = [await loop.run_in_executor(self._worker, _outcome, call)]
         else:
-            outcomes = await loop.run_in_executor(self._worker, self._code_jobs, [job.texts for job in jobs])
-        size = sum(job.size for job in jobs)
+            slices = [(job.taken - len(texts), texts) for job, texts in batch.items()]
+            outcomes = await loop.run_in_executor(self._worker, self._code_slices, slices)
+        size = max(1, sum(map(len, batch.values())))
         # A moving average, for the announced waiting time.
         self._seconds_per_text += 0.2 * ((monotonic() - started) / size - self._seconds_per_text)
-        for job, outcome in zip(jobs, outcomes, strict=True):
+        for job, outcome in zip(batch, outcomes, strict=True):
             if job.answer.done():
                 continue
             if isinstance(outcome, BaseException):
                 job.answer.set_exception(outcome)
-            else:
+            elif call is not None:
                 job.answer.set_result(outcome)
+            else:
+                job.coded += outcome
+                if len(job.coded) == len(job.texts):
+                    job.answer.set_result(job.coded)
 
-    def _code_jobs(self, requests: list[list[str]]) -> list[list[CodedText] | BaseException]:
-        """In the worker thread: the outcome of each request."""
-        texts = [text for request in requests for text in request]
+    def _code_slices(self, slices: list[tuple[int, list[str]]]) -> list[list[CodedText] | BaseException]:
+        """In the worker thread: the outcome of each slice, given as its first text's place in the request and its
+        texts."""
+        texts = [text for _, some in slices for text in some]
         try:
             coded = list(self._code(texts))
             if len(coded) != len(texts):
                 raise RuntimeError("the agent gave another number of answers than it was asked for")
         except OnkokodeError as error:
             # Nothing about a text: each further try would fail, and take its time, as well.
-            return [error for _ in requests]
+            return [error for _ in slices]
         except Exception as error:
             report("a batch failed, its texts are coded one by one", error)
-            return [self._one_by_one(request) for request in requests]
+            return [self._one_by_one(first, some) for first, some in slices]
         answers = iter(coded)
-        return [[next(answers) for _ in request] for request in requests]
+        return [[next(answers) for _ in some] for _, some in slices]
 
-    def _one_by_one(self, request: list[str]) -> list[CodedText] | BaseException:
+    def _one_by_one(self, first: int, texts: list[str]) -> list[CodedText] | BaseException:
         coded: list[CodedText] = []
-        for position, text in enumerate(request):
+        for position, text in enumerate(texts, start=first):
             try:
                 [answer] = self._code([text])
             except OnkokodeError as error:

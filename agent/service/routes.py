@@ -103,7 +103,7 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
         def steps() -> list[tuple[str, dict[str, Any]]]:
             return list(agent.stream(wanted.text))
 
-        *found, (_, last) = await _while_connected(request, batcher.alone(steps))
+        *found, (_, last) = await _while_connected(request, batcher.alone(steps, len(wanted.text)))
         return _json(
             {
                 "result": last["results"][0].to_dict(),
@@ -176,6 +176,7 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
             "texts_per_request": settings.max_texts,
             "body_bytes": settings.max_body_bytes,
             "queued_texts": settings.queue_texts,
+            "queued_characters": settings.queue_characters,
         }
         return _json({**agent.info(), "limits": limits})
 

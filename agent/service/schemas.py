@@ -189,6 +189,7 @@ class Limits(BaseModel):
     texts_per_request: int
     body_bytes: int
     queued_texts: int
+    queued_characters: int
 
 
 class Info(BaseModel):

@@ -3,7 +3,8 @@
     with bound(settings) as listener:
         serve(app, settings, listener)             # returns after SIGTERM or Ctrl-C
 
-On SIGTERM the service is unready and refuses new requests at once, answers those it has taken, and ends.
+On SIGTERM the service is unready and refuses new requests at once, answers those it has taken (with 503 what it
+cannot finish in time), and ends.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ class ServiceError(OnkokodeError):
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """Address, key and limits. `queue_texts` bounds the texts that wait or are being coded: beyond it a request
-    is answered with 429, so that memory and waiting time stay bounded under any load."""
+    """Address, key and limits. `queue_texts` and `queue_characters` bound the texts that wait or are being coded:
+    beyond them a request is answered with 429, so that memory and waiting time stay bounded under any load."""
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -36,7 +36,10 @@ class ServiceSettings:
     max_body_bytes: int = 2 << 20
     max_texts: int = 256
     queue_texts: int = 1024
+    queue_characters: int = 4 << 20
     batch_texts: int = 64
+    # A second or so of work, for which whoever comes next waits.
+    batch_characters: int = 40_000
     # Of all requests together, while they are read and answered.
     held_body_bytes: int = 64 << 20
     # What a web socket may send at once; the review page sends single decisions.
@@ -47,6 +50,7 @@ class ServiceSettings:
     send_seconds: float = 30.0
     # Connections at a time; 0: as many as there are descriptors for.
     connections: int = 0
+    # From the signal; the last tenth is for sending what was not finished its 503.
     shutdown_seconds: int = 60
     # Names by which the service may be addressed; empty: any.
     allowed_hosts: tuple[str, ...] = ()
@@ -59,6 +63,11 @@ class ServiceSettings:
         if self.queue_texts < self.max_texts:
             raise ServiceError(
                 f"the queue ({self.queue_texts} texts) must hold the largest request ({self.max_texts} texts)"
+            )
+        if self.queue_characters < self.max_body_bytes:
+            raise ServiceError(
+                f"the queue ({self.queue_characters} characters) must hold the largest request "
+                f"({self.max_body_bytes} bytes)"
             )
         if self.batch_texts < 1:
             raise ServiceError("a batch holds at least one text")

@@ -468,6 +468,16 @@ def test_closed_streams() -> None:
     assert done.returncode == 0 and TEXT.encode() in done.stdout
 
 
+@pytest.mark.parametrize("arguments", [["code", TEXT], ["code", "--json", TEXT], ["info"]])
+def test_answers_that_have_nowhere_to_go_are_refused(arguments: list[str]) -> None:
+    """It ended with exit code 0, and the answers were gone."""
+    closed = process(*arguments, preexec_fn=lambda: os.close(1))
+    assert closed.returncode == 2
+    assert closed.stderr == (
+        b"Error: standard output is closed; the answers need one: > FILE, a pipe or a terminal\n"
+    )
+
+
 @pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet", "jsonl"])
 def test_a_disk_that_gets_full_while_the_output_is_written(ending: str, given: Path) -> None:
     """A real run: the check before the work passes, the output does not fit; nothing but one line is written."""

@@ -265,6 +265,36 @@ def test_a_link_from_another_site_opens_the_page_of_who_is_logged_in(service: Se
         assert client.get("/review/").status_code == 303
 
 
+def test_who_has_logged_out_is_out_with_every_copy_of_the_cookie(service: Service) -> None:
+    address = "/review/_nicegui_ws/socket.io/?EIO=4&transport=polling"
+    with service.client() as client, service.client() as thief:
+        entered = client.post("/review/anmelden", data={"name": "M. Ernst", "key": KEY})
+        assert "Max-Age=43200;" in entered.headers["set-cookie"]
+        thief.cookies.update(client.cookies)
+        assert thief.get("/review/").status_code == 200
+        assert client.post("/review/abmelden").status_code == 303
+        assert thief.get("/review/").status_code == 303
+        assert thief.get(address).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("prefix", "kept"),
+    [
+        ("//evil.example", False),
+        ("https://evil.example", False),
+        ("/", False),
+        ("/\\\\evil.example", False),
+        ("/intern/onko-2", True),
+    ],
+)
+def test_a_prefix_never_leads_to_another_host(service: Service, prefix: str, kept: bool) -> None:
+    with service.client() as client:
+        answer = client.get("/review/", headers={"x-forwarded-prefix": prefix})
+        assert answer.headers["location"] == (prefix if kept else "") + "/review/anmelden"
+        opened = client.get("/review/", headers={"x-forwarded-prefix": prefix, "cookie": service.cookie()})
+        assert opened.status_code == 200 and "evil.example" not in opened.text
+
+
 def test_behind_tls_the_cookie_is_secure_and_the_origin_https(service: Service) -> None:
     public = {"host": "durchsicht.example", "x-forwarded-proto": "https"}
     with service.client() as client:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from agent.review.decision import ReviewError
-from agent.review.session import Gate, secret_of
+from agent.review.session import SESSION_SECONDS, Gate, secret_of
 
 
 def test_without_a_key_a_name_is_enough() -> None:
@@ -42,6 +43,26 @@ def test_a_session_cannot_be_renamed() -> None:
     gate.admit(session, name="A", key="")
     session["onkokode-name"] = "B"
     assert gate.name_in(session) is None
+
+
+def test_who_leaves_ends_the_copies_of_the_cookie_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    session: dict[str, object] = {}
+    gate = Gate("s" * 64, None)
+    gate.admit(session, name="A", key="")
+    copy, other = dict(session), {}
+    gate.admit(other, name="A", key="")
+    gate.leave(session)
+    assert session == {} and gate.name_in(copy) is None
+    # Somebody else of that name, or the same person at another machine, goes on.
+    assert gate.name_in(other) == "A"
+    gate.leave(dict(copy))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + SESSION_SECONDS + 1)
+    assert gate.name_in(other) is None and gate.name_in(copy) is None
+    fresh: dict[str, object] = {}
+    gate.admit(fresh, name="A", key="")
+    gate.leave(fresh)
+    assert len(gate._left) == 1  # what is over anyway is forgotten
 
 
 def test_the_secret_stays_and_is_the_owners(tmp_path: Path) -> None:

@@ -178,6 +178,26 @@ def test_a_full_queue_says_when_to_come_back() -> None:
         assert client.post("/v1/code", json={"text": "Mamma-Ca"}).status_code == 200
 
 
+def test_what_the_grace_period_leaves_undone_is_503() -> None:
+    """It was 500, from uvicorn, which cancels what is left."""
+    agent = GatedAgent()
+    agent.open.set()
+    with service(agent, shutdown_seconds=2) as client:
+        wait_ready(client)
+        agent.open.clear()
+        batcher = client.app.state.batcher  # type: ignore[attr-defined]
+        with ThreadPoolExecutor(2) as pool:
+            many = pool.submit(client.post, "/v1/code-many", json={"texts": list(TEXTS) * 10})
+            wait_for(lambda: batcher.held == 80)
+            small = pool.submit(client.post, "/v1/code", json={"text": SECRET})
+            wait_for(lambda: batcher.held == 81)
+            batcher.refuse_soon()
+            for asked in (many, small):
+                assert_plain_error(asked.result(), 503, "shutting_down")
+                assert "retry-after" in asked.result().headers
+        agent.open.set()
+
+
 def test_a_text_that_breaks_the_agent_is_named_and_the_others_are_answered(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -74,19 +74,92 @@ def test_requests_that_wait_go_together_and_each_gets_its_own_answers(coder: Cod
             coder.gate.set()
             assert await first == ["A"]
             assert await asyncio.gather(*rest) == [[f"B{n}", f"C{n}"] for n in range(6)]
-            # Eight texts are four requests; a request is never divided.
+            # Of each request one text in turn, until the batch is full.
             assert [len(batch) for batch in coder.batches] == [1, 8, 4]
+            assert {text for text in coder.batches[1] if text[0] == "b"} == {f"b{n}" for n in range(6)}
             assert batcher.held == 0
         assert len(coder.threads) == 1
 
     run(scenario)
 
 
-def test_a_request_larger_than_a_batch_goes_alone(coder: Coder) -> None:
+def test_a_request_larger_than_a_batch_is_worked_off_in_slices(coder: Coder) -> None:
     async def scenario() -> None:
         async with started(coder, batch_texts=2) as batcher:
             small, large = await asyncio.gather(batcher.code(["a"]), batcher.code(list("bcdef")))
             assert small == ["A"] and large == list("BCDEF")
+            assert [len(batch) for batch in coder.batches] == [2, 2, 2]
+
+    run(scenario)
+
+
+def test_a_small_request_waits_for_a_slice_and_not_for_large_ones(coder: Coder) -> None:
+    """Three of 256 long texts made a short one wait for more than a minute."""
+
+    async def scenario() -> None:
+        async with started(coder, batch_characters=40_000) as batcher:
+            coder.gate.clear()
+            wanted = [[f"{name}{n:04}".ljust(7000, "x") for n in range(200)] for name in "abc"]
+            large = [asyncio.create_task(batcher.code(texts[: 200 - n])) for n, texts in enumerate(wanted)]
+            while not coder.batches:
+                await asyncio.sleep(0.001)
+            small = asyncio.create_task(batcher.code(["Mamma-Ca"]))
+            await _held(batcher, 598)
+            coder.gate.set()
+            assert await small == ["MAMMA-CA"]
+            assert "Mamma-Ca" in coder.batches[1]
+            answers = await asyncio.gather(*large)
+            assert answers == [[text.upper() for text in texts[: 200 - n]] for n, texts in enumerate(wanted)]
+            assert max(sum(map(len, batch)) for batch in coder.batches) <= 40_000
+            assert batcher.held == 0
+
+    run(scenario)
+
+
+def test_a_failure_in_a_later_slice_names_its_place_and_ends_the_request(coder: Coder) -> None:
+    async def scenario() -> None:
+        async with started(coder, batch_texts=2) as batcher:
+            with pytest.raises(TextFailedError) as failed:
+                await batcher.code(["a", "b", "c", "kaputt", "d", "e"])
+            assert failed.value.position == 3
+            assert await batcher.code([]) == []
+        assert not any({"d", "e"} & set(batch) for batch in coder.batches)
+
+    run(scenario)
+
+
+def test_the_queue_is_bounded_in_characters(coder: Coder) -> None:
+    async def scenario() -> None:
+        async with started(coder, queue_characters=10) as batcher:
+            coder.gate.clear()
+            held = asyncio.create_task(batcher.code(["a" * 8]))
+            await _held(batcher, 1)
+            with pytest.raises(QueueFullError):
+                await batcher.code(["b" * 3])
+            with pytest.raises(QueueFullError):
+                await batcher.alone(lambda: None, 3)
+            coder.gate.set()
+            await held
+            assert await batcher.code(["b" * 3]) == ["BBB"]
+
+    run(scenario)
+
+
+def test_what_is_not_done_within_the_grace_period_is_told_so(coder: Coder) -> None:
+    async def scenario() -> None:
+        batcher = Batcher(coder, batch_texts=1, grace_seconds=0.1)
+        await batcher.start()
+        coder.gate.clear()
+        held = [asyncio.create_task(batcher.code(texts)) for texts in (["a", "b"], ["c"])]
+        held.append(asyncio.create_task(batcher.alone(lambda: 1)))
+        await _held(batcher, 4)
+        # As at a signal.
+        batcher.refuse_soon()
+        for outcome in await asyncio.gather(*held, return_exceptions=True):
+            assert isinstance(outcome, StoppingError)
+        coder.gate.set()
+        await batcher.stop()
+        assert coder.batches == [["a"]]
 
     run(scenario)
 
