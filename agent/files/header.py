@@ -29,7 +29,7 @@ patienten patientenid patnr pid plz postleitzahl primärtumor prognose quelle re
 seite seitenlokalisation sex sicherheit spalte stadium station status straße tabelle tag text therapie tnm
 topo topographie tumor tumorart tumordiagnose txt typ uhrzeit uid untersuchung ursprung verfahren version
 vorgang vorname wert wertung zeile zeit zeitpunkt zentrum ziel zusatz zusatztext
-arztbrief brief diagnostik entlassbrief epikrise erkrankung freigabe onkologie pathologie sicherung
+arztbrief brief diagnostik entlassbrief epikrise freigabe onkologie pathologie sicherung
 """  # of which columns' names are made
 _NAMES = frozenset(map(normalise, _WORDS.split()))
 # A column may be called so, and a text may say just this.
@@ -37,7 +37,7 @@ _SAID = "ed fernmetastase fernmetastasen lokalrezidiv metastase metastasen metas
 _EITHER = frozenset(_SAID.split())
 # Beside a name these are part of it: `Klinische Diagnose`, `Gesicherte Diagnose`.
 _QUALIFIER = re.compile(
-    r"\w+(?:isch|lich)(?:e[rsnm]?)?|(?:un)?gesicherte[rsnm]?|vermutete[rsnm]?|bekannte[rsnm]?|alle|"
+    r"\w+(?:isch|lich)(?:e[rsnm]?)?|(?:un)?gesicherte[rsnm]?|vermutete[rsnm]?|bekannte[rsnm]?|(?:benign|malign)e[rsnm]?|klin|hist|path|onkol|alle|"
     r"(?:aktuell|weiter|erst|letzt|neu|primaer|sekundaer)e[rsnm]?|laut|gemaess|bei|aus|zum|ist|ja|nein"
 )
 _LINKS = frozenset(

@@ -16,6 +16,8 @@ HEADERS = [
     "PatientenID;Erstdiagnose;Seite", "lfd. Nr.;Diagnose;ICD-10", "Fall;Diagnosetext;Datum der Diagnose",
     "Fall;Histologischer Befund;Metastasen", "Nr;Fernmetastasen;Diagnose", "Fall;Alle Diagnosen",
     "Aufnahme;Entlassung;Onkologische Diagnosen",
+    "Klin. Diagnose",
+    "Maligne Diagnose",
 ]  # fmt: skip
 OVER_FIGURES = [
     ("Alter;Klinische Diagnose;Metastasen", ["63;Mammakarzinom;0", "71;Rektumkarzinom;1"]),
@@ -24,7 +26,7 @@ OVER_FIGURES = [
 ]
 ROWS = [
     "Mammakarzinom links", "Z.n. Mamma-Ca; jetzt Prostata-Ca", "V.a. Melanom", "Metastasen", "Rezidiv", "Verdacht",
-    "Lebermetastasen", "Arthrose", "Sarkoidose", "Metastasierende Erkrankung", "Sonographie", "Pathologische Fraktur",
+    "Lebermetastasen", "Arthrose", "Sarkoidose", "Metastasierende Erkrankung", "Pathologische Erkrankung", "Sonographie", "Pathologische Fraktur",
     "Bronchialkarzinom, histologisch gesichert", "AML", "Diagnose: Mammakarzinom", "4711;Mammakarzinom links",
     "4711;Melanom;Klinik Nord", "Müller;Rektumkarzinom", "1;Tumor", "1;Lokalrezidiv;m", "C50.9;Mammakarzinom",
     "Station;Mammakarzinom",
