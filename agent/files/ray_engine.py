@@ -15,7 +15,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from ipaddress import ip_address
 from itertools import islice
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -123,7 +122,15 @@ def _this_machine() -> Iterator[None]:
     """Ray on loopback, in a folder that its owner alone can read and that goes with it: texts pass through its
     logs and through what it moves out of memory."""
     import ray
+    from ray._private import ray_constants
 
+    # Where Ray was imported before, it has read the variable before. The node's address would not tell: without a
+    # network it is loopback, and the sockets listen on all interfaces all the same.
+    if getattr(ray_constants, "ENABLE_RAY_CLUSTER", True):
+        raise TableError(
+            "Ray würde auch auf andere Rechner hören; vor dem ersten `import ray` "
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 setzen, oder mit address= den eigenen Cluster nennen"
+        )
     # In /tmp, as Ray's own, since the paths of its sockets must be short.
     with TemporaryDirectory(prefix="onkokode-ray-", dir=_SHORT, ignore_cleanup_errors=True) as folder:
         # `local`: RAY_ADDRESS in the environment would send the texts to that cluster.
@@ -136,12 +143,6 @@ def _this_machine() -> Iterator[None]:
                 _temp_dir=folder,
             )
         try:
-            listens = ray.nodes()[0]["NodeManagerAddress"]
-            if not ip_address(listens).is_loopback:
-                raise TableError(
-                    f"Ray hört auf {listens}, auch für andere Rechner; vor dem ersten `import ray` "
-                    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 setzen, oder mit address= den eigenen Cluster nennen"
-                )
             yield
         finally:
             ray.shutdown()

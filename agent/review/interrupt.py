@@ -200,5 +200,9 @@ def _passes(answer: Any) -> bool:
 
 def _next(state: ReviewState) -> int:
     """The first text that has no codes yet."""
+    if "results" not in state:
+        raise ReviewError(
+            "the checkpoint of this thread_id holds no codings: its file was changed; begin anew"
+        )
     results = state["results"]
     return next((n for n, result in enumerate(results) if result["codes"] is None), len(results))
