@@ -57,11 +57,18 @@ _FAULTS = {
 }
 
 
+_REMEDIES = {
+    Fault.LOCKED: "close the program that uses it, then try again",
+    Fault.FULL: "make room, then try again",
+}
+
+
 class StoreError(ReviewError):
     """The file could not be read, or with `writing` not be written: what was to be stored is not."""
 
     def __init__(self, path: Path, error: sqlite3.Error | str, fault: Fault, *, writing: bool) -> None:
-        super().__init__(f"{path}: {error}")
+        remedy = _REMEDIES.get(fault)
+        super().__init__(f"{path}: {error}; {remedy}" if remedy else f"{path}: {error}")
         self.fault, self.writing = fault, writing
 
 
