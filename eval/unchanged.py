@@ -13,6 +13,7 @@ import csv
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +101,9 @@ def unchanged_command(target: Path | None, source: Path | None) -> None:
         raise OnkokodeError(
             f"{source}: holds other texts than this repository; record anew at the commit before"
         )
-    found = [f"{name}: {what}" for name in before for what in differences(before[name], after[name])]
-    for line in found[:_SHOWN]:
+    changed = {name: found for name in before if (found := [*differences(before[name], after[name])])}
+    for line in islice((f"{name}: {what}" for name, found in changed.items() for what in found), _SHOWN):
         click.echo(line)
-    changed = len({line.rpartition(": ")[0].split(": ")[0] for line in found})
-    click.echo(f"{len(before):,} texts, {changed:,} with another answer (confidences to {TOLERANCE:g})")
-    if found:
+    click.echo(f"{len(before):,} texts, {len(changed):,} with another answer (confidences to {TOLERANCE:g})")
+    if changed:
         raise SystemExit(1)

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from index.atomic import write_whole
 from index.errors import OnkokodeError
 from index.failures import reason
 
@@ -99,11 +100,8 @@ def _process(owner: Path) -> str:
 def write_manifest(path: Path, version: int, content: Mapping[str, Any]) -> None:
     """Writes a manifest in one step: whoever reads it meets the old or the new one."""
     manifest = {"format": version, **content}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     # Escaped: a file name may hold what UTF-8 cannot.
-    text = json.dumps({**manifest, "digest": _digest(manifest)}, indent=1)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps({**manifest, "digest": _digest(manifest)}, indent=1))
 
 
 def read_manifest(path: Path, version: int) -> dict[str, Any]:

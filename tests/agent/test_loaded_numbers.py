@@ -27,8 +27,8 @@ from index.encoder import CONFIG, EMBEDDED, PROTOTYPES, Encoder, Prototypes, sav
 from index.errors import ModelError, OnkokodeError
 from index.records import AXES, CodeSystem
 from tests.agent.tiny_agent import ScriptedModel, context_with, embedded_agent
-from tests.agent.tiny_models import save_random_adapter, save_tiny_model
-from tests.index.tiny_encoder import save_bert_model, save_static_model
+from tests.agent.tiny_models import save_tiny_folders
+from tests.index.tiny_encoder import save_static_model
 
 NUMBERS = (float("nan"), float("inf"), -float("inf"))
 
@@ -36,11 +36,8 @@ NUMBERS = (float("nan"), float("inf"), -float("inf"))
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("weights")
-    model = save_tiny_model("qwen3", root / "qwen3")
     return {
-        "model": model,
-        "adapter": save_random_adapter(model, root / "lora"),
-        "bert": save_bert_model(root / "bert"),
+        **save_tiny_folders(root),
         "static": save_static_model(root / "static"),
     }
 

@@ -19,8 +19,7 @@ from agent.code_model import LocalModel
 from index.encoder import Encoder
 from index.errors import ModelError
 from index.safe_weights import only_safetensors
-from tests.agent.tiny_models import save_random_adapter, save_tiny_model
-from tests.index.tiny_encoder import save_bert_model
+from tests.agent.tiny_models import save_tiny_folders
 
 
 class Trap:
@@ -40,13 +39,7 @@ def mark(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("weights")
-    model = save_tiny_model("qwen3", root / "qwen3")
-    return {
-        "model": model,
-        "adapter": save_random_adapter(model, root / "lora"),
-        "bert": save_bert_model(root / "bert"),
-    }
+    return save_tiny_folders(tmp_path_factory.mktemp("weights"))
 
 
 def copied(folder: Path, to: Path) -> Path:
@@ -75,18 +68,17 @@ def list_of_shards(folder: Path, name: str, file: str = "model.safetensors") -> 
 def test_a_list_of_shards_that_leads_to_a_pickle(
     folders: dict[str, Path], tmp_path: Path, mark: Path, trap: bool
 ) -> None:
-    folder = copied(folders["model"], tmp_path / "model")
-    list_of_shards(folder, "pytorch_model.bin")
-    as_pickle(folder / "model.safetensors", mark, trap=trap)
-    save_file({"x": torch.zeros(1)}, folder / "model-00002-of-00002.safetensors")
+    def misled(name: str) -> Path:
+        folder = copied(folders[name], tmp_path / name)
+        list_of_shards(folder, "pytorch_model.bin")
+        as_pickle(folder / "model.safetensors", mark, trap=trap)
+        save_file({"x": torch.zeros(1)}, folder / "model-00002-of-00002.safetensors")
+        return folder
+
     with pytest.raises(ModelError, match=r"index\.json.*pytorch_model\.bin.*pickle"):
-        LocalModel.load(folder, device="cpu")
-    encoder = copied(folders["bert"], tmp_path / "bert")
-    list_of_shards(encoder, "pytorch_model.bin")
-    as_pickle(encoder / "model.safetensors", mark, trap=trap)
-    save_file({"x": torch.zeros(1)}, encoder / "model-00002-of-00002.safetensors")
+        LocalModel.load(misled("model"), device="cpu")
     with pytest.raises(ModelError, match=r"pytorch_model\.bin.*pickle"):
-        Encoder.load(encoder, device="cpu")
+        Encoder.load(misled("bert"), device="cpu")
     assert not mark.exists()
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from tests.index.tiny_encoder import save_bert_model
+
 FAMILIES = ("qwen3", "llama", "mistral")
 COMPACT_CODES = tuple(f"C{group}.{digit}" for group in range(15, 45) for digit in range(10))
 
@@ -143,3 +145,13 @@ def save_random_adapter(model_folder: Path, folder: Path) -> Path:
 
     with_random_adapter(AutoModelForCausalLM.from_pretrained(model_folder)).save_pretrained(folder)
     return folder
+
+
+def save_tiny_folders(root: Path) -> dict[str, Path]:
+    """Folders of a model, of an adapter for it and of an encoder, to be copied and damaged."""
+    model = save_tiny_model("qwen3", root / "qwen3")
+    return {
+        "model": model,
+        "adapter": save_random_adapter(model, root / "lora"),
+        "bert": save_bert_model(root / "bert"),
+    }

@@ -209,7 +209,7 @@ def test_links_and_devices_stay_what_they_are(tmp_path: Path) -> None:
 def test_no_other_module_makes_files_of_its_own_to_rename() -> None:
     """Whatever holds texts goes through this module. code-file resumes, and so keeps files of its own; folders of
     catalogues and training arms hold no texts of patients."""
-    allowed = {"index/atomic.py", "index/build.py", "index/sealed.py", "index/store.py", "training/study.py"}
+    allowed = {"index/atomic.py", "index/build.py", "index/store.py", "training/study.py"}
     pattern = re.compile(
         r"\.part\b[\"']|os\.replace\(|NamedTemporaryFile|mkstemp|\.(?:replace|rename)\((?:self\.)?(?:path|target)\)"
     )
