@@ -64,10 +64,10 @@ models: setup  ## train encoder, base model and adapters again from the catalogu
 	$(BIN)/onkokode train all --catalogues $(ONKOKODE_SHARED)/catalogues --out runs/models
 
 studies: setup  ## arms of training texts, LoRA against full fine-tuning, candidates in the prompt
-	ONKOKODE=$(BIN)/onkokode bash training/studies.sh
+	ONKOKODE=$(BIN)/onkokode bash training/studies/studies.sh
 
 ablation: setup  ## every variant on three test sets, and the report
-	ONKOKODE=$(BIN)/onkokode bash eval/ablation.sh
+	ONKOKODE=$(BIN)/onkokode bash eval/run/ablation.sh
 
 bench: setup  ## print the figures of README and model cards
 	$(BIN)/onkokode eval figures

@@ -3,7 +3,7 @@
 python -m agent code "Mammakarzinom links"
 """
 
-from agent.cli import main
+from agent.apps.cli import main
 
 if __name__ == "__main__":
     main()

@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 import torch
 
-from agent import reading
 from agent.context import CatalogueSource, Context
+from agent.decide.scores import scores_of_texts
 from agent.graph import graph
+from agent.prepare import worker
 from agent.results import CodedText
-from agent.scores import scores_of_texts
 from index.records import AXES, CodeSystem
-from index.retriever import Retriever
+from index.search.retriever import Retriever
 
 _BATCH = 64
 _FUSED = "fused, each axis by itself"
@@ -71,7 +71,7 @@ class CodingAgent:
         Raises:
             OnkokodeError: something cannot be loaded; the message names the file and the remedy.
         """
-        reading.start()  # it gets ready while the models load
+        worker.start()  # it gets ready while the models load
         context = Context.load(
             model, adapter, encoder, catalogue, edition,
             device=device, quantise=quantise, home=home, candidates=candidates, server=server,

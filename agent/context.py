@@ -12,23 +12,23 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agent.decision import Weights
-from agent.prompts import Prompts
-from agent.recogniser import Recogniser
-from index.build import Index, index_folder
-from index.catalogue import Catalogue
-from index.crosswalk import Crosswalk
-from index.encoder import EMBEDDED_NAME, Encoder
+from agent.decide.fuse import Weights
+from agent.decide.recogniser import Recogniser
+from agent.models.prompts import Prompts
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.crosswalk import Crosswalk
+from index.catalogue.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
+from index.catalogue.overrides import load_overrides
+from index.catalogue.store import walk
 from index.errors import ModelError
-from index.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
-from index.overrides import load_overrides
 from index.records import CodeSystem
-from index.retriever import Retriever
-from index.store import walk
+from index.search.encoder import EMBEDDED_NAME, Encoder
+from index.search.index import Index, index_folder
+from index.search.retriever import Retriever
 
 if TYPE_CHECKING:
-    from agent.code_model import CodeModel
-    from agent.server_model import ServerModel
+    from agent.models.local import CodeModel
+    from agent.models.served import ServerModel
 
 WEIGHTS = Path(__file__).parent / "weights"
 EMBEDDED_MODEL = WEIGHTS / "model"
@@ -74,8 +74,8 @@ class Context:
         Raises:
             OnkokodeError: a catalogue, index, model, adapter or encoder cannot be used; the message says why.
         """
-        from agent.code_model import LocalModel
-        from agent.self_check import check_encoder, check_model, check_recogniser
+        from agent.models.local import LocalModel
+        from agent.models.self_check import check_encoder, check_model, check_recogniser
 
         if device is not None:
             _check_device(device)
@@ -131,7 +131,7 @@ def _served(
     server: str, model: str | Path | None, adapter: str | Path | None, quantise: str | None
 ) -> ServerModel:
     """The model behind a server, which has loaded it already: how is the server's business."""
-    from agent.server_model import ServerModel
+    from agent.models.served import ServerModel
 
     if adapter is not None or quantise is not None:
         raise ModelError(

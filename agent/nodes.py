@@ -14,19 +14,18 @@ from typing import Any
 import numpy as np
 from langgraph.runtime import Runtime
 
-from agent import reading
-from agent.confidence import signals_of
 from agent.context import Context, embedded_context
-from agent.explain import coded_text, coding_of
-from agent.joint import agree_on_codes
-from agent.metastasis import take_histology_of_primary
-from agent.prepare import MAX_CHARACTERS
+from agent.decide.checks import check, cut_off
+from agent.decide.confidence import signals_of
+from agent.decide.explain import coded_text, coding_of
+from agent.decide.facts import prior_of, told_by
+from agent.decide.metastasis import take_histology_of_primary
+from agent.decide.recognise import tumour_log_odds
+from agent.decide.reconcile import agree_on_codes
+from agent.decide.scores import by_retrieval, score_cores, scores_every_code
+from agent.prepare import MAX_CHARACTERS, worker
 from agent.prepare.context import names_tumour
-from agent.priors import prior_of, told_by
-from agent.recognition import tumour_log_odds
-from agent.scores import by_retrieval, score_cores, scores_every_code
 from agent.state import State, Unit
-from agent.verify import check, cut_off
 from index.records import AXES, CodeSystem
 
 # A letter may list many diagnoses; beyond this many the rest of a text is not coded.
@@ -40,7 +39,7 @@ _DENIED = 0.02  # negated, or a relative's: the words of a tumour without the tu
 
 def prepare(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Clean the texts and list their diagnoses."""
-    prepared = reading.read(state["texts"])
+    prepared = worker.read(state["texts"])
     units = [
         Unit(number, segment)
         for number, found in enumerate(prepared)

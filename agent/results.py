@@ -107,8 +107,8 @@ class CodedText:
         }
 
     def to_fhir(self, subject: str | None = None, **options: Any) -> dict[str, Any]:
-        """A FHIR R4 Condition for this diagnosis; options and `further` as in `agent.fhir`."""
-        from agent.fhir import condition
+        """A FHIR R4 Condition for this diagnosis; options and `further` as in `agent.apps.fhir.bundle`."""
+        from agent.apps.fhir.bundle import condition
 
         return condition(self, subject, **options)
 

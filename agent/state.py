@@ -9,19 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from agent.decision import Decision
-from agent.joint import Agreement
+from agent.decide.fuse import Decision
+from agent.decide.reconcile import Agreement
 from agent.prepare import Prepared, Segment
 from agent.results import Check, CodedText, Coding
 from index.records import CodeSystem, Match
-from index.retriever import Retrieval
+from index.search.retriever import Retrieval
 
 
 @dataclass
 class Unit:
     """One diagnosis of the text with number `text`, and what is known of it so far.
 
-    `signals` holds what speaks for and against each axis' code (`agent.confidence`).
+    `signals` holds what speaks for and against each axis' code (`agent.decide.confidence`).
     `wide` is set when verification asked for a second choice among more candidates; `beside` holds the
     lines near a diagnosis that is no tumour (other diagnoses, procedures).
     """

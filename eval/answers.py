@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.report import Section, Share
+from eval.report.report import Section, Share
 from eval.statistics import holm, mcnemar, wilson
 from index.errors import OnkokodeError
 

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from eval.ablation_sets import TestSet, row_name
-from eval.report import Section, Share
+from eval.report.report import Section, Share
+from eval.run.testsets import TestSet, row_name
 from eval.testset import Row
 from index.errors import OnkokodeError
 from index.records import CodeSystem

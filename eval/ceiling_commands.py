@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.options import OutputFile, OutputFolder
-from eval.ablation_commands import corpus_option, shared_option
+from agent.apps.options import OutputFile, OutputFolder
+from eval.run.commands import corpus_option, shared_option
 
 if TYPE_CHECKING:
     from eval.testset import Row
@@ -53,8 +53,8 @@ def annotate_command(
     e  the terminal code       n  neither
     t  three characters only   q  stop for now
     """
-    from eval.ablation_sets import load_testset, row_name
     from eval.ceiling import Judgement, append_judgement, read_judgements, sample
+    from eval.run.testsets import load_testset, row_name
 
     rows = sample(load_testset(name, shared=shared.resolve(), corpus=corpus), number, seed)
     before = read_judgements([file]) if file.exists() else []
@@ -87,9 +87,9 @@ def annotate_command(
 @corpus_option
 def ceiling_command(files: tuple[Path, ...], name: str, out: Path, shared: Path, corpus: Path) -> None:
     """The shares of texts that determine their code, with intervals, and the agreement of two annotators."""
-    from eval.ablation_sets import load_testset
     from eval.ceiling import ceiling_section, read_judgements
-    from eval.report import environment, print_section, write
+    from eval.report.report import environment, print_section, write
+    from eval.run.testsets import load_testset
 
     section = ceiling_section(
         read_judgements(files), load_testset(name, shared=shared.resolve(), corpus=corpus)

@@ -1,7 +1,7 @@
 """The command group `onkokode eval`: measure, print the figures, and write them to `docs/results`.
 
 onkokode eval figures                     all of them, about a quarter of an hour on two cores
-onkokode eval heldout --shared ../shared --encoder index/weights/encoder-measured
+onkokode eval heldout --shared ../shared --encoder index/search/weights/encoder-measured
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
-from agent.options import OutputFolder
-from eval.ablation_commands import ls_command, run_command, validate_command
+from agent.apps.options import OutputFolder
 from eval.ceiling_commands import annotate_command, ceiling_command
 from eval.export_commands import export_command
-from eval.report_commands import report_command
+from eval.report.commands import report_command
+from eval.run.commands import ls_command, run_command, validate_command
 from eval.unchanged import unchanged_command
 from index.errors import OnkokodeError
 
 if TYPE_CHECKING:
     from agent import CodingAgent
-    from eval.report import Section
+    from eval.report.report import Section
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -173,7 +173,7 @@ def recognition_command(options: Options, rows: int) -> None:
 @_measuring
 def composed_command(options: Options, corpus: Path, rows: int) -> None:
     """Composed clinical texts whose pair of site and morphology no training saw."""
-    from eval.figures import measure_composed
+    from eval.bench.figures import measure_composed
     from training.corpus import NONE, UNKNOWN, read_rows
 
     held_out = read_rows(corpus / "composed_heldout.parquet")[:rows]
@@ -211,11 +211,11 @@ def faiss_command(options: Options) -> None:
 @_measuring
 def study_command(options: Options, arms: Path, corpus: Path, composed: int) -> None:
     """The arms of the training studies: composed texts, topography; with intervals over seeds and texts."""
-    from eval.figures import catalogue_files
-    from eval.report import environment, print_section, write
+    from eval.bench.figures import catalogue_files
+    from eval.report.report import environment, print_section, write
     from eval.study import measure_arms, study_section, study_sets
     from eval.testset import read_development_sets
-    from index.catalogue import Catalogue
+    from index.catalogue.catalogue import Catalogue
     from training.corpus import read_rows
     from training.split import Split
 
@@ -258,7 +258,7 @@ def study_command(options: Options, arms: Path, corpus: Path, composed: int) -> 
 def answers_command(files: tuple[Path, ...], against: str, name: str, out: Path) -> None:
     """Models side by side on the same pairs, from the files that `onkokode train measure` wrote."""
     from eval.answers import compare_answers
-    from eval.report import environment, print_section, write
+    from eval.report.report import environment, print_section, write
 
     section = compare_answers(files, against, name)
     write(section, out, environment({}))
@@ -268,8 +268,8 @@ def answers_command(files: tuple[Path, ...], against: str, name: str, out: Path)
 def _heldout_agent(options: Options) -> tuple[CodingAgent, Any, dict[str, Any]]:
     """An agent over all catalogue files without the split's lines; the split; and what was left out."""
     from agent import CodingAgent
-    from eval.figures import catalogue_files
-    from index.catalogue import Catalogue
+    from eval.bench.figures import catalogue_files
+    from index.catalogue.catalogue import Catalogue
     from index.records import CodeSystem
     from index.text import normalise
     from training.split import Split
@@ -293,7 +293,7 @@ def _heldout_agent(options: Options) -> tuple[CodingAgent, Any, dict[str, Any]]:
 
 
 def _heldout(agent: CodingAgent, split: Any, details: dict[str, Any]) -> Section:
-    from eval.figures import measure_heldout
+    from eval.bench.figures import measure_heldout
 
     section = measure_heldout(agent, split.held_out)
     section.details |= details
@@ -301,9 +301,9 @@ def _heldout(agent: CodingAgent, split: Any, details: dict[str, Any]) -> Section
 
 
 def _devsets(options: Options, agent: CodingAgent) -> Section:
-    from eval.figures import catalogue_files, measure_devsets
+    from eval.bench.figures import catalogue_files, measure_devsets
     from eval.testset import read_development_sets
-    from index.lexicon import read_lexicon
+    from index.catalogue.lexicon import read_lexicon
 
     shared = options.with_shared()
     lines = [line for file in (*catalogue_files(shared), read_lexicon()) for line in file.lines]
@@ -311,9 +311,9 @@ def _devsets(options: Options, agent: CodingAgent) -> Section:
 
 
 def _recognition(options: Options, agent: CodingAgent, rows: int = 2000) -> Section:
-    from eval.figures import catalogue_files, measure_recognition
+    from eval.bench.figures import catalogue_files, measure_recognition
     from eval.testset import read_development_sets
-    from index.catalogue import Catalogue
+    from index.catalogue.catalogue import Catalogue
     from training.corpus import kept_back
 
     shared = options.with_shared()
@@ -323,7 +323,7 @@ def _recognition(options: Options, agent: CodingAgent, rows: int = 2000) -> Sect
 
 
 def _clinical(options: Options, agent: CodingAgent, testset: Path | None = None) -> Section:
-    from eval.figures import measure_clinical
+    from eval.bench.figures import measure_clinical
     from eval.testset import CLINICAL, read_testset
 
     path = testset or CLINICAL
@@ -331,13 +331,13 @@ def _clinical(options: Options, agent: CodingAgent, testset: Path | None = None)
 
 
 def _speed(options: Options, agent: CodingAgent) -> Section:
-    from eval.speed import measure_speed
+    from eval.bench.speed import measure_speed
 
     return measure_speed(agent, options.shared if (options.shared / "catalogues").is_dir() else None)
 
 
 def _faiss(agent: CodingAgent) -> Section:
-    from eval.speed import measure_faiss
+    from eval.bench.speed import measure_faiss
     from index.records import CodeSystem
 
     retriever = agent.retriever
@@ -346,7 +346,7 @@ def _faiss(agent: CodingAgent) -> Section:
 
 def _finish(options: Options, section: Section, agent: CodingAgent) -> None:
     """Print a section and write its files."""
-    from eval.report import environment, print_section, write
+    from eval.report.report import environment, print_section, write
 
     print_section(section)
     click.echo(f"written: {write(section, options.out, environment(agent.info()))}")

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.answers import code_pattern, stem
+from agent.models.answers import code_pattern, stem
+from agent.models.prompts import Prompts
 from agent.prepare import core_of
-from agent.prompts import Prompts
-from eval.ablation_sets import TestSet, row_name
-from index.catalogue import Catalogue
+from eval.run.testsets import TestSet, row_name
+from index.catalogue.catalogue import Catalogue
 from index.errors import OnkokodeError
 from index.records import AXES, CodeSystem
 

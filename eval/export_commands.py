@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.options import OutputFolder
-from eval.ablation_commands import corpus_option, shared_option
+from agent.apps.options import OutputFolder
+from eval.run.commands import corpus_option, shared_option
 from index.records import AXES, CodeSystem
 
 if TYPE_CHECKING:
-    from eval.ablation_sets import TestSet
+    from eval.run.testsets import TestSet
 
 _testset = click.option("--testset", "name", required=True, help="heldout, composed, devsets, or a TSV file.")
 _out = click.option("--out", required=True, type=OutputFolder())
@@ -59,7 +59,7 @@ def lm_eval_command(name: str, out: Path, shared: Path, corpus: Path) -> None:
 def beir_command(name: str, out: Path, axis: str, shared: Path, corpus: Path) -> None:
     """Corpus, queries and qrels. Lines of the test set's catalogue; held-out lines are not among them."""
     from eval.export import export_beir
-    from index.catalogue import Catalogue
+    from index.catalogue.catalogue import Catalogue
 
     testset = _load(name, shared, corpus)
     counts = export_beir(testset, testset.catalogue or Catalogue.load(), CodeSystem(axis), out)
@@ -67,6 +67,6 @@ def beir_command(name: str, out: Path, axis: str, shared: Path, corpus: Path) ->
 
 
 def _load(name: str, shared: Path, corpus: Path) -> TestSet:
-    from eval.ablation_sets import load_testset
+    from eval.run.testsets import load_testset
 
     return load_testset(name, shared=shared.resolve(), corpus=corpus)

@@ -22,9 +22,9 @@ from functools import cache
 import numpy as np
 from scipy.special import bdtr
 
-from agent.answers import first_code, stem
+from agent.models.answers import first_code, stem
 from agent.results import Coding
-from index.chapter_groups import CHAPTER_GROUPS
+from index.icd import CHAPTER_GROUPS
 from index.records import CodeSystem
 
 

@@ -1,4 +1,4 @@
-"""The arms of a training study, measured on the same texts: `training.study` makes the weights, this the tables.
+"""The arms of a training study, measured on the same texts: `training.studies.arms` makes the weights, this the tables.
 
     figures = measure_arms(Path("runs/study"), catalogue, study_sets(split, composed, development, rules))
     write(study_section("texts", figures), Path("docs/results"), environment({}))
@@ -17,27 +17,27 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.code_model import LocalModel
 from agent.context import Context
-from agent.decision import AxisWeights, Weights
-from agent.prompts import Prompts
-from agent.recogniser import Recogniser
-from agent.scores import AxisScores, scores_of_texts
-from eval.report import Section
+from agent.decide.fuse import AxisWeights, Weights
+from agent.decide.recogniser import Recogniser
+from agent.decide.scores import AxisScores, scores_of_texts
+from agent.models.local import LocalModel
+from agent.models.prompts import Prompts
+from eval.report.report import Section
 from eval.scoring import score
 from eval.statistics import Interval, cluster_bootstrap
 from eval.testset import Row
-from index.build import Index
-from index.catalogue import Catalogue
-from index.crosswalk import Crosswalk
-from index.encoder import Encoder
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.crosswalk import Crosswalk
 from index.errors import OnkokodeError
 from index.records import CodeSystem
-from index.retriever import Retriever
+from index.search.encoder import Encoder
+from index.search.index import Index
+from index.search.retriever import Retriever
 from training.corpus import NONE
 from training.corpus import Row as ComposedRow
 from training.split import Split
-from training.study import ARM_FILE, ICD, TOPOGRAPHY_AXIS, carried_topographies, searched_lines
+from training.studies.arms import ARM_FILE, ICD, TOPOGRAPHY_AXIS, carried_topographies, searched_lines
 
 _SITED = "held-out lines whose code fixes the topography"
 _BOTH = "composed texts, held out by site and morphology"

@@ -19,9 +19,9 @@ from typing import Any
 
 import click
 
-from agent.options import OutputFile
-from index.atomic import new_file
+from agent.apps.options import OutputFile
 from index.errors import OnkokodeError
+from index.io.atomic import new_file
 
 _ROOT = Path(__file__).resolve().parents[1]
 TOLERANCE = 1e-6
@@ -29,9 +29,8 @@ _SHOWN = 20
 
 
 def repository_texts(root: Path = _ROOT) -> Iterator[tuple[str, str]]:
-    """(file:number, text) of every test set, trap and example."""
-    tables = [*sorted((root / "eval/testsets").glob("*.tsv")), root / "tests/traps/traps.tsv"]
-    for path in filter(Path.is_file, tables):
+    """(file:number, text) of every test set (the traps too) and example."""
+    for path in sorted((root / "eval/testsets").glob("*.tsv")):
         with path.open(encoding="utf-8", newline="") as file:
             for number, row in enumerate(
                 csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=2

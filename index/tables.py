@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from index.io.sealed import UNREADABLE, Damaged
 from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule
-from index.sealed import UNREADABLE, Damaged
 
 if TYPE_CHECKING:
     import pyarrow as pa

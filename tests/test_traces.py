@@ -103,8 +103,8 @@ def _catalogue(folder: Path) -> None:
 
 _DECIDE = """
 from pathlib import Path
-from agent.review.decision import Action, decide
-from agent.review.store import Store
+from agent.apps.review.decision import Action, decide
+from agent.apps.review.store import Store
 with Store.open(Path("review.sqlite")) as store:
     for item in store.page("all", ""):
         store.decide(item.id, decide(item.coding, Action.ACCEPT, by="A"), seen=item.revision)
@@ -122,7 +122,7 @@ thread.start()
 thread.join()
 asyncio.run(asyncio.to_thread(agent.code, text))
 from langgraph.types import Command
-from agent.review.interrupt import checkpoints, review_graph
+from agent.apps.review.interrupt import checkpoints, review_graph
 with checkpoints(Path("lauf.sqlite")) as saver:
     graph = review_graph(agent, threshold=1.0, checkpointer=saver)
     config = {"configurable": {"thread_id": "1"}}

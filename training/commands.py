@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from agent.options import OutputFile, OutputFolder
-from index.failures import require
-from training.lora_commands import LORA_COMMANDS
+from agent.apps.options import OutputFile, OutputFolder
+from index.io.failures import require
+from training.adapters.commands import LORA_COMMANDS
 
 _catalogues = click.option(
     "--catalogues",
@@ -129,10 +129,10 @@ def pairs_command(
     onkokode train pairs --catalogues ../shared/catalogues --out runs/pairs --keep-out our-testset.tsv
     onkokode train pairs --catalogues ../shared/catalogues --out runs/pairs-k10 --candidates 10
     """
-    from index.catalogue import Catalogue
-    from training.candidates import cross_fitted
+    from index.catalogue.catalogue import Catalogue
+    from training.adapters.candidates import cross_fitted
+    from training.adapters.pairs import Finds, Places, held_out_codes, write_pairs
     from training.leak import TRAIN, LeakGuard, texts_of
-    from training.pairs import Finds, Places, held_out_codes, write_pairs
     from training.recipe import parse_folder
     from training.split import Split
 
@@ -187,11 +187,11 @@ def compose_command(catalogues: Path, out: Path, count: int, seed: int) -> None:
     \b
     onkokode train compose --catalogues ../shared/catalogues --out runs/composed.parquet
     """
-    from index.catalogue import Catalogue
-    from training.compose import distinct_texts, write_texts
+    from index.catalogue.catalogue import Catalogue
     from training.leak import TRAIN, LeakGuard
     from training.recipe import parse_folder
     from training.split import Split
+    from training.texts.compose import distinct_texts, write_texts
 
     parsed = parse_folder(catalogues)
     guard = LeakGuard.of(Split.of(parsed))
@@ -232,7 +232,7 @@ def study_command(
     onkokode eval study --arms runs/study
     """
     from training.recipe import material
-    from training.study import train_arms
+    from training.studies.arms import train_arms
 
     train_arms(material(catalogues), corpus, out, studies=studies, seeds=seeds, say=_say)
 
@@ -248,8 +248,8 @@ def audit_command(catalogues: Path, out: Path) -> None:
     onkokode train pairs --catalogues ../shared/catalogues --exclude runs/audit/exclude.txt
     """
     require("matplotlib", "the audit's page")
-    from training.audit import audit, write_report
     from training.recipe import parse_folder
+    from training.studies.audit import audit, write_report
 
     files = parse_folder(catalogues)
     with click.progressbar(length=1000, label="reading lines unseen", show_eta=True) as bar:
@@ -318,8 +318,8 @@ def encoder_command(
     onkokode train encoder --catalogues ../shared/catalogues --out runs/e5 --model intfloat/multilingual-e5-base
     onkokode code --encoder runs/e5 "Mamma-Ca links"
     """
-    from training.encoder_tuning import TuningPlan, tune_encoder
     from training.recipe import material
+    from training.tuning.encoder import TuningPlan, tune_encoder
 
     if axes:
         plan["axes"] = axes

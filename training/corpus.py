@@ -23,15 +23,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agent.prepare import core_of, prepare
-from index.catalogue import Catalogue, is_neoplasm
-from index.lexicon import read_findings
+from index.catalogue.catalogue import Catalogue, is_neoplasm
+from index.catalogue.lexicon import read_findings
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
-from training.compose import Holdout, compose
-from training.negatives import ailment, among_ailments, non_tumour_contexts, still_a_tumour
-from training.noise import perturb
-from training.notes import Note, bystander, noted
 from training.runs import parquet_writer
-from training.wrappers import SECONDARY_DIAGNOSES, one
+from training.texts.compose import Holdout, compose
+from training.texts.negatives import ailment, among_ailments, non_tumour_contexts, still_a_tumour
+from training.texts.noise import perturb
+from training.texts.notes import Note, bystander, noted
+from training.texts.wrappers import SECONDARY_DIAGNOSES, one
 
 UNKNOWN = ""  # the label is not known
 NONE = "-"  # the text determines no code on this axis

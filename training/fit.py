@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from agent.context import Context
-from agent.decision import AxisWeights, RecognitionWeights, Weights
+from agent.decide.fuse import AxisWeights, RecognitionWeights, Weights
+from agent.decide.scores import AxisScores, scores_of_texts
 from agent.graph import graph
-from agent.scores import AxisScores, scores_of_texts
-from index.catalogue import Catalogue
+from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import NONE, UNKNOWN, Row, is_measured, read_rows
 from training.split import Split
@@ -82,14 +82,14 @@ def fit(given: Material, out: Path, say: Callable[[str], None] = print) -> Weigh
 
 def trained_context(given: Material, out: Path) -> Context:
     """The agent's parts as trained under `out`, over the catalogue without the split's lines."""
-    from agent.code_model import LocalModel
-    from agent.prompts import Prompts
-    from agent.recogniser import Recogniser
-    from index.build import Index
-    from index.crosswalk import Crosswalk
-    from index.encoder import Encoder
-    from index.overrides import load_overrides
-    from index.retriever import Retriever
+    from agent.decide.recogniser import Recogniser
+    from agent.models.local import LocalModel
+    from agent.models.prompts import Prompts
+    from index.catalogue.crosswalk import Crosswalk
+    from index.catalogue.overrides import load_overrides
+    from index.search.encoder import Encoder
+    from index.search.index import Index
+    from index.search.retriever import Retriever
 
     encoder = Encoder.load(out / "encoder")
     adapter = out / "adapter"
@@ -152,8 +152,8 @@ def fit_axis(sets: Sequence[Sequence[Sample]], say: Callable[[str], None]) -> Ax
 
 def _over(context: Context, catalogue: Catalogue) -> Context:
     """The same models over another catalogue."""
-    from index.build import Index
-    from index.retriever import Retriever
+    from index.search.index import Index
+    from index.search.retriever import Retriever
 
     encoder = context.retriever.encoder
     return replace(
@@ -193,7 +193,7 @@ def _fit_confidence(
 
 
 def fit_signals(parts: Sequence[Sequence[tuple[dict[str, float], bool]]]) -> dict[str, float]:
-    """Coefficients of `agent.confidence` and an offset, from signals with whether the code was right. Each
+    """Coefficients of `agent.decide.confidence` and an offset, from signals with whether the code was right. Each
     part counts the same, however many answers it has."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -238,8 +238,8 @@ def _fit_recognition(
 ) -> RecognitionWeights:
     from sklearn.linear_model import LogisticRegression
 
+    from agent.decide.recognise import tumour_signals
     from agent.prepare import prepare
-    from agent.recognition import tumour_signals
 
     negative = [
         row

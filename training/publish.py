@@ -17,8 +17,8 @@ from string import Template
 from typing import Any
 
 from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, WEIGHTS
-from index.crosswalk import save_rules
-from index.encoder import EMBEDDED
+from index.catalogue.crosswalk import save_rules
+from index.search.encoder import EMBEDDED
 from training.fit import Material
 
 _CARD = Path(__file__).parent / "model_card.md"
@@ -38,7 +38,7 @@ def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> N
     if EMBEDDED_WITH_CANDIDATES.is_dir():
         shutil.rmtree(EMBEDDED_WITH_CANDIDATES)
         say(
-            f"removed {EMBEDDED_WITH_CANDIDATES.name}, trained on the weights before; see training/studies.sh"
+            f"removed {EMBEDDED_WITH_CANDIDATES.name}, trained on the weights before; see training/studies/studies.sh"
         )
     for name in ("recogniser.safetensors", "decision.json"):
         shutil.copy(out / name, WEIGHTS / name)

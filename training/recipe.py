@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from index.catalogue import Catalogue
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.layouts import CatalogueFile, parse_all
 from index.errors import ModelError
-from index.layouts import CatalogueFile, parse_all
-from index.pace import Pace
+from index.io.progress import Pace
 from index.records import AXES, CodeSystem
+from training.adapters.pairs import write_text_pairs
 from training.corpus import UNKNOWN, Row, is_measured, read_rows, tumour_lines, write_corpus
 from training.fit import Material, fit
-from training.pairs import write_text_pairs
 from training.split import Split
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    from training.batches import BatchSource
-    from training.encoder import AxisTable
+    from training.compact.batches import BatchSource
+    from training.compact.encoder import AxisTable
 
 Say = Callable[[str], None]
 
@@ -116,7 +116,7 @@ def corpus_rows(out: Path, *names: str) -> list[Row]:
 
 def train_encoder(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
     """The tokeniser and one table per axis."""
-    from training.encoder import Settings, save_encoder, train_axis, train_tokenizer
+    from training.compact.encoder import Settings, save_encoder, train_axis, train_tokenizer
 
     folder = out / "encoder"
     if (folder / "onkokode.json").is_file():
@@ -159,7 +159,7 @@ def train_encoder(given: Material, out: Path, plan: Plan, say: Say = print) -> P
 
 def train_model(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
     """The compact base model, from the encoder's tables."""
-    from training.base_model import code_tokenizer, new_model, save_model, train
+    from training.compact.model import code_tokenizer, new_model, save_model, train
 
     folder = out / "model"
     if (folder / "model.safetensors").is_file():
@@ -185,7 +185,7 @@ def train_model(given: Material, out: Path, plan: Plan, say: Say = print) -> Pat
 def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
     """A LoRA adapter on the converged base, on composed clinical texts and noisy lines, by the same trainer
     as for open-weight models; its card holds the answers to unseen texts before and after each epoch."""
-    from training.lora import LoraPlan, train_lora
+    from training.adapters.lora import LoraPlan, train_lora
 
     folder = out / "adapter"
     if (folder / "README.md").is_file():
@@ -224,7 +224,7 @@ def train_recogniser(out: Path, say: Say = print) -> Path:
     """The n-gram model that tells tumour diagnoses from everything else."""
     from sklearn.linear_model import SGDClassifier
 
-    from agent.recogniser import Recogniser, features
+    from agent.decide.recogniser import Recogniser, features
 
     path = out / "recogniser.safetensors"
     if path.is_file():
@@ -244,7 +244,7 @@ def train_recogniser(out: Path, say: Say = print) -> Path:
 
 def batch_source(out: Path, tokenizer: PreTrainedTokenizerFast) -> tuple[BatchSource, dict[str, float]]:
     """The pools of the corpus, and their shares of a batch."""
-    from training.batches import BatchSource
+    from training.compact.batches import BatchSource
 
     pools = {
         "catalogue": corpus_rows(out, "catalogue"),
@@ -260,7 +260,7 @@ def question_ids(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
     """Token ids of the questions, in the order of QUESTIONS."""
     import torch
 
-    from training.base_model import QUESTIONS
+    from training.compact.model import QUESTIONS
 
     ids = [tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in QUESTIONS]
     return torch.tensor(ids)
@@ -271,8 +271,8 @@ def load_tables(folder: Path) -> tuple[Tokenizer, dict[CodeSystem, AxisTable]]:
     from sentence_transformers.base.modules.router import Router
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-    from index.encoder import Encoder
-    from training.encoder import AxisTable
+    from index.search.encoder import Encoder
+    from training.compact.encoder import AxisTable
 
     encoder = Encoder.load(folder)
     routes = next(module.sub_modules for module in encoder.model if isinstance(module, Router))
@@ -319,7 +319,7 @@ def paced(say: Say, name: str, steps: int) -> Callable[[int, float], None]:
 
 
 def _parse(path: Path) -> list[CatalogueFile]:
-    from index.layouts import NotACatalogue
+    from index.catalogue.layouts import NotACatalogue
 
     try:
         return list(parse_all(path))

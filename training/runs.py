@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from index.atomic import new_file, write_whole
 from index.errors import ModelError
+from index.io.atomic import new_file, write_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from index.catalogue import Catalogue, is_neoplasm
-from index.layouts import CatalogueError, CatalogueFile, parse_all
+from index.catalogue.catalogue import Catalogue, is_neoplasm
+from index.catalogue.layouts import CatalogueError, CatalogueFile, parse_all
 from index.records import CatalogueLine, CodeSystem
 from index.text import normalise, term_key
 

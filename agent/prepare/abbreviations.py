@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from index.overrides import table_rows
+from index.catalogue.overrides import table_rows
 
 
 class Abbreviation(NamedTuple):

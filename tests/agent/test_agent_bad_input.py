@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from agent.agent import CodingAgent
-from agent.code_model import LocalModel
+from agent.models.local import LocalModel
 from agent.results import CodedText
-from index.build import FORMAT, MANIFEST, build_user_index, index_folder
-from index.catalogue import Catalogue
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.store import add
 from index.errors import IndexFolderError, OnkokodeError
+from index.io.sealed import read_manifest, write_manifest
 from index.records import AXES, CodeSystem
-from index.sealed import read_manifest, write_manifest
-from index.store import add
+from index.search.index import FORMAT, MANIFEST, build_user_index, index_folder
 from tests.agent.tiny_agent import context_with, embedded_agent
 
 ICD10 = CodeSystem.ICD10GM

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from agent import CodingAgent
-from agent.confidence import confidence_of
-from agent.decision import WEIGHTS, AxisWeights, Weights, decide, logit
+from agent.decide.confidence import confidence_of
+from agent.decide.facts import NATS, PAPILLARY_NATS, invasion, prior_of, told_by
+from agent.decide.fuse import WEIGHTS, AxisWeights, Weights, decide, logit
 from agent.prepare import prepare
-from agent.priors import NATS, PAPILLARY_NATS, invasion, prior_of, told_by
-from index.catalogue import Catalogue
+from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CodeSystem
 
 ICD10, TOPOGRAPHY, MORPHOLOGY, _ = CodeSystem

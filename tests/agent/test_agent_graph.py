@@ -160,8 +160,8 @@ def test_langgraph_json_names_this_graph() -> None:
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_the_graph_runs_with_a_language_model_from_disk(tmp_path: Path) -> None:
-    from agent.code_model import LocalModel
-    from agent.prompts import Prompts
+    from agent.models.local import LocalModel
+    from agent.models.prompts import Prompts
 
     folder = save_tiny_compact(tmp_path / "compact")
     context = context_with(LocalModel.load(folder, device="cpu"), prompts=Prompts.of(folder), candidates=4)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agent.decision import AxisWeights, Decision, Weights, decide
-from agent.joint import COST, agree_on_codes, consistent
-from index.catalogue import Catalogue
-from index.crosswalk import Crosswalk
-from index.overrides import load_overrides
+from agent.decide.fuse import AxisWeights, Decision, Weights, decide
+from agent.decide.reconcile import COST, agree_on_codes, consistent
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.crosswalk import Crosswalk
+from index.catalogue.overrides import load_overrides
 from index.records import AXES, CodeSystem
 
 ICD10, TOPOGRAPHY, MORPHOLOGY, _ = CodeSystem

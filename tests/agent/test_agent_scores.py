@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from agent.context import Context
-from agent.prompts import Prompts
-from agent.scores import answers_of, score_cores, scores_every_code, scores_of_texts
+from agent.decide.scores import answers_of, score_cores, scores_every_code, scores_of_texts
+from agent.models.prompts import Prompts
 from index.records import AXES, CodeSystem
-from index.retriever import Retrieval
+from index.search.retriever import Retrieval
 from tests.agent.tiny_agent import ScriptedModel, context_with
 
 ICD10, TOPOGRAPHY, MORPHOLOGY, _ = CodeSystem

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from agent.decide.checks import LABELS, behaviour_fits, check, checks_of, is_haematological, same_code
 from agent.results import Check
-from agent.verify import LABELS, behaviour_fits, check, checks_of, is_haematological, same_code
-from index.catalogue import Catalogue
-from index.crosswalk import Crosswalk
-from index.overrides import load_overrides
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.crosswalk import Crosswalk
+from index.catalogue.overrides import load_overrides
 from index.records import AXES, CodeSystem
 
 CATALOGUE = Catalogue.builtin()

@@ -17,9 +17,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import agent
-from agent.cli import cli
+from agent.apps.cli import cli
+from agent.apps.terminal import text_lines
 from agent.results import CodedText, Coding
-from agent.terminal import text_lines
 from index.errors import ModelError
 from index.records import AXES
 
@@ -271,7 +271,7 @@ SCRIPTED_PROCESS = """
 import agent, sys
 from tests.agent.test_cli import EchoAgent
 agent.CodingAgent = EchoAgent
-from agent.cli import main
+from agent.apps.cli import main
 main()
 """
 

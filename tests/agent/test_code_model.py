@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from agent.code_model import LocalModel, Question
-from agent.prompt_encoder import PromptEncoder
+from agent.models.local import LocalModel, Question
+from agent.models.tokens import PromptEncoder
 from index.errors import ModelError
 from tests.agent.tiny_models import (
     COMPACT_CODES,

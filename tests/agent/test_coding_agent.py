@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent import CodedText, CodingAgent
-from index.build import Index, build_user_index, index_folder
-from index.catalogue import Catalogue
+from index.catalogue.catalogue import Catalogue
 from index.errors import IndexFolderError, OnkokodeError
 from index.records import AXES, CodeSystem
+from index.search.index import Index, build_user_index, index_folder
 
 KEYS = {"code", "title", "confidence", "abstained", "reason", "alternatives", "evidence", "checks"}
 

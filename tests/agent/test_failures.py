@@ -24,11 +24,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 import agent
-from agent.cli import cli
-from agent.options import Output
-from index import failures
+from agent.apps.cli import cli
+from agent.apps.options import Output
 from index.errors import OnkokodeError
-from index.outputs import OutputError, check_file, check_folder
+from index.io import failures
+from index.io.outputs import OutputError, check_file, check_folder
 from tests.agent.test_cli import ROOT, SCRIPTED_PROCESS, EchoAgent
 
 TEXT = "Mammakarzinom der Patientin Müller"  # what no message may quote
@@ -56,7 +56,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(vars(agent), "CodingAgent", OtherAgent)
     monkeypatch.setattr(OtherAgent, "error", None)
     monkeypatch.setattr(OtherAgent, "loads", 0)
-    monkeypatch.setattr("agent.fhir.years_in_force", lambda agent: {})
+    monkeypatch.setattr("agent.apps.fhir.bundle.years_in_force", lambda agent: {})
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv(failures.DEBUG, raising=False)
 
@@ -342,7 +342,7 @@ READ = {
 
 
 def test_every_path_that_a_command_writes_is_tried_before_the_work() -> None:
-    """A new command with an output of the plain type fails here, until it takes one of `agent.options`."""
+    """A new command with an output of the plain type fails here, until it takes one of `agent.apps.options`."""
     written, plain = set(), set()
     for name, command in _commands(cli):
         for parameter in command.params:

@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from agent.cli import cli
-from agent.fhir import ABSENT, MORPHOLOGY, FhirError, bundle, conditions, write_bundle, years_in_force
+from agent.apps.cli import cli
+from agent.apps.fhir.bundle import (
+    ABSENT,
+    MORPHOLOGY,
+    FhirError,
+    bundle,
+    conditions,
+    write_bundle,
+    years_in_force,
+)
 from agent.results import CodedText, Coding
 from index.records import CodeSystem
 from tests.agent.tiny_agent import embedded_agent

@@ -17,15 +17,15 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from agent import CodingAgent
-from agent.code_model import LocalModel, Question
 from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL
-from agent.decision import WEIGHTS, Weights
-from agent.prompts import STYLE_FILE, Prompts
-from agent.recogniser import BUCKETS, Recogniser
-from agent.self_check import CODES, TEXT, check_encoder, check_model, check_recogniser
-from index.encoder import CONFIG, EMBEDDED, PROTOTYPES, Encoder, Prototypes, save_prototypes
+from agent.decide.fuse import WEIGHTS, Weights
+from agent.decide.recogniser import BUCKETS, Recogniser
+from agent.models.local import LocalModel, Question
+from agent.models.prompts import STYLE_FILE, Prompts
+from agent.models.self_check import CODES, TEXT, check_encoder, check_model, check_recogniser
 from index.errors import ModelError, OnkokodeError
 from index.records import AXES, CodeSystem
+from index.search.encoder import CONFIG, EMBEDDED, PROTOTYPES, Encoder, Prototypes, save_prototypes
 from tests.agent.tiny_agent import ScriptedModel, context_with, embedded_agent
 from tests.agent.tiny_models import save_tiny_folders
 from tests.index.tiny_encoder import save_static_model

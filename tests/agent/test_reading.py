@@ -15,24 +15,23 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent import reading
-from agent.prepare import prepare
-from agent.reading import Reader
+from agent.prepare import prepare, worker
+from agent.prepare.worker import Reader
 from index.errors import OnkokodeError
 from tests.agent.tiny_agent import embedded_agent
 from tests.conftest import ROOT
 
 # A pattern without an end: what the limit is for. "Hänger" hangs, "Absturz" ends the process, "Fehler" raises.
 _HANGS = """
-import agent.reading, os, re
-read = agent.reading.prepare
+import agent.prepare.worker, os, re
+read = agent.prepare.worker.prepare
 def prepare(text):
     if "Hänger" in text: re.match("(a|a)*b", "a" * 100)
     if "Absturz" in text: os._exit(9)
     if "Fehler" in text: raise ValueError(text)
     return read(text)
-agent.reading.prepare = prepare
-agent.reading.main({seconds})
+agent.prepare.worker.prepare = prepare
+agent.prepare.worker.main({seconds})
 """
 TEXTS = [
     "V.a. Mamma-Ca li., pT2 pN1 (3/14) M0, ED 03/2019; Z.n. Prostata-Ca 2011",
@@ -53,7 +52,7 @@ def hanging() -> Iterator[Reader]:
 
 
 def test_the_same_diagnoses_as_in_this_process() -> None:
-    assert reading.read(TEXTS) == [prepare(text) for text in TEXTS]
+    assert worker.read(TEXTS) == [prepare(text) for text in TEXTS]
 
 
 def test_a_text_over_the_limit_gets_its_reason_and_the_others_their_diagnoses(hanging: Reader) -> None:
@@ -109,7 +108,7 @@ def test_nothing_of_the_folder_in_which_it_is_called_is_run(tmp_path: Path) -> N
     for name in ("json", "agent", "re", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')", encoding="utf-8")
     read = f"""import sys; sys.path[:0] = [{str(ROOT)!r}, b"x"]
-from agent import reading; print(reading.read(["Mamma-Ca"])[0].diagnoses[0].core)"""
+from agent.prepare import worker; print(worker.read(["Mamma-Ca"])[0].diagnoses[0].core)"""
     done = subprocess.run(
         [sys.executable, "-P", "-c", read], cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -117,7 +116,7 @@ from agent import reading; print(reading.read(["Mamma-Ca"])[0].diagnoses[0].core
 
 
 def test_what_start_up_modules_print_is_no_answer() -> None:
-    chatty = Reader(5, "print('Guten Tag'); from agent.reading import main; main({seconds})")
+    chatty = Reader(5, "print('Guten Tag'); from agent.prepare.worker import main; main({seconds})")
     assert chatty.read(["Mamma-Ca"]) == [prepare("Mamma-Ca")]
     chatty.close()
 
@@ -127,7 +126,7 @@ def test_several_threads_get_their_own_answers() -> None:
 
     def read(number: int) -> None:
         texts = [f"Mammakarzinom {number} {turn}" for turn in range(20)]
-        wrong.extend(found.text for found, text in zip(reading.read(texts), texts, strict=True)
+        wrong.extend(found.text for found, text in zip(worker.read(texts), texts, strict=True)
                      if found != prepare(text))  # fmt: skip
 
     threads = [threading.Thread(target=read, args=(number,)) for number in range(8)]
@@ -139,13 +138,13 @@ def test_several_threads_get_their_own_answers() -> None:
 
 
 def test_a_forked_process_reads_by_itself() -> None:
-    reading.read(["Mamma-Ca"])
+    worker.read(["Mamma-Ca"])
     if (pid := os.fork()) == 0:
-        right = reading.read(["Prostata-Ca"]) == [prepare("Prostata-Ca")]
-        reading._READER.close()
+        right = worker.read(["Prostata-Ca"]) == [prepare("Prostata-Ca")]
+        worker._READER.close()
         os._exit(0 if right else 1)
     assert os.waitpid(pid, 0)[1] == 0
-    assert reading.read(["Rektum-Ca"]) == [prepare("Rektum-Ca")]
+    assert worker.read(["Rektum-Ca"]) == [prepare("Rektum-Ca")]
 
 
 def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +157,7 @@ def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_row_says_why_and_claims_nothing(hanging: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "read", hanging.read)
+    monkeypatch.setattr(worker, "read", hanging.read)
     before, hung, after = embedded_agent().code_many(["Prostata-Ca", "Hänger", "Prostata-Ca"])
     assert before.icd10gm.code == after.icd10gm.code == "C61"
     assert hung.problem and hung.icd10gm.reason == hung.problem == hung.to_dict()["problem"]

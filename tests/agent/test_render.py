@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from agent.render import bar, percent, print_coded, printable
+from agent.apps.render import bar, percent, print_coded, printable
 from agent.results import Alternative, Check, CodedText, Coding, Evidence
 from index.records import AXES, CodeSystem
 

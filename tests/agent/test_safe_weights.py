@@ -15,10 +15,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from agent.code_model import LocalModel
-from index.encoder import Encoder
+from agent.models.local import LocalModel
 from index.errors import ModelError
-from index.safe_weights import only_safetensors
+from index.io.weights import only_safetensors
+from index.search.encoder import Encoder
 from tests.agent.tiny_models import save_tiny_folders
 
 
@@ -165,7 +165,7 @@ def test_a_hub_name_that_is_stored_here(folders: dict[str, Path], tmp_path: Path
         as_pickle(folder / "model.safetensors", mark, trap=False)
         save_file({"x": torch.zeros(1)}, folder / "model-00002-of-00002.safetensors")
     program = (
-        "from agent.code_model import LocalModel; from index.encoder import Encoder; from index.errors import ModelError\n"
+        "from agent.models.local import LocalModel; from index.search.encoder import Encoder; from index.errors import ModelError\n"
         "for load, name in ((LocalModel.load, 'some/model'), (Encoder.load, 'some/encoder')):\n"
         "    try: load(name, device='cpu'); print('loaded')\n"
         "    except ModelError as error: print('refused', error)\n"

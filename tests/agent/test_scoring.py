@@ -13,8 +13,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.prefix_tree import AnswerTokens
-from agent.scoring import score_answers
+from agent.models.prefix_tree import AnswerTokens
+from agent.models.tree_scoring import score_answers
 from tests.agent.tiny_models import FAMILIES, tiny_network, with_random_adapter
 
 VOCABULARY = 60
@@ -164,7 +164,7 @@ def test_all_continuations_sum_to_one() -> None:
 
 def test_large_vocabulary_is_cut_into_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = tree(_NETWORK, TEXTS)
-    monkeypatch.setattr("agent.scoring._MAX_CELLS", 2 * VOCABULARY)
+    monkeypatch.setattr("agent.models.tree_scoring._MAX_CELLS", 2 * VOCABULARY)
     for left, right in zip(tree(_NETWORK, TEXTS), expected, strict=True):
         for one, other in zip(left, right, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-5)

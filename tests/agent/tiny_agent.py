@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from agent.agent import CodingAgent
-from agent.code_model import CodeModel, Question
 from agent.context import Context
-from agent.decision import RecognitionWeights, Weights
-from agent.prompts import Prompts
-from agent.recogniser import BUCKETS, Recogniser
-from index.build import Index
-from index.catalogue import Catalogue
-from index.crosswalk import Crosswalk
-from index.encoder import Encoder
-from index.retriever import Retriever
+from agent.decide.fuse import RecognitionWeights, Weights
+from agent.decide.recogniser import BUCKETS, Recogniser
+from agent.models.local import CodeModel, Question
+from agent.models.prompts import Prompts
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.crosswalk import Crosswalk
+from index.search.encoder import Encoder
+from index.search.index import Index
+from index.search.retriever import Retriever
 
 ALL_TUMOURS = Recogniser(np.zeros(BUCKETS), 5.0)
 NO_TUMOURS = Recogniser(np.zeros(BUCKETS), -5.0)

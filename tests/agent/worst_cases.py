@@ -26,8 +26,8 @@ from agent.prepare import abbreviations
 
 # Modules beside the preparation whose patterns read the text of a diagnosis.
 READERS = (
-    "agent.answers", "agent.explain", "agent.files.columns", "agent.priors", "agent.prompt_encoder",
-    "agent.server_model", "agent.verify", "index.text",
+    "agent.models.answers", "agent.decide.explain", "agent.apps.files.columns", "agent.decide.facts", "agent.models.tokens",
+    "agent.models.served", "agent.decide.checks", "index.text",
 )  # fmt: skip
 _REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT)
 _CATEGORIES = {

@@ -18,8 +18,8 @@ from pathlib import Path
 import click
 import pytest
 
-from agent.cli import cli
-from agent.options import Output
+from agent.apps.cli import cli
+from agent.apps.options import Output
 from tests.agent.tiny_models import save_tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]

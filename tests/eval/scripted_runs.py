@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval.run_folder import Answer, AnsweredRow, Cost
+from eval.run.folder import Answer, AnsweredRow, Cost
 from index.records import CodeSystem
 
 ICD, TOPOGRAPHY = CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY

@@ -14,23 +14,23 @@ import torch
 from click.testing import CliRunner
 
 from agent import CodingAgent
-from agent.cli import cli
-from agent.code_model import LocalModel
+from agent.apps.cli import cli
 from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL
-from agent.decision import Weights
+from agent.decide.fuse import Weights
+from agent.models.local import LocalModel
+from agent.models.prompts import Prompts
+from agent.models.tokens import PromptEncoder
 from agent.prepare import core_of
-from agent.prompt_encoder import PromptEncoder
-from agent.prompts import Prompts
-from eval import ablation
-from eval.ablation import run_ablation
-from eval.ablation_sets import TestSet, load_testset, row_name
-from eval.answerers import answerer_for, of_words, thinking_encoder
-from eval.model_roles import Models, NotPossible, Parts, fingerprint
-from eval.run_folder import AnsweredRow, RunError, RunFolder
+from eval.run import run as ablation
+from eval.run.answerers import answerer_for, of_words, thinking_encoder
+from eval.run.folder import AnsweredRow, RunError, RunFolder
+from eval.run.models import Models, NotPossible, Parts, fingerprint
+from eval.run.run import run_ablation
+from eval.run.testsets import TestSet, load_testset, row_name
+from eval.run.variants import VARIANTS, Variant, read_variants
 from eval.scoring import first_choice
 from eval.testset import CLINICAL, Row, TestSetError, read_testset
-from eval.variants import VARIANTS, Variant, read_variants
-from index.catalogue import Catalogue
+from index.catalogue.catalogue import Catalogue
 from index.errors import ModelError
 from index.records import AXES, CodeSystem
 from tests.agent.tiny_models import FAMILIES, save_random_adapter, save_tiny_model, tiny_tokenizer
@@ -197,7 +197,7 @@ def test_after_a_thought_only_what_follows_it_counts(
         asked.extend(tokenizer.decode(ids) for ids in prompts)
         return [tokenizer(next(said), add_special_tokens=False).input_ids for _ in prompts]
 
-    monkeypatch.setattr("training.adapter_measure.greedy", scripted)
+    monkeypatch.setattr("training.adapters.measure.greedy", scripted)
     row = replace(clinical(1).rows[0], icdo_topography=None, icdo_morphology=None)
     replies = answerer.answer([row] * 3)
     answers = [reply.answers[ICD] for reply in replies]

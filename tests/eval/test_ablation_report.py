@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 from scripted_runs import row, write_run
 
-from agent.cli import cli
-from eval.comparison import compare
-from eval.published import read_published
-from eval.row_browser import pack, payload
-from eval.run_folder import Answer
-from eval.runs import read_runs
+from agent.apps.cli import cli
+from eval.report.comparison import compare
+from eval.report.published import read_published
+from eval.report.row_browser import pack, payload
+from eval.run.compare import read_runs
+from eval.run.folder import Answer
 from index.errors import OnkokodeError
 from index.records import CodeSystem
 

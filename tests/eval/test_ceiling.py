@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from agent.cli import cli
-from eval.ablation_sets import TestSet
+from agent.apps.cli import cli
 from eval.ceiling import CeilingError, Judgement, ceiling_section, kappa, read_judgements, sample
 from eval.commands import evaluate
+from eval.run.testsets import TestSet
 from eval.testset import Row
 
 HEADER = "text\ticd10\ticdo_topography\ticdo_morphology\tsource_id\tnote\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from scripted_runs import ICD, TOPOGRAPHY, row, write_run
 
-from eval.comparison import compare
-from eval.run_folder import Answer, AnsweredRow, RunError
-from eval.runs import cost_table, read_runs, reference_of
+from eval.report.comparison import compare
+from eval.run.compare import cost_table, read_runs, reference_of
+from eval.run.folder import Answer, AnsweredRow, RunError
 from eval.statistics import holm, mcnemar
 
 

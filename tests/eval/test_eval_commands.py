@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from scripted_agent import ScriptedAgent
 
 import agent
-from agent.cli import cli
-from eval import figures
+from agent.apps.cli import cli
+from eval.bench import figures
 from eval.testset import DEVELOPMENT_FILES
-from index.layouts import CatalogueFile
+from index.catalogue.layouts import CatalogueFile
 from index.records import CatalogueLine, Code, CodeSystem
 
 

@@ -11,14 +11,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from agent.answers import first_code, stem
-from agent.cli import cli
-from agent.prompts import Prompts
-from eval.ablation_sets import TestSet
+from agent.apps.cli import cli
+from agent.models.answers import first_code, stem
+from agent.models.prompts import Prompts
 from eval.export import ExportError, export_beir, export_lm_eval
+from eval.run.testsets import TestSet
 from eval.testset import Row
-from index.catalogue import Catalogue
-from index.lexicon import read_lexicon
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.lexicon import read_lexicon
 from index.records import CodeSystem
 
 ICD, MORPHOLOGY = CodeSystem.ICD10GM, CodeSystem.MORPHOLOGY

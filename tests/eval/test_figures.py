@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from scripted_agent import ScriptedAgent, answer, coding
 
-from eval.figures import measure_clinical, measure_devsets, measure_heldout, measure_recognition
-from eval.report import Reading, Section, Share, environment, to_markdown, write
+from eval.bench.figures import measure_clinical, measure_devsets, measure_heldout, measure_recognition
+from eval.report.report import Reading, Section, Share, environment, to_markdown, write
 from eval.statistics import wilson
 from eval.testset import LETTERS, Row
 from index.records import CatalogueLine, CodeSystem

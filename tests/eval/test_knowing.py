@@ -9,7 +9,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from eval.knowing import abstaining, calibrated, honest_coverage, risk_coverage
+from eval.report.knowing import abstaining, calibrated, honest_coverage, risk_coverage
 from eval.scoring import coverage_at_error
 
 

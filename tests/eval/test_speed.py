@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scripted_agent import ScriptedAgent
 
-from eval import speed
-from index.build import Space
+from eval.bench import speed
 from index.errors import OnkokodeError
 from index.records import CatalogueLine, CodeSystem
+from index.search.index import Space
 
 
 def test_query_texts_are_distinct_and_repeatable() -> None:
@@ -43,14 +43,14 @@ def test_speed_section(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_a_measured_process_that_fails_is_an_error() -> None:
-    assert speed._run(sys.executable, "-c", "import eval.speed; print('ok')").strip() == "ok"
+    assert speed._run(sys.executable, "-c", "import eval.bench.speed; print('ok')").strip() == "ok"
     with pytest.raises(OnkokodeError, match="ended with 3: broken"):
         speed._run(sys.executable, "-c", "import sys; print('broken', file=sys.stderr); sys.exit(3)")
 
 
 def test_peak_memory_is_the_process_own() -> None:
     ballast = np.ones(30_000_000)
-    child = int(speed._run(sys.executable, "-c", "import eval.speed as s; print(s._peak_bytes())"))
+    child = int(speed._run(sys.executable, "-c", "import eval.bench.speed as s; print(s._peak_bytes())"))
     assert 10e6 < child < ballast.nbytes < speed._peak_bytes()
 
 

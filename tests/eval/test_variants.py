@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agent.cli import cli
-from eval.variants import VARIANTS, Variant, VariantError, read_variant, read_variants
+from agent.apps.cli import cli
+from eval.run.variants import VARIANTS, Variant, VariantError, read_variant, read_variants
 
 GOOD = "name: mine\nabout: A sentence.\nanswer: written\n"
 

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook
 
-from agent.files import code_file
-from agent.files.run import LocalEngine
-from agent.files.table import CHUNK_ROWS, TableError, open_table
+from agent.apps.files import code_file
+from agent.apps.files.run import LocalEngine
+from agent.apps.files.table import CHUNK_ROWS, TableError, open_table
 from tests.files.stub_agent import StubAgent, code_of, stub
 
 MARK = "Brunnenkresse"  # in every text, so that it is seen wherever a text remains
@@ -206,8 +206,8 @@ def test_another_process_reads_the_same_digests(tmp_path: Path, format_: str) ->
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from agent.files import code_file, run
-from agent.files.table import TableWriter
+from agent.apps.files import code_file, run
+from agent.apps.files.table import TableWriter
 from tests.files.stub_agent import stub
 
 kind = sys.argv[1]

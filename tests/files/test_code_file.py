@@ -15,10 +15,10 @@ import pytest
 from click.testing import CliRunner
 from openpyxl import load_workbook
 
-from agent.cli import cli
-from agent.files import code_file
-from agent.files.answer import COLUMNS as ADDED
-from agent.files.table import CHUNK_ROWS, Options, TableError, open_table
+from agent.apps.cli import cli
+from agent.apps.files import code_file
+from agent.apps.files.answer import COLUMNS as ADDED
+from agent.apps.files.table import CHUNK_ROWS, Options, TableError, open_table
 from tests.agent.tiny_agent import embedded_agent
 from tests.files import tables
 from tests.files.tables import COLUMNS, CountingAgent, rows

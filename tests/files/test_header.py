@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.files.header import is_header
+from agent.apps.files.header import is_header
 
 TEXTS = ["Mammakarzinom links, Z.n. Ablatio", "Rektumkarzinom", "Morbus Hodgkin"]
 HEADERS = [

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook, load_workbook
 
-from agent.files import code_file
-from agent.files.table import Options, TableError, open_table, text_of
+from agent.apps.files import code_file
+from agent.apps.files.table import Options, TableError, open_table, text_of
 from tests.files.stub_agent import StubAgent, code_of, stub
 
 HINT = "onkokode_hinweis"
@@ -156,7 +156,7 @@ def test_what_excel_cannot_hold_is_said_in_the_row(tmp_path: Path) -> None:
 def test_too_much_for_excel_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, agent = tmp_path / "in.csv", StubAgent()
     source.write_text("Nr;Diagnose\n1;Karzinom\n2;Karzinom\n", encoding="utf-8")
-    monkeypatch.setattr("agent.files.writing._EXCEL_ROWS", 2)
+    monkeypatch.setattr("agent.apps.files.writing._EXCEL_ROWS", 2)
     with pytest.raises(TableError, match="Excel"):
         code_file(agent, source, tmp_path / "out.xlsx")  # type: ignore[arg-type]
     assert not agent.asked and [path.name for path in tmp_path.iterdir()] == ["in.csv"]

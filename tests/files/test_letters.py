@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.files.table import Options, open_table
+from agent.apps.files.table import Options, open_table
 
 # Each ends in bytes that are also one letter of UTF-8.
 BY_CHANCE = [

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook
 
-from agent.files import code_file
-from agent.files.answer import COLUMNS as ADDED
-from agent.files.header import is_header
-from agent.files.table import Options, TableError, open_table
+from agent.apps.files import code_file
+from agent.apps.files.answer import COLUMNS as ADDED
+from agent.apps.files.header import is_header
+from agent.apps.files.table import Options, TableError, open_table
 from tests.files.stub_agent import StubAgent, code_of, stub
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.files import code_file
-from agent.files.table import CHUNK_ROWS
+from agent.apps.files import code_file
+from agent.apps.files.table import CHUNK_ROWS
 from tests.agent.tiny_agent import embedded_agent
 from tests.conftest import ROOT
 
@@ -38,7 +38,7 @@ def _workers() -> list[int]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
-    from agent.files.ray_engine import RayEngine
+    from agent.apps.files.ray_engine import RayEngine
 
     source = tmp_path / "in.csv"
     sites = ("Mamma", "Prostata", "Kolon", "Magen", "Harnblase")
@@ -67,8 +67,8 @@ _RUN = """
 import sys, threading, time
 from pathlib import Path
 import psutil
-from agent.files import code_file
-from agent.files.ray_engine import RayEngine
+from agent.apps.files import code_file
+from agent.apps.files.ray_engine import RayEngine
 from tests.agent.tiny_agent import embedded_agent
 
 heard, seen = set(), set()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from index.atomic import new_file, remove_leftovers, write_whole
-from index.outputs import OutputError, check_file
+from index.io.atomic import new_file, remove_leftovers, write_whole
+from index.io.outputs import OutputError, check_file
 
 ROOT = Path(__file__).parents[2]
 MARKER = "Mammakarzinom der Frau Markerli"
@@ -34,7 +34,7 @@ def writer(folder: Path) -> subprocess.Popen[str]:
     code = f"""
 import time
 from pathlib import Path
-from index.atomic import new_file
+from index.io.atomic import new_file
 with new_file(Path({str(folder / "out.csv")!r})) as half, half.open("w") as stream:
     stream.write({MARKER!r}); stream.flush(); print(half, flush=True)
     time.sleep(60)
@@ -96,7 +96,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_run_and_a_living_one_keeps
         killed.wait()
         assert MARKER in left.read_text() and mode(left) == 0o600
         # Another name in the same folder, in a process of its own, as the next run is.
-        code = "import sys; from index.atomic import *; write_whole(Path(sys.argv[1]), 'new')"
+        code = "import sys; from index.io.atomic import *; write_whole(Path(sys.argv[1]), 'new')"
         subprocess.run([sys.executable, "-c", code, str(tmp_path / "other.csv")], check=True, cwd=ROOT)
         assert names(tmp_path) == sorted([kept.name, "other.csv"])
         living.terminate()
@@ -209,7 +209,12 @@ def test_links_and_devices_stay_what_they_are(tmp_path: Path) -> None:
 def test_no_other_module_makes_files_of_its_own_to_rename() -> None:
     """Whatever holds texts goes through this module. code-file resumes, and so keeps files of its own; folders of
     catalogues and training arms hold no texts of patients."""
-    allowed = {"index/atomic.py", "index/build.py", "index/store.py", "training/study.py"}
+    allowed = {
+        "index/io/atomic.py",
+        "index/search/index.py",
+        "index/catalogue/store.py",
+        "training/studies/arms.py",
+    }
     pattern = re.compile(
         r"\.part\b[\"']|os\.replace\(|NamedTemporaryFile|mkstemp|\.(?:replace|rename)\((?:self\.)?(?:path|target)\)"
     )
@@ -219,4 +224,4 @@ def test_no_other_module_makes_files_of_its_own_to_rename() -> None:
         for path in (ROOT / package).rglob("*.py")
         if pattern.search(path.read_text(encoding="utf-8"))
     }
-    assert {name for name in found if not name.startswith("agent/files/")} - allowed == set()
+    assert {name for name in found if not name.startswith("agent/apps/files/")} - allowed == set()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.catalogue import Catalogue, is_neoplasm
-from index.layouts import CatalogueError, CatalogueFile
-from index.lexicon import read_findings, read_lexicon
+from index.catalogue.catalogue import Catalogue, is_neoplasm
+from index.catalogue.layouts import CatalogueError, CatalogueFile
+from index.catalogue.lexicon import read_findings, read_lexicon
 from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule
 from index.text import normalise, term_key
 

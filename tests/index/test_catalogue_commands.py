@@ -12,9 +12,9 @@ import catalogue_files as sample
 import pytest
 from click.testing import CliRunner, Result
 
-from agent.cli import cli
-from index import store
-from index.layouts import CatalogueError
+from agent.apps.cli import cli
+from index.catalogue import store
+from index.catalogue.layouts import CatalogueError
 
 
 def run(*arguments: str | Path) -> Result:
@@ -34,11 +34,11 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Stands in for `index.build` and records that it was called."""
+    """Stands in for `index.search.index` and records that it was called."""
     calls: list[str] = []
-    module = types.ModuleType("index.build")
+    module = types.ModuleType("index.search.index")
     module.build_user_index = lambda home=None, **_: calls.append("built") or Path("index")  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "index.build", module)
+    monkeypatch.setitem(sys.modules, "index.search.index", module)
     return calls
 
 
@@ -87,19 +87,19 @@ def test_add_an_empty_folder(tmp_path: Path) -> None:
 
 
 def test_add_works_where_the_index_cannot_be_built(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "index.build", None)
+    monkeypatch.setitem(sys.modules, "index.search.index", None)
     result = run("add", files / "icdo.xml")
     assert result.exit_code == 0 and "index was not rebuilt" in result.output
 
 
 def test_a_failing_index_is_one_line(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = types.ModuleType("index.build")
+    module = types.ModuleType("index.search.index")
 
     def fail(home: Path | None = None) -> Path:
         raise CatalogueError("no weights; install them")
 
     module.build_user_index = fail  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "index.build", module)
+    monkeypatch.setitem(sys.modules, "index.search.index", module)
     result = run("add", files / "icdo.xml")
     assert result.exit_code == 2 and "Error: no weights; install them" in result.output
     assert [entry.edition for entry in store.stored()] == ["icdo3-2019"]

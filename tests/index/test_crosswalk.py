@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from index.crosswalk import Crosswalk
-from index.overrides import load_overrides
+from index.catalogue.crosswalk import Crosswalk
+from index.catalogue.overrides import load_overrides
 from index.records import CrosswalkRule
 
 ALL = ((8000, 9589),)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.encoder import EMBEDDED, Encoder, Prototypes, save_prototypes
 from index.errors import ModelError, OnkokodeError
 from index.records import AXES, CodeSystem
+from index.search.encoder import EMBEDDED, Encoder, Prototypes, save_prototypes
 from tests.index.tiny_encoder import save_static_model
 
 ICD10, TOPOGRAPHY, MORPHOLOGY, OPS = CodeSystem

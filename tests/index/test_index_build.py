@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index.build import CONTEXT, FORMAT, MANIFEST, Index, build_user_index, index_folder
-from index.catalogue import Catalogue, is_neoplasm
-from index.encoder import Encoder
+from index.catalogue.catalogue import Catalogue, is_neoplasm
 from index.errors import IndexFolderError
+from index.io.sealed import LOCK, read_manifest, write_manifest
 from index.records import AXES, CodeSystem
-from index.retriever import Retriever
-from index.sealed import LOCK, read_manifest, write_manifest
+from index.search.encoder import Encoder
+from index.search.index import CONTEXT, FORMAT, MANIFEST, Index, build_user_index, index_folder
+from index.search.retriever import Retriever
 from tests.index.tiny_encoder import TableEncoder, catalogue_of
 
 QUERIES = ["Mammakarzinom", "Bronchialkarzinom Oberlappen", "Basaliom der Nase", "Rektumkarzinom", "", "Xyz"]

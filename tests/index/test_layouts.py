@@ -9,8 +9,8 @@ from pathlib import Path
 import catalogue_files as sample
 import pytest
 
-from index.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse, parse_all
-from index.layouts.alphabets import clean_term
+from index.catalogue.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse, parse_all
+from index.catalogue.layouts.alphabets import clean_term
 from index.records import Code, CodeSystem
 
 
@@ -292,7 +292,7 @@ def test_a_zip_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.txt", b"0" * 3_000_000)
-    monkeypatch.setattr("index.layouts.MAX_BYTES", 1_000_000)
+    monkeypatch.setattr("index.catalogue.layouts.MAX_BYTES", 1_000_000)
     with pytest.raises(CatalogueError, match="unpacks to more than"):
         parse(path)
 

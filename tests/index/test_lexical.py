@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.lexical import Lexical, grams
+from index.search.lexical import Lexical, grams
 
 LINES = ["Mammakarzinom", "Karzinom der Niere", "Kolonadenom", "Mycosis fungoides", "Nierenzellkarzinom"]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from index.catalogue import is_neoplasm
-from index.layouts import CatalogueFile, NotACatalogue, parse_all
-from index.lexicon import read_lexicon
+from index.catalogue.catalogue import is_neoplasm
+from index.catalogue.layouts import CatalogueFile, NotACatalogue, parse_all
+from index.catalogue.lexicon import read_lexicon
+from index.catalogue.store import walk
 from index.records import CatalogueLine, CodeSystem
-from index.store import walk
 from index.text import normalise
 
 pytestmark = pytest.mark.shared_data

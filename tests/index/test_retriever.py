@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.build import Index, Space
-from index.catalogue import Catalogue
-from index.encoder import Encoder, Prototypes
-from index.layouts import CatalogueFile, NotACatalogue, parse_all
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.layouts import CatalogueFile, NotACatalogue, parse_all
+from index.catalogue.store import walk
 from index.records import AXES, CatalogueLine, CodeSystem
-from index.retriever import Retriever, search
-from index.store import walk
+from index.search.encoder import Encoder, Prototypes
+from index.search.index import Index, Space
+from index.search.retriever import Retriever, search
 from tests.index.tiny_encoder import TableEncoder, catalogue_of
 
 ICD10, TOPOGRAPHY, MORPHOLOGY, OPS = CodeSystem

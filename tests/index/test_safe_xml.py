@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from index.safe_xml import (
+from index.xml import (
     BrokenXml,
     End,
     Other,

@@ -10,11 +10,11 @@ from pathlib import Path
 import catalogue_files as sample
 import pytest
 
-from index import store
-from index.catalogue import Catalogue
-from index.layouts import CatalogueError, parse
+from index.catalogue import store
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.layouts import CatalogueError, parse
+from index.io.sealed import write_manifest
 from index.records import CodeSystem
-from index.sealed import write_manifest
 
 
 @pytest.fixture

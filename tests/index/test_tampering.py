@@ -20,14 +20,14 @@ import catalogue_files as sample
 import numpy as np
 import pytest
 
-from index import store
-from index.build import FORMAT, MANIFEST, SPACES, Index
-from index.catalogue import Catalogue
+from index.catalogue import store
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.layouts import CatalogueError
 from index.errors import IndexFolderError
-from index.layouts import CatalogueError
+from index.io.sealed import LOCK, write_manifest
 from index.records import CodeSystem
-from index.retriever import Retriever
-from index.sealed import LOCK, write_manifest
+from index.search.index import FORMAT, MANIFEST, SPACES, Index
+from index.search.retriever import Retriever
 from tests.index.tiny_encoder import TableEncoder
 
 Damage = Callable[[Path, random.Random], None]

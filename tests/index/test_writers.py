@@ -13,13 +13,13 @@ from pathlib import Path
 import catalogue_files as sample
 import pytest
 
-from index import store
-from index.build import Index
-from index.sealed import LOCK, Busy, one_writer
+from index.catalogue import store
+from index.io.sealed import LOCK, Busy, one_writer
+from index.search.index import Index
 from tests.index.tiny_encoder import TableEncoder, catalogue_of
 
 WRITERS = 6
-ADD = "import sys; from pathlib import Path; from index import store; print(store.add([Path(sys.argv[1])])[0].status)"
+ADD = "import sys; from pathlib import Path; from index.catalogue import store; print(store.add([Path(sys.argv[1])])[0].status)"
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_all_of_several_adds_at_once_are_there(tmp_path: Path, files: list[Path]
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[int]:
     """Another process that holds the lock of the home; its number."""
-    program = "import sys; from pathlib import Path; from index.sealed import one_writer\nwith one_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    program = "import sys; from pathlib import Path; from index.io.sealed import one_writer\nwith one_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "home")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:  # fmt: skip
@@ -75,7 +75,7 @@ def test_a_second_writer_says_for_whom_it_waits(
 
 
 def test_a_killed_writer_holds_nobody_up(tmp_path: Path, files: list[Path]) -> None:
-    program = "import os, sys; from pathlib import Path; from index.sealed import one_writer\nwith one_writer(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    program = "import os, sys; from pathlib import Path; from index.io.sealed import one_writer\nwith one_writer(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "home")], check=False, timeout=60)
     assert (tmp_path / "home" / LOCK).exists()
     assert store.add(files[:1], tmp_path / "home")[0].status == "added"

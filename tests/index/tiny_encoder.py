@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from index.catalogue import Catalogue
-from index.encoder import Encoder, Prototypes
-from index.layouts import CatalogueFile
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.layouts import CatalogueFile
 from index.records import CatalogueLine, CodeSystem
+from index.search.encoder import Encoder, Prototypes
 
 
 class TableEncoder(Encoder):

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from agent.registry.errors import refused_because
-from agent.registry.report import Row, as_csv
-from agent.registry.run import Run
-from index.safe_xml import XmlError, safe_parse
+from agent.apps.registry.errors import refused_because
+from agent.apps.registry.report import Row, as_csv
+from agent.apps.registry.run import Run
+from index.xml import XmlError, safe_parse
 from tests.registry.messages import Case, adt, obds
 from tests.registry.test_run import ListOfRows
 
@@ -110,7 +110,7 @@ def test_no_error_of_the_parser_quotes_a_document() -> None:
 def test_what_only_the_second_parser_refuses_is_not_quoted_either(
     document: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("index.safe_xml._inspect", lambda data: None)
+    monkeypatch.setattr("index.xml._inspect", lambda data: None)
     with pytest.raises(XmlError, match="line 1") as caught:
         safe_parse(document.encode())
     assert "Markerli" not in str(caught.value)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agent.cli import cli
-from agent.registry.errors import RegistryError
-from agent.registry.report import COLUMNS, Row, as_csv
-from agent.registry.run import Run, plan_files
+from agent.apps.cli import cli
+from agent.apps.registry.errors import RegistryError
+from agent.apps.registry.report import COLUMNS, Row, as_csv
+from agent.apps.registry.run import Run, plan_files
 from tests.agent.tiny_agent import embedded_agent
 from tests.registry.messages import NAME, Case, adt, adt_meldung, document, obds
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agent.cli import cli
+from agent.apps.cli import cli
 from tests.conftest import ROOT
 from tests.registry.messages import NAME, Case, adt
 
@@ -73,7 +73,7 @@ def test_a_copy_that_does_not_fit_counts_for_nothing(kind: str, tmp_path: Path) 
 
 def test_no_copy_is_not_called_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     messages, out = _messages(tmp_path / "in"), tmp_path / "out"
-    monkeypatch.setattr("agent.options.check_folder", lambda path: None)  # the disk gets full later
+    monkeypatch.setattr("agent.apps.options.check_folder", lambda path: None)  # the disk gets full later
     with largest_file(500):
         result = CliRunner().invoke(cli, ["registry", str(messages), "--write", str(out)])
     assert result.exit_code == 1 and "0 Codes gefüllt, keine Kopie geschrieben" in result.output

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.review.store import Store
+from agent.apps.review.store import Store
 from tests.review.page_client import Service, served
 
 

@@ -21,12 +21,12 @@ from typing import Any
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from agent.review.page import mount
-from agent.review.store import Store
-from agent.service.app import create_app
-from agent.service.settings import ServiceSettings
-from index.catalogue import Catalogue
-from index.crosswalk import Crosswalk
+from agent.apps.review.page import mount
+from agent.apps.review.store import Store
+from agent.apps.service.app import create_app
+from agent.apps.service.settings import ServiceSettings
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.crosswalk import Crosswalk
 from tests.review.review_helpers import add, coding
 from tests.service.running import running
 

@@ -23,18 +23,18 @@ TEXTS = (
 
 
 def main(database: Path, port: int, api_key: str | None) -> None:
-    from agent.review.sources import diagnoses
-    from agent.review.store import NewItem, Store
-    from agent.service import server
-    from agent.service.app import create_app
-    from agent.service.commands import mount_review
-    from agent.service.settings import ServiceSettings, hosts_for
+    from agent.apps.review.sources import diagnoses
+    from agent.apps.review.store import NewItem, Store
+    from agent.apps.service import server
+    from agent.apps.service.app import create_app
+    from agent.apps.service.commands import mount_review
+    from agent.apps.service.settings import ServiceSettings, hosts_for
 
     with Store.open(database) as store:
         agent: Any
         if store.status().total:
-            from index.catalogue import Catalogue
-            from index.crosswalk import Crosswalk
+            from index.catalogue.catalogue import Catalogue
+            from index.catalogue.crosswalk import Crosswalk
 
             catalogue = Catalogue.builtin()
             context = SimpleNamespace(catalogue=catalogue, crosswalk=Crosswalk(catalogue.rules))

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from langgraph.types import Command
 
-from agent.review.decision import ReviewError
-from agent.review.interrupt import checkpoints, review_graph
+from agent.apps.review.decision import ReviewError
+from agent.apps.review.interrupt import checkpoints, review_graph
 from tests.conftest import ROOT
 from tests.review.test_review_interrupt import CONFIG, Coder
 
@@ -95,7 +95,7 @@ def _edited(column: str, value: bytes, draw: random.Random) -> bytes:
     """A value of the right form with something else in it, and the right hash."""
     import json
 
-    from agent.review.checkpoint_file import _Sealed
+    from agent.apps.review.checkpoint_file import _Sealed
 
     if column == "metadata":
         return json.dumps(_changed(json.loads(value), draw)).encode()
@@ -170,8 +170,8 @@ def test_a_tampered_file_is_read_or_refused_by_its_name(seeds: int, tmp_path: Pa
 _CLOSED_UNDER_ITS_WRITERS = """
 import sys, threading, time
 from pathlib import Path
-from agent.review.decision import ReviewError
-from agent.review.interrupt import checkpoints
+from agent.apps.review.decision import ReviewError
+from agent.apps.review.interrupt import checkpoints
 config = {"configurable": {"thread_id": "1", "checkpoint_ns": "", "checkpoint_id": "x"}}
 ends = []
 def write(saver, name):

@@ -19,16 +19,16 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from agent.review.decision import Action, Decision
-from agent.review.desk import Desk
-from agent.review.page import _Page
-from agent.review.store import Fault, Store, StoreError
-from agent.review.view import View
-from agent.service.logs import WithoutContents
-from index.catalogue import Catalogue
-from index.code_search import CodeSearch
-from index.crosswalk import Crosswalk
+from agent.apps.review.decision import Action, Decision
+from agent.apps.review.desk import Desk
+from agent.apps.review.page import _Page
+from agent.apps.review.store import Fault, Store, StoreError
+from agent.apps.review.view import View
+from agent.apps.service.logs import WithoutContents
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.crosswalk import Crosswalk
 from index.records import AXES
+from index.search.code_search import CodeSearch
 from tests.review.page_client import KEY, SECRET, Service
 from tests.review.review_helpers import add, coding
 
@@ -391,7 +391,7 @@ def test_messages_that_make_no_sense_leave_a_line_without_content(
 
 
 def test_a_library_s_own_handler_prints_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from agent.service import logs
+    from agent.apps.service import logs
 
     root, written = logging.root.handlers[:], io.StringIO()
     monkeypatch.setattr("sys.stderr", written)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from agent.cli import cli
-from agent.review import commands
-from agent.review.decision import Action, decide
-from agent.review.store import Store
+from agent.apps.cli import cli
+from agent.apps.review import commands
+from agent.apps.review.decision import Action, decide
+from agent.apps.review.store import Store
 from tests.review.review_helpers import coding
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from agent.review.decision import Action
-from agent.review.desk import Desk
-from agent.review.store import Store
-from agent.review.view import View
-from index.catalogue import Catalogue
-from index.code_search import CodeSearch
-from index.crosswalk import Crosswalk
+from agent.apps.review.decision import Action
+from agent.apps.review.desk import Desk
+from agent.apps.review.store import Store
+from agent.apps.review.view import View
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.crosswalk import Crosswalk
 from index.records import CodeSystem
+from index.search.code_search import CodeSearch
 from tests.review.review_helpers import add, coding
 
 ICD, TOPOGRAPHY, MORPHOLOGY = CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agent.review.store import Store
+from agent.apps.review.store import Store
 from tests.conftest import ROOT
 from tests.review.browsing import CHROMIUM, FLAGS, Officer, Server
 from tests.review.review_helpers import add, coding

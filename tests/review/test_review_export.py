@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.review.decision import Action, ReviewError, decide
-from agent.review.export import write_csv, write_pairs
-from agent.review.store import Store
+from agent.apps.review.decision import Action, ReviewError, decide
+from agent.apps.review.export import write_csv, write_pairs
+from agent.apps.review.store import Store
 from index.records import CodeSystem
 from tests.review.review_helpers import add, coding
-from training.lora_data import Pairs
-from training.pairs import _SCHEMA
+from training.adapters.data import Pairs
+from training.adapters.pairs import _SCHEMA
 
 ICD = CodeSystem.ICD10GM
 

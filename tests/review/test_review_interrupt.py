@@ -16,9 +16,9 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from agent.review import interrupt as module
-from agent.review.decision import Action, Decision, ReviewError
-from agent.review.interrupt import checkpoints, review_graph
+from agent.apps.review import interrupt as module
+from agent.apps.review.decision import Action, Decision, ReviewError
+from agent.apps.review.interrupt import checkpoints, review_graph
 from tests.agent.tiny_agent import embedded_agent
 from tests.conftest import ROOT
 from tests.review.review_helpers import coding
@@ -124,7 +124,7 @@ _PROCESS = """
 import sys
 from pathlib import Path
 from langgraph.types import Command
-from agent.review.interrupt import checkpoints, review_graph
+from agent.apps.review.interrupt import checkpoints, review_graph
 from tests.review.test_review_interrupt import CONFIG, Coder
 class Silent(Coder):
     def code_many(self, texts):
@@ -166,7 +166,7 @@ def test_another_process_goes_on_and_codes_nothing_again(tmp_path: Path) -> None
 
 
 def test_a_checkpoint_cannot_name_code_to_run(tmp_path: Path) -> None:
-    from agent.review.checkpoint_file import _seal
+    from agent.apps.review.checkpoint_file import _seal
 
     with checkpoints(tmp_path / "run.sqlite") as saver:
         with pytest.raises(NotImplementedError):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.review.decision import ReviewError
-from agent.review.session import SESSION_SECONDS, Gate, secret_of
+from agent.apps.review.decision import ReviewError
+from agent.apps.review.session import SESSION_SECONDS, Gate, secret_of
 
 
 def test_without_a_key_a_name_is_enough() -> None:
@@ -77,7 +77,7 @@ def test_the_secret_stays_and_is_the_owners(tmp_path: Path) -> None:
 
 def test_a_second_page_in_one_process_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fastapi = pytest.importorskip("fastapi")
-    from agent.review import page
+    from agent.apps.review import page
 
     monkeypatch.setattr(page, "_mounted", True)
     with pytest.raises(ReviewError, match="once in a process"):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.review.decision import Action, ReviewError, decide, uncertainty
-from agent.review.store import ConflictError, NewItem, Store
+from agent.apps.review.decision import Action, ReviewError, decide, uncertainty
+from agent.apps.review.store import ConflictError, NewItem, Store
 from index.records import CodeSystem
 from tests.review.review_helpers import C50_9, add, coding
 
@@ -212,8 +212,8 @@ def test_what_is_no_decision(
 _WORKER = """
 import sys
 from pathlib import Path
-from agent.review.decision import Action, decide
-from agent.review.store import Store
+from agent.apps.review.decision import Action, decide
+from agent.apps.review.store import Store
 store = Store.open(Path(sys.argv[1]))
 for item in store.page("open", "", 1000):
     store.decide(item.id, decide(item.coding, Action.ACCEPT, by="A"), seen=0)

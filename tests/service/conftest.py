@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agent.service.settings import is_loopback
+from agent.apps.service.settings import is_loopback
 from tests.service.running import service, wait_ready
 
 

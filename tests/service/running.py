@@ -16,10 +16,10 @@ import httpx
 from fastapi import FastAPI
 
 from agent.agent import CodingAgent
+from agent.apps.service.app import create_app
+from agent.apps.service.server import Server, bound, configuration
+from agent.apps.service.settings import ServiceSettings
 from agent.results import CodedText
-from agent.service.app import create_app
-from agent.service.server import Server, bound, configuration
-from agent.service.settings import ServiceSettings
 from tests.agent.tiny_agent import embedded_agent
 
 

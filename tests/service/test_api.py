@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
+from agent.apps.service import schemas
+from agent.apps.service.app import create_app
+from agent.apps.service.load import essence, same
+from agent.apps.service.settings import ServiceSettings
 from agent.prepare.pipeline import MAX_CHARACTERS
-from agent.service import schemas
-from agent.service.app import create_app
-from agent.service.load import essence, same
-from agent.service.settings import ServiceSettings
 from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_agent import embedded_agent
@@ -244,7 +244,7 @@ def test_an_error_that_nobody_expected_says_nothing(
     def fail(*_arguments: Any) -> None:
         raise RuntimeError(f"cannot find {SECRET}")
 
-    monkeypatch.setattr("agent.service.lookup.CodeLookup.find", fail)
+    monkeypatch.setattr("agent.apps.service.lookup.CodeLookup.find", fail)
     with service() as client, caplog.at_level(logging.INFO, "onkokode"):
         answer = client.get("/v1/codes/icd10gm", params={"q": SECRET})
         assert_plain_error(answer, 500, "internal_error")

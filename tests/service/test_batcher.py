@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.service.batcher import Batcher, QueueFullError, StoppingError, TextFailedError
+from agent.apps.service.batcher import Batcher, QueueFullError, StoppingError, TextFailedError
 from index.errors import ModelError
 
 

@@ -26,9 +26,9 @@ from fastapi.responses import PlainTextResponse, Response
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as connect_socket
 
-from agent.service.connections import places
-from agent.service.guard import Guard
-from agent.service.settings import ServiceSettings, is_one_of
+from agent.apps.service.connections import places
+from agent.apps.service.guard import Guard
+from agent.apps.service.settings import ServiceSettings, is_one_of
 from tests.service.running import running, wait_for, wait_ready
 
 HALF = b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Slow: "
@@ -257,9 +257,9 @@ def test_addresses_of_proxies() -> None:
 _SCRIPT = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-from agent.service.guard import Guard
-from agent.service import server
-from agent.service.settings import ServiceSettings
+from agent.apps.service.guard import Guard
+from agent.apps.service import server
+from agent.apps.service.settings import ServiceSettings
 from tests.service.test_connections import Stub
 settings = ServiceSettings(port=0)
 stub = Stub()

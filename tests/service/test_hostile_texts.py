@@ -15,22 +15,22 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent import reading
-from agent.reading import Reader
-from agent.service.load import Connection
+from agent.apps.service.load import Connection
+from agent.prepare import worker
+from agent.prepare.worker import Reader
 from tests.service.running import service, wait_ready
 
 # Took 5.4 s to prepare, and twice as long with each further category.
 HOSTILE = "Mammakarzinom pT1" + "M0a" * 40 + "_"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "texts.txt"
 _HANGS = """
-import agent.reading, re
-read = agent.reading.prepare
+import agent.prepare.worker, re
+read = agent.prepare.worker.prepare
 def prepare(text):
     if "_" in text: re.match("(a|a)*b", "a" * 100)
     return read(text)
-agent.reading.prepare = prepare
-agent.reading.main({seconds})
+agent.prepare.worker.prepare = prepare
+agent.prepare.worker.main({seconds})
 """
 
 
@@ -73,7 +73,7 @@ async def _siege(
 
 def test_hanging_texts_get_their_reason_while_others_are_coded(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader(0.3, _HANGS)
-    monkeypatch.setattr(reading, "read", reader.read)
+    monkeypatch.setattr(worker, "read", reader.read)
     with service() as client:
         wait_ready(client)
         health, ordinary, hostile = asyncio.run(_siege(client.base_url.port or 0, 16, 4, 2))
@@ -87,7 +87,7 @@ def test_hanging_texts_get_their_reason_while_others_are_coded(monkeypatch: pyte
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_forty_hostile_texts_beside_64_clients(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from agent.cli import main; main()", "serve", "--port", "0"]
+    command = [sys.executable, "-c", "from agent.apps.cli import main; main()", "serve", "--port", "0"]
     log = tmp_path / "service.log"
     with log.open("w") as sink:
         process = subprocess.Popen(command, stderr=sink, env=os.environ | {"ONKOKODE_HOME": str(tmp_path)})

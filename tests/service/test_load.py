@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from agent.service import load
-from agent.service.settings import ServiceError
+from agent.apps.service import load
+from agent.apps.service.settings import ServiceError
 from tests.agent.tiny_agent import embedded_agent
 
 TEXTS = ("Mamma-Ca li. oben außen, G2", "Z.n. Prostata-Ca", "Hypertonie")

@@ -16,8 +16,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from agent.service.app import create_app
-from agent.service.settings import ServiceSettings
+from agent.apps.service.app import create_app
+from agent.apps.service.settings import ServiceSettings
 from tests.agent.tiny_agent import embedded_agent
 
 OPERATIONS = (

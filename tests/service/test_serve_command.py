@@ -19,10 +19,10 @@ from click.testing import CliRunner
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
-from agent.service.app import create_app
-from agent.service.commands import mount_review, serve
-from agent.service.load import essence, same
-from agent.service.settings import ServiceError, ServiceSettings
+from agent.apps.service.app import create_app
+from agent.apps.service.commands import mount_review, serve
+from agent.apps.service.load import essence, same
+from agent.apps.service.settings import ServiceError, ServiceSettings
 from tests.agent.tiny_agent import embedded_agent
 from tests.service.running import running, wait_for, wait_ready
 
@@ -103,9 +103,9 @@ def test_the_review_page_is_mounted_with_the_key_and_asks_for_it_itself(
         mounted.append((agent, database, api_key))
         app.mount("/review", PlainTextResponse("Anmeldung"))
 
-    page = ModuleType("agent.review.page")
+    page = ModuleType("agent.apps.review.page")
     page.mount = mount  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "agent.review.page", page)
+    monkeypatch.setitem(sys.modules, "agent.apps.review.page", page)
     settings = ServiceSettings(port=0, api_key=KEY, own_login=("/review",))
     app = create_app(embedded_agent(), settings)
     mount_review(app, embedded_agent(), tmp_path / "review.sqlite", KEY)
@@ -120,8 +120,8 @@ def test_the_review_page_is_mounted_with_the_key_and_asks_for_it_itself(
 
 
 def test_another_address_without_a_key_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.service.server.serve", lambda *_: None)
-    monkeypatch.setattr("agent.service.commands.load_agent", lambda **_: embedded_agent())
+    monkeypatch.setattr("agent.apps.service.server.serve", lambda *_: None)
+    monkeypatch.setattr("agent.apps.service.commands.load_agent", lambda **_: embedded_agent())
     monkeypatch.delenv("ONKOKODE_API_KEY", raising=False)
     for host, key, warned in (("0.0.0.0", None, True), ("0.0.0.0", KEY, False), ("127.0.0.1", None, False)):
         environment = {"ONKOKODE_API_KEY": key} if key else {}
@@ -132,8 +132,10 @@ def test_another_address_without_a_key_is_warned_of(monkeypatch: pytest.MonkeyPa
 
 def test_a_proxy_s_name_and_address_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[ServiceSettings] = []
-    monkeypatch.setattr("agent.service.server.serve", lambda app, settings, listener: served.append(settings))
-    monkeypatch.setattr("agent.service.commands.load_agent", lambda **_: embedded_agent())
+    monkeypatch.setattr(
+        "agent.apps.service.server.serve", lambda app, settings, listener: served.append(settings)
+    )
+    monkeypatch.setattr("agent.apps.service.commands.load_agent", lambda **_: embedded_agent())
     monkeypatch.delenv("ONKOKODE_API_KEY", raising=False)
     named = ["--allowed-host", "a.example", "--allowed-host", "b.example", "--trusted-proxy", "10.88.0.0/16"]
     done = CliRunner().invoke(serve, ["--port", "0", *named])

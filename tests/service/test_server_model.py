@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from agent.agent import CodingAgent
-from agent.code_model import LocalModel, Question
-from agent.options import load_agent
-from agent.prompts import Prompts
-from agent.server_model import (
+from agent.apps.options import load_agent
+from agent.models.local import LocalModel, Question
+from agent.models.prompts import Prompts
+from agent.models.served import (
     ServerModel,
     answer_log_probability,
     joined_parts,
@@ -226,7 +226,7 @@ def test_a_busy_server_is_asked_again(qwen: Path) -> None:
 def test_errors_name_the_address_and_the_remedy_and_no_text(
     qwen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.model_server._WAITS", (0.01, 0.01))
+    monkeypatch.setattr("agent.models.openai_api._WAITS", (0.01, 0.01))
     with serving(SubsetServer(qwen, key="secret-of-the-server")) as server:
         with pytest.raises(ModelError, match="ONKOKODE_SERVER_KEY"):
             ServerModel.load(server.url)

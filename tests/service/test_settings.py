@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.service.settings import (
+from agent.apps.service.settings import (
     ServiceError,
     ServiceSettings,
     host_name,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from index.records import CatalogueLine, CodeSystem, CrosswalkRule
-from training.audit import (
+from training.studies.audit import (
     Audit,
     Ceiling,
     Finding,
@@ -19,7 +19,7 @@ from training.audit import (
     _contradictions,
     write_report,
 )
-from training.unseen import read_unseen
+from training.studies.unseen import read_unseen
 
 ICD, TOPOGRAPHY, MORPHOLOGY = CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY
 

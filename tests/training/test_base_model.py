@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from training.base_model import Batch, train
+from training.compact.model import Batch, train
 
 QUESTIONS = torch.tensor([60, 61])
 

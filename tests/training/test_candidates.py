@@ -10,12 +10,12 @@ from zlib import crc32
 import pyarrow.parquet as pq
 import pytest
 
-from agent.prompts import Prompts, Shown
-from index.catalogue import Catalogue
+from agent.models.prompts import Prompts, Shown
+from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
-from training.candidates import SPARE, cross_fitted, folds_of
+from training.adapters.candidates import SPARE, cross_fitted, folds_of
+from training.adapters.pairs import Finds, Places, pairs_of, write_pairs
 from training.leak import TEST_TERM, TRAIN, LeakGuard, near_keys
-from training.pairs import Finds, Places, pairs_of, write_pairs
 from training.split import Split
 
 K = 5

@@ -10,13 +10,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from index.crosswalk import Crosswalk
-from index.overrides import TableError, load_overrides
+from index.catalogue.crosswalk import Crosswalk
+from index.catalogue.overrides import TableError, load_overrides
 from index.records import CrosswalkRule
-from training.compose import ComposedText, Holdout, compose, distinct_texts, write_texts
-from training.negatives import NEGATIVE_FRAMES, PROCEDURES, non_tumour_contexts
-from training.tables import load_diagnoses, load_morphologies, load_sites
-from training.wrappers import accusative, dative, genitive
+from training.texts.compose import ComposedText, Holdout, compose, distinct_texts, write_texts
+from training.texts.negatives import NEGATIVE_FRAMES, PROCEDURES, non_tumour_contexts
+from training.texts.tables import load_diagnoses, load_morphologies, load_sites
+from training.texts.wrappers import accusative, dative, genitive
 
 CARCINOMAS = ((8000, 8719), (8800, 9045), (9060, 9139), (9150, 9589), (8720, 8790))
 RULES = [

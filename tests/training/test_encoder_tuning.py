@@ -14,15 +14,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from index.catalogue import Catalogue
-from index.encoder import Encoder
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.layouts import CatalogueFile
 from index.errors import ModelError
-from index.layouts import CatalogueFile
 from index.records import CatalogueLine, Code, CodeSystem
-from training.encoder_tuning import TuningPlan, nearest_codes, tune_encoder
+from index.search.encoder import Encoder
 from training.fit import Material
 from training.split import Split
-from training.tuning_pairs import OneLinePerCode, composed_queries, known_lines, mine_negatives, pairs_of
+from training.tuning.encoder import TuningPlan, nearest_codes, tune_encoder
+from training.tuning.pairs import OneLinePerCode, composed_queries, known_lines, mine_negatives, pairs_of
 
 ICD, TOPOGRAPHY = CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY
 _SITES = {

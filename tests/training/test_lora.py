@@ -20,18 +20,18 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from agent.code_model import LocalModel, Question
-from agent.prompt_encoder import PromptEncoder
-from agent.prompts import CANDIDATES_FOLLOW, TUMOUR, Prompts
+from agent.models.local import LocalModel, Question
+from agent.models.prompts import CANDIDATES_FOLLOW, TUMOUR, Prompts
+from agent.models.tokens import PromptEncoder
 from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_models import FAMILIES, save_tiny_model
-from training.adapter_measure import TaskScore, answer_text, greedy, judged, measure_pairs
-from training.adapter_report import compare_runs, read_results
+from training.adapters.data import Asked, Pairs, examples, write_examples
+from training.adapters.lora import LoraPlan, train_lora
+from training.adapters.measure import TaskScore, answer_text, greedy, judged, measure_pairs
+from training.adapters.report import compare_runs, read_results
+from training.adapters.trainer import load_base, trainer_for
 from training.commands import train
-from training.lora import LoraPlan, train_lora
-from training.lora_data import Asked, Pairs, examples, write_examples
-from training.lora_trainer import load_base, trainer_for
 
 CODES = ("C50.9", "C34.1", "C61", "C18.7")
 COMPACT_CODES = ("C50.9", "C34.1", "C16.0", "C18.7")  # C50.9 has no token in the tiny tokenizer
@@ -315,7 +315,7 @@ import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 from tests.training.test_lora import PLAN
-import training.lora as lora
+import training.adapters.lora as lora
 model, pairs, out, packing, moment = sys.argv[1:]
 plan = replace(PLAN, packing=packing == "True", batch=1 if packing == "True" else 4)
 if moment == "between":

@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agent.code_model import LocalModel
+from agent.models.local import LocalModel
 from tests.agent.tiny_models import save_tiny_model
 from tests.training.test_lora import instruct_rows, write_pairs_folder
-from training.adapter_report import read_results
+from training.adapters.report import read_results
 
 DDP = ("--multi_gpu",)
 FSDP = (
@@ -41,7 +41,7 @@ if sharded:
         return "gloo", DistributedType.MULTI_GPU
     state.PartialState._prepare_backend = backend
 
-import training.lora as lora
+import training.adapters.lora as lora
 keep = lora._keep
 def seen(trainer, *rest, **named):
     kind = type(next(trainer.model.parameters())).__name__

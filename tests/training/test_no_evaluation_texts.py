@@ -11,8 +11,8 @@ from eval.testset import read_development_sets
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (
-    "index/lexicon/*.tsv",
-    "training/tables/*.tsv",
+    "index/catalogue/lexicon/*.tsv",
+    "training/texts/tables/*.tsv",
     "training/*.py",
     "examples/*.txt",
     "agent/prepare/*.py",

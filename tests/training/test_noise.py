@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from training.noise import perturb
+from training.texts.noise import perturb
 
 TEXTS = (
     "Plattenepithelkarzinom des Larynx links, pT2 pN1a (3/14) L0 V0 R0 M0 G2",

@@ -9,9 +9,9 @@ import pytest
 
 from agent.prepare import core_of, prepare
 from agent.prepare.context import METASTASIS
-from index.overrides import TableError
+from index.catalogue.overrides import TableError
 from training.corpus import _read_in
-from training.notes import PLACES, _phrases, bystander, noted
+from training.texts.notes import PLACES, _phrases, bystander, noted
 
 DIAGNOSIS = "Urothelkarzinom der Harnblase, pT1"
 

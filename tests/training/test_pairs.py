@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from agent.prompts import Prompts
-from index.catalogue import Catalogue
+from agent.models.prompts import Prompts
+from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
+from training.adapters.pairs import Finds, Places, held_out_codes, question_forms, write_pairs
 from training.leak import PARTS, LeakGuard, near_keys, texts_of
-from training.pairs import Finds, Places, held_out_codes, question_forms, write_pairs
 from training.split import Split
 
 

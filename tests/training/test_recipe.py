@@ -13,9 +13,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from agent.agent import CodingAgent
-from agent.confidence import confidence_of
-from agent.decision import Weights
-from index.catalogue import Catalogue
+from agent.decide.confidence import confidence_of
+from agent.decide.fuse import Weights
+from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from index.text import normalise
 from training.corpus import is_measured, read_rows

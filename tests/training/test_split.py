@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from eval.figures import catalogue_files
-from index.catalogue import Catalogue, is_neoplasm
-from index.layouts import CatalogueError, CatalogueFile
+from eval.bench.figures import catalogue_files
+from index.catalogue.catalogue import Catalogue, is_neoplasm
+from index.catalogue.layouts import CatalogueError, CatalogueFile
 from index.records import CatalogueLine, Code, CodeSystem
 from training.split import Split
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from eval.study import Measured, measure_arms, study_section
-from index.catalogue import Catalogue
+from index.catalogue.catalogue import Catalogue
 from index.errors import OnkokodeError
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import Row, catalogue_rows, composed_rows, is_tumour_diagnosis, tumour_lines, write_rows
 from training.fit import Material
-from training.study import (
+from training.studies.arms import (
     ARM_FILE,
     ARMS,
     Budget,

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from agent import CodedText, CodingAgent
-from index.catalogue import Catalogue
+from index.catalogue.catalogue import Catalogue
 from index.records import AXES
+from tests.conftest import ROOT
 
-TRAPS = Path(__file__).parent / "traps.tsv"
+TRAPS = ROOT / "eval" / "testsets" / "traps.tsv"
 PASSED = 0.95
 KINDS = 20
 _AXES = dict(zip(("icd10", "topography", "morphology"), AXES, strict=True))

@@ -1,0 +1,142 @@
+"""The command `onkokode code-file`: arguments in, progress while it runs, a summary at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.apps.options import OutputFile, agent_options, load_agent
+from index.io.failures import require
+
+
+@click.command("code-file")
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=OutputFile())
+@click.option(
+    "--column",
+    metavar="NAME",
+    help="Column with the diagnosis texts, by name or number; found by itself where it is clear.",
+)
+@click.option(
+    "--header/--no-header", default=None, help="Whether the first row names the columns; by default found."
+)
+@click.option("--sheet", metavar="NAME", help="Sheet of an Excel file; by default the first.")
+@click.option(
+    "--delimiter", metavar="CHAR", help="Field separator of a text file, e.g. ';'; by default found."
+)
+@click.option("--encoding", metavar="NAME", help="Encoding of a text file, e.g. cp1252; by default found.")
+@click.option("--restart", is_flag=True, help="Code again from the start and overwrite OUT.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where to code: in this process, or by Ray on several machines.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Ray: number of processes that load the model.")
+@click.option("--ray-address", metavar="ADDRESS", help="Ray: the cluster, e.g. auto or ray://head:10001.")
+@agent_options
+def code_file_command(
+    source: Path,
+    target: Path,
+    column: str | None,
+    header: bool | None,
+    sheet: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+    restart: bool,
+    engine: str,
+    workers: int | None,
+    ray_address: str | None,
+    **agent_options: Any,
+) -> None:
+    """Code the diagnosis texts of a table; the table comes back with further columns.
+
+    \b
+    onkokode code-file diagnosen.csv kodiert.csv
+    onkokode code-file export.xlsx kodiert.xlsx --column Diagnosetext --sheet Tumoren
+    onkokode code-file --engine ray --workers 8 alle.parquet kodiert.parquet
+
+    Formats: CSV, TSV, XLSX, Parquet, JSONL, recognised by content; OUT has the format that its ending names.
+    All other columns are kept, and the order of the rows. A row that cannot be coded says why in
+    `onkokode_hinweis`. Killed, the same command goes on where it stopped (it keeps its place in the folder
+    OUT.onkokode, codes only, and removes it at the end).
+    """
+    from agent.apps.files.run import code_file
+    from agent.apps.files.table import Options
+
+    if engine == "ray":
+        require("ray", "--engine ray")
+    agent = load_agent(**agent_options)
+    chosen = None
+    if engine == "ray":
+        from agent.apps.files.ray_engine import RayEngine
+
+        chosen = RayEngine(agent_options, workers=workers, address=ray_address)
+    with _progress() as progress:
+        run = code_file(
+            agent,
+            source,
+            target,
+            column=column,
+            options=Options(encoding, _character(delimiter), sheet, header),
+            engine=chosen,
+            restart=restart,
+            progress=progress,
+        )
+    for note in run.notes:
+        click.echo(f"Hinweis: {note}", err=True)
+    coded = run.rows - run.done_before
+    counts = ", ".join(f"{name} {count:,}".replace(",", ".") for name, count in run.counts.items())
+    click.echo(
+        f"{target}: {_german(run.rows)} Zeilen ({counts})"
+        + (f"; {_german(run.done_before)} waren schon kodiert" if run.done_before else "")
+        + f"; {run.seconds:.0f} s, {coded / max(run.seconds, 0.001):.0f} Zeilen/s",
+        err=True,
+    )
+
+
+def _character(delimiter: str | None) -> str | None:
+    named = {"tab": "\t", "\\t": "\t"}
+    delimiter = named.get(delimiter, delimiter) if delimiter else None
+    if delimiter is not None and len(delimiter) != 1:
+        raise click.BadParameter("one character, or `tab`", param_hint="--delimiter")
+    return delimiter
+
+
+def _german(number: int) -> str:
+    return f"{number:,}".replace(",", ".")
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar with the time left where somebody watches, and else a line now and then."""
+    if not sys.stderr.isatty():
+        from index.io.progress import Pace
+
+        paces: list[Pace] = []
+
+        def say(done: int, rows: int) -> None:
+            if not paces:
+                paces.append(Pace(rows, "rows", lambda line: click.echo(line, err=True), done=done))
+            paces[0].step(done - paces[0].done)
+
+        yield say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task("Zeilen", total=None)
+        yield lambda done, rows: bar.update(task, completed=done, total=rows)

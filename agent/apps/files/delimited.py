@@ -1,0 +1,197 @@
+"""CSV and its relatives: encoding and delimiter are found, values are kept letter by letter.
+
+DelimitedTable(Path("diagnosen.csv"), Options()).facts()     # {'encoding': 'cp1252', 'delimiter': ';', ...}
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from agent.apps.files.lines import LONGEST_LINE, TextLines
+from agent.apps.files.table import (
+    CHUNK_ROWS,
+    SAMPLE_ROWS,
+    Chunk,
+    Options,
+    Row,
+    Table,
+    TableError,
+    TableWriter,
+    in_chunks,
+)
+
+_DELIMITERS = (";", "\t", ",", "|")
+_NEVER = "\ufdd0"  # stands for the delimiter of a file of one column; it is no letter of any script
+_SNIFFED, _SNIFFED_LETTERS = 200, 1_000_000  # lines and letters that decide about the delimiter
+# A quotation mark that is never closed swallows all lines that follow; a field of this size says so.
+csv.field_size_limit(2_000_000)
+
+
+class DelimitedTable(Table):
+    """A text file with a row per record, after a header as a rule. Blank lines before the first record are no
+    rows."""
+
+    endings = (".csv", ".tsv", ".txt")
+
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path, options)
+        if options.delimiter is not None and options.delimiter in '"\r\n\0':
+            raise TableError(f"{path}: dieses Zeichen kann Felder nicht trennen; üblich: ; , | tab")
+        self._lines = TextLines(path, options.encoding, all_ends=True)
+        self.encoding = self._lines.encoding
+        head = self._head()
+        self.line_end = "\r\n" if head[:1] and head[0].endswith("\r\n") else "\n"
+        found = options.delimiter or _find_delimiter(head)
+        self.delimiter = found or _DELIMITERS[0]  # in which the output is written
+        self._splits = self.delimiter
+        records = [record for _, record, _ in islice(self._records(), SAMPLE_ROWS + 1)]
+        if not records:
+            raise TableError(f"{path}: die Datei ist leer")
+        self.name_columns(records[0], records[1:])
+        self._first = records[0]
+        if found is None and len(self.columns) == 1:
+            # A semicolon in a text separates nothing.
+            self._splits = _NEVER
+            self._first = next(self._records())[1]
+
+    def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
+        return in_chunks(self._rows(), size, first)
+
+    @contextmanager
+    def writer(self, path: Path, added: Sequence[str]) -> Iterator[TableWriter]:
+        with write_delimited(
+            path, self.columns, added, self.delimiter, self.encoding, self.line_end
+        ) as writer:
+            yield writer
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "format": "delimited",
+            "encoding": self.encoding,
+            "delimiter": None if self._splits == _NEVER else self.delimiter,
+            "header": self.header,
+        }
+
+    def _head(self) -> list[str]:
+        lines, letters = [], 0
+        for line in islice(self._lines, _SNIFFED):
+            lines.append(line.text)
+            letters += len(line.text)
+            if letters > _SNIFFED_LETTERS:
+                break
+        return lines
+
+    def _records(self) -> Iterator[tuple[int, list[str], str | None]]:
+        """Records with the line that they begin in, and what was odd about the letters of their lines."""
+        notes: dict[str, None] = {}
+        line, begun = 0, False
+
+        def texts() -> Iterator[str]:
+            for text, note, dropped in self._lines:
+                if dropped:
+                    raise TableError(
+                        f"{self.path}: Zeile {line + 1} hat mehr als {LONGEST_LINE:,} Zeichen; ist es eine Tabelle?"
+                    )
+                if note:
+                    notes[note] = None
+                yield text
+
+        reader = csv.reader(texts(), delimiter=self._splits)
+        try:
+            for record in reader:
+                begun = begun or any(map(str.strip, record))
+                if begun:
+                    yield line + 1, record, "; ".join(notes) or None
+                line = reader.line_num
+                notes.clear()
+        except csv.Error:
+            raise TableError(
+                f"{self.path}: ab Zeile {line + 1} wird ein Anführungszeichen nicht geschlossen; "
+                "bitte die Zeile berichtigen"
+            ) from None
+
+    def _rows(self) -> Iterator[Row]:
+        width = len(self.columns)
+        records = self._records()
+        if self.header and next(records, (0, [], None))[1] != self._first:
+            raise self.changed()
+        for number, record, note in records:
+            problem = None
+            if not record:
+                problem = "leere Zeile"
+            elif len(record) != width:
+                problem = f"{len(record)} Felder statt {width}"
+            values = tuple(record[:width]) + ("",) * (width - len(record))
+            problem = "; ".join(filter(None, (problem, note))) or None
+            yield Row(number, values, problem, tuple(record[width:]))
+
+
+def _find_delimiter(lines: Sequence[str]) -> str | None:
+    """The delimiter that gives most records the same number of fields; the most fields decide a draw. None where the
+    first record has but one field."""
+    best, best_score = None, (0.0, 0)
+    for delimiter in _DELIMITERS:
+        try:
+            sizes = [
+                len(record)
+                for record in csv.reader(lines, delimiter=delimiter)
+                if any(map(str.strip, record))
+            ]
+        except csv.Error:
+            continue
+        if not sizes or sizes[0] < 2:
+            continue
+        size, count = Counter(sizes).most_common(1)[0]
+        if size < 2:
+            continue
+        score = (round(count / len(sizes), 1), size)
+        if score > best_score:
+            best, best_score = delimiter, score
+    return best
+
+
+class _DelimitedWriter(TableWriter):
+    def __init__(self, stream: TextIO, delimiter: str, line_end: str) -> None:
+        # Who separates by semicolons writes decimals with a comma.
+        self._comma = delimiter == ";"
+        self._writer = csv.writer(stream, delimiter=delimiter, lineterminator=line_end)
+
+    def header(self, names: Sequence[str]) -> None:
+        self._writer.writerow(names)
+
+    def write(self, chunk: Chunk, added: Sequence[Sequence[Any]]) -> None:
+        for row, values in zip(chunk.rows, added, strict=True):
+            own = [self._shown(value) for value in values]
+            self._writer.writerow([*map(_plain, row.values), *own, *map(_plain, row.surplus)])
+
+    def _shown(self, value: Any) -> str:
+        if isinstance(value, float):
+            text = f"{value:.4f}".rstrip("0").rstrip(".")
+            return text.replace(".", ",") if self._comma else text
+        return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+@contextmanager
+def write_delimited(
+    path: Path,
+    columns: Sequence[str],
+    added: Sequence[str],
+    delimiter: str,
+    encoding: str,
+    line_end: str = "\r\n",
+) -> Iterator[TableWriter]:
+    """Write a table as text; a letter that the encoding lacks becomes a question mark."""
+    with path.open("w", encoding=encoding, errors="onkokode-keep", newline="") as stream:
+        writer = _DelimitedWriter(stream, delimiter, line_end)
+        writer.header([*columns, *added])
+        yield writer

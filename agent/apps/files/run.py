@@ -1,0 +1,245 @@
+"""A table coded from end to end, in chunks that survive a kill.
+
+    code_file(agent, Path("diagnosen.csv"), Path("kodiert.csv"))
+
+Beside the output lies a folder `kodiert.csv.onkokode` while the run lasts (`agent/apps/files/work.py`); the same command
+goes on with the chunks that are missing. The table is read three times: all of it before any work, which finds
+what is damaged and gives each chunk a digest; to code; and to put rows and codes together. Each reading of a chunk has
+to give that digest again, so a file that changes meanwhile is an error and never another row's code. The output
+appears under its name only when it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from agent.apps.files.answer import COLUMNS, answer_of, unread
+from agent.apps.files.columns import find_text_column
+from agent.apps.files.table import Chunk, Options, Table, TableError, must_be_a_file, open_table, text_of
+from agent.apps.files.work import Answers, WorkFolder
+from agent.apps.files.writing import must_fit, write_table
+from index.io.atomic import new_file
+
+if TYPE_CHECKING:
+    from agent.agent import CodingAgent
+
+Progress = Callable[[int, int], None]  # (rows done, rows in all)
+_KINDS_OF_PROBLEMS = 5  # that the notes name; each row has its own in any case
+
+
+@dataclass
+class FileRun:
+    """What a run did. `done_before` rows were coded by an earlier, stopped run; `notes` are for the person who
+    started it, in German and without a text."""
+
+    rows: int = 0
+    done_before: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class CodedChunk(NamedTuple):
+    """The answers to the rows of a chunk, and the digest of those rows as they were read to be coded."""
+
+    number: int
+    digest: str
+    answers: Answers
+
+
+class Engine(Protocol):
+    """Codes chunks: one process, or many machines."""
+
+    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[CodedChunk]:
+        """Each missing chunk, in any order."""
+
+
+class LocalEngine:
+    """Codes in this process."""
+
+    def __init__(self, agent: CodingAgent) -> None:
+        self.agent = agent
+
+    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[CodedChunk]:
+        place = table.columns.index(column)
+        if missing:
+            for chunk in table.chunks(first=min(missing)):
+                if chunk.number in missing:
+                    yield CodedChunk(
+                        chunk.number, chunk.digest(table.salt), code_chunk(self.agent, chunk, place)
+                    )
+
+
+def code_chunk(agent: CodingAgent, chunk: Chunk, place: int) -> Answers:
+    """Code a chunk; equal texts once. Which texts share a batch depends on the chunk alone, so that every
+    engine and every restart gives the same numbers to the last digit."""
+    texts = [text_of(row.values[place]) for row in chunk.rows]
+    asked = list(dict.fromkeys(text for text in texts if text.strip()))
+    coded = dict(zip(asked, agent.code_many(asked), strict=True))
+    return [
+        answer_of(coded[text], row.problem) if text in coded else unread(row.problem or "kein Diagnosetext")
+        for row, text in zip(chunk.rows, texts, strict=True)
+    ]
+
+
+def code_file(
+    agent: CodingAgent,
+    source: Path,
+    target: Path,
+    *,
+    column: str | None = None,
+    options: Options | None = None,
+    engine: Engine | None = None,
+    restart: bool = False,
+    progress: Progress = lambda done, rows: None,
+) -> FileRun:
+    """Code the texts of a table and write the table with the answers as further columns.
+
+    Args:
+        column: the text column, by name or number; None finds it.
+        engine: how chunks are coded; None codes in this process.
+        restart: forget what an earlier run left, and overwrite the output.
+        progress: called after each chunk.
+
+    Raises:
+        TableError: a file cannot be read or written, belongs to another run, or changed while it was coded.
+    """
+    started = time.monotonic()
+    must_be_a_file(source)
+    _must_be_writable(source, target, restart)
+    table = open_table(source.resolve(), replace(options or Options(), column=column))
+    name = find_text_column(table, column)
+    _must_be_free(table)
+    with WorkFolder(target, restart=restart) as work:
+        _must_be_writable(source, target, restart)  # another run may have ended meanwhile
+        table.salt = work.salt
+        digests, notes = _survey(table)
+        must_fit(table, target, COLUMNS)
+        work.must_be_of(_facts(table, name, digests, agent.info()))
+        missing = {
+            n for n, (digest, rows) in enumerate(digests) if len(work.answers(n, digest) or ()) != rows
+        }
+        _rehearse(table, target, work)
+        done = sum(rows for number, (_, rows) in enumerate(digests) if number not in missing)
+        run = FileRun(table.rows, done_before=done, notes=[*table.notes, *notes])
+        progress(done, table.rows)
+        for coded in (engine or LocalEngine(agent)).code(table, name, set(missing)):
+            _must_be_same(table, digests, coded.number, coded.digest)
+            work.keep(*coded)
+            missing.discard(coded.number)
+            done += len(coded.answers)
+            progress(done, table.rows)
+        if missing:
+            raise table.changed()
+        run.counts = _put_together(table, work, target, digests)
+        work.remove()
+    run.seconds = time.monotonic() - started
+    return run
+
+
+Digests = list[tuple[str, int]]  # per chunk: its digest and its rows
+
+
+def _must_be_writable(source: Path, target: Path, restart: bool) -> None:
+    if target.is_dir():
+        raise TableError(f"{target} ist ein Ordner; bitte eine Datei nennen")
+    if target.exists() and not restart:
+        raise TableError(f"{target} gibt es schon; mit --restart wird neu kodiert und überschrieben")
+    if source.resolve() == target.resolve():
+        raise TableError(f"{target}: Ein- und Ausgabe sind dieselbe Datei")
+    if not target.parent.is_dir():
+        raise TableError(f"{target.parent}: den Ordner gibt es nicht")
+
+
+def _must_be_free(table: Table) -> None:
+    taken = sorted(set(table.columns) & set(COLUMNS))
+    if taken:
+        raise TableError(
+            f"{table.path} hat schon die Spalte {taken[0]}; ist die Datei schon kodiert? Sonst bitte umbenennen"
+        )
+
+
+def _survey(table: Table) -> tuple[Digests, list[str]]:
+    """Read all of the table once: the digests of its chunks, and what is odd about its rows."""
+    digests: Digests = []
+    odd: Counter[str] = Counter()
+    first: dict[str, int] = {}
+    for chunk in table.chunks():
+        digests.append((chunk.digest(table.salt), len(chunk.rows)))
+        for row in chunk.rows:
+            if row.problem:
+                odd[row.problem] += 1
+                first.setdefault(row.problem, row.number)
+    table.rows = sum(rows for _, rows in digests)
+    notes = [
+        f"{problem}: {count} {'Zeilen, zuerst' if count > 1 else 'Zeile,'} Zeile {first[problem]}"
+        for problem, count in odd.most_common(_KINDS_OF_PROBLEMS)
+    ]
+    if len(odd) > _KINDS_OF_PROBLEMS:
+        notes.append("weitere Hinweise in der Spalte onkokode_hinweis")
+    return digests, notes
+
+
+def _facts(table: Table, column: str, digests: Digests, agent: dict[str, Any]) -> dict[str, Any]:
+    """What a run is. No column's name: where the header is missing, it is a text."""
+    whole = hashlib.blake2b(repr((table.columns, digests)).encode("utf-8", "surrogatepass"), key=table.salt)
+    return {
+        "input": whole.hexdigest(),
+        "column": table.columns.index(column) + 1,
+        "rows": table.rows,
+        **table.facts(),
+        "agent": agent,
+    }
+
+
+def _rehearse(table: Table, target: Path, work: WorkFolder) -> None:
+    """Write the output without its rows, and throw it away: what fails at once should not fail at the end."""
+    probe = work.path / "probe"
+    try:
+        with write_table(table, target, COLUMNS, probe):
+            pass
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _must_be_same(table: Table, digests: Digests, number: int, digest: str) -> None:
+    if number < len(digests) and digests[number][0] == digest:
+        return
+    begin = sum(rows for _, rows in digests[:number])
+    end = begin + (digests[number][1] if number < len(digests) else 0)
+    raise table.changed(f" (Datensätze {begin + 1} bis {end})" if end else f" (nach Datensatz {begin})")
+
+
+def _put_together(table: Table, work: WorkFolder, target: Path, digests: Digests) -> dict[str, int]:
+    """Write the output from input and chunks; returns what was found how often."""
+    counts = dict.fromkeys(("kodiert", "offen", "kein Tumor", "ohne Text"), 0)
+    written = 0
+    with new_file(target) as half:
+        with write_table(table, target, COLUMNS, half) as writer:
+            for chunk in table.chunks():
+                digest = chunk.digest(table.salt)
+                _must_be_same(table, digests, chunk.number, digest)
+                answers = work.answers(chunk.number, digest)
+                if answers is None:
+                    raise TableError(f"{work.path} wurde verändert; bitte denselben Befehl noch einmal geben")
+                for answer in answers:
+                    counts[_kind(answer)] += 1
+                writer.write(chunk, answers)
+                written += 1
+        if written < len(digests):
+            raise table.changed(f" (sie endet nach Block {written})")
+    return counts
+
+
+def _kind(answer: list[Any]) -> str:
+    if answer[0] is None:
+        return "ohne Text"
+    if answer[0] == "nein":
+        return "kein Tumor"
+    return "kodiert" if answer[1] else "offen"

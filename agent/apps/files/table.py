@@ -1,0 +1,289 @@
+"""What all table formats have in common: a table is opened by its content, read in chunks, and written again.
+
+table = open_table(Path("diagnosen.csv"))
+for chunk in table.chunks(1024):
+    chunk.number, chunk.rows[0].values, chunk.rows[0].problem
+
+A chunk's number and rows depend on the file alone, so that a run that was killed finds its place again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from agent.apps.files.header import is_header, plausible
+from index.errors import OnkokodeError
+
+CHUNK_ROWS = 1024
+MOST_COLUMNS = 16_384  # what Excel has; a chunk of so many columns still fits into memory
+_SHOWN = 20  # columns that a message lists
+SAMPLE_ROWS = 300  # rows that decide about the header and the text column
+REPLACED = "nicht lesbare Zeichen ersetzt"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class _Missing(Enum):
+    MISSING = "missing"
+
+
+MISSING: Final = _Missing.MISSING  # a value that a row does not have at all
+
+
+class TableError(OnkokodeError):
+    """A table that cannot be read or written; the message names file, row and remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as its format gave it.
+
+    `number` is what a person finds in the file: the line of a text file, the row of a sheet. `values` has an
+    entry per column. `problem` says in German what is wrong with the row; `surplus` holds fields beyond the
+    columns, or a whole line that could not be read, so that nothing is lost. `native` is what the format's own
+    writer wants instead of values: the text of a JSON object.
+    """
+
+    number: int
+    values: tuple[Any, ...]
+    problem: str | None = None
+    surplus: tuple[Any, ...] = ()
+    native: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive rows. `number` counts from 0; `native` is what the format's own writer wants instead of
+    rows, such as an Arrow batch with its types."""
+
+    number: int
+    rows: tuple[Row, ...]
+    native: Any = None
+
+    def digest(self, salt: bytes) -> str:
+        """What tells these rows from all others, in 32 hexadecimal digits. One sum over all values of the chunk, so
+        that no text can be tried out against it, unless the table has but a row or two."""
+        sum_ = hashlib.blake2b(key=salt, digest_size=16)
+        for row in self.rows:
+            read = repr((row.number, row.values, row.problem, row.surplus, row.native))
+            sum_.update(read.encode("utf-8", "surrogatepass"))
+        return sum_.hexdigest()
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may say about a table; None is found out."""
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+    header: bool | None = None
+    column: str | None = None  # a first row that holds the name of the text column is a header
+
+
+class TableWriter(ABC):
+    """Writes chunks with their added columns, in order."""
+
+    @abstractmethod
+    def write(self, chunk: Chunk, added: Sequence[Sequence[Any]]) -> None:
+        """`added` has a row of values for each row of the chunk; numbers are numbers."""
+
+
+class Table(ABC):
+    """A table file. `columns` are its column names, `endings` those of files of its format. `notes` say what a
+    person has to know about the reading. `salt` goes into the digests of a run."""
+
+    endings: ClassVar[tuple[str, ...]]
+
+    def __init__(self, path: Path, options: Options) -> None:
+        self.path = path
+        self.options = options
+        self.columns: tuple[str, ...] = ()
+        self.header = True  # whether the columns have names in the file
+        self.notes: list[str] = []
+        self.salt = b""
+
+    @cached_property
+    def rows(self) -> int:
+        """How many rows there are, the header not counted."""
+        return sum(len(chunk.rows) for chunk in self.chunks())
+
+    def name_columns(self, first: Sequence[Any], sample: Sequence[Sequence[Any]]) -> None:
+        """Take the names of the columns from the first row, or number the columns where it is no header.
+
+        Raises:
+            TableError: it may be either, there are too many columns, or two have one name.
+        """
+        wanted, columns = self.options, len(first)
+        _must_be_few(self.path, columns)
+        header = is_header(first, sample, wanted.column) if wanted.header is None else wanted.header
+        if header is None:
+            raise TableError(
+                f"{self.path}: ob die erste Zeile die Spalten nennt oder schon Daten enthält, ist nicht sicher; "
+                "bitte --header oder --no-header angeben"
+            )
+        self.header = header
+        if header:
+            self.columns = unique_columns(self.path, first)
+            return
+        widths = [_width(row) for row in (first, *sample)]
+        self.columns = tuple(f"spalte_{place}" for place in range(1, max(widths, key=widths.count) + 1))
+        if wanted.header is None:
+            self.notes.append(
+                "die erste Zeile ist keine Kopfzeile und wurde wie die anderen kodiert; Spalten heißen spalte_1 …"
+            )
+
+    def shown_columns(self) -> str:
+        """The columns for a message: their names, but a number where a name may be a text of the table."""
+        shown = [
+            name if plausible(name) else f"Spalte {place}" for place, name in enumerate(self.columns, start=1)
+        ]
+        more = f" … ({len(shown)} Spalten)" if len(shown) > _SHOWN else ""
+        return ", ".join(shown[:_SHOWN]) + more
+
+    def changed(self, where: str = "") -> TableError:
+        """What to raise where the file is not what it was."""
+        return TableError(
+            f"{self.path} wurde während des Laufs verändert{where}; es wurde nichts ausgegeben. Bitte noch "
+            "einmal mit --restart beginnen und die Datei so lange nicht anrühren"
+        )
+
+    @abstractmethod
+    def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
+        """The rows from chunk `first` on, `size` a chunk."""
+
+    @abstractmethod
+    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
+        """A writer of the table's own format and dialect with further columns."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What was found out about the file, for the run's record."""
+
+
+def open_table(path: Path, options: Options | None = None) -> Table:
+    """The table that a file holds, recognised by its content, and by its ending where that leaves a choice.
+
+    Raises:
+        TableError: the file is missing, empty or no table; the message says what would help.
+    """
+    from agent.apps.files.delimited import DelimitedTable
+    from agent.apps.files.json_lines import JsonLinesTable
+
+    options = options or Options()
+    head = _head(path)
+    if head.startswith(b"PAR1"):
+        from agent.apps.files.arrow import ParquetTable
+
+        return ParquetTable(path, options)
+    if head.startswith(b"PK\x03\x04"):
+        _must_be_workbook(path)
+        from agent.apps.files.workbook import WorkbookTable
+
+        return WorkbookTable(path, options)
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        raise TableError(f"{path}: ein altes Excel-Format (.xls); bitte als .xlsx oder .csv speichern")
+    if path.suffix.lower() in (".jsonl", ".ndjson") or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b'{"'):
+        return JsonLinesTable(path, options)
+    return DelimitedTable(path, options)
+
+
+def text_of(value: Any) -> str:
+    """A value as the text of a diagnosis; what is missing is empty."""
+    return "" if value is None or value is MISSING else readable(str(value))
+
+
+def readable(text: str) -> str:
+    """A text that every encoding of Unicode can write: halves of letters, which JSON can hold, are replaced."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def in_chunks(rows: Iterator[Row], size: int, first: int) -> Iterator[Chunk]:
+    """Rows as chunks, those before chunk `first` passed over."""
+    kept: list[Row] = []
+    number = 0
+    for row in rows:
+        kept.append(row)
+        if len(kept) == size:
+            if number >= first:
+                yield Chunk(number, tuple(kept))
+            number += 1
+            kept = []
+    if kept and number >= first:
+        yield Chunk(number, tuple(kept))
+
+
+def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
+    """Column names as text; one without a name is called by its place."""
+    _must_be_few(path, len(names))
+    columns = tuple(str(name).strip() if name is not None else "" for name in names)
+    columns = tuple(name or f"Spalte {place}" for place, name in enumerate(columns, start=1))
+    first: dict[str, int] = {}
+    for place, name in enumerate(columns, start=1):
+        if first.setdefault(name, place) != place:
+            raise TableError(
+                f"{path}: die Kopfzeile nennt eine Spalte mehrmals (Spalte {first[name]} und {place}); bitte die "
+                "Spalten umbenennen"
+            )
+    return columns
+
+
+def _width(row: Sequence[Any]) -> int:
+    """Up to the last cell that is not missing."""
+    return max((place for place, value in enumerate(row, start=1) if value is not None), default=0)
+
+
+def _must_be_few(path: Path, columns: int) -> None:
+    if columns > MOST_COLUMNS:
+        raise TableError(
+            f"{path}: {columns} Spalten; mehr als {MOST_COLUMNS} geht nicht. Bitte nur die nötigen ausgeben"
+        )
+
+
+def must_be_a_file(path: Path) -> None:
+    """Raises `TableError` where a path is no file that can be read more than once, before it is opened: a pipe that
+    nobody writes into would be waited for, and one under a name such as /dev/fd/63 is gone once links are followed."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise TableError(f"{path}: die Datei gibt es nicht") from None
+    except OSError as error:
+        raise TableError(f"{path}: nicht lesbar ({error.strerror})") from None
+    if stat.S_ISDIR(mode):
+        raise TableError(f"{path} ist ein Ordner; bitte eine Datei nennen")
+    if not stat.S_ISREG(mode):
+        raise TableError(
+            f"{path} ist eine Pipe oder ein Gerät; eine Tabelle wird mehrmals gelesen, bitte erst als Datei speichern"
+        )
+
+
+def _head(path: Path) -> bytes:
+    must_be_a_file(path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4096)
+    except OSError as error:
+        raise TableError(f"{path}: nicht lesbar ({error.strerror})") from None
+    if not head.strip():
+        raise TableError(f"{path}: die Datei ist leer")
+    return head
+
+
+def _must_be_workbook(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:
+        raise TableError(f"{path}: die Excel-Datei ist beschädigt oder nur halb kopiert") from None
+    if "xl/workbook.xml" not in names:
+        raise TableError(f"{path}: ein ZIP-Archiv, aber keine Excel-Datei; bitte erst entpacken")

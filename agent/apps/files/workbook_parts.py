@@ -1,0 +1,197 @@
+"""The parts of an Excel file, each looked over before openpyxl sees it: a file of a megabyte can hold gigabytes,
+and openpyxl holds a row, a text and all shared texts whole.
+
+    with path.open("rb") as stream, CheckedArchive(stream, path, checked=set()) as archive:
+        book = open_book(stream, archive)       # TableError: '… Zelle C7 …; bitte … als CSV speichern'
+
+What a part may hold depends on what openpyxl takes it for, not on its name or its root element, which are the
+file's own words. A part that passed once is not looked over again: `checked` keeps the names.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from openpyxl import Workbook
+from openpyxl.reader.excel import ExcelReader
+from openpyxl.xml.constants import SHARED_STRINGS
+
+from agent.apps.files.table import TableError
+from index.xml import CutOffXml, EndlessXml, UnsafeXml, XmlError, inspect_stream
+
+# What Excel itself can hold.
+MAX_ROWS = 1_048_576
+_MAX_COLUMNS = 16_384
+# A cell has at most 32,767 characters in Excel; other programs write more.
+MAX_CELL = 1 << 20
+# A cell is `<c><f/><v/></c>` or `<c><is><t/></is></c>`, with a few more where a text has formats.
+_MAX_ELEMENTS = {"row": 12 * _MAX_COLUMNS, "si": 10_000}
+_MAX_UNIT = 32 << 20  # bytes of a row, of a shared text, and of what stands before and after the rows
+_MAX_STRINGS = 4_000_000
+# By what openpyxl takes a part for: of styles and relations it makes objects of all that is in them.
+_SHEET, _STRINGS, _OTHER = "sheet", "strings", "other"
+_MAX_BYTES = {_SHEET: 4 << 30, _STRINGS: 256 << 20, _OTHER: 16 << 20}
+_MAX_OTHER_ELEMENTS = 500_000
+_MAX_PARTS = 10_000
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main "
+_CSV = "bitte in Excel öffnen und das Blatt als CSV speichern"
+_AGAIN = "bitte in Excel öffnen und neu speichern"
+_ENCRYPTED = 0x1
+
+
+class CheckedArchive(zipfile.ZipFile):
+    """A ZIP file whose parts can be opened only when they are sound."""
+
+    def __init__(self, stream: BinaryIO, path: Path, checked: set[tuple[str, str]]) -> None:
+        super().__init__(stream)
+        self._path, self._checked = path, checked
+        self._kinds: dict[str, str] = {}
+        if len(self.filelist) > _MAX_PARTS:
+            raise TableError(f"{path}: die Excel-Datei hat mehr als {_german(_MAX_PARTS)} Teile; {_CSV}")
+
+    def streamed(self, name: str, kind: str) -> None:
+        """From now on the part `name` is opened piece by piece, as a sheet or as the shared texts."""
+        if self._kinds.setdefault(name, kind) != kind:
+            raise TableError(f"{self._path}: {name} ist Blatt und Textliste zugleich; {_AGAIN}")
+
+    def open(self, name: Any, *arguments: Any, **options: Any) -> IO[bytes]:
+        info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(name)
+        self._must_be_sound(info, self._kinds.get(info.filename, _OTHER))
+        return super().open(info, *arguments, **options)
+
+    def read(self, name: Any, pwd: bytes | None = None) -> bytes:
+        info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(name)
+        self._must_be_sound(info, _OTHER)  # held whole
+        return super().read(info, pwd)
+
+    def _must_be_sound(self, info: zipfile.ZipInfo, kind: str) -> None:
+        if (info.filename, kind) in self._checked:
+            return
+        if info.flag_bits & _ENCRYPTED:
+            raise TableError(
+                f"{self._path}: die Excel-Datei ist verschlüsselt; bitte ohne Kennwort speichern"
+            )
+        part = _Part(info.filename, kind)
+        try:
+            if info.file_size > _MAX_BYTES[kind]:
+                raise TooLarge(
+                    f"{info.filename} ist größer als die erlaubten {_german(_MAX_BYTES[kind])} Bytes"
+                )
+            with super().open(info) as stream:
+                inspect_stream(stream, part.started, max_text=MAX_CELL, between=part.between)  # type: ignore[arg-type]
+        except TooLarge as error:
+            raise TableError(f"{self._path}: {error}; {_CSV}") from None
+        except EndlessXml:
+            raise TableError(
+                f"{self._path}: {part.place()} hat mehr als {_german(MAX_CELL)} Zeichen; {_CSV}"
+            ) from None
+        except UnsafeXml:
+            raise TableError(
+                f"{self._path}: {info.filename} enthält einen DOCTYPE, der in Excel-Dateien nicht erlaubt ist; "
+                f"{_AGAIN}"
+            ) from None
+        except XmlError as error:
+            what = "ist abgeschnitten" if isinstance(error, CutOffXml) else "ist beschädigt"
+            line = f" (Zeile {error.line} des XML)" if error.line else ""
+            raise TableError(f"{self._path}: {info.filename} {what}{line}; {_AGAIN}") from None
+        self._checked.add((info.filename, kind))
+
+
+class _Reader(ExcelReader):
+    """Says what each part is for before it is opened; sheets that are only a chart are left out."""
+
+    def read_strings(self) -> None:
+        part = self.package.find(SHARED_STRINGS)
+        if part is not None:
+            self.archive.streamed(part.PartName[1:], _STRINGS)
+        super().read_strings()
+
+    def read_worksheets(self) -> None:
+        for _, relation in self.parser.find_sheets():
+            self.archive.streamed(relation.target, _SHEET)
+        super().read_worksheets()
+
+    def read_chartsheet(self, sheet: Any, rel: Any) -> None:
+        pass
+
+
+def open_book(stream: BinaryIO, archive: CheckedArchive) -> Workbook:
+    """The workbook, to be read row by row. Raises `TableError`, and whatever openpyxl raises on broken parts."""
+    reader = _Reader(stream, read_only=True, data_only=True, keep_links=False)
+    reader.archive = archive
+    reader.read()
+    return reader.wb
+
+
+def _german(number: int) -> str:
+    return f"{number:,}".replace(",", ".")
+
+
+class TooLarge(Exception):
+    """A part that would fill the memory, or is beyond what Excel can hold; the message names the place."""
+
+
+class _Part:
+    """What a part has been found to hold so far. A unit is what openpyxl holds at a time: a row, a shared text."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name, self.kind = name, kind
+        self.cell: dict[str, str] = {}
+        self.row = 0
+        self.strings = 0
+        self.elements = 0  # of this unit
+        self.allowed = _MAX_OTHER_ELEMENTS
+        self.since = 0  # the byte at which this unit begins
+
+    def started(self, name: str, attributes: dict[str, str], byte: int) -> None:
+        self.elements += 1
+        if name == _CELL:
+            self.cell = attributes
+        elif name == _ROW and self.kind == _SHEET:
+            self.row = self._number(attributes)
+            self._unit("row", byte)
+        elif name == _STRING and self.kind == _STRINGS:
+            self.strings += 1
+            if self.strings > _MAX_STRINGS:
+                raise TooLarge(f"{self.name} hat mehr als {_german(_MAX_STRINGS)} Texte")
+            self._unit("si", byte)
+        if self.elements > self.allowed:
+            raise TooLarge(f"{self.place()} hat mehr als {_german(self.allowed)} Elemente")
+
+    def between(self, read: int) -> None:
+        if read - self.since > _MAX_UNIT + (1 << 20):
+            raise TooLarge(f"{self.place()} ist größer als {_german(_MAX_UNIT)} Bytes")
+
+    def place(self) -> str:
+        """In words for a person who sees the file in Excel."""
+        if self.row:
+            cell = self.cell.get("r", "")
+            return f"{self.name}, {f'Zelle {cell[:12]}' if cell else f'Zeile {self.row}'}"
+        return f"{self.name}, Text {_german(self.strings)}" if self.strings else self.name
+
+    def _number(self, attributes: dict[str, str]) -> int:
+        written = attributes.get("r")
+        if written is None:
+            number = self.row + 1
+        elif written.isascii() and written.isdigit() and len(written) < 10:
+            number = int(written)
+        else:
+            raise TooLarge(f"{self.name}: nach Zeile {_german(self.row)} kommt eine ohne Nummer")
+        if number > MAX_ROWS:
+            raise TooLarge(
+                f"{self.name} nennt die Zeile {_german(number)}; ein Blatt hat höchstens {_german(MAX_ROWS)}"
+            )
+        if number <= self.row:
+            # openpyxl would leave such a row out without a word.
+            raise TooLarge(
+                f"{self.name}: nach Zeile {_german(self.row)} kommt noch einmal Zeile {_german(number)}"
+            )
+        return number
+
+    def _unit(self, kind: str, byte: int) -> None:
+        self.since, self.elements, self.allowed, self.cell = byte, 0, _MAX_ELEMENTS[kind], {}
+
+
+_CELL, _ROW, _STRING = (_MAIN + name for name in ("c", "row", "si"))

@@ -1,0 +1,169 @@
+"""`onkokode registry`: arguments, the table on the terminal, the exit code.
+
+onkokode registry meldungen/ --report bericht.csv --write gefuellt/
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.apps.options import Output, OutputFile, agent_options, load_agent
+from agent.apps.terminal import counting
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agent.apps.registry.report import Counts, FirstRows, Row
+
+# What a person looks through on a screen; the report file has no limit.
+_SHOWN = 300
+
+
+@click.command("registry")
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATHS...", type=click.Path(exists=True, path_type=Path)
+)
+@click.option(
+    "--report",
+    type=OutputFile(".csv", ".json"),
+    metavar="FILE",
+    help="All rows and the counts: .csv (semicolon, for a spreadsheet) or .json.",
+)
+@click.option(
+    "--write",
+    "out",
+    type=Output(),
+    metavar="OUT",
+    help="Copies with the empty code elements filled: a folder, or a file for one message.",
+)
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Fill only with proposals at least this sure.",
+)
+@click.option("--with-text", is_flag=True, help="Put the diagnosis texts into the report and the table.")
+@agent_options
+@click.pass_context
+def registry(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    report: Path | None,
+    out: Path | None,
+    min_confidence: float,
+    with_text: bool,
+    **agent: Any,
+) -> None:
+    """Code oBDS 3 and ADT/GEKID 2 messages, compare with the codes they hold, fill the empty ones.
+
+    PATHS are XML files, or folders of them.
+
+    \b
+    onkokode registry meldung.xml                               # a table: message against proposal
+    onkokode registry meldungen/ --report bericht.csv           # all rows for a spreadsheet
+    onkokode registry meldung.xml --write gefuellt.xml          # empty codes filled, all else as it was
+    onkokode registry meldungen/ --write gefuellt/ --min-confidence 0.8
+
+    Diagnosis, place and histology text of each tumour are coded together. Only elements that are there and
+    empty are filled, such as <Code/>, with the version beside them if that is empty, too. A file that cannot
+    be used is refused with its reason and never stops the others: the exit code is then 1. Reports hold no
+    names and, without --with-text, no texts.
+    """
+    from rich.console import Console
+
+    from agent.apps.registry.report import FirstRows, open_report
+    from agent.apps.registry.run import Run, plan_files
+
+    files = plan_files(list(paths), out)
+    loaded = load_agent(**agent)
+    console = Console(width=None if Console().is_terminal else 160)
+    shown = FirstRows(_SHOWN)
+    with ExitStack() as stack:
+        kept = stack.enter_context(open_report(report, with_text=with_text)) if report else None
+        run = Run(
+            loaded,
+            [shown, kept] if kept else [shown],
+            write=out is not None,
+            min_confidence=min_confidence,
+            advance=stack.enter_context(counting("Meldungen")),
+        )
+        for source, target in files:
+            run.file(source, target)
+        if kept:
+            kept.finish(run.counts)
+    _print_rows(console, shown, with_text=with_text, kept=report)
+    _print_counts(console, run.counts, out)
+    if run.counts.refused:
+        ctx.exit(1)
+
+
+def _print_rows(console: Console, shown: FirstRows, *, with_text: bool, kept: Path | None) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    by_file: dict[str, list[Row]] = {}
+    for row in shown.rows:
+        by_file.setdefault(row.file, []).append(row)
+    for file, rows in by_file.items():
+        table = Table(title=Text(file), title_justify="left", title_style="bold", pad_edge=False)
+        for column in (
+            "Zeile",
+            "Meldung",
+            "Tumor",
+            "Achse",
+            "Meldung sagt",
+            "Vorschlag",
+            "Konf.",
+            "Urteil",
+        ):
+            table.add_column(column, justify="right" if column in ("Zeile", "Konf.") else "left")
+        table.add_column("Grund", ratio=1)
+        if with_text:
+            table.add_column("Text", ratio=1)
+        for row in rows:
+            confidence = "" if row.confidence is None else f"{row.confidence:.2f}"
+            cells = [
+                "" if row.line is None else str(row.line), row.meldung_id, row.tumour_id,
+                row.axis or row.element, row.written, row.proposed, confidence,
+                f"{row.verdict}{', gefüllt' if row.filled else ''}", row.reason,
+            ]  # fmt: skip
+            table.add_row(*map(Text, cells + [row.text] * with_text), style=_STYLES.get(str(row.verdict)))
+        console.print(table)
+    if shown.more:
+        where = f"siehe {kept}" if kept else "--report FILE schreibt alle"
+        console.print(f"… und {shown.more} weitere Zeilen; {where}.", markup=False)
+
+
+_STYLES = {
+    "widerspricht": "red",
+    "abgelehnt": "bold red",
+    "kein Kode": "red",
+    "Vorschlag genauer": "yellow",
+    "stimmt überein": "green",
+    "Hinweis": "dim",
+    "weder noch": "dim",
+}
+
+
+def _print_counts(console: Console, counts: Counts, out: Path | None) -> None:
+    from rich.table import Table
+
+    table = Table(title="Summen", title_justify="left", title_style="bold", pad_edge=False)
+    for column in ("Achse", "Urteil", "Anzahl"):
+        table.add_column(column, justify="right" if column == "Anzahl" else "left")
+    for axis, verdict, number in counts.lines():
+        table.add_row(axis or "Datei", verdict, str(number))
+    console.print(table)
+    line = f"{counts.files} Dateien, davon {counts.refused} abgelehnt; {counts.meldungen} Meldungen, "
+    line += f"{counts.tumours} Tumoren"
+    if out is not None:
+        line += f"; {counts.filled} Codes gefüllt, "
+        line += (
+            f"{counts.copies} Kopien geschrieben nach {out}" if counts.copies else "keine Kopie geschrieben"
+        )
+    console.print(line + ".", markup=False, highlight=False)

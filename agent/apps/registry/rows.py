@@ -1,0 +1,196 @@
+"""From a coded tumour to the rows of the report, and which elements are to be filled.
+
+for row, fillings in rows_of("a.xml", "M1", coded, context): ...
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agent.apps.registry.coding import NO_TEXT, CodedTumour, Proposal
+from agent.apps.registry.compare import Verdict, as_code, verdict
+from agent.apps.registry.model import Leaf, Slot, Tumour
+from agent.apps.registry.report import AXIS_NAMES, Row
+from index.records import CodeSystem
+
+# Of ICD-10-GM and ICD-O-3, as both schemas list them.
+_VERSION = re.compile(r"|[0-9]{1,2}(?: [0-9]{4} (?:GM|WHO))?|bb|Sonstige")
+_SECONDARY = ("C77", "C78", "C79")
+NO_ELEMENT = "kein Code-Element in der Meldung"
+# The version that goes beside a code, and whether the edition in use has the code.
+VersionOf = Callable[[CodeSystem, str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """Write `text` into the empty element `leaf`."""
+
+    leaf: Leaf
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a run wants: whether it fills at all, from which confidence on, and the version of a code."""
+
+    write: bool
+    min_confidence: float
+    version_of: VersionOf
+
+
+def rows_of(
+    file: str, meldung_id: str, coded: CodedTumour, rules: Rules
+) -> Iterator[tuple[Row, list[Filling]]]:
+    """One row per code element, and one per axis that has a text but no element."""
+    tumour = coded.tumour
+    base: dict[str, Any] = {
+        "file": file,
+        "meldung_id": shown_id(meldung_id),
+        "tumour_id": shown_id(tumour.tumour_id),
+    }
+    single = {
+        CodeSystem.ICD10GM: coded.icd10gm,
+        CodeSystem.TOPOGRAPHY: coded.topography,
+        CodeSystem.MORPHOLOGY: coded.morphology,
+    }
+    groups: list[tuple[tuple[Slot, ...], Proposal]] = [
+        ((slot,), single[slot.system]) for slot in tumour.slots
+    ]
+    groups += [(h.slots, p) for h, p in zip(tumour.histologies, coded.histologies, strict=True)]
+    secondary = (coded.icd10gm.code or "")[:3] in _SECONDARY
+    rows = [
+        _row(base, slot, slots, proposal, rules, secondary) for slots, proposal in groups for slot in slots
+    ]
+    rows += [(row, []) for row in _without_element(base, coded, single)]
+    if not rows:
+        axis, reason = AXIS_NAMES[CodeSystem.ICD10GM], f"{NO_ELEMENT}; {NO_TEXT}"
+        rows = [(Row(**base, line=tumour.line, axis=axis, verdict=Verdict.NEITHER, reason=reason), [])]
+    yield from sorted(rows, key=lambda found: found[0].line or 0)
+
+
+def _without_element(
+    base: dict[str, Any], coded: CodedTumour, single: dict[CodeSystem, Proposal]
+) -> Iterator[Row]:
+    tumour = coded.tumour
+    there = {slot.system for slot in tumour.slots} | {s.system for h in tumour.histologies for s in h.slots}
+    silent: list[tuple[CodeSystem, int, str, Proposal]] = [
+        (system, tumour.line, "", proposal)
+        for system, proposal in single.items()
+        if system not in there and proposal.text
+    ]
+    if CodeSystem.MORPHOLOGY in there:
+        # Some histologies have their element and this one, which has a text, has none.
+        silent += [
+            (CodeSystem.MORPHOLOGY, histology.line, histology.section, proposal)
+            for histology, proposal in zip(tumour.histologies, coded.histologies, strict=True)
+            if histology.text and not histology.slots
+        ]
+    for system, line, section, proposal in silent:
+        yield Row(
+            **base,
+            line=line,
+            section=section,
+            axis=AXIS_NAMES[system],
+            proposed=proposal.code or "",
+            confidence=proposal.confidence if proposal.code else None,
+            verdict=verdict(system, "", proposal.code),
+            reason=" ".join(part for part in (f"{NO_ELEMENT}.", proposal.reason) if part),
+            text=proposal.text,
+        )
+
+
+def _row(
+    base: dict[str, Any],
+    slot: Slot,
+    group: tuple[Slot, ...],
+    proposal: Proposal,
+    rules: Rules,
+    secondary: bool,
+) -> tuple[Row, list[Filling]]:
+    system, written = slot.system, slot.code.text
+    code = as_code(system, written) if written else ""
+    judged = verdict(system, written, proposal.code)
+    reasons = [proposal.reason] if proposal.reason else []
+    others = [other for other in group if other is not slot]
+    if judged is Verdict.CONTRADICT and any(
+        as_code(system, other.code.text) == proposal.code for other in others
+    ):
+        judged = Verdict.ONLY_MESSAGE
+        reasons.insert(0, "Weiterer Kode derselben Histologie; der Vorschlag bestätigt den anderen.")
+    if judged is Verdict.NO_CODE:
+        reasons.insert(0, "Der Inhalt des Elements ist kein Kode dieser Klassifikation und bleibt stehen.")
+    elif code and system is CodeSystem.ICD10GM and rules.version_of(system, code) is None:
+        reasons.insert(0, f"{code} steht nicht in der benutzten ICD-10-GM.")
+    fillings: list[Filling] = []
+    if judged is Verdict.ONLY_PROPOSED and proposal.code:
+        obstacle = _obstacle(slot, others, proposal, rules)
+        if secondary and system is not CodeSystem.MORPHOLOGY:
+            # C77 to C79 and the place of a metastasis say nothing of the primary tumour, which the element asks for.
+            obstacle = "Nicht gefüllt: der Text nennt eine Metastase, das Element fragt nach dem Primärtumor."
+        if obstacle:
+            reasons.insert(0, obstacle)
+        elif rules.write:
+            fillings = _fillings(slot, proposal.code, rules)
+    row = Row(
+        **base,
+        line=slot.code.place.line,
+        section=slot.section,
+        element=slot.code.name,
+        axis=AXIS_NAMES[system],
+        written="" if code is None else code,
+        version=_plain_version(slot.version),
+        proposed=proposal.code or "",
+        confidence=proposal.confidence if proposal.code else None,
+        verdict=judged,
+        filled=bool(fillings),
+        reason=" ".join(reasons),
+        text=proposal.text,
+    )
+    return row, fillings
+
+
+def _obstacle(slot: Slot, others: list[Slot], proposal: Proposal, rules: Rules) -> str:
+    """Why an empty element is not filled, "" where nothing is in the way."""
+    assert proposal.code is not None
+    if not slot.code.fillable:
+        return "Nicht gefüllt: das Element ist als leer ausgewiesen (xsi:nil) oder enthält andere Elemente."
+    if any(other.code.text or other.code.place.start < slot.code.place.start for other in others):
+        return "Nicht gefüllt: die Histologie hat schon einen anderen Kode."
+    if proposal.confidence < rules.min_confidence:
+        return f"Nicht gefüllt: Konfidenz {proposal.confidence:.2f} unter {rules.min_confidence:.2f}."
+    version = rules.version_of(slot.system, proposal.code)
+    there = slot.version.text if slot.version else ""
+    if there and there != version:
+        return (
+            f"Nicht gefüllt: daneben steht die Version {_plain_version(slot.version)}, der Vorschlag folgt "
+            f"{version or 'einer Ausgabe ohne Jahr'}; Version leeren oder mit --edition in ihr kodieren."
+        )
+    return ""
+
+
+def _fillings(slot: Slot, code: str, rules: Rules) -> list[Filling]:
+    fillings = [Filling(slot.code, code)]
+    version = rules.version_of(slot.system, code)
+    if slot.version is not None and slot.version.fillable and not slot.version.text and version:
+        fillings.append(Filling(slot.version, version))
+    return fillings
+
+
+def _plain_version(leaf: Leaf | None) -> str:
+    """The version element if it is one of the schemas'; an element may hold anything, then it is `?`."""
+    text = leaf.text if leaf else ""
+    return text if _VERSION.fullmatch(text) else "?"
+
+
+def shown_id(identifier: str) -> str:
+    """A Meldung_ID or Tumor_ID as reports show it; what has white space is more likely a text, and is `?`."""
+    return "?" if len(identifier.split()) > 1 else identifier
+
+
+def texts_of(tumour: Tumour) -> str:
+    """All texts of a tumour, for `--with-text`."""
+    parts = [tumour.diagnosis, tumour.place, *(histology.text for histology in tumour.histologies)]
+    return " | ".join(dict.fromkeys(part for part in parts if part))

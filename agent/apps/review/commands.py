@@ -1,0 +1,261 @@
+"""`onkokode review`: fill the work list, see how far it is, get the decisions out.
+
+onkokode review add diagnosen.txt
+onkokode review status
+onkokode review export --csv entscheidungen.csv --pairs runs/reviewed
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.apps.options import OutputFile, OutputFolder, agent_options, load_agent
+
+if TYPE_CHECKING:
+    from agent.agent import CodingAgent
+    from agent.apps.review.sources import Row
+    from agent.apps.review.store import Store
+
+_BATCH = 64
+DEFAULT_NAME = "review.sqlite"
+
+
+def _work_list(kind: click.Path) -> Any:
+    return click.option(
+        "--db",
+        "database",
+        type=kind,
+        default=Path(DEFAULT_NAME),
+        show_default=True,
+        help="The work list: texts, codings and decisions in one file that only you can read.",
+    )
+
+
+_database = _work_list(click.Path(dir_okay=False, path_type=Path))
+_filled = _work_list(OutputFile())
+
+
+@click.group("review")
+def review() -> None:
+    """Review codings: put texts on a work list, decide on the page, get the decisions out.
+
+    \b
+    onkokode review add diagnosen.txt                  # codes the texts, the least certain come first
+    onkokode serve --review review.sqlite              # the page, at http://127.0.0.1:8000/review
+    onkokode review status
+    onkokode review export --csv entscheidungen.csv    # for a spreadsheet
+    onkokode review export --pairs runs/reviewed       # for `onkokode train lora --pairs runs/reviewed`
+
+    Every decision is kept, with name and time; a later one supersedes it and does not erase it.
+    """
+
+
+@review.command("add")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_filled
+@click.option("--text-column", default="text", show_default=True, help="CSV, JSONL: where the text stands.")
+@click.option("--id-column", help="CSV, JSONL: your own reference; without it, the row number.")
+@click.option("--source", help="Name of this file in the list; by default its file name.")
+@click.option(
+    "--coded",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Codings of these texts, from `onkokode code --json`; nothing is coded again.",
+)
+@agent_options
+def add_command(
+    file: Path,
+    database: Path,
+    text_column: str,
+    id_column: str | None,
+    source: str | None,
+    coded: Path | None,
+    **options: Any,
+) -> None:
+    """Code the texts of FILE and put them on the work list.
+
+    \b
+    onkokode review add diagnosen.txt                                   # one text per line, UTF-8
+    onkokode review add faelle.csv --text-column Diagnose --id-column Fall
+    onkokode review add texte.jsonl --db tumorboard.sqlite
+    onkokode code --json - < diagnosen.txt > codes.jsonl && onkokode review add diagnosen.txt --coded codes.jsonl
+
+    A text with several diagnoses gives one entry for each. Blank texts are passed over. Interrupted, the same
+    command goes on: what is on the list already is not coded again, and no decision is touched.
+    """
+    from agent.apps.review.sources import read, with_codings
+    from agent.apps.review.store import Store
+
+    rows = read(file, text_column=text_column, id_column=id_column)
+    if coded is not None:
+        rows = with_codings(rows, coded)
+    with Store.open(database) as store:
+        counts = _fill(store, rows, source or file.name, options)
+    click.echo(f"{database}: {counts['texts']} texts added, {counts['entries']} entries")
+    if counts["known"]:
+        click.echo(f"{counts['known']} were on the list already")
+    if counts["blank"]:
+        click.echo(f"{counts['blank']} blank ones passed over")
+    if counts["other"]:
+        click.echo(
+            f"Warning: {counts['other']} have the same source and reference as an entry with another text and "
+            "were left out; name another --source for a new version of a file",
+            err=True,
+        )
+
+
+@review.command("status")
+@_database
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status_command(database: Path, as_json: bool) -> None:
+    """How many entries are open and decided, and by whom."""
+    with _existing(database) as store:
+        status = store.status()
+    if as_json:
+        counts = ("open", "accepted", "changed", "rejected")
+        found = {**{name: getattr(status, name) for name in counts}, "total": status.total, "by": status.by}
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    click.echo(f"{database}: {status.decided} of {status.total} decided, {status.open} open")
+    click.echo(f"accepted {status.accepted}, changed {status.changed}, rejected {status.rejected}")
+    for name, count in status.by.items():
+        click.echo(f"  {_visible(name)}: {count}")
+
+
+@review.command("list")
+@_database
+@click.option(
+    "--show",
+    type=click.Choice(["open", "decided", "all"]),
+    default="open",
+    show_default=True,
+    help="Which entries.",
+)
+@click.option("--search", default="", help="Only entries with these words in text, reference or codes.")
+@click.option("-n", "limit", type=click.IntRange(1), default=20, show_default=True, help="At most this many.")
+@click.option("--texts", is_flag=True, help="Print the texts too; they are patients' data.")
+def list_command(database: Path, show: Any, search: str, limit: int, texts: bool) -> None:
+    """Print entries, the least certain first, one per line: number, uncertainty, state, reference, codes."""
+    from agent.apps.review.decision import proposal
+
+    with _existing(database) as store:
+        for item in store.page(show, search, limit):
+            decided = store.history(item.id)[-1].codes if item.state in ("accept", "change") else None
+            codes = " ".join(code or "-" for code in (decided or proposal(item.coding)).values())
+            line = f"{item.id}\t{item.uncertainty:.2f}\t{item.state}\t{item.source}:{item.reference}\t{codes}"
+            click.echo(_visible(f"{line}\t{item.text}" if texts else line))
+
+
+@review.command("export")
+@_database
+@click.option("--csv", "table", type=OutputFile(), help="CSV file for a spreadsheet.")
+@click.option("--pairs", type=OutputFolder(), help="Folder of training pairs.")
+def export_command(database: Path, table: Path | None, pairs: Path | None) -> None:
+    """Write the decisions that stand.
+
+    \b
+    onkokode review export --csv entscheidungen.csv
+    onkokode review export --pairs runs/reviewed
+    onkokode train lora --model MODEL --pairs runs/reviewed --out runs/adapter
+
+    The CSV file has semicolons and opens in a German spreadsheet; read the code columns as text there, or 8041/3
+    may be taken for a date. Pairs come from accepted and changed entries. Both files hold patients' texts.
+    """
+    from agent.apps.review.export import write_csv, write_pairs
+
+    if table is None and pairs is None:
+        raise click.UsageError("Say what to write: --csv FILE, --pairs FOLDER, or both.")
+    with _existing(database) as store:
+        if table is not None:
+            click.echo(f"{table}: {write_csv(store, table)} decisions")
+        if pairs is not None:
+            rows = write_pairs(store, pairs)
+            click.echo(f"{pairs}: " + ", ".join(f"{count} pairs in {part}" for part, count in rows.items()))
+
+
+def _fill(store: Store, rows: Iterator[Row], source: str, options: dict[str, Any]) -> dict[str, int]:
+    """Codes and stores in batches, each in one transaction, so that an interrupt loses a batch at most."""
+    from agent.apps.review.decision import clean
+
+    counts = dict.fromkeys(("texts", "entries", "known", "blank", "other"), 0)
+    agent: CodingAgent | None = None
+    with _progress() as advance:
+        while batch := list(itertools.islice(rows, _BATCH)):
+            there = store.texts_of(source, [row.reference for row in batch])
+            fresh: dict[str, Row] = {}
+            for row in batch:
+                text = there.get(
+                    clean(row.reference), fresh[row.reference].text if row.reference in fresh else None
+                )
+                if not row.text.strip():
+                    counts["blank"] += 1
+                elif text is None:
+                    fresh[row.reference] = row
+                else:
+                    counts["known" if clean(text) == clean(row.text) else "other"] += 1
+            new = list(fresh.values())
+            uncoded = [row.text for row in new if row.coding is None]
+            if uncoded and agent is None:
+                agent = load_agent(**options)
+            codings = (one.to_dict() for one in agent.code_many(uncoded)) if agent is not None else iter(())
+            items = [item for row in new for item in _items(source, row, row.coding or next(codings))]
+            counts["entries"] += store.add(items)
+            counts["texts"] += len(new)
+            advance(len(batch))
+    return counts
+
+
+def _items(source: str, row: Row, coding: dict[str, Any]) -> list[Any]:
+    from agent.apps.review.sources import diagnoses
+    from agent.apps.review.store import NewItem
+
+    found = diagnoses(coding)
+    return [
+        NewItem(source, row.reference, row.text, one, number, len(found))
+        for number, one in enumerate(found, start=1)
+    ]
+
+
+def _existing(database: Path) -> Store:
+    from agent.apps.review.store import Store
+
+    return Store.open(database, create=False)
+
+
+def _visible(text: str) -> str:
+    """What goes to a terminal must not steer it."""
+    from agent.apps.render import printable
+
+    return "\t".join(printable(part) for part in text.split("\t"))
+
+
+class _progress:
+    """A running count on standard error, if somebody is there to see it."""
+
+    def __enter__(self) -> Any:
+        if not sys.stderr.isatty():
+            self._bar: Any = None
+            return lambda count: None
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.completed} Texte"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._bar.start()
+        task = self._bar.add_task("", total=None)
+        return lambda count: self._bar.advance(task, count)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,191 @@
+"""What was decided, for others: a CSV file for people, and training pairs for `onkokode train lora --pairs`.
+
+    write_csv(store, Path("entscheidungen.csv"))
+    write_pairs(store, Path("runs/reviewed"))       # then: onkokode train lora --pairs runs/reviewed …
+
+Both are readable by their owner only and appear when they are complete.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from agent.apps.review.decision import Action, Decision, ReviewError, proposal
+from agent.apps.review.store import Item, Store
+from index.io.atomic import new_file
+from index.records import AXES
+
+_ACTIONS = {Action.ACCEPT: "angenommen", Action.CHANGE: "geändert", Action.REJECT: "abgelehnt"}
+_COLUMNS = (
+    "Quelle", "Referenz", "Diagnose", "Text", "Entscheidung",
+    "ICD-10-GM", "Topographie", "Morphologie",
+    "Vorschlag ICD-10-GM", "Vorschlag Topographie", "Vorschlag Morphologie",
+    "Entschieden von", "Entschieden am (UTC)", "Kommentar",
+)  # fmt: skip
+# A spreadsheet takes a cell that starts so for a formula, and a formula can call a program or a web page.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+TRAIN, DEVELOPMENT = "train", "development"
+# One text of this many is kept from training, so that the trainer has something to measure.
+_DEVELOPMENT_SHARE = 10
+
+
+def write_csv(store: Store, path: Path) -> int:
+    """Every decided item with the decision that stands, one a row; returns how many.
+
+    Semicolons and a byte order mark, as spreadsheets in German expect. A cell that would be taken for a formula
+    starts with an apostrophe.
+    """
+    count = 0
+    with _new_file(path) as file:
+        writer = csv.writer(file, delimiter=";", lineterminator="\r\n")
+        writer.writerow(_COLUMNS)
+        for item, decision in store.decided():
+            writer.writerow([_cell(value) for value in _row(item, decision)])
+            count += 1
+    return count
+
+
+def write_pairs(store: Store, folder: Path) -> dict[str, Any]:
+    """Instruction pairs from what was accepted or changed, in the form that `onkokode train pairs` writes.
+
+    Every axis with a code is a pair, and so is whether the text is a tumour diagnosis. Rejected items and axes
+    without a code teach nothing. A tenth of the texts, chosen by their hash, is for development; a text is
+    never in both parts. Returns the number of rows per part.
+
+    Raises:
+        ReviewError: fewer than two different texts have been decided.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parts = _divided(pair for item, decision in store.decided() for pair in _pairs_of(item, decision))
+    if not all(parts.values()):
+        raise ReviewError("training pairs need at least two different texts that were accepted or changed")
+    strings = ("task", "prompt", "completion", "text", "code", "line", "edition")
+    schema = pa.schema(
+        [(name, pa.string()) for name in strings]
+        + [
+            ("form", pa.int8()),
+            ("candidates", pa.list_(pa.string())),
+            ("candidate_lines", pa.list_(pa.string())),
+        ]
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for part, pairs in parts.items():
+            with new_file(folder / f"{part}.parquet", private=True) as half:
+                pq.write_table(pa.Table.from_pylist(pairs, schema=schema), half, compression="zstd")
+    except OSError as error:
+        raise ReviewError(f"{folder}: the training pairs cannot be written ({error.strerror})") from error
+    card = {
+        "source": "reviewed",
+        "rows": {part: len(pairs) for part, pairs in parts.items()},
+        "sha256": {part: _digest(pairs) for part, pairs in parts.items()},
+        "candidates": 0,
+    }
+    with _new_file(folder / "card.json", encoding="utf-8") as file:
+        file.write(json.dumps(card, indent=1) + "\n")
+    return card["rows"]  # type: ignore[return-value]
+
+
+def _row(item: Item, decision: Decision) -> list[str]:
+    offered = proposal(item.coding)
+    return [
+        item.source,
+        item.reference,
+        f"{item.part} von {item.parts}",
+        item.text,
+        _ACTIONS[decision.action],
+        *(decision.codes[axis] or "" for axis in AXES),
+        *(offered[axis] or "" for axis in AXES),
+        decision.by,
+        decision.at,
+        decision.comment,
+    ]
+
+
+def _cell(value: str) -> str:
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def _pairs_of(item: Item, decision: Decision) -> Iterator[dict[str, Any]]:
+    from agent.models.prompts import TUMOUR, Prompts
+
+    if decision.action not in (Action.ACCEPT, Action.CHANGE):
+        return
+    asks = Prompts("instruct")
+    # Of a text with several diagnoses the model is asked this one only, as the agent asks it.
+    text = item.text[slice(*item.coding["span"])] if item.parts > 1 else item.text
+    if not text.strip():
+        return
+    given: dict[str, Any] = {
+        "text": text,
+        "line": f"review:{item.id}",
+        "edition": "review",
+        "form": 0,
+        "candidates": [],
+        "candidate_lines": [],
+    }
+    for axis in AXES:
+        code = decision.codes[axis]
+        if code is not None:
+            yield {
+                **given,
+                "task": axis.value,
+                "prompt": asks.question(text, axis),
+                "completion": asks.answer(code, axis),
+                "code": code,
+            }
+    tumour = any(decision.codes.values())
+    # No code on any axis may also mean that the text is too vague; only where the agent saw no tumour, and the
+    # person agreed, does it teach that there is none.
+    if tumour or not item.coding["tumour"]:
+        answer = asks.tumour_answer(tumour)
+        yield {
+            **given,
+            "task": TUMOUR,
+            "prompt": asks.tumour_question(text),
+            "completion": answer,
+            "code": "",
+        }
+
+
+def _divided(pairs: Iterator[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The pairs without repetitions, by part."""
+    kept: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for pair in pairs:
+        kept.setdefault((pair["task"], pair["text"], pair["completion"]), pair)
+    places = {pair["text"]: _place(pair["text"]) for pair in kept.values()}
+    held = {text for text, place in places.items() if place % _DEVELOPMENT_SHARE == 0}
+    if len(places) > 1 and not 0 < len(held) < len(places):
+        held = {min(places, key=lambda text: places[text])}
+    return {
+        TRAIN: [pair for pair in kept.values() if pair["text"] not in held],
+        DEVELOPMENT: [pair for pair in kept.values() if pair["text"] in held],
+    }
+
+
+def _place(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def _digest(pairs: list[dict[str, Any]]) -> str:
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(f"{pair['task']}\0{pair['prompt']}\0{pair['completion']}\n".encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _new_file(path: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
+    try:
+        with new_file(path, private=True) as half, half.open("w", encoding=encoding, newline="") as file:
+            yield file
+    except OSError as error:
+        raise ReviewError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,208 @@
+"""The review as a LangGraph interrupt, for Python users: code texts, stop at each that is not sure, go on with
+somebody's decision, also in another process and after a restart.
+
+    with checkpoints(Path("review-run.sqlite")) as saver:
+        graph = review_graph(agent, threshold=0.8, checkpointer=saver)
+        config = {"configurable": {"thread_id": "tumour board 12"}}
+        found = graph.invoke({"texts": ["Ca", "AML"]}, config)
+        found["__interrupt__"][0].value["text"]                     # 'Ca': decide about this one
+        answer = {"action": "change", "icd10gm": "C80.0", "by": "M. Ernst"}
+        found = graph.invoke(Command(resume=answer), config)
+        found["results"][0]["codes"]["icd10gm"]                     # 'C80.0'
+
+Diagnoses are asked about one at a time, in their order; a text may hold several. An answer that is not valid is asked for again, with `error`
+in the question. The checkpoints hold the texts: their file is readable by its owner only, and holds msgpack of
+plain data, never pickle. Needs the package langgraph-checkpoint-sqlite, or any other checkpointer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, interrupt
+
+from agent.apps.review.decision import Action, Decision, ReviewError, from_answer, proposal
+from agent.untraced import Untraced
+from index.records import AXES
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    from agent.agent import CodingAgent
+
+# What stands for an answer that LangGraph cannot pass on.
+_NO_ANSWER = ["no answer"]
+
+
+class ReviewState(TypedDict, total=False):
+    """The graph's state: plain data, so that any checkpointer can keep it."""
+
+    texts: list[str]
+    """The diagnosis texts, as given."""
+    results: list[dict[str, Any]]
+    """One per diagnosis: `row` (its text's place in `texts`), `text`, `coding` (as `CodedText.to_dict()`; its `span`
+    tells the diagnoses of a text apart), `codes` by axis, and `decision`, None where the agent was sure."""
+
+
+def review_graph(
+    agent: CodingAgent, *, checkpointer: BaseCheckpointSaver | Literal[True] | None, threshold: float = 0.8
+) -> Any:
+    """A compiled graph that codes texts and interrupts for those that are not sure.
+
+    Args:
+        agent: codes the texts. Resuming needs one too, but codes nothing again.
+        checkpointer: keeps the run between interrupt and answer; `checkpoints` opens one on disk.
+        threshold: a text is asked about where an axis has no code or a confidence below this. What is no tumour
+            diagnosis is asked about where that is less likely than this.
+    """
+    known = agent.context.catalogue.is_codable
+
+    def code(state: ReviewState) -> ReviewState:
+        if "texts" not in state:
+            raise ReviewError(
+                "no review has begun under this thread_id: give the texts first, or the right thread_id"
+            )
+        results: list[dict[str, Any]] = []
+        for row, coded in enumerate(agent.code_many(state["texts"])):
+            for one in (coded, *coded.further):
+                coding = {**one.to_dict(), "further": []}
+                sure = not unsure(coding, threshold)
+                codes = {axis.value: code for axis, code in proposal(coding).items()} if sure else None
+                results.append(
+                    {"row": row, "text": coded.text, "coding": coding, "codes": codes, "decision": None}
+                )
+        return {"results": results}
+
+    def review(state: ReviewState) -> ReviewState:
+        number = _next(state)
+        result = state["results"][number]
+        coding = result["coding"]
+        question = {
+            "row": result["row"],
+            "text": result["text"],
+            "unsure": unsure(coding, threshold),
+            "coding": coding,
+        }
+        decision: Decision | None = None
+        while decision is None:
+            answer = interrupt(question)
+            try:
+                if answer == _NO_ANSWER:
+                    raise ReviewError("no answer was given; a decision is an object with action and by")
+                decision = from_answer(coding, answer, known)
+                if decision.action is Action.REOPEN:
+                    raise ReviewError("here is nothing to reopen; action is accept, change or reject")
+            except ReviewError as error:
+                decision, question = None, {**question, "error": str(error)}
+        decided = {
+            **result,
+            "codes": {axis.value: decision.codes[axis] for axis in AXES},
+            "decision": {"action": decision.action.value, "by": decision.by, "comment": decision.comment},
+        }
+        return {"results": [*state["results"][:number], decided, *state["results"][number + 1 :]]}
+
+    def route(state: ReviewState) -> str:
+        return "review" if _next(state) < len(state["results"]) else END
+
+    builder = StateGraph(ReviewState)
+    builder.add_node("code", code)
+    builder.add_node("review", review)
+    builder.add_edge(START, "code")
+    builder.add_conditional_edges("code", route, ["review", END])
+    builder.add_conditional_edges("review", route, ["review", END])
+    graph = builder.compile(checkpointer=checkpointer, name="onkokode-review")
+    graph.__class__ = _Asking
+    return graph
+
+
+def unsure(coding: Mapping[str, Any], threshold: float) -> list[str]:
+    """Which axes are below the threshold; `tumour` where it is not sure that the text is none."""
+    if not coding["tumour"]:
+        return ["tumour"] if 1 - coding["tumour_probability"] < threshold else []
+    return [
+        axis.value for axis in AXES if coding[axis]["code"] is None or coding[axis]["confidence"] < threshold
+    ]
+
+
+@contextmanager
+def checkpoints(path: Path) -> Iterator[SqliteSaver]:
+    """A checkpointer in a SQLite file. What is read back is plain data and LangGraph's own types only.
+
+    Raises:
+        ReviewError: langgraph-checkpoint-sqlite is not installed, or the file cannot be opened. So does a run of a
+            graph with this checkpointer, where the file is damaged or cannot be written; it names the file.
+    """
+    try:
+        import langgraph.checkpoint.sqlite  # noqa: F401
+    except ImportError:
+        raise ReviewError(
+            "checkpoints on disk need langgraph-checkpoint-sqlite; install it with "
+            "pip install langgraph-checkpoint-sqlite"
+        ) from None
+    from agent.apps.review.checkpoint_file import CheckpointFile
+
+    with closing(CheckpointFile(path)) as saver:
+        yield saver
+
+
+class _Asking(Untraced):
+    """The review graph, which reads what it is given before LangGraph does: LangGraph fails at some answers, such as
+    None, and its errors quote the input."""
+
+    def stream(self, input: Any, config: Any = None, **options: Any) -> Iterator[Any]:
+        yield from super().stream(_readable(input), config, **options)
+
+    async def astream(self, input: Any, config: Any = None, **options: Any) -> AsyncIterator[Any]:
+        async for step in super().astream(_readable(input), config, **options):
+            yield step
+
+
+def _readable(given: Any) -> Any:
+    """The input of a run. An answer that cannot be passed on becomes one that is asked for again.
+
+    Raises:
+        ReviewError: it is neither texts nor an answer.
+    """
+    if isinstance(given, Command):
+        # A command may also go elsewhere or change the state; that is no answer.
+        if given.resume is None and (given.update or given.goto):
+            return given
+        return given if _passes(given.resume) else replace(given, resume=_NO_ANSWER)
+    # None goes on after an error, without an input.
+    if given is not None and not (
+        isinstance(given, Mapping)
+        and isinstance(texts := given.get("texts"), list | tuple)
+        and all(isinstance(text, str) for text in texts)
+    ):
+        raise ReviewError(
+            'the review graph takes {"texts": [...]}, a list of strings, or a Command(resume=...)'
+        )
+    return given
+
+
+def _passes(answer: Any) -> bool:
+    """Whether LangGraph can keep an answer and give it back; it is JSON, and an empty object names nothing."""
+    if isinstance(answer, Mapping) and not (answer and all(isinstance(name, str) for name in answer)):
+        return False
+    try:
+        JsonPlusSerializer(pickle_fallback=False).dumps_typed(answer)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return answer is not None
+
+
+def _next(state: ReviewState) -> int:
+    """The first text that has no codes yet."""
+    if "results" not in state:
+        raise ReviewError(
+            "the checkpoint of this thread_id holds no codings: its file was changed; begin anew"
+        )
+    results = state["results"]
+    return next((n for n, result in enumerate(results) if result["codes"] is None), len(results))

@@ -1,0 +1,388 @@
+"""The work list and its decisions, in one SQLite file that only its owner can read: it holds patients' texts.
+
+    with Store.open(Path("review.sqlite")) as store:
+        store.add([NewItem("diagnosen.csv", "4711", text, coded.to_dict())])
+        item = store.page("open", "")[0]
+        store.decide(item.id, decision, seen=item.revision)
+
+Decisions are only ever added. A new one supersedes the one before and leaves it where it is; triggers refuse
+anything else. `seen` is the number of decisions that the person had in front of them: where another came in
+between, `ConflictError` says so and nothing is written. A decision is on the disk when `decide` returns
+(write-ahead log, `synchronous=FULL`); where the file is locked or the disk is full, `StoreError` says which, and
+whether it was a decision that was not stored.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from agent.apps.review.decision import Action, Decision, ReviewError, clean, uncertainty
+from agent.apps.review.schema import BUSY_SECONDS, connect
+from index.records import AXES
+
+Shown = Literal["open", "decided", "all"]
+
+_AXIS_COLUMNS = ", ".join(AXES)
+
+
+class ConflictError(ReviewError):
+    """Somebody else decided in between; `latest` is their decision."""
+
+    def __init__(self, latest: Decision) -> None:
+        super().__init__(f"{latest.by} decided this item at {latest.at}; look at it again")
+        self.latest = latest
+
+
+class Fault(StrEnum):
+    """Why the file could not be used."""
+
+    LOCKED = "locked by another program"
+    FULL = "no room on the disk"
+    OTHER = "not usable"
+
+
+_FAULTS = {
+    sqlite3.SQLITE_BUSY: Fault.LOCKED,
+    sqlite3.SQLITE_LOCKED: Fault.LOCKED,
+    sqlite3.SQLITE_FULL: Fault.FULL,
+}
+
+
+_REMEDIES = {
+    Fault.LOCKED: "close the program that uses it, then try again",
+    Fault.FULL: "make room, then try again",
+}
+
+
+class StoreError(ReviewError):
+    """The file could not be read, or with `writing` not be written: what was to be stored is not."""
+
+    def __init__(self, path: Path, error: sqlite3.Error | str, fault: Fault, *, writing: bool) -> None:
+        remedy = _REMEDIES.get(fault)
+        super().__init__(f"{path}: {error}; {remedy}" if remedy else f"{path}: {error}")
+        self.fault, self.writing = fault, writing
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A diagnosis for the work list. `source` names where the text came from and `reference` its own id or row
+    number there; `part` of `parts` tells several diagnoses of one text apart."""
+
+    source: str
+    reference: str
+    text: str
+    coding: Mapping[str, Any]
+    part: int = 1
+    parts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A diagnosis on the work list. `state` is `open` or the action of its last decision, `revision` how many
+    decisions it has had."""
+
+    id: int
+    source: str
+    reference: str
+    part: int
+    parts: int
+    text: str
+    coding: dict[str, Any]
+    uncertainty: float
+    added: str
+    state: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a work list is: items by state, and how many items each person's decision stands for."""
+
+    open: int
+    accepted: int
+    changed: int
+    rejected: int
+    by: dict[str, int]
+
+    @property
+    def decided(self) -> int:
+        return self.accepted + self.changed + self.rejected
+
+    @property
+    def total(self) -> int:
+        return self.open + self.decided
+
+
+class Store:
+    """A work list in a file. Safe for several threads and several processes."""
+
+    def __init__(
+        self, path: Path, writer: sqlite3.Connection, reader: sqlite3.Connection, busy_seconds: float
+    ) -> None:
+        self.path = path
+        self._writer, self._reader = writer, reader
+        self._busy_seconds = busy_seconds
+        # Two, so that who reads does not wait behind a writer that waits for another program.
+        self._writing_lock, self._reading_lock = threading.Lock(), threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> Store:
+        """Open a work list, or make an empty one. `busy_seconds` is how long reading or writing waits while another
+        program locks the file.
+
+        Raises:
+            ReviewError: the file is missing (with `create=False`), is no work list, or a newer version made it.
+        """
+        if not path.exists() and not create:
+            raise ReviewError(f"{path}: no such work list; fill one with `onkokode review add`")
+        writer = connect(path, busy_seconds)
+        try:
+            reader = connect(path, busy_seconds)
+        except BaseException:
+            writer.close()
+            raise
+        return cls(path, writer, reader, busy_seconds)
+
+    def close(self) -> None:
+        with self._writing_lock, self._reading_lock:
+            # The last to close puts the log into the file, which a reader may not.
+            self._reader.close()
+            self._writer.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, items: Iterable[NewItem]) -> int:
+        """Put items on the list, all or none; one that is there already stays as it is. Returns how many are new."""
+        added, now = 0, _now()
+        with self._writing() as cursor:
+            for item in items:
+                text, reference = clean(item.text), clean(item.reference)
+                codes = " ".join(str(item.coding[axis]["code"] or "") for axis in AXES)
+                cursor.execute(
+                    "INSERT INTO items (source, reference, part, parts, text, folded, coding, uncertainty, added) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    (
+                        clean(item.source), reference, item.part, item.parts, text,
+                        f"{text}\n{reference}\n{codes}".casefold(),
+                        json.dumps(item.coding, ensure_ascii=True), uncertainty(item.coding), now,
+                    ),
+                )  # fmt: skip
+                added += cursor.rowcount
+        return added
+
+    def texts_of(self, source: str, references: Sequence[str]) -> dict[str, str]:
+        """The texts that the list holds already, by reference."""
+        marks = ", ".join("?" * len(references))
+        rows = self._read(
+            f"SELECT DISTINCT reference, text FROM items WHERE source = ? AND reference IN ({marks})",
+            (clean(source), *map(clean, references)),
+        )
+        return {row["reference"]: row["text"] for row in rows}
+
+    def item(self, number: int) -> Item:
+        """One item. Raises `ReviewError` where there is none."""
+        rows = self._read("SELECT * FROM items WHERE id = ?", (number,))
+        if not rows:
+            raise ReviewError(f"the work list has no item {number}")
+        return _item(rows[0])
+
+    def page(self, shown: Shown, search: str, limit: int = 100) -> list[Item]:
+        """The first items in working order, the least certain first."""
+        where, values = _where(shown, search)
+        return [
+            _item(row)
+            for row in self._read(
+                f"SELECT * FROM items WHERE {where} ORDER BY uncertainty DESC, id LIMIT ?", (*values, limit)
+            )
+        ]
+
+    def count(self, shown: Shown, search: str) -> int:
+        """How many items there are."""
+        where, values = _where(shown, search)
+        return int(self._read(f"SELECT count(*) FROM items WHERE {where}", values)[0][0])
+
+    def beside(self, item: Item, shown: Shown, search: str, *, forward: bool = True) -> Item | None:
+        """The item after or before this one in working order, whether or not this one is itself shown."""
+        where, values = _where(shown, search)
+        than, order = ("<", "uncertainty DESC, id") if forward else (">", "uncertainty, id DESC")
+        beyond = ">" if forward else "<"
+        rows = self._read(
+            f"SELECT * FROM items WHERE {where} AND (uncertainty {than} ? OR (uncertainty = ? AND id {beyond} ?)) "
+            f"ORDER BY {order} LIMIT 1",
+            (*values, item.uncertainty, item.uncertainty, item.id),
+        )
+        return _item(rows[0]) if rows else None
+
+    def decide(self, number: int, decision: Decision, *, seen: int) -> Item:
+        """Add a decision; it is on the disk when this returns. Gives back the item as it is now.
+
+        Raises:
+            ConflictError: the item has had another decision than the `seen` that the person knew of.
+        """
+        with self._writing() as cursor:
+            return self._append(cursor, number, decision, seen)
+
+    def undo(self, number: int, by: str, *, seen: int) -> Item:
+        """Take the last decision back with a new one, which restores the one before it, or opens the item."""
+        with self._writing() as cursor:
+            history = self.history(number)
+            if not history:
+                raise ReviewError("nothing is decided here that could be taken back")
+            before = history[-2] if len(history) > 1 else None
+            restored = Decision(Action.REOPEN, dict.fromkeys(AXES), by) if before is None else before
+            return self._append(cursor, number, replace(restored, by=by), seen)
+
+    def history(self, number: int) -> list[Decision]:
+        """All decisions on an item, the first one first."""
+        return [
+            _decision(row)
+            for row in self._read("SELECT * FROM decisions WHERE item = ? ORDER BY revision", (number,))
+        ]
+
+    def standing(self, numbers: Sequence[int]) -> dict[int, Decision]:
+        """The decisions that stand, for those of these items that are not open."""
+        rows = self._read(
+            "SELECT d.* FROM items JOIN decisions d ON d.item = items.id AND d.revision = items.revision "
+            f"WHERE items.state <> 'open' AND items.id IN ({', '.join('?' * len(numbers))})",
+            numbers,
+        )
+        return {row["item"]: _decision(row) for row in rows}
+
+    def decided(self) -> Iterator[tuple[Item, Decision]]:
+        """Every decided item with the decision that stands, in the order in which the items were added."""
+        last, size = 0, 500
+        while True:
+            rows = self._read(
+                f"SELECT items.*, d.action, d.{', d.'.join(AXES)}, d.decided_by, d.decided_at, d.comment "
+                "FROM items JOIN decisions d ON d.item = items.id AND d.revision = items.revision "
+                "WHERE items.state <> 'open' AND items.id > ? ORDER BY items.id LIMIT ?",
+                (last, size),
+            )
+            yield from ((_item(row), _decision(row)) for row in rows)
+            if len(rows) < size:
+                return
+            last = rows[-1]["id"]
+
+    def status(self) -> Status:
+        """How far the work is, and by whom."""
+        states = {row[0]: row[1] for row in self._read("SELECT state, count(*) FROM items GROUP BY state")}
+        people = self._read(
+            "SELECT d.decided_by, count(*) FROM items JOIN decisions d "
+            "ON d.item = items.id AND d.revision = items.revision WHERE items.state <> 'open' "
+            "GROUP BY d.decided_by ORDER BY count(*) DESC, d.decided_by"
+        )
+        return Status(
+            open=states.get("open", 0),
+            accepted=states.get("accept", 0),
+            changed=states.get("change", 0),
+            rejected=states.get("reject", 0),
+            by={row[0]: row[1] for row in people},
+        )
+
+    def version(self) -> tuple[int, int]:
+        """Changes whenever an item or a decision was added, by anybody."""
+        row = self._read("SELECT (SELECT max(id) FROM items), (SELECT max(id) FROM decisions)")[0]
+        return row[0] or 0, row[1] or 0
+
+    def _append(self, cursor: sqlite3.Cursor, number: int, decision: Decision, seen: int) -> Item:
+        state = "open" if decision.action is Action.REOPEN else decision.action.value
+        cursor.execute(
+            "UPDATE items SET revision = revision + 1, state = ? WHERE id = ? AND revision = ?",
+            (state, number, seen),
+        )
+        if not cursor.rowcount:
+            self.item(number)
+            history = self.history(number)
+            if not history:
+                raise ReviewError(f"item {number} has no decision yet, let alone {seen}")
+            raise ConflictError(history[-1])
+        cursor.execute(
+            f"INSERT INTO decisions (item, revision, action, {_AXIS_COLUMNS}, decided_by, decided_at, comment) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                number, seen + 1, decision.action.value, *(decision.codes[axis] for axis in AXES),
+                clean(decision.by), _now(), clean(decision.comment),
+            ),
+        )  # fmt: skip
+        # Read before it is committed: nothing that fails afterwards may make it look as if it were not stored.
+        return _item(cursor.execute("SELECT * FROM items WHERE id = ?", (number,)).fetchone())
+
+    def _read(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        with self._reading_lock, self._named_errors(writing=False):
+            return self._reader.execute(query, values).fetchall()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Cursor]:
+        """One transaction; IMMEDIATE, so that two writers wait for each other instead of failing halfway."""
+        if not self._writing_lock.acquire(timeout=self._busy_seconds):
+            # Another of our own threads waits for the file already.
+            raise StoreError(self.path, "database is locked", Fault.LOCKED, writing=True)
+        try:
+            with self._named_errors(writing=True):
+                cursor = self._writer.cursor()
+                cursor.execute("BEGIN IMMEDIATE")
+                try:
+                    yield cursor
+                    cursor.execute("COMMIT")
+                except BaseException as error:
+                    if self._writer.in_transaction:
+                        cursor.execute("ROLLBACK")
+                    if isinstance(error, StoreError):
+                        error.writing = True  # what was read on the way to be written
+                    raise
+        finally:
+            self._writing_lock.release()
+
+    @contextmanager
+    def _named_errors(self, *, writing: bool) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            raise StoreError(self.path, error, _FAULTS.get(code, Fault.OTHER), writing=writing) from error
+
+
+def _where(shown: Shown, search: str) -> tuple[str, tuple[object, ...]]:
+    condition = {"open": "state = 'open'", "decided": "state <> 'open'", "all": "1"}[shown]
+    words = clean(search).casefold().split()
+    return " AND ".join([condition, *["instr(folded, ?) > 0"] * len(words)]), tuple(words)
+
+
+def _item(row: sqlite3.Row) -> Item:
+    names = (
+        "id",
+        "source",
+        "reference",
+        "part",
+        "parts",
+        "text",
+        "uncertainty",
+        "added",
+        "state",
+        "revision",
+    )
+    return Item(coding=json.loads(row["coding"]), **{name: row[name] for name in names})
+
+
+def _decision(row: sqlite3.Row) -> Decision:
+    codes = {axis: row[axis.value] for axis in AXES}
+    return Decision(
+        Action(row["action"]), codes, row["decided_by"], row["comment"], row["decided_at"], row["revision"]
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,279 @@
+"""A desk as HTML: what the templates show, in the words that documentation officers read.
+
+    View(agent.context.catalogue, agent.context.crosswalk).item(desk)     # the item with its three axes
+
+Every string goes through Jinja with automatic escaping, texts and catalogue lines alike; characters that steer
+a screen are replaced by visible ones, one for one, so offsets stay right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from agent.apps.render import percent, printable
+from agent.apps.review.decision import Action, Decision, proposal
+from agent.apps.review.desk import Desk
+from agent.apps.review.store import Item
+from agent.decide.checks import check, checks_of
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.crosswalk import Crosswalk
+from index.records import AXES, CodeSystem
+from index.search.code_search import Hit
+
+AXIS_NAMES = {
+    CodeSystem.ICD10GM: "ICD-10-GM",
+    CodeSystem.TOPOGRAPHY: "Topographie",
+    CodeSystem.MORPHOLOGY: "Morphologie",
+}
+AXIS_KEYS = {CodeSystem.ICD10GM: "i", CodeSystem.TOPOGRAPHY: "t", CodeSystem.MORPHOLOGY: "m"}
+STATES = {"open": "offen", "accept": "angenommen", "change": "geändert", "reject": "abgelehnt"}
+ACTIONS = {
+    Action.ACCEPT: "angenommen",
+    Action.CHANGE: "geändert",
+    Action.REJECT: "abgelehnt",
+    Action.REOPEN: "wieder geöffnet",
+}
+REASONS = ("Keine Tumordiagnose", "Text zu unbestimmt", "Text unleserlich", "Doppelter Eintrag")
+KEYS = (
+    ("Entscheiden", (("Enter", "Auswahl annehmen, weiter"), ("x", "Ablehnen, mit Grund"), ("u", "Zurücknehmen"),
+                     ("c", "Kommentar"), ("Esc", "Auswahl zurücksetzen"))),
+    ("Kodes wählen", (("i t m", "ICD-10-GM, Topographie, Morphologie"), ("← →", "Achse davor, danach"),
+                      ("1 … 9", "Kode mit dieser Nummer"), ("0", "Kein Kode"), ("s", "Im Katalog suchen"))),
+    ("Liste", (("j ↓", "Nächster Text"), ("k ↑", "Voriger Text"), ("/", "In den Texten suchen"),
+               ("f", "Offen, entschieden, alle"), ("l", "Liste auf schmalem Bildschirm"))),
+    ("Ansicht", (("d", "Hell oder dunkel"), ("?", "Diese Hilfe"))),
+)  # fmt: skip
+_LINES = 3
+
+
+class View:
+    """Renders a desk; holds what it takes to name a code and to check one."""
+
+    def __init__(self, catalogue: Catalogue, crosswalk: Crosswalk) -> None:
+        self._catalogue = catalogue
+        self._crosswalk = crosswalk
+
+    def head(self, desk: Desk) -> str:
+        """Progress, and who is at work."""
+        status = desk.status
+        share = status.decided / status.total if status.total else 0.0
+        return _render("head.html", status=status, share=share, by=desk.by, notice=desk.notice)
+
+    def worklist(self, desk: Desk) -> str:
+        """The filter and the rows of the list."""
+        items = desk.store.page(desk.shown, desk.words, desk.limit)
+        count = desk.store.count(desk.shown, desk.words) if len(items) >= desk.limit else len(items)
+        standing = desk.store.standing([item.id for item in items])
+        status = desk.status
+        filters = (
+            ("open", "Offen", status.open),
+            ("decided", "Entschieden", status.decided),
+            ("all", "Alle", status.total),
+        )
+        return _render(
+            "worklist.html",
+            rows=[_row(item, standing.get(item.id)) for item in items],
+            more=count - len(items),
+            filters=filters,
+            shown=desk.shown,
+            words=desk.words,
+            current=desk.item.id if desk.item else None,
+        )
+
+    def item(self, desk: Desk) -> str:
+        """The text, the three axes and the buttons; what to say where nothing is left."""
+        if desk.item is None:
+            return _render("empty.html", status=desk.status, words=desk.words, shown=desk.shown)
+        item, coding = desk.item, desk.item.coding
+        # The codes' checks hold for the proposal; for other codes they are made again.
+        checks = (
+            check(desk.draft, item.text[slice(*coding["span"])], self._catalogue, self._crosswalk)
+            if desk.changed
+            else None
+        )
+        return _render(
+            "item.html",
+            item=item,
+            text=_marked(item, desk.axis),
+            facts=_facts(item),
+            axes=[self._axis(desk, axis, checks) for axis in AXES],
+            history=[_said(one) for one in desk.history],
+            standing=_said(desk.standing) if desk.standing else None,
+            comment=desk.comment,
+            label=_confirm_label(desk),
+            state=STATES[item.state],
+        )
+
+    def hits(self, hits: Sequence[Hit], query: str) -> str:
+        """What the search of the catalogue found."""
+        return _render("hits.html", hits=[asdict(hit) for hit in hits], query=query)
+
+    def _axis(self, desk: Desk, axis: CodeSystem, checks: Any) -> dict[str, Any]:
+        assert desk.item is not None
+        coding = desk.item.coding[axis.value]
+        offered, chosen = proposal(desk.item.coding)[axis], desk.draft[axis]
+        options = desk.options(axis)
+        known = next((option for option in options if option.code == chosen), None)
+        evidence = coding["evidence"]
+        ranked = {option.code for option in options}
+        runner_up = next((option.code for option in options if option.code != chosen), None)
+        own = [line for line in evidence if line["code"] == chosen and chosen is not None]
+        title = (known.title if known else "") or (self._catalogue.title(axis, chosen) if chosen else "")
+        said = [asdict(one) for one in checks_of(axis, checks)] if checks is not None else coding["checks"]
+        return {
+            "system": axis.value,
+            "name": AXIS_NAMES[axis],
+            "key": AXIS_KEYS[axis],
+            "active": axis is desk.axis,
+            "code": chosen,
+            "title": title,
+            "changed": chosen != offered,
+            "offered": offered,
+            "confidence": known.confidence if known else None,
+            "reason": coding["reason"] if chosen is None and offered is None else None,
+            "missing": coding["missing"] if offered is None else [],
+            "options": [{**asdict(option), "chosen": option.code == chosen} for option in options],
+            "lines": _lines([(line["line_id"], line["text"]) for line in own])
+            or self._lines_of(axis, chosen),
+            "against": runner_up,
+            "against_lines": _lines(
+                [(line["line_id"], line["text"]) for line in evidence if line["code"] == runner_up]
+            ),
+            # What a text without a tumour is instead: a procedure, another diagnosis.
+            "rather": [line for line in evidence if line["code"] not in ranked][:1]
+            if offered is None
+            else [],
+            "failed": [one for one in said if not one["passed"]],
+            "passed": [one for one in said if one["passed"]],
+        }
+
+    def _lines_of(self, axis: CodeSystem, code: str | None) -> dict[str, Any] | None:
+        """The first lines of a code that the agent did not propose, so that it shows what it means."""
+        if code is None:
+            return None
+        lines = self._catalogue.lines_of(axis, code)
+        return _lines([(line.line_id, line.text) for line in lines if line.kind not in ("exclusion", "note")])
+
+
+def _lines(found: Sequence[tuple[str, str]]) -> dict[str, Any] | None:
+    """Catalogue lines, given as id and text. An edition that they share is named once, beside the heading."""
+    shown = [(*line_id.rpartition(":"), text) for line_id, text in found[:_LINES]]
+    editions = {edition for edition, _, _, _ in shown}
+    shared = editions.pop() if len(editions) == 1 else ""
+    rows = [(number if shared else edition + colon + number, text) for edition, colon, number, text in shown]
+    return {"edition": shared, "rows": rows} if rows else None
+
+
+def _row(item: Item, standing: Decision | None) -> dict[str, Any]:
+    decided = standing.codes if standing is not None else proposal(item.coding)
+    codes = [decided[axis] for axis in AXES]
+    start, end = item.coding["span"] if item.parts > 1 else (0, len(item.text))
+    return {
+        "id": item.id,
+        "text": item.text[start:end].strip()[:160] or "(leerer Text)",
+        "codes": [code or "–" for code in codes] if any(codes) else [],
+        "doubt": item.uncertainty,
+        "state": item.state,
+        "said": STATES[item.state],
+        "reference": item.reference,
+        "part": f"{item.part}/{item.parts}" if item.parts > 1 else "",
+    }
+
+
+def _facts(item: Item) -> list[tuple[str, str]]:
+    coding = item.coding
+    share = coding["tumour_probability"] if coding["tumour"] else 1 - coding["tumour_probability"]
+    facts = [
+        ("Tumordiagnose", f"{'ja' if coding['tumour'] else 'nein'} ({percent(share)})"),
+        ("Sicherheit", str(coding["certainty"])),
+        ("Seite", str(coding["side"] or "nicht genannt")),
+    ]
+    if item.parts > 1:
+        facts.append(("Diagnose", f"{item.part} von {item.parts}"))
+    return [*facts, ("Quelle", f"{item.source}, {item.reference}")]
+
+
+def _marked(item: Item, active: CodeSystem) -> list[dict[str, Any]]:
+    """The text in pieces: which axes' lines share the words, and what lies outside of this diagnosis."""
+    text, coding = item.text, item.coding
+    start, end = coding["span"] if item.parts > 1 else (0, len(text))
+    spans: dict[CodeSystem, list[tuple[int, int]]] = {
+        axis: [
+            (max(0, int(a)), min(len(text), int(b)))
+            for line in coding[axis.value]["evidence"]
+            if line["code"] == coding[axis.value]["code"]
+            for a, b in line["matched"]
+        ]
+        for axis in AXES
+    }
+    edges = {0, len(text), start, end, *(edge for pairs in spans.values() for pair in pairs for edge in pair)}
+    places = sorted(edge for edge in edges if 0 <= edge <= len(text))
+    pieces = []
+    for a, b in pairwise(places):
+        hit = [axis for axis, pairs in spans.items() if any(x <= a and b <= y for x, y in pairs)]
+        pieces.append(
+            {
+                "text": _shown(text[a:b]),
+                "marked": bool(hit),
+                "active": active in hit,
+                "outside": not start <= a < max(end, start + 1),
+            }
+        )
+    return pieces
+
+
+def _confirm_label(desk: Desk) -> str:
+    if desk.standing is not None and desk.standing.action is not Action.REJECT and not desk.unsaved:
+        return "Weiter"
+    return "Änderung annehmen" if desk.changed else "Annehmen"
+
+
+def _said(decision: Decision) -> dict[str, Any]:
+    at = datetime.fromisoformat(decision.at).astimezone()
+    codes = [decision.codes[axis] or "–" for axis in AXES]
+    return {
+        "action": ACTIONS[decision.action],
+        "codes": codes if decision.action in (Action.ACCEPT, Action.CHANGE) else [],
+        "by": decision.by,
+        "at": f"{at:%d.%m.%Y, %H:%M}",
+        "iso": decision.at,
+        "comment": decision.comment,
+    }
+
+
+def _shown(text: str) -> str:
+    """Line breaks stay, since a letter's lines mean something."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["percent"] = percent
+    made.filters["level"] = lambda share: "high" if share >= 0.8 else "middle" if share >= 0.5 else "low"
+    # Everything that is printed passes here: plain strings lose what steers a screen.
+    made.finalize = lambda value: _shown(value) if type(value) is str else value
+    return made
+
+
+def _render(template: str, **given: Any) -> str:
+    return _templates().get_template(template).render(**given)
+
+
+def render(template: str, **given: Any) -> str:
+    """A template of this page, for the parts that do not depend on a desk."""
+    return _render(template, keys=KEYS, reasons=REASONS, **given)

@@ -1,0 +1,142 @@
+"""The HTTP service as an ASGI application; the newcomer's entry to `agent/apps/service/`.
+
+    app = create_app(CodingAgent.load(), ServiceSettings(api_key="…"))
+    uvicorn.run(app, host="127.0.0.1", port=8000)
+
+    curl -s http://127.0.0.1:8000/v1/code -H 'Content-Type: application/json' -d '{"text": "Mamma-Ca li."}'
+
+A request passes the `Guard` (key, limits, log), is validated (`schemas`), and waits in the `Batcher` for its
+place in a batch. Nothing of a request is kept or logged, and nothing leaves this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import metadata
+
+from fastapi import FastAPI, Response, Security
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.security import APIKeyHeader, HTTPBearer
+
+from agent.agent import CodingAgent
+from agent.apps.service import answers, schemas
+from agent.apps.service.batcher import Batcher, report
+from agent.apps.service.docs_page import docs_page
+from agent.apps.service.guard import Guard
+from agent.apps.service.routes import GUARDED, build_router
+from agent.apps.service.settings import ServiceSettings
+from agent.results import CodedText
+
+# Words of our own, coded once before the service calls itself ready: the first text loads and compiles.
+_WARM_UP = ("Mammakarzinom links", "Kleinzelliges Bronchialkarzinom")
+
+_WARM_UP_AGAIN = 15.0
+
+_DESCRIPTION = """Codes German tumour diagnosis texts with ICD-10-GM, ICD-O-3 topography and ICD-O-3 morphology. \
+A coding is a proposal for a person who codes; this is no medical device.
+
+Texts are neither stored nor logged. Where the service was started with an API key, send it as \
+`Authorization: Bearer KEY` or `X-API-Key: KEY`. All errors have one form, and never repeat what was sent. \
+An answer's `X-Request-ID` is the caller's, if it was up to 36 letters, digits, dots, dashes and underscores."""
+
+
+def create_app(agent: CodingAgent, settings: ServiceSettings) -> FastAPI:
+    """The application around a loaded agent. `app.state.batcher` is its queue, for pages mounted into it."""
+    batcher = Batcher(
+        lambda texts: _code(agent, texts),
+        batch_texts=settings.batch_texts,
+        batch_characters=settings.batch_characters,
+        queue_texts=settings.queue_texts,
+        queue_characters=settings.queue_characters,
+        # Before uvicorn cancels what is left, which would answer it with 500.
+        grace_seconds=0.9 * settings.shutdown_seconds,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await batcher.start()
+        warming = asyncio.create_task(_warm_up(app, batcher))
+        yield
+        app.state.ready = False
+        warming.cancel()
+        await batcher.stop()
+
+    app = FastAPI(
+        title="Onkokode",
+        version=metadata.version("onkokode"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # Newer FastAPI records spans with request data where a tracer is installed, and an environment variable
+        # lets it send them away. Never here.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+    )
+    app.state.batcher = batcher
+    app.state.ready = False
+    answers.install(app)
+    # For the description alone: the guard checks the key, before anything is parsed.
+    described = [
+        Security(APIKeyHeader(name="X-API-Key", auto_error=False)),
+        Security(HTTPBearer(auto_error=False)),
+    ]
+    app.include_router(
+        build_router(agent, batcher, settings), dependencies=described if settings.api_key else []
+    )
+    _add_service_routes(app, batcher)
+    app.add_middleware(Guard, settings=settings)
+    return app
+
+
+def _add_service_routes(app: FastAPI, batcher: Batcher) -> None:
+    @app.get("/health/live", tags=["service"], summary="Is the process alive?", response_model=schemas.Health)
+    async def live() -> Response:
+        """Needs no API key."""
+        return JSONResponse({"status": "alive"})
+
+    @app.get(
+        "/health/ready",
+        tags=["service"],
+        summary="Does it take requests?",
+        response_model=schemas.Health,
+        responses={503: {"model": schemas.Health, "description": "It is starting, or shutting down."}},
+    )
+    async def ready() -> Response:
+        """503 until the model has answered once, and from the moment the service shuts down. Needs no API
+        key."""
+        if batcher.stopping:
+            return JSONResponse({"status": "stopping"}, 503)
+        if not app.state.ready:
+            return JSONResponse({"status": "starting"}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/docs", include_in_schema=False, responses=GUARDED)
+    async def docs() -> Response:
+        return HTMLResponse(docs_page(app.openapi()))
+
+
+async def _warm_up(app: FastAPI, batcher: Batcher) -> None:
+    """Until it works: a model server may come back."""
+    while True:
+        try:
+            await batcher.code([_WARM_UP[0]])
+            await batcher.code(_WARM_UP)
+        except Exception as error:
+            report("the warm-up failed; the service is not ready", error)
+            await asyncio.sleep(_WARM_UP_AGAIN)
+        else:
+            app.state.ready = True
+            return
+
+
+def _code(agent: CodingAgent, texts: list[str]) -> list[CodedText]:
+    """A lone text takes the way that is quickest for one, several the one that is quickest for many."""
+    return [agent.code(texts[0])] if len(texts) == 1 else list(agent.code_many(texts))

@@ -1,0 +1,102 @@
+"""Reads request bodies, each within a size and a time, and all of them together within the memory they may take.
+
+    async with bodies.read(headers, receive) as body:     # counted until the block ends
+        ...
+
+Where all bodies together grow beyond their bound, the one that has been arriving for longest gives way and is
+answered with 503: who holds a body back makes room for who sends one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from agent.apps.service.refusals import CLOSE, Gone, Receive, Refused
+from agent.apps.service.settings import ServiceSettings
+
+RETRY = (b"retry-after", b"5")
+
+
+@dataclass(eq=False)
+class _Body:
+    """One body: its bytes so far, and whether it was told to give way."""
+
+    deadline: asyncio.Timeout
+    size: int = 0
+    displaced: bool = False
+
+
+class Bodies:
+    """All bodies that are held. `held` counts their bytes."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._largest = settings.max_body_bytes
+        self._seconds = settings.body_seconds
+        self._bound = settings.held_body_bytes
+        self.held = 0
+        # Told to give way, and still counted in `held`.
+        self._leaving = 0
+        # A dict for its order: the one that has been arriving for longest comes first.
+        self._arriving: dict[_Body, None] = {}
+
+    @asynccontextmanager
+    async def read(self, headers: Mapping[str, str], receive: Receive) -> AsyncIterator[bytes]:
+        """The body of a request.
+
+        Raises:
+            Refused: it is too large (413), too slow (408), or had to make room (503).
+            Gone: the client went away before it was complete.
+        """
+        body = _Body(asyncio.timeout(self._seconds))
+        try:
+            yield await self._whole(body, headers, receive)
+        finally:
+            self.held -= body.size
+            if body.displaced:
+                self._leaving -= body.size
+
+    async def _whole(self, body: _Body, headers: Mapping[str, str], receive: Receive) -> bytes:
+        too_large = Refused(413, "body_too_large", f"a request body may have {self._largest:,} bytes", CLOSE)
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length[:20]) > self._largest:
+            raise too_large
+        parts: list[bytes] = []
+        self._arriving[body] = None
+        try:
+            async with body.deadline:
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Gone
+                    part = message.get("body", b"")
+                    if body.displaced:
+                        # It was told while its last bytes were on their way; counting on would unbalance the sum.
+                        raise TimeoutError
+                    body.size += len(part)
+                    self.held += len(part)
+                    if body.size > self._largest:
+                        raise too_large
+                    parts.append(part)
+                    if self.held - self._leaving > self._bound:
+                        self._make_room()
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError:
+            if body.displaced:
+                raise Refused(
+                    503, "too_many_bodies", "too many requests are being sent", RETRY, CLOSE
+                ) from None
+            raise Refused(408, "body_too_slow", "the request body did not arrive in time", CLOSE) from None
+        finally:
+            self._arriving.pop(body, None)
+
+    def _make_room(self) -> None:
+        """At least the caller's own body is arriving."""
+        oldest = next(iter(self._arriving))
+        del self._arriving[oldest]
+        oldest.displaced = True
+        self._leaving += oldest.size
+        oldest.deadline.reschedule(asyncio.get_running_loop().time())

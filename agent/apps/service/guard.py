@@ -1,0 +1,198 @@
+"""What every request passes first: key, host name, body limit, request id, security headers, access log.
+
+    app.add_middleware(Guard, settings=settings)
+
+Plain ASGI, so that it also covers pages mounted into the application. A body is read here, up to the limit and
+within a time (`bodies`), before anything parses it. The access log holds method, route, status and duration: no
+path as it was sent, no query string and no body, since each may hold a text. An error that nobody expected is
+answered here and logged without its message.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+
+from agent.apps.service.batcher import report
+from agent.apps.service.bodies import Bodies
+from agent.apps.service.connections import CROWDED
+from agent.apps.service.refusals import CLOSE, Gone, Message, Receive, Refused, Scope, Send, respond
+from agent.apps.service.settings import ServiceSettings
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_ACCESS = logging.getLogger("onkokode.service.access")
+_SHORT_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,36}")
+_BODY_UNREAD = (401, 413, 421)
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# Open without a key: what a supervisor asks.
+_OPEN = ("/health/live", "/health/ready")
+# Our own answers load nothing from anywhere; a mounted page brings its own scripts and says so itself.
+_OWN = ("/v1/", "/health/", "/info", "/openapi.json", "/docs")
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_OWN_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
+        b"form-action 'none'",
+    ),
+)
+
+
+class Guard:
+    """The outermost middleware."""
+
+    def __init__(self, app: App, settings: ServiceSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._bodies = Bodies(settings)
+        # Hashes are of equal length: the comparison tells nothing about the key's.
+        self._key = _digest(settings.api_key) if settings.api_key is not None else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = perf_counter()
+        headers = _headers(scope)
+        token = headers.get("x-request-id", "")
+        request_id = token if _SHORT_TOKEN.fullmatch(token) else uuid.uuid4().hex[:16]
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": self._answer_headers(scope, message, request_id)}
+            await send(message)
+
+        try:
+            self._check(scope, headers)
+            async with self._bodies.read(headers, receive) as body:
+                await self._app(scope, _replayed(body, receive), answer)
+        except Refused as refused:
+            linger = refused.status in _BODY_UNREAD
+            await respond(answer, refused, receive if linger else None)
+        except Gone:
+            status = 499
+        except Exception as error:
+            report(f"request {request_id} failed", error)
+            if not status:
+                await respond(answer, Refused(500, "internal_error", "the service failed on this request"))
+        finally:
+            route = getattr(scope.get("route"), "path", "-")
+            _ACCESS.info(
+                "%s %s %d %.1f ms id=%s",
+                scope["method"] if scope["method"] in _METHODS else "-",
+                route,
+                status,
+                (perf_counter() - began) * 1000,
+                request_id,
+            )
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Mounted pages use these; the same key and names hold for them."""
+        try:
+            self._check(scope, _headers(scope))
+        except Refused:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            report("a websocket failed", error)
+
+    def _check(self, scope: Scope, headers: dict[str, str]) -> None:
+        if scope.get("state", {}).get(CROWDED) and scope["path"] not in _OPEN:
+            raise Refused(
+                503, "too_many_connections", "too many connections are open", (b"retry-after", b"5"), CLOSE
+            )
+        names = self._settings.allowed_hosts
+        if names and _host_name(headers.get("host", "")) not in names:
+            raise Refused(421, "wrong_host", "this service does not answer to that host name")
+        if self._key is None or scope["path"] in _OPEN or self._asks_itself(scope["path"]):
+            return
+        given = _given_key(headers)
+        if given is None or not hmac.compare_digest(_digest(given), self._key):
+            # Basic for a person's browser, which has no other way to send a key; the key is its password.
+            ways = (b"www-authenticate", b'Bearer, Basic realm="onkokode", charset="UTF-8"')
+            raise Refused(
+                401, "unauthorised", "send the API key as `Authorization: Bearer …` or `X-API-Key`", ways
+            )
+
+    def _asks_itself(self, path: str) -> bool:
+        return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._settings.own_login)
+
+    @staticmethod
+    def _answer_headers(scope: Scope, message: Message, request_id: str) -> list[tuple[bytes, bytes]]:
+        headers = list(message.get("headers", ()))
+        there = {name.lower() for name, _ in headers}
+        own = scope["path"].startswith(_OWN)
+        ours = (*_HEADERS, *(_OWN_HEADERS if own else ()), (b"x-request-id", request_id.encode("ascii")))
+        return headers + [(name, value) for name, value in ours if name not in there]
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body that was read, then what the server says (that the client is gone)."""
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """The first value of each header; latin-1 never fails."""
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+    return found
+
+
+def _host_name(host: str) -> str:
+    """`localhost:8000` -> `localhost`, `[::1]:8000` -> `::1`."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def _given_key(headers: dict[str, str]) -> str | None:
+    if "x-api-key" in headers:
+        return headers["x-api-key"].strip()
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(value.strip(), validate=True).decode("utf-8").partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+    return None
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,96 @@
+"""How sure a chosen code is, once all three axes are decided: a logistic model on what speaks for and against it.
+
+    signals = signals_of(unit, axis, row, retrieval, retriever)     # {"fused": 2.2, "near": 0.91, "failed": 0.0, ...}
+    confidence_of(signals, weights.confidence)                      # 0.94
+
+The share that a code holds after fusion does not know how near its catalogue lines are, whether the other axes
+agree with it, or whether a check failed. `training/fit.py` fits the coefficients on development lines and on
+composed texts of pairs that no training saw; they ship in `weights/decision.json`. Without fitted ones the
+share is lowered by failed checks, and is a ranking rather than a probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agent.decide.fuse import logistic, logit
+from index.records import AXES, CodeSystem
+from index.search.retriever import Retrieval, Retriever
+
+if TYPE_CHECKING:
+    from agent.state import Unit
+
+_NEIGHBOURS, _NEAREST = 10, 3
+_OVERRULED = -3.0
+_FLOOR = -12.0  # log-shares below this say the same
+
+
+def signals_of(
+    unit: Unit, axis: CodeSystem, row: int, found: Retrieval, retriever: Retriever
+) -> dict[str, float]:
+    """What speaks for and against the axis' code (where none was chosen: its first one), for unit `row`."""
+    decision, agreement = unit.decisions[axis], unit.agreement
+    if decision.first is None:
+        return {}
+    code = agreement.codes.get(axis) or decision.first
+    place = decision.codes.index(code)
+    joint = agreement.joint and code != decision.first
+    share = agreement.shares[axis] if joint else float(decision.probabilities[place])
+    category = sum(float(decision.probabilities[int(i)]) for i in decision.order[:20]
+                   if decision.codes[int(i)][:3] == code[:3])  # fmt: skip
+    near, rival, held, nearest = _lines_near(found, row, code, retriever)
+    others = [unit.decisions[other] for other in AXES if other is not axis]
+    model = decision.log_probabilities
+    return {
+        "fused": logit(share),
+        "agree": float(decision.agree and not joint),
+        "retrieval": max(float(decision.log_shares[place]), _FLOOR),
+        "model": max(float(model[place]), _FLOOR) if model is not None else 0.0,
+        "margin": _margin(model, place) if model is not None else 0.0,
+        "category": logit(category),
+        "near": near,
+        "rival": rival,
+        "held": held,
+        "nearest": nearest,
+        "words": float(np.log1p(len(unit.segment.core.split()))),
+        "none": decision.none,
+        "others": float(np.mean([logit(float(other.probabilities.max())) for other in others if len(other.order)] or [0.0])),
+        "others_none": float(np.mean([other.none for other in others])),
+        "joint": float(joint),
+        "failed": float(sum(not check.passed for check in unit.checks)),
+    }  # fmt: skip
+
+
+def confidence_of(signals: Mapping[str, float], coefficients: Mapping[str, float]) -> float:
+    """The probability that the code is right; `coefficients` name signals and may hold an `offset`."""
+    if not signals:
+        return 0.0
+    z = coefficients.get("offset", 0.0)
+    return logistic(
+        z + sum(weight * signals[name] for name, weight in coefficients.items() if name in signals)
+    )
+
+
+def _margin(log_probabilities: np.ndarray, place: int) -> float:
+    """By how much the model prefers the code to every other one (below 0: to which it prefers another). What the
+    other arm or a TNM formula decided against the model by far is no worse for it."""
+    others = np.delete(log_probabilities, place)
+    rest = float(others.max()) if len(others) else _FLOOR
+    return float(np.clip(log_probabilities[place] - rest, _OVERRULED, -_FLOOR))
+
+
+def _lines_near(
+    found: Retrieval, row: int, code: str, retriever: Retriever
+) -> tuple[float, float, float, float]:
+    """Cosines of the code's nearest line and of the nearest line of another code, and the shares of the ten and of
+    the three nearest lines that the code holds."""
+    similarity, rows = found.similarity[row], found.rows[row]
+    own = retriever.speaks_for(found.system, rows, code)
+    near = float(similarity[own].max()) if own.any() else 0.0
+    rest = ~own & (rows >= 0)
+    rival = float(similarity[rest].max()) if rest.any() else 0.0
+    held, nearest = (float(own[:n].mean()) if len(own) else 0.0 for n in (_NEIGHBOURS, _NEAREST))
+    return near, rival, held, nearest

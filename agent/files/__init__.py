@@ -1,8 +1,0 @@
-"""Tables in, coded tables out: `onkokode code-file`, on one machine or on many.
-
-code_file(CodingAgent.load(), Path("diagnosen.csv"), Path("kodiert.csv"))
-"""
-
-from agent.files.run import FileRun, code_file
-
-__all__ = ["FileRun", "code_file"]

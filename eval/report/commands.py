@@ -1,0 +1,82 @@
+"""`onkokode eval report`: the tables, plots and single rows of an ablation, from its folders alone.
+
+onkokode eval report runs/ablation --out runs/report
+onkokode eval report runs/ablation --out runs/report --texts ../shared/evalsets/grascco_coded.tsv
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from agent.apps.options import OutputFolder
+from index.io.failures import require
+from index.records import CodeSystem
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@click.command("report")
+@click.argument(
+    "folders",
+    metavar="DIR...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "--out",
+    required=True,
+    type=OutputFolder(),
+    help="Where report.html, report.md, scores.json and costs.json go.",
+)
+@click.option(
+    "--texts",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A test set whose texts the page shows, with the codes' titles; may be repeated. "
+    "Without it the page holds no text.",
+)
+@click.option(
+    "--published",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=lambda: (
+        _ROOT / os.environ.get("ONKOKODE_SHARED", "../shared") / "evalsets/published-mainz-results.csv"
+    ),
+    help="Published figures to set apart. Default: those of the shared folder, where there is one.",
+)
+def report_command(folders: tuple[Path, ...], out: Path, texts: tuple[Path, ...], published: Path) -> None:
+    """Score the runs below DIR again, without models, and write the report."""
+    require("matplotlib", "the report")
+    from eval.report.ablation import write_report
+    from eval.report.published import read_published
+    from eval.run.compare import read_runs
+
+    runs = read_runs(folders)
+    shown = _texts_of(texts) if texts else None
+    for run in runs.left_out:
+        click.echo(f"left out: {run.testset}, {run.variant}: {run.reason}", err=True)
+    page = write_report(
+        runs,
+        out,
+        texts=shown,
+        title_of=_titles() if shown else None,
+        published=read_published(published) if published.is_file() else (),
+    )
+    click.echo(f"written: {page}")
+
+
+def _texts_of(files: tuple[Path, ...]) -> dict[str, str]:
+    """The texts by row, as runs name rows."""
+    from eval.testset import read_testset
+
+    return {f"{row.file}:{row.number}": row.text for path in files for row in read_testset(path)}
+
+
+def _titles() -> Callable[[CodeSystem, str], str]:
+    from index.catalogue.catalogue import Catalogue
+
+    return Catalogue.load().title

@@ -1,0 +1,304 @@
+"""Run folders in, numbers out: every variant on every axis, tested against the reference on the same rows.
+
+    scores = compare(read_runs([Path("runs/ablation")]))        # JSON types, always the same for the same rows
+
+Rows count as in `eval.bench.figures`: those that are literally catalogue lines stand apart, *exact* leaves out doubtful
+codes and subsites that the text does not name. What counts is the *first choice*, unless *coded* is said.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any
+
+from eval.report.knowing import abstaining, calibrated, honest_coverage, risk_coverage
+from eval.report.report import Share, tracked
+from eval.run.compare import Run, Runs
+from eval.run.folder import Answer, AnsweredRow
+from eval.scoring import (
+    Score,
+    chapter_group,
+    coverage_at_error,
+    distances,
+    macro_accuracy,
+    score,
+    stem,
+    top_k_hits,
+)
+from eval.statistics import cluster_bootstrap, holm, mcnemar, smallest_difference, wilson
+from index.records import AXES, CodeSystem
+
+TOP_K = (1, 3, 5, 10)
+ERRORS = (0.01, 0.02, 0.05)
+ASSUMED_DISCORDANT = (0.05, 0.10, 0.20)
+ALPHA, POWER = 0.05, 0.8
+# How certain a threshold with a margin is to be that no more answers are wrong than allowed.
+MARGIN = 0.95
+SURE_SHARES = (0.25, 0.5, 0.75, 0.9, 1.0)
+_APART = ("in_alpha_id", "doubtful", "subsite_not_derivable")
+_PAIRS = 12
+_CURVE = 200
+
+
+def compare(runs: Runs) -> dict[str, Any]:
+    """All scores, in JSON types."""
+    return {
+        "format": 1,
+        "alpha": ALPHA,
+        "power": POWER,
+        "sets": {
+            name: _set_scores(of_set)
+            for name, of_set in tracked(list(runs.by_set.items()), "scoring the sets")
+        },
+        "left_out": [asdict(run) for run in runs.left_out],
+    }
+
+
+def _set_scores(runs: Sequence[Run]) -> dict[str, Any]:
+    judged = {axis: [_Judged(run, axis) for run in runs] for axis in AXES}
+    return {
+        "n": len(runs[0].rows),
+        "sha256": runs[0].info["testset"].get("sha256"),
+        "reference": runs[0].variant,
+        "variants": [run.variant for run in runs],
+        "recognition": {run.variant: found for run in runs if (found := _recognition(run.rows))},
+        "axes": {
+            axis.value: _axis_scores([one for one in all_runs if one.asked])
+            for axis, all_runs in judged.items()
+            if any(one.asked for one in all_runs)
+        },
+    }
+
+
+class _Judged:
+    """A run's answers on one axis beside the codes given. `own` are the rows that are no catalogue lines,
+    `counted` those among them that may count for exact."""
+
+    def __init__(self, run: Run, axis: CodeSystem) -> None:
+        self.variant, self.axis = run.variant, axis
+        self.rows = [row for row in run.rows if is_coded(row, axis)]
+        self.gold = [row.gold[axis] for row in self.rows]
+        # A row that the variant left out counts as malformed, so that n stays whole.
+        self.answers = [row.answers.get(axis, Answer(None, committed=False)) for row in self.rows]
+        self.asked = any(axis in row.answers for row in self.rows)
+        self.clusters = [row.cluster or row.row for row in self.rows]
+        self.own = [i for i, row in enumerate(self.rows) if not noted(row, "in_alpha_id")]
+        self.counted = [i for i in self.own if counts_for_exact(self.rows[i])]
+
+    @cached_property
+    def score(self) -> Score:
+        return score(self.gold, [answer.code for answer in self.answers], self.axis)
+
+    def share(self, hits: Sequence[bool], where: Sequence[int]) -> dict[str, Any]:
+        return _share(pick(hits, where), pick(self.clusters, where))
+
+
+def noted(row: AnsweredRow, beginning: str) -> bool:
+    """Whether one of the row's notes begins so."""
+    return any(note.startswith(beginning) for note in row.notes)
+
+
+def is_coded(row: AnsweredRow, axis: CodeSystem) -> bool:
+    """Whether the row is a tumour diagnosis with a given code on the axis."""
+    return axis in row.gold and row.tumour[0] is not False
+
+
+def counts_for_exact(row: AnsweredRow) -> bool:
+    """Whether the row's code is its own, undoubted and derivable from the text."""
+    return not any(noted(row, note) for note in _APART)
+
+
+def pick(values: Sequence[Any], where: Sequence[int]) -> list[Any]:
+    """The values at those places."""
+    return [values[i] for i in where]
+
+
+def _axis_scores(judged: Sequence[_Judged]) -> dict[str, Any]:
+    first, others = judged[0], judged[1:]
+    n = len(first.counted)
+    found = {one.variant: _variant_scores(one) for one in judged}
+    for measure in ("exact", "partial"):
+        against = [_against(one, first, measure) for one in others]
+        for one, test, p in zip(others, against, holm([test["p"] for test in against]), strict=True):
+            found[one.variant].setdefault("against", {})[measure] = {**test, "p_holm": p}
+    # Holm's first step, the hardest one, asks for alpha divided by the number of tests.
+    levels = sorted({ALPHA, ALPHA / max(1, len(others))}, reverse=True)
+    return {
+        "n": len(first.own),
+        "n_exact": n,
+        "reference": first.variant,
+        "tests": len(others),
+        "smallest": [
+            {"discordant": psi, "alpha": alpha, "difference": smallest_difference(n, psi, alpha, POWER)}
+            for psi in ASSUMED_DISCORDANT
+            for alpha in levels
+        ],
+        "variants": found,
+    }
+
+
+def _variant_scores(one: _Judged) -> dict[str, Any]:
+    scored, own, counted = one.score, one.own, one.counted
+    committed = [answer.committed and hit for answer, hit in zip(one.answers, scored.exact_hits, strict=True)]
+    silent = [answer is None for answer in scored.found]
+    steps = distances(one.gold, scored.found, one.axis)
+    return {
+        "exact": one.share(scored.exact_hits, counted),
+        "partial": one.share(scored.partial_hits, own),
+        "malformed": one.share(silent, own),
+        "coded_exact": one.share(committed, counted),
+        "macro_exact": macro_accuracy(pick(one.gold, counted), pick(scored.exact_hits, counted)),
+        "distance": sum(pick(steps, own)) / len(own) if own else None,
+        "distances": [pick(steps, own).count(step) for step in range(4)],
+        "top_k": _top_k(one),
+        "strata": _strata(one),
+        "groups": {} if one.axis is CodeSystem.MORPHOLOGY else _groups(one),
+        "knowing": _knowing(one),
+        "abstaining": asdict(
+            abstaining(
+                [one.answers[i].committed for i in counted],
+                [one.answers[i].reason for i in counted],
+                pick(scored.exact_hits, counted),
+            )
+        ),
+        "confused": _confused(one),
+    }
+
+
+def ranked(answer: Answer) -> list[str]:
+    """The first choice and then the ranking, each code once."""
+    return list(dict.fromkeys([*([answer.code] if answer.code else []), *answer.top]))
+
+
+def _top_k(one: _Judged) -> dict[str, Any]:
+    """None beyond the first where a variant ranks nothing."""
+    lists = [ranked(answer) for answer in one.answers]
+    deep = any(len(codes) > 1 for codes in lists)
+    return {
+        str(k): one.share(top_k_hits(one.gold, lists, k), one.counted) if deep or k == 1 else None
+        for k in TOP_K
+    }
+
+
+def _strata(one: _Judged) -> dict[str, Any]:
+    """Seen and unseen terms among the rows that count, and the rows that stand apart."""
+
+    def stratum(where: Sequence[int]) -> dict[str, Any]:
+        return {
+            "exact": one.share(one.score.exact_hits, where),
+            "partial": one.share(one.score.partial_hits, where),
+        }
+
+    found = {
+        name: stratum([i for i in one.counted if noted(one.rows[i], name)]) for name in ("seen", "unseen")
+    }
+    for name in _APART:
+        found[name] = stratum([i for i, row in enumerate(one.rows) if noted(row, name)])
+    return {name: value for name, value in found.items() if value["exact"]["n"]}
+
+
+def _groups(one: _Judged) -> dict[str, Any]:
+    names = [chapter_group(code, one.axis) or "other" for code in one.gold]
+    return {
+        name: {
+            "exact": one.share(one.score.exact_hits, [i for i in one.counted if names[i] == name]),
+            "partial": one.share(one.score.partial_hits, [i for i in one.own if names[i] == name]),
+        }
+        for name in sorted({names[i] for i in one.own})
+    }
+
+
+def _knowing(one: _Judged) -> dict[str, Any] | None:
+    """None for a variant that has no confidence."""
+    given = [one.answers[i].confidence for i in one.counted]
+    sure = [confidence for confidence in given if confidence is not None]
+    if not sure or len(sure) < len(given):
+        return None
+    hits, clusters = pick(one.score.exact_hits, one.counted), pick(one.clusters, one.counted)
+    curve = risk_coverage(sure, hits)
+    points = list(zip(curve.coverages, curve.risks, strict=True))
+    step = -(-len(points) // _CURVE)
+    return {
+        "calibration": asdict(calibrated(sure, hits, clusters)),
+        "risk_area": curve.area,
+        "risk_area_best": curve.best,
+        "risk_at": {str(share): curve.risk_at(share) for share in SURE_SHARES},
+        "curve": [*points[:-1:step], points[-1]],
+        "coverage": {
+            str(error): {
+                "same_rows": asdict(coverage_at_error(sure, hits, error)),
+                **{
+                    name: asdict(found)
+                    for name, level in (("honest", None), ("with_margin", MARGIN))
+                    if (found := honest_coverage(sure, hits, clusters, error, level=level))
+                },
+            }
+            for error in ERRORS
+        },
+    }
+
+
+def _confused(one: _Judged) -> dict[str, Any]:
+    """The most frequent wrong pairs (given, said, times): neighbours share the three characters, others do not."""
+    pairs = [
+        (one.gold[i], said) for i in one.counted if (said := one.score.found[i]) not in (None, one.gold[i])
+    ]
+
+    def most(keep: Callable[[str, str], bool]) -> dict[str, Any]:
+        counts = Counter((right, said) for right, said in pairs if keep(right, str(said)))
+        best = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_PAIRS]
+        return {"n": sum(counts.values()), "pairs": [[*pair, times] for pair, times in best]}
+
+    return {
+        "neighbours": most(lambda right, said: stem(right) == stem(said)),
+        "others": most(lambda right, said: stem(right) != stem(said)),
+    }
+
+
+def _against(one: _Judged, reference: _Judged, measure: str) -> dict[str, Any]:
+    """A variant against the reference on the same rows; a positive difference says that the variant is better."""
+    where = reference.counted if measure == "exact" else reference.own
+    mine, theirs = (pick(getattr(side.score, f"{measure}_hits"), where) for side in (one, reference))
+    test, n = mcnemar(mine, theirs), len(where)
+    gains = [float(a) - float(b) for a, b in zip(mine, theirs, strict=True)]
+    discordant = (test.only_first + test.only_second) / n if n else 0.0
+    return {
+        "only_this": test.only_first,
+        "only_reference": test.only_second,
+        "difference": sum(gains) / n if n else 0.0,
+        "interval": asdict(cluster_bootstrap(gains, pick(reference.clusters, where))) if n else None,
+        "p": test.p,
+        "discordant": discordant,
+        "smallest": smallest_difference(n, discordant, ALPHA, POWER),
+    }
+
+
+def _recognition(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
+    """Tumour or not, over the rows of which both the set and the variant say it."""
+    stated = [row for row in rows if None not in row.tumour]
+    kinds = {
+        "accuracy": stated,
+        "sensitivity": [row for row in stated if row.tumour[0]],
+        "specificity": [row for row in stated if not row.tumour[0]],
+    }
+    return {
+        name: _share(
+            [row.tumour[0] == row.tumour[1] for row in of_kind], [r.cluster or r.row for r in of_kind]
+        )
+        for name, of_kind in kinds.items()
+        if of_kind
+    }
+
+
+def _share(hits: Sequence[bool], clusters: Sequence[Hashable]) -> dict[str, Any]:
+    share = Share.of("", hits, clusters=clusters)
+    return {
+        "hits": share.hits,
+        "n": share.n,
+        "share": share.value,
+        "interval": asdict(wilson(share.hits, share.n)),
+        "clustered": asdict(share.clustered) if share.clustered else None,
+    }

@@ -1,0 +1,253 @@
+"""How each kind of variant answers rows, with the agent's own parts.
+
+    answerer = answerer_for(variant, parts, axes)         # raises NotPossible where the models cannot
+    replies = answerer.answer(rows)                       # one Reply per row
+    answerer.tokens                                       # read and written so far
+
+Every variant reads the same words: the diagnosis that `agent.prepare` finds in the text. Only the axes that a row
+has a code for are asked; the agent always answers all, and says whether the text is a tumour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from agent.agent import CodingAgent
+from agent.context import Context
+from agent.decide.fuse import AxisWeights, Decision
+from agent.decide.scores import AxisScores, scores_of_texts, shown
+from agent.models.answers import first_code
+from agent.models.local import LocalModel
+from agent.models.prompts import Prompts
+from agent.models.tokens import PromptEncoder
+from agent.prepare import core_of
+from agent.results import CodedText
+from eval.run.folder import Answer
+from eval.run.models import CountingEncoder, NotPossible, Parts
+from eval.run.variants import Variant
+from eval.scoring import first_choice, first_confidence
+from eval.testset import Row
+from index.records import AXES, CodeSystem
+
+_TOP = 10
+_BATCH = 32  # prompts that are answered in writing at a time
+_DIGITS = 6  # of a confidence; the digits after them differ between machines
+_THOUGHT_ENDS = "</think>"
+# Set inside the template, where it outweighs what the caller passes.
+_THINKING = "{% set enable_thinking = true %}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answers to a row by axis, whether the variant calls it a tumour (None: was not asked), and how many
+    questions that were."""
+
+    answers: Mapping[CodeSystem, Answer]
+    tumour: bool | None
+    questions: int
+
+
+def answerer_for(variant: Variant, parts: Parts) -> Answerer:
+    """A variant with its models, loaded. Raises `NotPossible` where they cannot run it, `ModelError`."""
+    if variant.answer == "agent":
+        return _AgentAnswerer(parts.context(variant))
+    if variant.answer == "written":
+        return _WrittenAnswerer(parts.context(variant), variant)
+    return _ScoredAnswerer(parts.context(variant), variant.answer)
+
+
+class Answerer:
+    """Answers rows; a row's answers do not depend on the calls before."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._written = 0
+
+    def answer(self, rows: Sequence[Row]) -> list[Reply]:
+        """One reply per row, in their order."""
+        raise NotImplementedError
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the language model read and wrote since it was loaded."""
+        encoder = self._encoder
+        return self._written + (encoder.tokens if isinstance(encoder, CountingEncoder) else 0)
+
+    @property
+    def _encoder(self) -> PromptEncoder | None:
+        return self.context.model.encoder if isinstance(self.context.model, LocalModel) else None
+
+
+class _AgentAnswerer(Answerer):
+    def answer(self, rows: Sequence[Row]) -> list[Reply]:
+        agent = CodingAgent(self.context, batch_size=len(rows))
+        return [
+            Reply({axis: _of_coding(coded, axis) for axis in asked(row)}, coded.tumour, len(AXES))
+            for row, coded in zip(rows, agent.code_many([row.text for row in rows]), strict=True)
+        ]
+
+
+class _ScoredAnswerer(Answerer):
+    """Retrieval's distribution, the model's, or both fused."""
+
+    def __init__(self, context: Context, what: str) -> None:
+        super().__init__(context)
+        self._what = what
+
+    def answer(self, rows: Sequence[Row]) -> list[Reply]:
+        found: list[dict[CodeSystem, Answer]] = [{} for _ in rows]
+        # The axes of a text are asked together: they share their prompt's computation.
+        for axes in sorted({asked(row) for row in rows if asked(row)}):
+            places = [i for i, row in enumerate(rows) if asked(row) == axes]
+            scores = scores_of_texts(self.context, [rows[i].text for i in places], axes)
+            for i, scored in zip(places, scores, strict=True):
+                for axis in axes:
+                    found[i][axis] = self._decided(scored[axis], self.context.weights.axes[axis])
+        return [Reply(answers, None, len(answers)) for answers in found]
+
+    def _decided(self, scores: AxisScores, fitted: AxisWeights) -> Answer:
+        if self._what == "fused":
+            return _of_decision(scores.decide(fitted), fitted)
+        # Alone, a distribution is its own confidence: what was fitted belongs to the sum of both.
+        alone = AxisWeights(none_above=fitted.none_above, abstain_below=fitted.abstain_below)
+        if self._what == "scored":
+            # A flat retrieval leaves the model's own distribution.
+            scores = replace(scores, log_shares=np.zeros(len(scores.codes)))
+        return _of_decision(scores.decide(alone), alone)
+
+
+class _WrittenAnswerer(Answerer):
+    """What the model writes, greedily, after it has thought where the variant says so."""
+
+    def __init__(self, context: Context, variant: Variant) -> None:
+        super().__init__(context)
+        if not isinstance(context.model, LocalModel):
+            raise NotPossible("needs a model on this machine")
+        self._model = context.model
+        self._asking = thinking_encoder(self._model.encoder) if variant.thinking else self._model.encoder
+        self._thinks = variant.thinking
+        self._longest = 1 if context.prompts.style == "compact" else variant.max_new_tokens
+
+    @property
+    def _encoder(self) -> PromptEncoder:
+        return self._asking
+
+    def answer(self, rows: Sequence[Row]) -> list[Reply]:
+        from training.adapters.measure import greedy
+
+        cores = [core_of(row.text) for row in rows]
+        questions = [
+            (i, axis, prompt)
+            for axis in AXES
+            for i, prompt in self._questions(cores, [n for n, r in enumerate(rows) if axis in asked(r)], axis)
+        ]
+        ids = self._asking.prompts([prompt for _, _, prompt in questions])
+        found: list[dict[CodeSystem, Answer]] = [{} for _ in rows]
+        for batch in _by_length(ids):
+            prompts = [ids[q] for q in batch]
+            for q, said in zip(
+                batch, greedy(self._model.model, self._asking.tokenizer, prompts, self._longest), strict=True
+            ):
+                row, axis, _ = questions[q]
+                self._written += len(said)
+                found[row][axis] = self._read(said, axis)
+        # In the order of the axes, whichever was answered first.
+        return [
+            Reply({axis: answers[axis] for axis in AXES if axis in answers}, None, len(answers))
+            for answers in found
+        ]
+
+    def _questions(
+        self, cores: Sequence[str], places: Sequence[int], axis: CodeSystem
+    ) -> Iterator[tuple[int, str]]:
+        prompts = self.context.prompts
+        k, texts = prompts.candidates, [cores[i] for i in places]
+        finds = self.context.retriever.retrieve(texts, axis, k=k) if k and texts else [[]] * len(texts)
+        for i, text, candidates in zip(places, texts, finds, strict=True):
+            yield i, prompts.question(text, axis, shown(candidates))
+
+    def _read(self, said: Sequence[int], axis: CodeSystem) -> Answer:
+        from training.adapters.measure import answer_text
+
+        if self._thinks:
+            end = self._asking.tokenizer.convert_tokens_to_ids(_THOUGHT_ENDS)
+            if end not in said:
+                return Answer(None, committed=False, reason="thought_unfinished")
+            said = said[len(said) - list(reversed(said)).index(end) :]
+        return of_words(answer_text(said, self._asking.tokenizer, axis.value, self.context.prompts), axis)
+
+
+def asked(row: Row) -> tuple[CodeSystem, ...]:
+    """The axes that a row has a code for."""
+    return tuple(axis for axis in AXES if row.gold(axis))
+
+
+def thinking_encoder(encoder: PromptEncoder) -> CountingEncoder:
+    """An encoder that leaves the chat template's thinking on. Raises `NotPossible` where there is no switch for
+    it, or no token that ends a thought."""
+    if not encoder.chat:
+        raise NotPossible("has no reasoning mode: the model has no chat template")
+    tokenizer = copy(encoder.tokenizer)
+    tokenizer.chat_template = _THINKING + str(tokenizer.chat_template)
+    if PromptEncoder(tokenizer).prompts(["?"]) == PromptEncoder(encoder.tokenizer).prompts(["?"]):
+        raise NotPossible("has no reasoning mode: the model's chat template has no switch enable_thinking")
+    if _THOUGHT_ENDS not in tokenizer.get_vocab():
+        raise NotPossible(f"has no reasoning mode that can be read: no token {_THOUGHT_ENDS} ends a thought")
+    return CountingEncoder(tokenizer)
+
+
+def example_prompts(prompts: Prompts | None, axes: Sequence[CodeSystem]) -> dict[str, str]:
+    """What a model is asked, with «…» for the text and one line of dots for the candidates' catalogue lines."""
+    if prompts is None:
+        return {}
+    lines = [("…", "…")] * min(prompts.candidates, 1)
+    return {axis.value: prompts.question("«…»", axis, lines) for axis in axes}
+
+
+def of_words(said: str, axis: CodeSystem) -> Answer:
+    """The first code in what was written."""
+    code = first_code(said, axis)
+    if code is not None:
+        return Answer(code, top=(code,))
+    none_fits = said.strip().lower().startswith(Prompts().answer(None, axis))
+    return Answer(None, committed=False, reason="none_fits" if none_fits else "malformed")
+
+
+def _of_decision(decision: Decision, weights: AxisWeights) -> Answer:
+    reason = None
+    if decision.first is None or decision.none > weights.none_above:
+        reason = "none_fits"
+    elif decision.confidence < weights.abstain_below:
+        reason = "unsure"
+    return Answer(
+        decision.first,
+        committed=reason is None,
+        confidence=round(decision.confidence, _DIGITS),
+        top=tuple(code for code, _ in decision.ranked(_TOP)),
+        reason=reason,
+    )
+
+
+def _of_coding(coded: CodedText, axis: CodeSystem) -> Answer:
+    coding = coded.coding(axis)
+    first = first_choice(coding)
+    reason = None
+    if coding.abstained:
+        unsure = (coding.reason or "").startswith("Zu unsicher")
+        reason = "no_tumour" if not coded.tumour else "unsure" if unsure else "none_fits"
+    return Answer(
+        first,
+        committed=not coding.abstained,
+        confidence=round(first_confidence(coding), _DIGITS),
+        top=() if first is None else (first, *(a.code for a in coding.alternatives if a.code != first)),
+        reason=reason,
+    )
+
+
+def _by_length(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    return (order[start : start + _BATCH] for start in range(0, len(order), _BATCH))

@@ -1,0 +1,149 @@
+"""`onkokode eval run`, `ls` and `validate`: the ablation's variants, looked at, checked and run.
+
+onkokode eval ls
+onkokode eval validate my-variants/*.yaml
+onkokode eval run --testset heldout --out runs/ablation
+onkokode eval run --model Qwen/Qwen3-8B --adapter runs/8b --testset our-testset.tsv --out runs/ablation-8b
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from agent.apps.options import OutputFolder
+from index.errors import OnkokodeError
+
+if TYPE_CHECKING:
+    from eval.run.variants import Variant
+
+_ROOT = Path(__file__).resolve().parents[2]
+_OWN = _ROOT / "eval" / "variants"
+_FILES = click.Path(exists=True, path_type=Path)
+_variants = click.option(
+    "--variants",
+    type=_FILES,
+    multiple=True,
+    default=(_OWN,),
+    help="YAML file, or folder of them; may be repeated. Default: those of the package.",
+)
+
+shared_option = click.option(
+    "--shared",
+    type=click.Path(path_type=Path),
+    default=lambda: _ROOT / os.environ.get("ONKOKODE_SHARED", "../shared"),
+    help="The folder with catalogues/ and evalsets/. Default: ONKOKODE_SHARED, else ../shared.",
+)
+corpus_option = click.option(
+    "--corpus",
+    type=click.Path(path_type=Path),
+    default=Path("runs/models/corpus"),
+    show_default=True,
+    help="Corpus of `onkokode train all`, for the test set composed.",
+)
+
+
+@click.command("ls")
+@_variants
+def ls_command(variants: tuple[Path, ...]) -> None:
+    """The variants, and what each is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "answer", "adapter", "candidates", "about")
+    for one in _read(variants):
+        shown = "as the adapter asks" if one.candidates is None else str(one.candidates)
+        table.add_row(
+            one.name, one.answer, one.adapter, "-" if one.answer == "retrieval" else shown, one.about
+        )
+    Console(width=None if os.isatty(1) else 140).print(table)
+
+
+@click.command("validate")
+@click.argument("files", metavar="FILES...", nargs=-1, required=True, type=_FILES)
+def validate_command(files: tuple[Path, ...]) -> None:
+    """Check YAML files, and folders of them, without loading a model."""
+    click.echo(f"{len(_read(files))} variants can be run")
+
+
+@click.command("run")
+@_variants
+@click.option(
+    "--testset",
+    "testsets",
+    multiple=True,
+    required=True,
+    help="heldout, composed, devsets, or a TSV file; may be repeated.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=OutputFolder(),
+    help="Each run goes to OUT/<test set>/<variant>.",
+)
+@click.option("--model", help="Language model: folder or hub name. Default: the embedded one.")
+@click.option("--adapter", help="Adapter trained without candidates. Default: the embedded one.")
+@click.option("--adapter-with-candidates", help="Adapter trained with candidates in its prompts.")
+@click.option("--encoder", help="Encoder: folder or hub name. Default: the embedded one.")
+@click.option(
+    "--candidates",
+    type=click.IntRange(min=1),
+    help="How many candidates a prompt shows, in variants that show any.",
+)
+@click.option("--quantise", type=click.Choice(["4bit", "8bit"]), help="Hold the model in 4 or 8 bits.")
+@click.option("--only", help="Names of variants, by commas.")
+@click.option("--rows", type=click.IntRange(min=1), help="The first rows only.")
+@shared_option
+@corpus_option
+@click.option("--restart", is_flag=True, help="Throw away what is in OUT for these variants.")
+def run_command(
+    variants: tuple[Path, ...],
+    testsets: tuple[str, ...],
+    out: Path,
+    model: str | None,
+    adapter: str | None,
+    adapter_with_candidates: str | None,
+    encoder: str | None,
+    candidates: int | None,
+    quantise: Literal["4bit", "8bit"] | None,
+    only: str | None,
+    rows: int | None,
+    shared: Path,
+    corpus: Path,
+    restart: bool,
+) -> None:
+    """Run variants on test sets. A run that was stopped goes on where it was."""
+    chosen = _chosen(_read(variants), only)
+    if candidates is not None:
+        chosen = [replace(v, candidates=candidates) if v.candidates else v for v in chosen]
+
+    from eval.run.models import Models
+    from eval.run.run import run_ablation
+    from eval.run.testsets import load_testset
+
+    models = Models(model, adapter, adapter_with_candidates, encoder, quantise)
+    for name in testsets:
+        testset = load_testset(name, shared=shared.resolve(), corpus=corpus, rows=rows)
+        run_ablation(chosen, testset, models, out, restart=restart, say=click.echo)
+    click.echo(f"written: {out}; for tables and plots: onkokode eval report {out} --out DIR")
+
+
+def _read(paths: Sequence[Path]) -> tuple[Variant, ...]:
+    from eval.run.variants import read_variants
+
+    return read_variants(paths)
+
+
+def _chosen(variants: Sequence[Variant], only: str | None) -> list[Variant]:
+    if only is None:
+        return list(variants)
+    wanted = [name.strip() for name in only.split(",") if name.strip()]
+    known = {variant.name: variant for variant in variants}
+    if unknown := [name for name in wanted if name not in known]:
+        raise OnkokodeError(f"--only: no variant {', '.join(unknown)}; known are {', '.join(known)}")
+    return [known[name] for name in wanted]

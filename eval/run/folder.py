@@ -1,0 +1,142 @@
+"""A run: one variant on one test set, kept as a folder that can be scored again without any model.
+
+    OUT/<test set>/<variant>/
+        run.json       variant, test set (name, rows, sha256), models, editions, hashes, versions, hardware, prompts
+        rows.jsonl     one `AnsweredRow` per row, in the order of the test set
+        cost.jsonl     one `Cost` per chunk of rows
+
+    folder = RunFolder(Path("runs/ablation/devsets/combined"))
+    run, rows = folder.run(), folder.rows()
+
+No file holds a diagnosis text: a report that shows texts reads them from the test set itself. `rows.jsonl` holds
+nothing that differs between two runs of the same models on the same machine, so that a run that was killed and
+went on can be compared with one that was not, byte by byte.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from index.errors import OnkokodeError
+from index.records import CodeSystem
+
+FORMAT = 1
+
+
+class RunError(OnkokodeError):
+    """A run folder that cannot be used; the message names the folder and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a variant answered on one axis.
+
+    `code` is its first choice, None where it gave none (*malformed*, where it had to write one). `committed`
+    is false where it abstains; `reason` says why, as a key and not as a sentence with words of the text.
+    `confidence` belongs to the first choice; None for a variant that has none. `top` ranks up to ten codes.
+    """
+
+    code: str | None
+    committed: bool = True
+    confidence: float | None = None
+    top: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRow:
+    """One row of a test set with its codes and the variant's answers; axes without a given code are left out.
+
+    `row` is `file:number`, `notes` are the set's own remarks on the row (`doubtful`, `in_alpha_id`, ...) and
+    `seen` or `unseen`: whether the text is a catalogue term that training may have read. `cluster` names the
+    near-duplicates. `tumour` is (given, said), None where the set or the variant does not say.
+    """
+
+    row: str
+    gold: Mapping[CodeSystem, str]
+    answers: Mapping[CodeSystem, Answer]
+    notes: tuple[str, ...] = ()
+    cluster: str = ""
+    tumour: tuple[bool | None, bool | None] = (None, None)
+
+    def to_json(self) -> str:
+        """One line, always the same for the same answers."""
+        return json.dumps(
+            {
+                "row": self.row,
+                "gold": {axis.value: code for axis, code in self.gold.items()},
+                "answers": {axis.value: asdict(answer) for axis, answer in self.answers.items()},
+                "notes": list(self.notes),
+                "cluster": self.cluster,
+                "tumour": list(self.tumour),
+            },
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_json(cls, line: str) -> AnsweredRow:
+        """Raises `KeyError`, `TypeError` or `ValueError` for a line of another form."""
+        values = json.loads(line)
+        return cls(
+            values["row"],
+            {CodeSystem(axis): code for axis, code in values["gold"].items()},
+            {CodeSystem(axis): _answer_of(answer) for axis, answer in values["answers"].items()},
+            tuple(values["notes"]),
+            values["cluster"],
+            (values["tumour"][0], values["tumour"][1]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a chunk of rows cost: wall-clock seconds, tokens that a language model read and wrote, and the
+    process' highest memory until then in MB. `questions` counts what was asked: rows times axes."""
+
+    rows: int
+    questions: int
+    seconds: float
+    tokens: int
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run, read. Writing them row by row is `eval.run.run`'s business."""
+
+    path: Path
+
+    def run(self) -> dict[str, Any]:
+        """`run.json`. Raises `RunError` where there is none, or of another format."""
+        try:
+            run: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise RunError(f"{self.path}: holds no run; make one with `onkokode eval run`") from None
+        if run.get("format") != FORMAT:
+            raise RunError(f"{self.path}: format {run.get('format')} instead of {FORMAT}; run it again")
+        return run
+
+    def rows(self) -> tuple[AnsweredRow, ...]:
+        """All answered rows. Raises `RunError` naming the line that cannot be read."""
+        found = []
+        for number, line in enumerate(self._lines("rows.jsonl"), start=1):
+            try:
+                found.append(AnsweredRow.from_json(line))
+            except (KeyError, TypeError, ValueError, IndexError):
+                raise RunError(f"{self.path / 'rows.jsonl'}, line {number}: is no answered row") from None
+        return tuple(found)
+
+    def costs(self) -> tuple[Cost, ...]:
+        """The costs, chunk by chunk."""
+        return tuple(Cost(**json.loads(line)) for line in self._lines("cost.jsonl"))
+
+    def _lines(self, name: str) -> list[str]:
+        path = self.path / name
+        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+
+def _answer_of(values: Mapping[str, Any]) -> Answer:
+    return Answer(**{**values, "top": tuple(values["top"])})

@@ -1,0 +1,102 @@
+"""A large file through `onkokode code-file`: rows per second, memory, and two kills.
+
+    python -m eval.run.long_run runs/100k/texts.parquet --out runs/100k
+
+One process codes the file unbroken; a second one, beside it, is killed (SIGKILL) after a third and after two
+thirds of its chunks and started again. Both outputs must be equal byte by byte. Memory is the resident set
+of the process, read once a second.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import click
+
+from agent.apps.files.table import CHUNK_ROWS, open_table
+
+
+class _Coding:
+    """A `code-file` process whose memory is watched."""
+
+    def __init__(self, source: Path, target: Path) -> None:
+        self.work = target.with_name(target.name + ".onkokode")
+        self.memory: list[int] = []
+        self.started = time.monotonic()
+        command = [sys.executable, "-m", "agent", "code-file", str(source), str(target), "--column", "text"]
+        # A thread each: the two processes share the machine's cores.
+        self.process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+    def chunks(self) -> int:
+        return len(list(self.work.glob("*.jsonl")))
+
+    def watch(self, kill_after: int | None = None) -> None:
+        """Until the end, or until so many chunks are there and the process is killed."""
+        while self.process.poll() is None:
+            self.memory.append(_resident(self.process.pid))
+            if kill_after is not None and self.chunks() >= kill_after:
+                self.process.send_signal(signal.SIGKILL)
+                self.process.wait()
+                return
+            time.sleep(1)
+
+
+def _resident(pid: int) -> int:
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) // 1024
+    except OSError:
+        pass
+    return 0
+
+
+def _killed_twice(source: Path, target: Path, chunks: int) -> None:
+    for share in (1 / 3, 2 / 3):
+        _Coding(source, target).watch(kill_after=int(chunks * share))
+    _Coding(source, target).watch()
+
+
+@click.command()
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder for outputs and the figures."
+)
+def long_run(source: Path, out: Path) -> None:
+    """Code a file unbroken and with two kills, and print the figures."""
+    out.mkdir(parents=True, exist_ok=True)
+    whole, broken = (out / f"{name}{source.suffix}" for name in ("whole", "broken"))
+    for path in (whole, broken):
+        path.unlink(missing_ok=True)
+    rows = open_table(source).rows
+    killed = threading.Thread(target=_killed_twice, args=(source, broken, -(-rows // CHUNK_ROWS)))
+    killed.start()
+    unbroken = _Coding(source, whole)
+    unbroken.watch()
+    seconds = time.monotonic() - unbroken.started
+    killed.join()
+    # The first tenth holds the loading of the models.
+    tenth = max(1, len(unbroken.memory) // 10)
+    figures = {
+        "rows": rows,
+        "seconds": round(seconds),
+        "rows_per_second": round(rows / seconds, 1),
+        "peak_memory_mb": max(unbroken.memory),
+        "memory_mb_by_tenth": [max(unbroken.memory[i * tenth : (i + 1) * tenth] or [0]) for i in range(10)],
+        "kills": 2,
+        "identical": filecmp.cmp(whole, broken, shallow=False),
+    }
+    (out / "long_run.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    click.echo(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    long_run()

@@ -1,0 +1,153 @@
+"""Which models a variant runs on: variants name roles, a researcher gives each role a folder or a hub name.
+
+    parts = Parts.load(Models("Qwen/Qwen3-8B", adapter="runs/8b"), catalogue)
+    context = parts.context(variant)              # the agent's parts with the model of the variant's role
+    parts.models_of(variant)                      # names and fingerprints, for the record
+
+A model is loaded once and kept for all variants of its role; the next role takes its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, Context
+from agent.decide.fuse import Weights
+from agent.models.local import LocalModel
+from agent.models.prompts import Prompts
+from agent.models.tokens import PromptEncoder
+from eval.run.variants import Variant
+from index.catalogue.catalogue import Catalogue
+from index.errors import OnkokodeError
+
+_EMBEDDED = "onkokode-embedded"
+_EMBEDDED_ADAPTERS = {"plain": EMBEDDED_ADAPTER, "candidates": EMBEDDED_WITH_CANDIDATES}
+_OPTIONS = {"plain": "--adapter", "candidates": "--adapter-with-candidates"}
+
+
+class NotPossible(OnkokodeError):
+    """A variant that these models cannot run; the message says why."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """Folders or hub names by role; None is the embedded default. An adapter may also be the folder of a whole fine-tuned model."""
+
+    model: str | None = None
+    adapter: str | None = None
+    with_candidates: str | None = None
+    encoder: str | None = None
+    quantise: Literal["4bit", "8bit"] | None = None
+
+    def source(self, role: str) -> tuple[str, str | None]:
+        """Model and adapter of a role. Raises `NotPossible` where no adapter of that role was named."""
+        model = self.model or str(EMBEDDED_MODEL)
+        if role == "none":
+            return model, None
+        adapter = self.with_candidates if role == "candidates" else self.adapter
+        if adapter is None and self.model is None and _EMBEDDED_ADAPTERS[role].is_dir():
+            adapter = str(_EMBEDDED_ADAPTERS[role])
+        if adapter is None:
+            raise NotPossible(f"needs an adapter of the role {role}; name it with {_OPTIONS[role]}")
+        whole = not (Path(adapter) / "adapter_config.json").is_file()
+        if whole and (Path(adapter) / "config.json").is_file():
+            return adapter, None
+        return model, adapter
+
+
+class CountingEncoder(PromptEncoder):
+    """Counts the tokens of all prompts that the model reads. A prompt that several questions share counts for
+    each of them, although the model may read it once."""
+
+    tokens = 0
+
+    def prompts(self, prompts: Sequence[str]) -> list[list[int]]:
+        ids = super().prompts(prompts)
+        self.tokens += sum(map(len, ids))
+        return ids
+
+
+@dataclass
+class Parts:
+    """Catalogue, retriever and settings, loaded once, and the model of the role that was asked for last."""
+
+    models: Models
+    base: Context
+    _loaded: tuple[str, LocalModel] | None = field(default=None, repr=False)
+
+    @classmethod
+    def load(cls, models: Models, catalogue: Catalogue | None) -> Parts:
+        """`catalogue` None is the one that is installed. Raises `OnkokodeError` where a part cannot be loaded."""
+        # The embedded model comes with it and is dropped: a large one is loaded when a variant asks for it.
+        context = Context.load(encoder=models.encoder, catalogue=catalogue)
+        fitted = context.weights if models.model is None else Weights()
+        return cls(models, replace(context, model=None, weights=fitted))
+
+    def prompts(self, variant: Variant) -> Prompts | None:
+        """How the variant asks its model; None where it asks none. Raises `NotPossible`."""
+        if variant.answer == "retrieval":
+            return None
+        prompts = Prompts.of(*self.models.source(variant.adapter))
+        return prompts if variant.candidates is None else replace(prompts, candidates=variant.candidates)
+
+    def context(self, variant: Variant) -> Context:
+        """The agent's parts with the variant's model and prompts. Raises `NotPossible`, `ModelError`."""
+        prompts = self.prompts(variant)
+        if prompts is None:
+            return self.base
+        if self._loaded is None or self._loaded[0] != variant.adapter:
+            self._loaded = None  # two large models do not fit beside each other
+            model = LocalModel.load(*self.models.source(variant.adapter), quantise=self.models.quantise)
+            model.encoder = CountingEncoder(model.encoder.tokenizer)
+            self._loaded = (variant.adapter, model)
+        return replace(self.base, model=self._loaded[1], prompts=prompts, answers={})
+
+    def models_of(self, variant: Variant) -> dict[str, dict[str, str]]:
+        """Name and fingerprint of each model that the variant runs on. Raises `NotPossible`."""
+        own = self.base.names["encoder_fingerprint"]
+        found = {"encoder": {"name": self.base.names["encoder"], "fingerprint": own}}
+        if variant.answer == "retrieval":
+            return found
+        for kind, source in zip(("model", "adapter"), self.models.source(variant.adapter), strict=True):
+            if source is not None:
+                found[kind] = {"name": _name(source), "fingerprint": fingerprint(source)}
+        if self.models.quantise is not None:
+            found["model"]["quantised"] = self.models.quantise
+        return found
+
+
+def fingerprint(source: str) -> str:
+    """The SHA-256 over a folder's safetensors files; for a hub name the commit that lies in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(source).is_dir():
+        return _sha256(source)
+    for file in ("adapter_config.json", "config.json"):
+        # A path of a folder that is not there is no hub name; the loaders say so.
+        with suppress(ValueError):
+            cached = try_to_load_from_cache(source, file)
+            if isinstance(cached, str):
+                return f"commit {Path(cached).parent.name}"
+    return "not fetched yet"
+
+
+@cache
+def _sha256(folder: str) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        with path.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _name(source: str) -> str:
+    """A hub name, or a folder's name; where it lies is nobody's business."""
+    if source in {str(EMBEDDED_MODEL), *map(str, _EMBEDDED_ADAPTERS.values())}:
+        return _EMBEDDED
+    return Path(source).name if Path(source).is_dir() else source

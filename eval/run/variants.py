@@ -1,0 +1,124 @@
+"""The arms of the ablation as small YAML files.
+
+    variants = read_variants([Path("eval/run/variants")])
+    variants[0].name, variants[0].answer              # 'agent', 'agent'
+
+A variant names its adapter by role, never by path, so that the same files serve any model: `none`, `plain`
+(trained without candidates) or `candidates` (trained with retrieved candidates in its prompts).
+
+    answer: retrieval     the code with the largest share of retrieval; no language model
+    answer: written       what the model writes, greedily; the first code counts (agent.answers), none is malformed
+    answer: scored        the model's own distribution over the codes that it is asked about
+    answer: fused         that and the retrieval's distribution, fused with fitted weights, each axis by itself
+    answer: agent         the whole agent through its public API
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from index.errors import OnkokodeError
+
+VARIANTS = Path(__file__).parent / "variants"
+ANSWERS = ("retrieval", "written", "scored", "fused", "agent")
+ADAPTERS = ("none", "plain", "candidates")
+
+
+class VariantError(OnkokodeError):
+    """A variant file that cannot be used; the message names file, key and remedy."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An arm. `candidates` is how many retrieved lines its prompt shows; None as the adapter's `onkokode.json`
+    says. `max_new_tokens` bounds what it writes."""
+
+    name: str
+    about: str
+    answer: str
+    adapter: str = "none"
+    candidates: int | None = None
+    thinking: bool = False
+    max_new_tokens: int = 24
+
+
+def read_variants(paths: Iterable[Path]) -> tuple[Variant, ...]:
+    """The variants of files, and of the `*.yaml` of folders, by name.
+
+    Raises:
+        VariantError: a file is missing, no YAML mapping, lacks a key, has one that is not known or of another type,
+            contradicts itself, or two files have the same name inside.
+    """
+    files: list[Path] = []
+    for path in paths:
+        own = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+        if not own:
+            raise VariantError(f"{path}: holds no variant (*.yaml)")
+        files += own
+    found: dict[str, Variant] = {}
+    for file in files:
+        variant = read_variant(file)
+        if variant.name in found:
+            raise VariantError(f"{file}: name: {variant.name} is taken by another file; choose another")
+        found[variant.name] = variant
+    return tuple(found[name] for name in sorted(found))
+
+
+def read_variant(file: Path) -> Variant:
+    """One file. Raises `VariantError`."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise VariantError(f"{file}: cannot be read; check the path") from error
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        raise VariantError(f"{file}, row {where.line + 1 if where else 1}: is no YAML") from None
+    if not isinstance(values, dict):
+        raise VariantError(f"{file}: holds no keys; a variant needs name, about and answer")
+    types = get_type_hints(Variant)
+    for key, value in values.items():
+        if key not in types:
+            raise VariantError(f"{file}: {key}: is no key of a variant; known are {', '.join(types)}")
+        allowed = get_args(types[key]) or (types[key],)
+        if type(value) not in allowed:
+            names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in allowed)
+            raise VariantError(f"{file}: {key}: {value!r} is no {names}")
+    for one in fields(Variant):
+        if one.default is MISSING and one.name not in values:
+            raise VariantError(f"{file}: {one.name}: is missing")
+    variant = Variant(**values)
+    if problem := _contradiction(variant):
+        raise VariantError(f"{file}: {problem}")
+    return variant
+
+
+def _contradiction(variant: Variant) -> str | None:
+    """What cannot be done with the keys together, as `key: what is wrong`."""
+    checks: list[tuple[Any, str]] = [
+        (
+            not variant.name or not all(sign.isalnum() or sign in "-_" for sign in variant.name),
+            "name: use letters, digits, - and _ only; it names a folder",
+        ),
+        (variant.answer not in ANSWERS, f"answer: {variant.answer} is none of {', '.join(ANSWERS)}"),
+        (variant.adapter not in ADAPTERS, f"adapter: {variant.adapter} is none of {', '.join(ADAPTERS)}"),
+        (
+            variant.answer == "retrieval" and (variant.adapter != "none" or variant.candidates),
+            "answer: retrieval asks no model; leave out adapter and candidates",
+        ),
+        (
+            variant.answer == "agent" and variant.candidates is not None,
+            "candidates: the agent shows as many as its adapter asks for; leave it out",
+        ),
+        ((variant.candidates or 0) < 0, "candidates: cannot be negative"),
+        (variant.max_new_tokens < 1, "max_new_tokens: has to be at least 1"),
+        (
+            variant.thinking and variant.answer != "written",
+            "thinking: is for answer: written only; the others write nothing",
+        ),
+    ]
+    return next((message for wrong, message in checks if wrong), None)

@@ -1,0 +1,301 @@
+"""The command group `onkokode catalogue`: add, list, show and remove catalogue files, rebuild the index.
+
+onkokode catalogue add ~/Downloads/icd10gm2024alpha.zip
+onkokode catalogue show C34.1 --json
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from index.io.outputs import check_folder
+from index.records import CodeSystem
+
+if TYPE_CHECKING:
+    from index.catalogue.catalogue import Catalogue
+    from index.catalogue.store import AddReport
+    from index.records import CatalogueLine, Code, CrosswalkRule
+
+_STATUS = {
+    "added": "added",
+    "replaced": "added, replaces an earlier file",
+    "known": "already there",
+    "skipped": "no catalogue, skipped",
+    "broken": "broken, nothing changed",
+}
+_SHOWN_PARTNERS = 12
+
+
+@click.group("catalogue")
+def catalogue_group() -> None:
+    """Official catalogue files: add, list, show, remove."""
+
+
+@catalogue_group.command("add")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE..."
+)
+@click.option(
+    "--edition", help="The edition, where the file does not say it: a year, or an id such as alphabet-2024."
+)
+@click.option("--no-index", is_flag=True, help="Do not rebuild the search index now.")
+def add_command(files: tuple[Path, ...], edition: str | None, no_index: bool) -> None:
+    """Add files or folders downloaded from BfArM; each is recognised by its content."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from index.catalogue import store
+
+    _must_be_writable(store.home())
+    paths = list(store.walk(files))
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=len(paths))
+        reports = []
+        for path in paths:
+            bar.update(task, description=path.name)
+            reports += store.add([path], edition=edition)
+            bar.advance(task)
+    _print_reports(reports)
+    statuses = {report.status for report in reports}
+    if statuses & {"added", "replaced"} and not no_index:
+        _rebuild_index()
+    if "broken" in statuses or not statuses & {"added", "replaced", "known"}:
+        raise SystemExit(1)
+
+
+@catalogue_group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_command(as_json: bool) -> None:
+    """What was added: file, layout, edition, counts."""
+    from index.catalogue import store
+
+    entries = store.stored()
+    if as_json:
+        click.echo(json.dumps([asdict(entry) for entry in entries], ensure_ascii=False, indent=1))
+        return
+    if not entries:
+        click.echo(
+            "No catalogue files were added yet; the built-in lexicon is in use. See `onkokode catalogue add --help`."
+        )
+        return
+    rows = [
+        (entry.file, entry.layout, entry.edition, _counts(entry.counts), entry.added[:10])
+        for entry in entries
+    ]
+    _print_table(("file", "recognised as", "edition", "counts", "added"), rows)
+
+
+@catalogue_group.command("show")
+@click.argument("code")
+@click.option(
+    "--system",
+    type=click.Choice([system.value for system in CodeSystem]),
+    help="Default: wherever the code exists.",
+)
+@click.option("--edition", help="The systematic edition that is to be in force, such as icd10gm-2017.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show_command(code: str, system: str | None, edition: str | None, as_json: bool) -> None:
+    """A code: its title, its lines by edition, its exclusions and its crosswalk partners."""
+    from index.catalogue.catalogue import Catalogue
+
+    catalogue = Catalogue.load(edition=edition)
+    wanted = written_code(code)
+    systems = [CodeSystem(system)] if system else list(CodeSystem)
+    found = [
+        describe_code(catalogue, candidate, wanted)
+        for candidate in systems
+        if catalogue.code(candidate, wanted) or catalogue.lines_of(candidate, wanted)
+    ]
+    if not found:
+        raise click.ClickException(
+            f"{wanted} is in no catalogue here{f' of {system}' if system else ''}; `onkokode catalogue list` says what was added"
+        )
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    for described in found:
+        _print_code(described)
+
+
+@catalogue_group.command("remove")
+@click.argument("edition")
+@click.option("--no-index", is_flag=True, help="Do not rebuild the search index now.")
+def remove_command(edition: str, no_index: bool) -> None:
+    """Remove all files of an edition."""
+    from index.catalogue import store
+
+    _must_be_writable(store.home())
+    for entry in store.remove(edition):
+        click.echo(f"removed {entry.file} ({entry.layout}, {entry.edition})")
+    if not no_index:
+        _rebuild_index()
+
+
+@catalogue_group.command("index")
+def index_command() -> None:
+    """Build the search index again from the lexicon and all files that were added."""
+    from index.catalogue import store
+
+    _must_be_writable(store.home())
+    _rebuild_index()
+
+
+def _must_be_writable(home: Path) -> None:
+    check_folder(home, "set ONKOKODE_HOME to another folder")
+
+
+def _rebuild_index() -> None:
+    """The index lives in a module of its own, which loads the encoder: imported only when it is needed."""
+    try:
+        build = importlib.import_module("index.search.index")
+    except ImportError as error:
+        click.echo(
+            f"The search index was not rebuilt, because {error.name or error} is not installed.", err=True
+        )
+        return
+    folder = build.build_user_index()
+    click.echo(f"search index built: {folder}")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+
+
+def _print_reports(reports: Sequence[AddReport]) -> None:
+    read = [report for report in reports if report.layout]
+    if read:
+        rows = [
+            (report.path.name, report.layout, report.edition, _counts(report.counts), _STATUS[report.status])
+            for report in read
+        ]
+        _print_table(("file", "recognised as", "edition", "counts", "result"), rows)
+    for report in reports:
+        if not report.layout:
+            click.echo(f"{_STATUS[report.status]}: {report.message}", err=report.status == "broken")
+    if not reports:
+        click.echo("No files found.", err=True)
+
+
+def _print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table as wide as the terminal; piped into a file it keeps all its columns whole."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=240)
+    table = Table(*header, header_style="bold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def written_code(code: str) -> str:
+    """A code as the catalogues print it: `c341` -> `C34.1`, `8140:3` and `81403` -> `8140/3`."""
+    text = code.strip()
+    if re.fullmatch(r"[a-zA-Z]\d{3,4}", text):
+        text = f"{text[:3]}.{text[3:]}"
+    elif re.fullmatch(r"\d{4}:?\d", text):
+        text = f"{text[:4]}/{text[-1]}"
+    return text.upper() if text[:1].isalpha() else text.lower()
+
+
+def describe_code(catalogue: Catalogue, system: CodeSystem, code: str) -> dict[str, Any]:
+    """All that is known of a code, in JSON types."""
+    found = catalogue.code(system, code)
+    by_edition: dict[str, list[dict[str, str]]] = {}
+    silent: dict[str, list[dict[str, str]]] = {"exclusion": [], "note": []}
+    for line in catalogue.lines_of(system, code):
+        target = silent[line.kind] if line.kind in silent else by_edition.setdefault(line.edition, [])
+        target.append(_line(line))
+    return {
+        "code": code,
+        "system": system.value,
+        "title": found.title if found else "",
+        "edition": found.edition if found else None,
+        "parent": found.parent if found else None,
+        "terminal": found.terminal if found else None,
+        "codable": catalogue.is_codable(system, code),
+        "sex": found.sex if found else None,
+        "age": list(found.age) if found and found.age else None,
+        "lines": by_edition,
+        "exclusions": silent["exclusion"],
+        "notes": silent["note"],
+        "crosswalk": [_rule(rule) for rule in catalogue.rules if _concerns(rule, system, code, found)],
+    }
+
+
+def _line(line: CatalogueLine) -> dict[str, str]:
+    return {"line_id": line.line_id, "text": line.text, "kind": line.kind}
+
+
+def _rule(rule: CrosswalkRule) -> dict[str, Any]:
+    return {**asdict(rule), "morphologies": [list(limits) for limits in rule.morphologies]}
+
+
+def _concerns(rule: CrosswalkRule, system: CodeSystem, code: str, found: Code | None) -> bool:
+    """Whether a rule of the crosswalk names this code; a rule for any code (`C*`) tells nothing of one."""
+    if system is CodeSystem.ICD10GM:
+        return rule.icd10 == code
+    if system is CodeSystem.TOPOGRAPHY:
+        return found is not None and found.terminal and bool(re.fullmatch(rule.topography, code))
+    if system is CodeSystem.MORPHOLOGY and re.fullmatch(r"\d{4}/\d", code):
+        histology, behaviour = int(code[:4]), code[5]
+        return behaviour == rule.behaviour and any(
+            low <= histology <= high for low, high in rule.morphologies
+        )
+    return False
+
+
+def _print_code(described: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(
+        f"[bold]{escape(described['code'])}[/bold]  {escape(described['title'] or '(no title here)')}"
+    )
+    facts = [
+        f"system {described['system']}",
+        f"edition {described['edition'] or 'unknown'}",
+        f"parent {described['parent'] or 'none'}",
+        {True: "terminal", False: "divided further", None: "not in the edition in force"}[
+            described["terminal"]
+        ],
+        "may be assigned" if described["codable"] else "may not be assigned",
+    ]
+    if described["sex"]:
+        facts.append(f"sex {described['sex']}")
+    console.print(f"  {', '.join(facts)}")
+    for edition, lines in described["lines"].items():
+        console.print(f"  [bold]{escape(edition)}[/bold] ({len(lines)})")
+        for line in lines:
+            console.print(f"    {escape(line['text'])}  [dim]{line['kind']}, {escape(line['line_id'])}[/dim]")
+    for heading, key in (("exclusions", "exclusions"), ("notes", "notes")):
+        if described[key]:
+            console.print(f"  [bold]{heading}[/bold]")
+            for line in described[key]:
+                console.print(f"    {escape(line['text'])}")
+    rules = described["crosswalk"]
+    if rules:
+        console.print(f"  [bold]crosswalk[/bold] ({len(rules)} rules)")
+        for rule in rules[:_SHOWN_PARTNERS]:
+            ranges = ", ".join(
+                f"{low}-{high}" if low != high else str(low) for low, high in rule["morphologies"]
+            )
+            usual = "" if rule["default"] else "  (not the usual choice)"
+            console.print(
+                escape(f"    {rule['topography']}  {ranges} /{rule['behaviour']}  ->  {rule['icd10']}{usual}")
+            )
+        if len(rules) > _SHOWN_PARTNERS:
+            console.print(f"    … and {len(rules) - _SHOWN_PARTNERS} more, see --json")

@@ -1,0 +1,146 @@
+"""Catalogue files in, codes and lines out. A file is recognised by its content, never by its name.
+
+    file = parse(Path("icd10gm2023.txt"))
+    file.layout, file.edition, file.counts     # ('ICD-10-GM Alphabet (Text)', 'alphabet-2023', {'rows': 85686, …})
+
+Each module of this package holds a family of layouts: a function that says whether a file is of that layout,
+and one that reads it. A file that is no catalogue raises `NotACatalogue`, a damaged one `CatalogueError`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+from index.catalogue.layouts import alphabets, claml, datasets, registry, systematic
+from index.catalogue.layouts.editions import check_edition
+from index.catalogue.layouts.source import MAX_BYTES, CatalogueError, CatalogueFile, NotACatalogue, Source
+
+__all__ = ["CatalogueError", "CatalogueFile", "NotACatalogue", "parse", "parse_all"]
+
+_Recognise = Callable[[Source], bool]
+_Read = Callable[[Source], CatalogueFile]
+# Layouts with a header row come first: their mark is exact, the others' is a share of rows.
+_LAYOUTS: tuple[tuple[_Recognise, _Read], ...] = (
+    (claml.is_xml, claml.read_claml),
+    (datasets.is_tumour_terms, datasets.read_tumour_terms),
+    (datasets.is_topography_terms, datasets.read_topography_terms),
+    (systematic.is_rubrics, systematic.read_rubrics),
+    (systematic.is_ops_tree, systematic.read_ops_tree),
+    (registry.is_crosswalk, registry.read_crosswalk),
+    (registry.is_morphology, registry.read_morphology),
+    (registry.is_topography, registry.read_topography),
+    (registry.is_icd10, registry.read_icd10),
+    (registry.is_reference_table, registry.read_reference_table),
+    (systematic.is_metadata, systematic.read_metadata),
+    (alphabets.is_official_alphabet, alphabets.read_official_alphabet),
+    (alphabets.is_alpha_id, alphabets.read_alpha_id),
+    (alphabets.is_plain_alphabet, alphabets.read_plain_alphabet),
+)
+_ZIP = b"PK\x03\x04"
+_MAX_MEMBERS = 500
+_KNOWN = "known are ICD-10-GM, ICD-O-3, OPS, Alpha-ID and alphabet files as BfArM publishes them, and registry tables"
+
+
+def parse(path: Path | str, edition: str | None = None) -> CatalogueFile:
+    """Read the one catalogue in a file, plain or zipped.
+
+    `edition` overrides the edition that the content says, as an id (`alphabet-2024`) or a year. Raises
+    `NotACatalogue`, or `CatalogueError` for a damaged file and for a zip that holds several catalogues.
+    """
+    found = parse_all(path, edition)
+    if len(found) > 1:
+        names = ", ".join(str(file.member) for file in found)
+        raise CatalogueError(
+            f"{Path(path).name}: holds {len(found)} catalogues ({names}); unpack it and name one of them"
+        )
+    return found[0]
+
+
+def parse_all(path: Path | str, edition: str | None = None) -> tuple[CatalogueFile, ...]:
+    """Read every catalogue in a file: one, or as many as a zip holds."""
+    path = Path(path)
+    if edition is not None:
+        try:
+            check_edition(edition)
+        except ValueError as error:
+            raise CatalogueError(str(error)) from None
+    source = Source.of_file(path, edition)
+    if not source.data.startswith(_ZIP):
+        return (_parse_source(source),)
+    return tuple(_parse_zip(source))
+
+
+def _parse_source(source: Source) -> CatalogueFile:
+    if not source.data.strip():
+        raise source.foreign("is empty")
+    if not claml.is_xml(source) and _is_utf16(source.data):
+        raise source.error("is in UTF-16; save it as UTF-8 or download it again")
+    for recognise, read in _LAYOUTS:
+        if recognise(source):
+            return read(source)
+    raise source.foreign(f"is no catalogue file; {_KNOWN}")
+
+
+def _is_utf16(data: bytes) -> bool:
+    """By its byte order mark, or because every other byte of Latin text is zero."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
+    head = data[:2000]
+    return max(head[0::2].count(0), head[1::2].count(0)) > 0.4 * len(head)
+
+
+def _parse_zip(source: Source) -> Iterator[CatalogueFile]:
+    members = _members(source)
+    readme = "\n".join(
+        data[:65536].decode("utf-8", "replace")
+        for name, data in members.items()
+        if "liesmich" in name.lower()
+    )
+    found = 0
+    for name, data in members.items():
+        member = Source(source.path, data, hashlib.sha256(data).hexdigest(), source.edition, name, readme)
+        try:
+            file = _parse_source(member)
+        except NotACatalogue:
+            continue
+        found += 1
+        yield file
+    if not found:
+        raise source.foreign(f"is a zip without a catalogue file in it; {_KNOWN}")
+
+
+def _members(source: Source) -> dict[str, bytes]:
+    """The files in a zip, checked against their checksums and capped in number and size."""
+    contents: dict[str, bytes] = {}
+    left = MAX_BYTES
+    try:
+        with zipfile.ZipFile(BytesIO(source.data)) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            if len(infos) > _MAX_MEMBERS:
+                raise source.error(
+                    f"holds more than {_MAX_MEMBERS} files; unpack it and add the catalogue file alone"
+                )
+            for info in infos:
+                if info.flag_bits & 1:
+                    raise source.error("is encrypted; unpack it with its password and add the file inside")
+                # Reads one byte more than allowed: the size that a zip states need not be true.
+                with archive.open(info) as stream:
+                    data = stream.read(left + 1)
+                left -= len(data)
+                if left < 0:
+                    raise source.error(
+                        f"unpacks to more than {MAX_BYTES >> 20} MiB, no catalogue does; check what it is"
+                    )
+                contents[info.filename] = data
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise source.error(f"is a damaged zip ({error}); download it again") from None
+    except (NotImplementedError, RuntimeError) as error:
+        raise source.error(
+            f"is packed in a way that is not read here ({error}); unpack it and add the file inside"
+        ) from None
+    return contents

@@ -1,0 +1,105 @@
+"""Tumour term lists published as data sets: terms with Alpha-ID, and terms joined with a topography.
+
+Alpha-ID;Label;ICD-10-Code;Tumordiagnose
+ID;ICD-10-Code;ICD-O-Code;ICD-10 Text;Label;Topography Text;Extended Label;Prompt Text
+"""
+
+from __future__ import annotations
+
+from index.catalogue.layouts.alphabets import clean_term, plain_code
+from index.catalogue.layouts.editions import edition_id
+from index.catalogue.layouts.source import CatalogueFile, Source
+from index.records import CatalogueLine, CodeSystem
+
+_TERMS_HEADER = ["Alpha-ID", "Label", "ICD-10-Code", "Tumordiagnose"]
+_TOPOGRAPHY_HEADER = [
+    "ID", "ICD-10-Code", "ICD-O-Code", "ICD-10 Text", "Label", "Topography Text", "Extended Label", "Prompt Text",
+]  # fmt: skip
+
+
+def is_tumour_terms(source: Source) -> bool:
+    """The header row is the whole mark."""
+    return source.header.split(";") == _TERMS_HEADER
+
+
+def read_tumour_terms(source: Source) -> CatalogueFile:
+    """Alpha-ID terms of tumours with their ICD-10-GM code."""
+    found: list[tuple[str, str, str]] = []
+    for number, row in source.rows(skip=1):
+        alpha_id, label, marked, tumour = source.fields(row, ";", number, (4,))
+        code = plain_code(marked)
+        if code is None or tumour not in ("0", "1") or not label.strip():
+            raise source.error(
+                "does not follow the layout Alpha-ID;Label;ICD-10-Code;Tumordiagnose; restore the original file",
+                number,
+            )
+        found.append((alpha_id, code, clean_term(label)))
+    numbers = [int(digits) for alpha_id, _, _ in found if (digits := alpha_id.removeprefix("I")).isdecimal()]
+    edition = edition_id(
+        source,
+        "alpha-id-tumour",
+        codes={code for _, code, _ in found},
+        last_alpha_id=max(numbers, default=None),
+    )
+    lines = [
+        CatalogueLine(
+            f"{edition}:{alpha_id}", code, term, "synonym", CodeSystem.ICD10GM, edition, source.name
+        )
+        for alpha_id, code, term in found
+    ]
+    return source.finish(
+        "Alpha-ID, tumour terms (CSV)", CodeSystem.ICD10GM, edition, {"rows": len(found)}, lines=lines
+    )
+
+
+def is_topography_terms(source: Source) -> bool:
+    """The header row is the whole mark."""
+    return source.header.split(";") == _TOPOGRAPHY_HEADER
+
+
+def read_topography_terms(source: Source) -> CatalogueFile:
+    """Each row gives a line with the ICD-10-GM code, and one with the ICD-O-3 topography where it is certain.
+
+    Where an ICD-10 code spans several topographies, the data set was filled by pairing each of them with some
+    label of that code (a lipoma of the eyelid with the lip, say). Such a pair says nothing about the label, so
+    topography lines are made only for ICD-10 codes that lead to a single topography in the whole file.
+    """
+    found: list[tuple[str, str, str, str]] = []
+    for number, row in source.rows(skip=1):
+        fields = source.fields(row, ";", number, (8,))
+        icd10, topography, label = plain_code(fields[1]), plain_code(fields[2]), clean_term(fields[4])
+        if icd10 is None or topography is None or not label:
+            raise source.error(
+                "lacks an ICD-10 code, an ICD-O code or its label; restore the original file", number
+            )
+        found.append((fields[0], icd10, topography, label))
+    edition = edition_id(source, "alpha-id-topography", codes={icd10 for _, icd10, _, _ in found})
+    topographies: dict[str, set[str]] = {}
+    for _, icd10, topography, _ in found:
+        topographies.setdefault(icd10, set()).add(topography)
+    lines: list[CatalogueLine] = []
+    uncertain = 0
+    for line_id, icd10, topography, label in found:
+        lines.append(
+            CatalogueLine(
+                f"{edition}:{line_id}", icd10, label, "synonym", CodeSystem.ICD10GM, edition, source.name
+            )
+        )
+        if len(topographies[icd10]) > 1:
+            uncertain += 1
+            continue
+        lines.append(
+            CatalogueLine(
+                f"{edition}:{line_id}/topography",
+                topography,
+                label,
+                "synonym",
+                CodeSystem.TOPOGRAPHY,
+                edition,
+                source.name,
+            )
+        )
+    counts = {"rows": len(found), "uncertain_topography": uncertain}
+    return source.finish(
+        "Alpha-ID terms with ICD-O-3 topography (CSV)", CodeSystem.TOPOGRAPHY, edition, counts, lines=lines
+    )

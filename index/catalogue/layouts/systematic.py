@@ -1,0 +1,164 @@
+"""The complete lists of codes that come as rows: ICD-10-GM metadata, its neoplasm rubrics, and the OPS tree.
+
+4;T;X;02;C30;C34.1;C34.1;C341;Bösartige Neubildung: …       metadata, 28 or 30 fields without a header
+ICD10;Label;Rubrik                                          rubrics of chapter II
+code    parent    display                                   OPS as a tree, by tab
+"""
+
+from __future__ import annotations
+
+import re
+
+from index.catalogue.layouts.alphabets import plain_code
+from index.catalogue.layouts.editions import edition_id
+from index.catalogue.layouts.source import CUT_OFF, CatalogueFile, Source
+from index.records import CatalogueLine, Code, CodeSystem
+
+_METADATA_MARK = re.compile(r"^[345];[TN];[XS];\d\d;[A-Z]\d\d;[A-Z]\d\d")
+_AGE = re.compile(r"^(?:[tj]\d{3}|9999)$")
+# Between field 22 and 26, depending on whether the older three-digit age format stands beside the newer.
+_AGE_FIELDS = slice(21, 26)
+_READ_ME_YEAR = re.compile(r"ICD-10-GM\s+Version\s+(\d{4})")
+_RUBRICS_HEADER = ["ICD10", "Label", "Rubrik"]
+_OPS_HEADER = ["code", "parent", "display"]
+_OPS_CODE = re.compile(r"^\d(?:-\d[0-9a-z]{1,2}(?:\.[0-9a-z]{1,3})?(?:\.\.\.\d-\d[0-9a-z])?)?$")
+_RUBRIC_KINDS = {
+    "": "title",
+    "preferred": "title",
+    "preferredLong": "title",
+    "inclusion": "inclusion",
+    "exclusion": "exclusion",
+}
+
+
+def is_metadata(source: Source) -> bool:
+    """Rows that begin with level, terminal flag, kind and chapter."""
+    return source.share(_METADATA_MARK) >= 0.6
+
+
+def read_metadata(source: Source) -> CatalogueFile:
+    """The systematic list as metadata; full titles, sex and age limits, and use as a primary code."""
+    rows: list[tuple[str, list[str]]] = []
+    width = 0
+    for number, row in source.rows():
+        fields = source.fields(row, ";", number, (width,) if width else range(25, 33))
+        width = len(fields)
+        if not _METADATA_MARK.match(row) or plain_code(fields[6]) is None or not fields[8].strip():
+            raise source.error(
+                "does not follow the layout of the ICD-10-GM metadata; restore the original file", number
+            )
+        rows.append((fields[6], fields))
+    known = {code for code, _ in rows}
+    parents = {_parent(code) for code in known}
+    for code, fields in rows:
+        parent = _parent(code)
+        if parent and parent not in known:
+            raise source.error(f"holds {code}, but not {parent} above it: {CUT_OFF}")
+        if fields[1] == "N" and code not in parents:
+            raise source.error(f"says that {code} is divided further, but holds no code below it: {CUT_OFF}")
+    stated = _READ_ME_YEAR.search(source.readme)
+    edition = edition_id(source, "icd10gm", stated=int(stated[1]) if stated else None, codes=known)
+    codes = [_metadata_code(code, fields, edition) for code, fields in rows]
+    layout = (
+        "ICD-10-GM Systematik, Metadaten (Zip)" if source.member else "ICD-10-GM Systematik, Metadaten (Text)"
+    )
+    lines = _title_lines(codes, source.name)
+    return source.finish(
+        layout, CodeSystem.ICD10GM, edition, {"rows": len(rows)}, codes=codes, lines=lines, systematic=True
+    )
+
+
+def _metadata_code(code: str, fields: list[str], edition: str) -> Code:
+    ages = [value for value in fields[_AGE_FIELDS] if _AGE.match(value)]
+    limits = (_years(ages[0]), _years(ages[1])) if len(ages) >= 2 else (None, None)
+    return Code(
+        code,
+        fields[8].strip(),
+        CodeSystem.ICD10GM,
+        edition,
+        parent=_parent(code),
+        terminal=fields[1] == "T",
+        # Fields 13 and 14: use in out-patient (section 295) and in-patient (section 301) care, P = primary.
+        valid="P" in (fields[12], fields[13]),
+        sex=fields[19] if fields[19] in ("M", "W") else None,
+        age=None if limits == (None, None) else limits,
+    )
+
+
+def _years(limit: str) -> float | None:
+    """`j015` -> 15 years, `t028` -> 28 days in years; 9999 and 124 years (the layout's highest) mean no limit."""
+    if limit == "9999" or (limit >= "j124" and limit[0] == "j"):
+        return None
+    return float(limit[1:]) if limit[0] == "j" else round(int(limit[1:]) / 365.25, 4)
+
+
+def _parent(code: str) -> str | None:
+    """`C90.00` -> `C90.0` -> `C90` -> None."""
+    if len(code) <= 3:
+        return None
+    return code[:-1].rstrip(".")
+
+
+def _title_lines(codes: list[Code], name: str) -> list[CatalogueLine]:
+    return [
+        CatalogueLine(
+            f"{code.edition}:{code.code}", code.code, code.title, "title", code.system, code.edition, name
+        )
+        for code in codes
+    ]
+
+
+def is_rubrics(source: Source) -> bool:
+    """The header row is the whole mark."""
+    return source.header.split(";") == _RUBRICS_HEADER
+
+
+def read_rubrics(source: Source) -> CatalogueFile:
+    """Titles and rubrics of chapter II. Not a complete list of codes, so it gives lines only."""
+    found: list[tuple[int, str, str, str]] = []
+    for number, row in source.rows(skip=1):
+        marked, label, rubric = source.fields(row, ";", number, (3,))
+        code, kind = plain_code(marked), _RUBRIC_KINDS.get(rubric)
+        if code is None or kind is None or not label.strip():
+            raise source.error(
+                "does not follow the layout ICD10;Label;Rubrik; restore the original file", number
+            )
+        found.append((number, code, label.strip(), kind))
+    edition = edition_id(source, "icd10gm-rubrics", codes={code for _, code, _, _ in found})
+    lines = [
+        CatalogueLine(f"{edition}:{number}", code, label, kind, CodeSystem.ICD10GM, edition, source.name)
+        for number, code, label, kind in found
+    ]
+    counts = {"rows": len(found), "categories": len({code for _, code, _, _ in found})}
+    return source.finish("ICD-10-GM neoplasm rubrics (CSV)", CodeSystem.ICD10GM, edition, counts, lines=lines)
+
+
+def is_ops_tree(source: Source) -> bool:
+    """The header row is the whole mark."""
+    return source.header.split("\t") == _OPS_HEADER
+
+
+def read_ops_tree(source: Source) -> CatalogueFile:
+    """OPS as a tree of codes with full titles; chapters and groups are nodes as well."""
+    nodes: dict[str, tuple[str, str]] = {}
+    for number, row in source.rows(skip=1):
+        code, parent, title = source.fields(row, "\t", number, (3,))
+        if not _OPS_CODE.match(code) or not title.strip():
+            raise source.error(f"{code!r} is no OPS code with a title; restore the original file", number)
+        if code in nodes:
+            raise source.error(f"holds {code} a second time; restore the original file", number)
+        nodes[code] = (parent, title.strip())
+    parents = {parent for parent, _ in nodes.values()}
+    lost = sorted(parent for parent in parents if parent and parent not in nodes)
+    if lost:
+        raise source.error(f"holds codes below {lost[0]}, but not {lost[0]} itself: {CUT_OFF}")
+    edition = edition_id(source, "ops", codes=nodes.keys())
+    codes = [
+        Code(code, title, CodeSystem.OPS, edition, parent=parent or None, terminal=code not in parents)
+        for code, (parent, title) in nodes.items()
+    ]
+    counts = {"rows": len(nodes), "nodes": len(nodes)}
+    lines = _title_lines(codes, source.name)
+    return source.finish(
+        "OPS, tree (TSV)", CodeSystem.OPS, edition, counts, codes=codes, lines=lines, systematic=True
+    )

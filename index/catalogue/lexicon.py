@@ -1,0 +1,130 @@
+"""The built-in lexicon: our own German wording for the tumour codes, shipped with the package.
+
+    lexicon = read_lexicon()             # a CatalogueFile of the edition 'onkokode-lexicon'
+    findings = read_findings()           # ('Zustand nach Appendektomie', …): no tumour, no code
+
+The tables lie in `index/catalogue/lexicon/*.tsv` with the columns system, code, kind, text. Their codes are those of
+ICD-10-GM 2024 and ICD-O-3 2019.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from index.catalogue.crosswalk import shipped_rules
+from index.catalogue.layouts.source import CatalogueError, CatalogueFile
+from index.records import CatalogueLine, Code, CodeSystem
+
+EDITION = "onkokode-lexicon"
+# The years of the classifications whose codes the lexicon holds.
+YEAR = {CodeSystem.ICD10GM: 2024, CodeSystem.TOPOGRAPHY: 2019, CodeSystem.MORPHOLOGY: 2019}
+FOLDER = Path(__file__).parent / "lexicon"
+_HEADER = "system\tcode\tkind\ttext"
+_KINDS = ("title", "synonym", "abbreviation")
+_NO_SYSTEM = "none"
+_CODE_FORMS = {
+    CodeSystem.ICD10GM: re.compile(r"^[A-Z]\d\d(?:\.\d{1,2})?$"),
+    CodeSystem.TOPOGRAPHY: re.compile(r"^C\d\d(?:\.\d)?$"),
+    CodeSystem.MORPHOLOGY: re.compile(r"^\d{4}/\d$"),
+    CodeSystem.OPS: re.compile(r"^\d-\d[0-9a-z]{1,2}(?:\.[0-9a-z]{1,3})?$"),
+}
+_REMEDY = "the installation is damaged; install onkokode again"
+# ICD-10 categories of the female and the male organs.
+_WOMEN = re.compile(r"^(?:C5[1-8]|D06|D07\.[0-3]|D2[5-8]|D39)")
+_MEN = re.compile(r"^(?:C6[0-3]|D07\.[4-6]|D29|D40)")
+
+
+# The tumour codes that ICD-10-GM allows beside a primary code only (printed with an exclamation mark).
+_ADDITIONAL = frozenset({"C94.8", "C95.8", "C97"})
+
+
+@lru_cache(maxsize=4)
+def read_lexicon(folder: Path = FOLDER) -> CatalogueFile:
+    """The lexicon's codes and lines. Raises `CatalogueError` where a table is missing or malformed."""
+    rows = _rows(folder)
+    titles: dict[tuple[CodeSystem, str], str] = {}
+    lines = []
+    for number, (name, system, code, kind, text) in enumerate(rows, start=1):
+        if system is None:
+            continue
+        lines.append(CatalogueLine(f"{EDITION}:{number}", code, text, kind, system, EDITION, name))
+        if kind == "title":
+            titles.setdefault((system, code), text)
+    divided = {(system, above) for system, code in titles if (above := _parent(system, code))}
+    codes = tuple(
+        Code(
+            code,
+            title,
+            system,
+            EDITION,
+            parent=above if (system, above := _parent(system, code)) in titles else None,
+            terminal=(system, code) not in divided,
+            valid=not (system is CodeSystem.ICD10GM and code in _ADDITIONAL),
+            sex=_sex(code) if system is CodeSystem.ICD10GM else None,
+        )
+        for (system, code), title in titles.items()
+    )
+    counts = {"rows": len(rows), "codes": len(codes), "lines": len(lines)}
+    sha256 = hashlib.sha256(b"".join(path.read_bytes() for path in _tables(folder))).hexdigest()
+    return CatalogueFile(
+        folder, sha256, "Onkokode lexicon", None, EDITION, codes, tuple(lines), shipped_rules(), counts
+    )
+
+
+@lru_cache(maxsize=4)
+def read_findings(folder: Path = FOLDER) -> tuple[str, ...]:
+    """The texts of the system `none`: findings that are no tumour and have no code, for recognition only."""
+    return tuple(text for _, system, _, _, text in _rows(folder) if system is None)
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.tsv"))
+
+
+def _rows(folder: Path) -> list[tuple[str, CodeSystem | None, str, str, str]]:
+    """Every row as (table, system, code, kind, text)."""
+    tables = _tables(folder)
+    if not tables:
+        raise CatalogueError(f"{folder}: holds no lexicon table; {_REMEDY}")
+    rows = []
+    for path in tables:
+        content = path.read_text(encoding="utf-8").split("\n")
+        if content[0] != _HEADER:
+            raise CatalogueError(f"{path.name}, row 1: is not the header system, code, kind, text; {_REMEDY}")
+        for number, row in enumerate(content[1:], start=2):
+            if row:
+                rows.append((path.name, *_row(path.name, number, row)))
+    return rows
+
+
+def _row(name: str, number: int, row: str) -> tuple[CodeSystem | None, str, str, str]:
+    fields = row.split("\t")
+    if len(fields) != 4 or fields[2] not in _KINDS or not fields[3].strip():
+        raise CatalogueError(
+            f"{name}, row {number}: needs system, code, kind (one of {', '.join(_KINDS)}) and text; {_REMEDY}"
+        )
+    system_name, code, kind, text = fields
+    if system_name == _NO_SYSTEM:
+        return None, "", kind, text.strip()
+    try:
+        system = CodeSystem(system_name)
+    except ValueError:
+        raise CatalogueError(f"{name}, row {number}: {system_name!r} is no code system; {_REMEDY}") from None
+    if not _CODE_FORMS[system].match(code):
+        raise CatalogueError(f"{name}, row {number}: {code!r} is no code of {system.value}; {_REMEDY}")
+    return system, code, kind, text.strip()
+
+
+def _parent(system: CodeSystem, code: str) -> str | None:
+    if system in (CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY) and len(code) > 3:
+        return code[:-1].rstrip(".")
+    return None
+
+
+def _sex(code: str) -> str | None:
+    if _WOMEN.match(code):
+        return "W"
+    return "M" if _MEN.match(code) else None

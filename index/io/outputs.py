@@ -1,0 +1,72 @@
+"""Whether an output can be written, found out before the work and not after it.
+
+    check_file(Path("kodiert.csv"))         # OutputError: 'kodiert.csv: is a folder; name a file'
+    check_folder(Path("docs/results"))      # the folder need not be there yet
+
+It is tried, not asked: rights alone do not tell of a disk that is full or read-only, and the superuser is
+told that everything is allowed. Nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from index.errors import OnkokodeError
+from index.io.atomic import target_of
+from index.io.failures import reason
+
+_BLOCK = b"\0" * 4096  # a full disk still takes an empty file
+
+
+class OutputError(OnkokodeError):
+    """An output that cannot be written; the message names it and the remedy."""
+
+
+def check_file(path: Path) -> None:
+    """Raise `OutputError` unless a file could be written, or one that is there replaced."""
+    if os.path.isdir(path):
+        raise OutputError(f"{path}: is a folder; name a file")
+    try:
+        target = target_of(path)
+        there = target.exists()
+    except OSError as error:
+        # Outputs are renamed into place, which would put a file where the device or pipe is.
+        what = "is a device or a pipe; name a file" if error.errno == errno.EINVAL else reason(error)
+        raise OutputError(f"{path}: {what}") from None
+    if not os.path.isdir(target.parent):
+        raise OutputError(f"{target.parent}: there is no such folder; make it, or name another")
+    _try_in(target.parent, path)
+    if there:
+        try:
+            os.close(os.open(target, os.O_WRONLY | os.O_APPEND))
+        except OSError as error:
+            raise OutputError(f"{path}: {reason(error)}") from None
+
+
+def check_folder(path: Path, otherwise: str = "name another") -> None:
+    """Raise `OutputError` unless files could be written into a folder, which may have to be made; `otherwise`
+    says how a person chooses another one."""
+    there = path
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not os.path.isdir(there):
+        what = "is a file" if there == path else f"{there} is a file"
+        raise OutputError(f"{path}: {what}, not a folder; {otherwise}")
+    _try_in(there, path, otherwise)
+
+
+def _try_in(folder: Path, output: Path, otherwise: str = "name another") -> None:
+    try:
+        # Without a name where the system can do that, so that not even a kill leaves it behind.
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(_BLOCK)
+            file.flush()
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            what = f"no permission to write into the folder {folder}; change its rights, or {otherwise}"
+        else:
+            what = reason(error)
+        raise OutputError(f"{output}: {what}") from None

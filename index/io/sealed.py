@@ -1,0 +1,192 @@
+"""Folders whose manifest lists and hashes every file: written so that a reader finds the old or the new state.
+
+    with one_writer(home):                                          # a second one waits and says for whom
+        write_manifest(path, 2, {"files": {"lines.parquet": sha256}})
+    content = read_manifest(path, 2)                                # Damaged where a single character differs
+    data = read_files(folder, content["files"])                     # exactly these files, each with its hash
+    store = whole_state(path, lambda: load(path))                   # again where a writer was in between
+
+The manifest carries a hash of itself. That tells accidents and hand edits, not a forger, who can compute it too:
+what was read still has to be checked by its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tokenize
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from index.errors import OnkokodeError
+from index.io.atomic import write_whole
+from index.io.failures import reason
+
+T = TypeVar("T")
+
+LOCK = ".writing"
+# What the readers of NumPy, Parquet and JSON raise over bytes that only begin like theirs.
+UNREADABLE = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError, SyntaxError, OverflowError,
+    MemoryError, RecursionError, ImportError, NotImplementedError, tokenize.TokenError,
+)  # fmt: skip
+# Building an index of all catalogues takes half a minute with the embedded encoder.
+_LONGEST_WAIT = 600.0
+# Each try again means that a writer has finished in between.
+_TRIES = 5
+_LOG = logging.getLogger("onkokode")
+
+
+class Damaged(Exception):
+    """What is wrong with which file; its reader knows the remedy."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+
+
+class Unreachable(OnkokodeError):
+    """A file that may well be whole, but that the system does not give: nothing is to be deleted or built again."""
+
+
+class Busy(OnkokodeError):
+    """Another process has been writing for too long."""
+
+
+@contextmanager
+def one_writer(folder: Path, *, longest: float = _LONGEST_WAIT) -> Iterator[None]:
+    """Holds the folder's lock; a lock of the operating system, so a killed process leaves none. A thread that holds
+    it may take it again.
+
+    Waits for another writer, and logs for which process. Raises `Busy` after `longest` seconds, `OSError` where the
+    folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    name = folder.resolve() / LOCK
+    owner = name.with_name(f"{LOCK}.by")
+    lock = FileLock(str(name), is_singleton=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _LOG.warning("%s: waiting for process %s, which is changing it", folder, _process(owner))
+        try:
+            lock.acquire(timeout=longest)
+        except Timeout:
+            raise Busy(
+                f"{folder}: process {_process(owner)} has been changing it for {longest:.0f} seconds; try again "
+                "when it is done"
+            ) from None
+    try:
+        with suppress(OSError):  # the name is for people, the lock is what counts
+            owner.write_text(str(os.getpid()), encoding="ascii")
+        yield
+    finally:
+        lock.release()
+
+
+def _process(owner: Path) -> str:
+    try:
+        text = owner.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return "(unknown)"
+    return text if text.isdigit() else "(unknown)"
+
+
+def write_manifest(path: Path, version: int, content: Mapping[str, Any]) -> None:
+    """Writes a manifest in one step: whoever reads it meets the old or the new one."""
+    manifest = {"format": version, **content}
+    # Escaped: a file name may hold what UTF-8 cannot.
+    write_whole(path, json.dumps({**manifest, "digest": _digest(manifest)}, indent=1))
+
+
+def read_manifest(path: Path, version: int) -> dict[str, Any]:
+    """The manifest. Raises `Damaged` where it is not as it was written, `FileNotFoundError` where there is none, and
+    `Unreachable` where the system does not let us read it, as `read_files` does."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _not_read(path, error) from None
+    except (ValueError, RecursionError):
+        raise Damaged(path, "is damaged, it is no JSON") from None
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise Damaged(path, "is damaged, it is no manifest")
+    found = manifest["format"]
+    if found != version or isinstance(found, bool):
+        shown = found if isinstance(found, int) else type(found).__name__
+        raise Damaged(path, f"has format version {shown}, this version reads {version}")
+    if manifest.pop("digest", None) != _digest(manifest):
+        raise Damaged(path, "is damaged, it was changed after it had been written")
+    return manifest
+
+
+def _not_read(path: Path, error: OSError) -> Damaged | Unreachable:
+    if isinstance(error, IsADirectoryError):
+        return Damaged(path, "is a folder")
+    return Unreachable(f"{path}: cannot be read: {reason(error)}, or set ONKOKODE_HOME to another folder")
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_names(folder: Path) -> set[str]:
+    """The files below a folder, by their paths in it. Raises `Damaged` for links and whatever else is no file."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise Damaged(folder, "is missing" if not folder.is_symlink() else "is a link, not a folder")
+    names = set()
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise Damaged(path, "is a link, not a file")
+        if path.is_file():
+            names.add(path.relative_to(folder).as_posix())
+    return names
+
+
+def read_files(folder: Path, hashes: Mapping[str, str], wanted: set[str]) -> dict[str, bytes]:
+    """The bytes of the `wanted` files, which have to be those listed in `hashes` and those in the folder. Raises
+    `Damaged` for one that is missing, too much, or has another SHA-256."""
+    there = file_names(folder)
+    for name in sorted(wanted | there | set(hashes)):
+        if name not in there:
+            raise Damaged(folder / name, "is missing")
+        if name not in wanted:
+            raise Damaged(folder / name, "does not belong here")
+        if name not in hashes:
+            raise Damaged(folder / name, "is not in the manifest")
+    content = {}
+    for name in sorted(wanted):
+        try:
+            content[name] = (folder / name).read_bytes()
+        except OSError as error:
+            raise _not_read(folder / name, error) from None
+        if hashlib.sha256(content[name]).hexdigest() != hashes[name]:
+            raise Damaged(folder / name, "is damaged, its hash is not the one recorded")
+    return content
+
+
+def whole_state(manifest: Path, read: Callable[[], T]) -> T:
+    """What `read` finds. Where it fails although a writer has put a new manifest there meanwhile, the files that it
+    looked for are gone with the old one, and it reads again."""
+    for _ in range(_TRIES):
+        before = _content(manifest)
+        try:
+            return read()
+        except (Damaged, OnkokodeError, OSError):
+            if _content(manifest) == before:
+                raise
+    return read()
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

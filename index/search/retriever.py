@@ -1,0 +1,155 @@
+"""Candidates for a text: which codes the catalogue lines speak for, and how strongly.
+
+    retriever = Retriever(index, encoder)
+    retriever.retrieve(["Mamma-Ca"], CodeSystem.ICD10GM, k=20)[0][0].code     # 'C50.9'
+
+A code's score is the share it holds of a distribution over all codes of the axis: the sum of
+exp(scale x cosine) over its nearest lines and its prototypes, as the encoder was trained. A sum, because
+ten lines that are all quite near say more than one that is very near. A line that equals the text but
+for spelling, blanks and hyphens decides by itself. Lexical search adds candidates, it never ranks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.records import Candidate, CodeSystem, Match
+from index.search.encoder import Encoder
+from index.search.index import CONTEXT, Index, Space
+from index.text import term_key
+
+# Lines beyond the nearest 256 hold a vanishing share: exp(15 x difference of cosines).
+_NEAREST = 256
+# An exact line is worth this much more log-share than anything that is only near.
+_EXACT_BONUS = 8.0
+# Lexical finds among the candidates, at the end of the list.
+_LEXICAL = 4
+# One of this many candidates may come from lexical search.
+_LEXICAL_FROM = 5
+_MATCHES = 5
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Retrieval for a batch of n texts on an axis with m codes.
+
+    `log_shares` is float32 (n, m) over `codes`; `similarity` and `rows` (n, k) are the nearest lines, best
+    first (row -1: none); `exact` names the codes that have a line equal to the text.
+    """
+
+    system: CodeSystem
+    codes: tuple[str, ...]
+    log_shares: np.ndarray
+    similarity: np.ndarray
+    rows: np.ndarray
+    exact: tuple[tuple[str, ...], ...]
+
+
+class Retriever:
+    """Searches an index with the encoder that built it."""
+
+    def __init__(self, index: Index, encoder: Encoder) -> None:
+        self.index = index
+        self.encoder = encoder
+        self._prototypes = {name: self._prototype_rows(space) for name, space in index.spaces.items()}
+
+    def retrieve(self, texts: Sequence[str], system: CodeSystem, k: int = 20) -> list[list[Candidate]]:
+        """The k best candidates per text, best first; the last few come from lexical search."""
+        found = self.distribution(texts, system)
+        lexical = self.lexical_codes(texts, system) if k >= _LEXICAL_FROM else [[] for _ in texts]
+        number = {code: n for n, code in enumerate(found.codes)}
+        result = []
+        for i in range(len(texts)):
+            order = [int(c) for c in np.argsort(-found.log_shares[i], kind="stable")[:k]]
+            extra = [number[code] for code in lexical[i] if number[code] not in order][: k // _LEXICAL_FROM]
+            order = order[: k - len(extra)] + extra if extra else order
+            result.append([self.candidate(found, i, found.codes[c]) for c in order])
+        return result
+
+    def distribution(self, texts: Sequence[str], system: CodeSystem) -> Retrieval:
+        """Scores of all codes of an axis for a batch of texts."""
+        space = self.index.spaces[system.value]
+        queries = self.encoder.encode(texts, system)
+        similarity, rows = search(space, queries, _NEAREST)
+        scale = self.encoder.scale
+        # Floor: a code without a near line is as far as the farthest line looked at, and a little farther.
+        floor = np.exp(
+            scale * (similarity[:, -1:] if similarity.shape[1] else np.zeros((len(texts), 1))) - 3.0
+        )
+        shares = np.repeat(floor, max(len(space.codes), 1), axis=1)[:, : len(space.codes)].astype(np.float64)
+        at = np.arange(len(texts))[:, None].repeat(similarity.shape[1], axis=1)
+        known = rows >= 0
+        np.add.at(shares, (at[known], space.code_of[rows[known]]), np.exp(scale * similarity[known]))
+        prototypes = self._prototypes[space.name]
+        if prototypes is not None:
+            codes, vectors = prototypes
+            near = np.exp(scale * (queries @ vectors.T))
+            np.add.at(shares.T, codes, near.T)
+        exact = tuple(space.exact.get(term_key(text), ()) for text in texts)
+        log_shares = np.log(shares)
+        for i, codes_hit in enumerate(exact):
+            for code in codes_hit:
+                log_shares[i, space.codes.index(code)] += _EXACT_BONUS
+        log_shares -= np.logaddexp.reduce(log_shares, axis=1, keepdims=True) if log_shares.size else 0.0
+        return Retrieval(system, space.codes, log_shares.astype(np.float32), similarity, rows, exact)
+
+    def candidate(self, found: Retrieval, i: int, code: str) -> Candidate:
+        """The candidate for text i and a code, with its best lines. Where none of the code's lines is near,
+        its own first line stands in, so that every code shows what it means."""
+        space = self.index.spaces[found.system.value]
+        number = found.codes.index(code)
+        matches = []
+        for similarity, row in zip(found.similarity[i], found.rows[i], strict=True):
+            if row >= 0 and space.code_of[row] == number:
+                matches.append(Match(space.lines[row], float(similarity)))
+                if len(matches) == _MATCHES:
+                    break
+        return Candidate(
+            code, found.system, float(found.log_shares[i, number]), code in found.exact[i], tuple(matches)
+        )
+
+    def speaks_for(self, system: CodeSystem, rows: np.ndarray, code: str) -> np.ndarray:
+        """Which of the lines with these row numbers (-1: none) are lines of the code, as booleans."""
+        space = self.index.spaces[system.value]
+        if not len(space.lines):
+            return np.zeros(len(rows), bool)
+        return (space.code_of[rows] == space.codes.index(code)) & (rows >= 0)
+
+    def lexical_codes(self, texts: Sequence[str], system: CodeSystem) -> list[list[str]]:
+        """Codes of the lexically best lines per text, at most four."""
+        space = self.index.spaces[system.value]
+        if space.lexical is None:
+            return [[] for _ in texts]
+        found = space.lexical.search(texts, 4 * _LEXICAL)
+        return [list(dict.fromkeys(space.lines[row].code for row in rows))[:_LEXICAL] for rows in found]
+
+    def context(self, texts: Sequence[str], k: int = 3) -> list[list[Match]]:
+        """The nearest lines that are no tumour diagnosis (other diagnoses, procedures), best first."""
+        space = self.index.spaces[CONTEXT]
+        similarity, rows = search(space, self.encoder.encode(texts, CodeSystem.ICD10GM), k)
+        return [
+            [Match(space.lines[r], float(s)) for s, r in zip(sims, found, strict=True) if r >= 0]
+            for sims, found in zip(similarity, rows, strict=True)
+        ]
+
+    def _prototype_rows(self, space: Space) -> tuple[np.ndarray, np.ndarray] | None:
+        if space.name == CONTEXT:
+            return None
+        prototypes = self.encoder.prototypes(CodeSystem(space.name))
+        if prototypes is None:
+            return None
+        number = {code: i for i, code in enumerate(space.codes)}
+        kept = [i for i, code in enumerate(prototypes.codes) if code in number]
+        codes = np.array([number[prototypes.codes[i]] for i in kept], dtype=np.int64)
+        return codes, prototypes.vectors[kept]
+
+
+def search(space: Space, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Exact nearest lines: cosines and row numbers, both (n, min(k, lines)), best first."""
+    k = min(k, len(space.lines))
+    if k == 0 or not len(queries):
+        return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
+    return space.flat.search(np.ascontiguousarray(queries, dtype=np.float32), k)

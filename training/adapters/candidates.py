@@ -1,0 +1,169 @@
+"""What the retriever shows for a catalogue line that it has never seen: candidates for training prompts.
+
+    found = cross_fitted(catalogue, part_of, folder, k=10, seed=13)
+    found["alphabet-2023:17"]            # (('C50.9', 'Brustkrebs'), ('C50.4', …), …), best first
+
+A line that is in the index finds itself, and a line that the encoder was trained on is found too easily: a
+model that learns from such prompts learns to copy (RECIPES.md, point 5). So the training lines fall into
+folds, near-duplicates together, and each fold is asked of an encoder and an index made from the others. The
+lines that measure are asked of one made from all training lines, which is what the agent will have.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agent.decide.scores import shown
+from agent.models.prompts import Shown
+from agent.prepare import core_of
+from index.catalogue.catalogue import Catalogue
+from index.records import AXES, CatalogueLine
+from training.corpus import speaks_for_axis
+from training.hashing import hash64
+from training.leak import TRAIN, near_groups, near_keys
+from training.runs import parquet_writer
+from training.texts.noise import perturb
+
+SPARE = 2  # found beyond those that a prompt shows, to take the place of a right code that is taken out
+_BATCH = 256
+_NOISY = 0.6
+_SCHEMA = pa.schema(
+    [("line", pa.string()), ("codes", pa.list_(pa.string())), ("lines", pa.list_(pa.string()))]
+)
+
+
+def cross_fitted(
+    catalogue: Catalogue,
+    part_of: Callable[[CatalogueLine], str | None],
+    folder: Path,
+    *,
+    k: int,
+    seed: int,
+    folds: int = 3,
+    steps: int = 400,
+    say: Callable[[str], None] = print,
+) -> Mapping[str, Shown]:
+    """The k + `SPARE` best candidates of every line that speaks for an axis and has a part, by line id.
+
+    A fold's encoder and finds are kept in `folder` while the others are made, so a killed run goes on; the
+    finds stay there as `candidates.parquet`. `part_of` says which part of the split a line is in (None: none).
+    """
+    path = folder / "candidates.parquet"
+    settings = json.dumps({"k": k, "seed": seed, "folds": folds, "steps": steps, "lines": _digest(catalogue)})
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.is_file() or pq.read_metadata(path).metadata.get(b"onkokode") != settings.encode():
+        _find(catalogue, part_of, folder, settings, k=k, seed=seed, folds=folds, steps=steps, say=say)
+    table = pq.read_table(path)
+    return {
+        line: tuple(zip(codes, lines, strict=True))
+        for line, codes, lines in zip(*(table[name].to_pylist() for name in _SCHEMA.names), strict=True)
+    }
+
+
+def folds_of(lines: Sequence[CatalogueLine], folds: int) -> dict[str, int]:
+    """The fold of each line by its id; whatever says the same, in any chain of spellings, shares a fold."""
+    groups = near_groups([line.text for line in lines]).tolist()
+    # A group goes by its smallest key, so that its fold does not depend on the order of the lines.
+    smallest: dict[int, str] = {}
+    for group, line in zip(groups, lines, strict=True):
+        smallest[group] = min(smallest.get(group, "\U0010ffff"), near_keys(line.text)[1])
+    return {
+        line.line_id: hash64(f"fold:{smallest[group]}") % folds
+        for group, line in zip(groups, lines, strict=True)
+    }
+
+
+def _find(
+    catalogue: Catalogue,
+    part_of: Callable[[CatalogueLine], str | None],
+    folder: Path,
+    settings: str,
+    *,
+    k: int,
+    seed: int,
+    folds: int,
+    steps: int,
+    say: Callable[[str], None],
+) -> None:
+    spoken = catalogue.filtered(speaks_for_axis)
+    parts = {line.line_id: part_of(line) for line in spoken.searchable_lines}
+    place = folds_of([line for line in spoken.searchable_lines if parts[line.line_id] == TRAIN], folds)
+    # The lines that measure make a last fold, which no encoder learns from.
+    place |= {line: folds for line, part in parts.items() if part not in (TRAIN, None)}
+    made_by = f"encoder-{hash64(settings):016x}"
+    with parquet_writer(folder / "candidates.parquet", _SCHEMA.with_metadata({"onkokode": settings})) as out:
+        for fold in range(folds + 1):
+            others = {line for line, n in place.items() if n not in (fold, folds)}
+            seen = spoken.filtered(lambda line, others=others: line.line_id in others)  # type: ignore[misc]
+            asked = [line for line in spoken.searchable_lines if place.get(line.line_id) == fold]
+            say(
+                f"candidates {fold + 1}/{folds + 1}: {len(asked):,} lines, from {len(seen.searchable_lines):,} others"
+            )
+            for rows in _found(seen, asked, folder / f"{made_by}-{fold}", k=k, seed=seed, steps=steps):
+                out.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+    for encoder in folder.glob("encoder-*"):
+        shutil.rmtree(encoder)
+
+
+def _found(
+    seen: Catalogue, asked: Sequence[CatalogueLine], encoder_folder: Path, *, k: int, seed: int, steps: int
+) -> list[list[dict[str, object]]]:
+    from index.search.encoder import Encoder
+    from index.search.index import Index
+    from index.search.retriever import Retriever
+
+    if not (encoder_folder / "onkokode.json").is_file():
+        train_on_lines(seen, encoder_folder, steps=steps, seed=seed)
+    encoder = Encoder.load(encoder_folder)
+    retriever = Retriever(Index.build(seen, encoder), encoder)
+    chunks = []
+    for axis in AXES:
+        lines = [line for line in asked if line.system is axis]
+        for start in range(0, len(lines), _BATCH):
+            batch = lines[start : start + _BATCH]
+            found = retriever.retrieve([core_of(line.text) for line in batch], axis, k + SPARE)
+            rows: list[dict[str, object]] = []
+            for line, candidates in zip(batch, found, strict=True):
+                seen_as = shown(candidates)
+                rows.append(
+                    {"line": line.line_id, "codes": [c for c, _ in seen_as], "lines": [t for _, t in seen_as]}
+                )
+            chunks.append(rows)
+    return chunks
+
+
+def train_on_lines(catalogue: Catalogue, folder: Path, *, steps: int, seed: int) -> None:
+    """An encoder of all three axes on a catalogue's lines, plain and with noise, and on nothing else."""
+    from training.compact.encoder import Settings, save_encoder, train_axis, train_tokenizer
+
+    tokenizer = train_tokenizer(core_of(line.text) for line in catalogue.searchable_lines)
+    settings = Settings(steps=steps, seed=seed)
+    tables = {}
+    for axis in AXES:
+        codes = catalogue.codable_codes(axis)
+        known = set(codes)
+        bank = [(line.text, line.code) for line in catalogue.searchable_lines
+                if line.system is axis and line.code in known]  # fmt: skip
+
+        def queries(
+            rng: random.Random, n: int, bank: Sequence[tuple[str, str]] = bank
+        ) -> list[tuple[str, str, int]]:
+            drawn = []
+            for row in (rng.randrange(len(bank)) for _ in range(n)):
+                text, code = bank[row]
+                drawn.append((perturb(text, rng) if rng.random() < _NOISY else text, code, row))
+            return drawn
+
+        tables[axis] = train_axis(bank, queries, codes, tokenizer, settings)
+    save_encoder(folder, tokenizer, tables, settings, fingerprint=f"{hash64(str(folder)):016x}")
+
+
+def _digest(catalogue: Catalogue) -> str:
+    return f"{hash64(chr(10).join(line.line_id for line in catalogue.searchable_lines)):016x}"

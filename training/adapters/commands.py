@@ -1,0 +1,201 @@
+"""`onkokode train lora` and what belongs to it: measure, compare, throughput, several GPUs.
+
+onkokode train lora --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/8b
+accelerate launch --config_file "$(onkokode train accelerate-config fsdp)" -m agent train lora --model … --out …
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.apps.options import OutputFile, OutputFolder
+from index.io.failures import require
+
+_ACCELERATE = Path(__file__).parent / "accelerate"
+
+
+_pairs = click.option(
+    "--pairs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder that `onkokode train pairs` wrote.",
+)
+_tasks = click.option(
+    "--task", "tasks", multiple=True, help="Only this task; may be given several times (all four)."
+)
+
+
+@click.command("lora")
+@click.option("--model", required=True, help="Model folder or hub name, such as Qwen/Qwen3-8B.")
+@_pairs
+@click.option("--out", type=OutputFolder(), required=True, help="Folder of the adapter.")
+@click.option(
+    "--rank", default=8, show_default=True, help="Rank of the adapter; --rank 0  (full fine-tuning)."
+)
+@click.option("--alpha", default=16, show_default=True)
+@click.option("--epochs", default=5, show_default=True)
+@click.option("--learning-rate", default=2e-4, show_default=True)
+@click.option("--batch", default=16, show_default=True, help="Pairs on a device at a time.")
+@click.option("--accumulate", default=1, show_default=True, help="Batches per step.")
+@click.option("--longest", default=512, show_default=True, help="Tokens of a pair, or of a packed row.")
+@click.option("--rows", type=int, help="Train on this many pairs, drawn by the seed (all).")
+@click.option("--development-rows", default=500, show_default=True, help="Pairs answered after each epoch.")
+@_tasks
+@click.option("--packing", is_flag=True, help="Fill each row with several pairs.")
+@click.option("--four-bit", is_flag=True, help="Load the base model in 4 bits (GPU, bitsandbytes).")
+@click.option("--gradient-checkpointing", is_flag=True, help="Less memory for a third more time.")
+@click.option("--save-steps", default=500, show_default=True, help="Steps between two checkpoints.")
+@click.option("--seed", default=13, show_default=True)
+def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
+    """Train a LoRA adapter on instruction pairs, or with --rank 0 all weights; the same command goes on with a
+    killed run.
+
+    \b
+    onkokode train lora --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/8b --batch 32
+    onkokode train lora --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/full --rank 0 --learning-rate 1e-5
+    """
+    for package in ("trl", "datasets", "accelerate", "matplotlib"):
+        require(package, "training an adapter")
+    from training.adapters.lora import LoraPlan, train_lora
+
+    train_lora(model, pairs, out, LoraPlan(**plan), say=click.echo)
+
+
+@click.command("measure")
+@click.option("--model", required=True, help="Model folder or hub name.")
+@click.option("--adapter", help="Adapter folder or hub name (none).")
+@click.option(
+    "--pairs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder that `onkokode train pairs` wrote; its prompts are asked, with or without candidates.",
+)
+@click.option(
+    "--part",
+    type=click.Choice(["development", "test_term", "test_code"]),
+    default="development",
+    show_default=True,
+)
+@_tasks
+@click.option("--rows", type=int, help="Ask this many pairs, drawn by the seed (all).")
+@click.option("--seed", default=13, show_default=True)
+@click.option("--out", type=OutputFile(new_folders=True), help="JSON file, with each row's result.")
+def measure_command(
+    model: str,
+    adapter: str | None,
+    pairs: Path,
+    part: str,
+    tasks: tuple[str, ...],
+    rows: int | None,
+    seed: int,
+    out: Path | None,
+) -> None:
+    """Answer the pairs of a part greedily, with or without an adapter.
+
+    \b
+    onkokode train measure --model Qwen/Qwen3-8B --adapter runs/8b --pairs runs/pairs --part test_term
+    """
+    from training.adapters.measure import measure_pairs
+    from training.runs import write_json
+
+    measured = measure_pairs(model, adapter, pairs, part, tasks=tasks, rows=rows, seed=seed, say=click.echo)
+    for task, score in measured.tasks.items():
+        shares = [
+            f"{name} {count / score.n:.1%} ({low:.1%}-{high:.1%})"
+            for name, count in (("exact", score.exact), ("partial", score.partial))
+            for low, high in [score.interval(count)]
+        ]
+        click.echo(f"{task}: n {score.n:,}, {', '.join(shares)}, malformed {score.malformed:,}")
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(out, measured.to_dict())
+        click.echo(f"rows: {out}")
+
+
+@click.command("compare")
+@click.argument(
+    "runs", type=click.Path(exists=True, file_okay=False, path_type=Path), nargs=-1, required=True
+)
+@click.option("--out", type=OutputFolder(), required=True, help="Folder for table and plot.")
+@click.option("--task", help="Only this task's results (all tasks together).")
+def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None:
+    """Put the epochs of several `train lora` runs side by side, as a table and a plot.
+
+    \b
+    onkokode train compare runs/rank8 runs/rank64 runs/full --out runs/compared --task icd10gm
+    """
+    require("matplotlib", "the plot")
+    from training.adapters.report import compare_runs
+
+    click.echo(compare_runs(runs, out, task))
+    click.echo(f"table and plot: {out}")
+
+
+@click.command("throughput")
+@click.option("--model", required=True, help="Model folder or hub name.")
+@_pairs
+@click.option("--out", type=OutputFolder(), required=True, help="Folder for table and JSON.")
+@click.option("--name", default="throughput", show_default=True, help="Name of the files.")
+@click.option("--batch", default=16, show_default=True, help="Pairs of a padded step.")
+@click.option(
+    "--longest", default=512, show_default=True, help="Longest length allowed, and of a packed row."
+)
+@click.option("--rank", default=8, show_default=True)
+@click.option("--rows", default=20_000, show_default=True, help="Pairs to draw the batches from.")
+@click.option(
+    "--steps", default=20, show_default=True, help="Steps of each arm, after three that do not count."
+)
+@_tasks
+@click.option("--gradient-checkpointing", is_flag=True)
+def throughput_command(
+    model: str, pairs: Path, out: Path, name: str, steps: int, rows: int, **plan: Any
+) -> None:
+    """Measure training steps: packed rows against the padded batches of a plain Trainer, in one run.
+
+    \b
+    onkokode train throughput --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/throughput
+    """
+    import os
+    import platform
+
+    import torch
+
+    from training.adapters.throughput import measure_throughput, to_markdown
+    from training.adapters.trainer import LoraPlan
+
+    measured = measure_throughput(model, pairs, LoraPlan(**plan), steps=steps, rows=rows, say=click.echo)
+    where = measured.get("gpu") or f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    environment = f"{where}, {platform.machine()}, PyTorch {torch.__version__}."
+    page = to_markdown(measured, environment)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.json").write_text(
+        json.dumps(measured | {"environment": environment}, indent=1) + "\n", encoding="utf-8"
+    )
+    (out / f"{name}.md").write_text(page, encoding="utf-8")
+    click.echo(page)
+
+
+@click.command("accelerate-config")
+@click.argument("name", type=click.Choice(sorted(path.stem for path in _ACCELERATE.glob("*.yaml"))))
+def accelerate_config_command(name: str) -> None:
+    """Print the path of a configuration for `accelerate launch`: multi_gpu (each card holds the model), fsdp
+    (the cards hold it together).
+
+    \b
+    accelerate launch --config_file "$(onkokode train accelerate-config fsdp)" --num_processes 4 \\
+        -m agent train lora --model meta-llama/Llama-3.3-70B-Instruct --pairs runs/pairs --out runs/70b
+    """
+    click.echo(_ACCELERATE / f"{name}.yaml")
+
+
+LORA_COMMANDS = (
+    lora_command,
+    measure_command,
+    compare_command,
+    throughput_command,
+    accelerate_config_command,
+)

@@ -1,0 +1,235 @@
+"""Instruction pairs as a model is asked them, streamed from Parquet: which rows, which prompt, which answer.
+
+    pairs = Pairs.open(Path("runs/pairs"), style="compact", vocabulary=tokenizer.get_vocab())
+    for chunk in pairs.read("train", tasks=("icd10gm",), limit=50_000, seed=13):
+        chunk[0].prompt, chunk[0].answer
+
+A model of style `instruct` gets the columns `prompt` and `completion`. A `compact` model has its own prompts,
+built from the columns `task`, `text`, `code` and `candidates`; forms of asking mean nothing to it, so pairs that
+differ only in their form are one pair. Only a chunk of rows is in memory at a time, and what the trainer reads
+is a memory-mapped Arrow file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agent.models.prompts import TUMOUR, YES, Prompts, code_token
+from agent.models.tokens import PromptEncoder
+from agent.prepare import core_of
+from index.errors import ModelError
+from index.records import CodeSystem
+from training.hashing import hash64
+
+_CHUNK = 5_000
+_EXAMPLE = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
+_IGNORED = -100
+# The same text is asked for several axes, on rows next to each other.
+_core = lru_cache(maxsize=50_000)(core_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A pair as a model is asked it. `row` is its number in the file, `code` what the answer means."""
+
+    row: int
+    task: str
+    prompt: str
+    answer: str
+    code: str
+
+
+@dataclass
+class Pairs:
+    """A folder that `onkokode train pairs` wrote, as a model with these prompts reads it.
+
+    `left_out` counts, per part, the pairs whose answer the model has no token for (compact models only).
+    """
+
+    folder: Path
+    prompts: Prompts
+    sha256: str
+    vocabulary: Container[str] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def open(
+        cls, folder: Path, style: Literal["compact", "instruct"] = "instruct", vocabulary: Container[str] = ()
+    ) -> Pairs:
+        """Raises `ModelError` where the folder holds no data card."""
+        try:
+            card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+            digest = str(card["sha256"]["train"])
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(
+                f"{folder}: no data card; write the pairs with `onkokode train pairs`"
+            ) from error
+        return cls(folder, Prompts(style, int(card.get("candidates") or 0)), digest, vocabulary)
+
+    def read(self, part: str, tasks: tuple[str, ...], limit: int | None, seed: int) -> Iterator[list[Asked]]:
+        """The pairs of a part, in the file's order, in chunks; a `limit` draws that many by the seed.
+
+        Raises:
+            ModelError: the file or one of its columns is missing, or no pair is left.
+        """
+        chosen = self._chosen(part, tasks, limit, seed)
+        compact = self.prompts.style == "compact"
+        columns = ["task", *(("text", "code", "completion") if compact else ("prompt", "completion"))]
+        seen: set[int] = set()
+        start = 0
+        for batch in self._batches(
+            part, columns, optional=("candidates", "candidate_lines") if compact else ()
+        ):
+            mask = chosen[start : start + len(batch)]
+            rows = np.flatnonzero(mask) + start
+            start += len(batch)
+            if not len(rows):
+                continue
+            entries = batch.filter(pa.array(mask)).to_pylist()
+            asked = [self._asked(int(row), entry) for row, entry in zip(rows, entries, strict=True)]
+            if compact:
+                # Different texts can have the same core.
+                asked = [pair for pair in asked if _new(f"{pair.prompt}\0{pair.answer}", seen)]
+            yield asked
+
+    def count(self, part: str) -> int:
+        """Rows of a part's file, whatever their task."""
+        return int(self._file(part).metadata.num_rows)
+
+    def _chosen(self, part: str, tasks: tuple[str, ...], limit: int | None, seed: int) -> np.ndarray:
+        """Per row of the file whether it is read: its task, its answer's token, no pair twice, and the draw."""
+        compact = self.prompts.style == "compact"
+        keep: list[np.ndarray] = []
+        seen: set[int] = set()
+        unknown = 0
+        columns = ("task", "text", "code", "completion") if compact else ("task",)
+        for batch in self._batches(part, columns, optional=("candidates",) if compact else ()):
+            kept = np.ones(len(batch), dtype=bool)
+            if tasks:
+                kept = np.isin(np.array(batch["task"].to_pylist(), dtype=object), tasks)
+            if compact:
+                entries = batch.to_pylist()
+                for i in np.flatnonzero(kept):
+                    entry = entries[i]
+                    answer = self._compact_answer(entry)
+                    candidates = "\1".join(entry.get("candidates") or ())
+                    if answer not in self.vocabulary:
+                        unknown += 1
+                        kept[i] = False
+                    elif not _new(f"{entry['task']}\0{entry['text']}\0{answer}\0{candidates}", seen):
+                        kept[i] = False
+            keep.append(kept)
+        chosen = np.concatenate(keep) if keep else np.zeros(0, dtype=bool)
+        self.left_out[part] = unknown
+        rows = np.flatnonzero(chosen)
+        if not len(rows):
+            raise ModelError(
+                f"{self.folder / part}.parquet: no pair of the tasks {', '.join(tasks) or '(any)'} that this model "
+                "can be asked"
+            )
+        if limit is not None and limit < len(rows):
+            chosen[:] = False
+            chosen[np.random.default_rng(seed).choice(rows, limit, replace=False)] = True
+        return chosen
+
+    def _asked(self, row: int, entry: dict[str, Any]) -> Asked:
+        task = entry["task"]
+        if self.prompts.style == "instruct":
+            return Asked(row, task, entry["prompt"], entry["completion"], entry["completion"])
+        answer = self._compact_answer(entry)
+        text = _core(entry["text"])
+        if task == TUMOUR:
+            return Asked(row, task, self.prompts.tumour_question(text), answer, entry["completion"])
+        system = CodeSystem(task)
+        shown = [
+            (code, line)
+            for code, line in zip(
+                entry.get("candidates") or (), entry.get("candidate_lines") or (), strict=True
+            )
+            if code_token(code, system) in self.vocabulary
+        ]
+        return Asked(row, task, self.prompts.question(text, system, shown), answer, entry["code"])
+
+    def _compact_answer(self, entry: dict[str, Any]) -> str:
+        if entry["task"] == TUMOUR:
+            return self.prompts.tumour_answer(entry["completion"] == YES)
+        return self.prompts.answer(entry["code"], CodeSystem(entry["task"]))
+
+    def _file(self, part: str) -> pq.ParquetFile:
+        path = self.folder / f"{part}.parquet"
+        if not path.is_file():
+            raise ModelError(f"{path} is missing; write it with `onkokode train pairs`")
+        return pq.ParquetFile(path)
+
+    def _batches(
+        self, part: str, columns: Iterable[str], optional: tuple[str, ...]
+    ) -> Iterator[pa.RecordBatch]:
+        with self._file(part) as file:
+            names = set(file.schema_arrow.names)
+            missing = [name for name in columns if name not in names]
+            if missing:
+                raise ModelError(
+                    f"{self.folder / part}.parquet has no column {missing[0]}; write the pairs again with "
+                    "`onkokode train pairs`"
+                )
+            wanted = [*columns, *(name for name in optional if name in names)]
+            yield from file.iter_batches(batch_size=_CHUNK, columns=wanted)
+
+
+def write_examples(
+    chunks: Iterable[list[Asked]], encoder: PromptEncoder, longest: int, path: Path, *, with_end: bool
+) -> int:
+    """Write tokens and labels of pairs as an Arrow stream, which `datasets` maps into memory; returns how many.
+
+    Only the answer's tokens have labels. `with_end` puts the end token after the answer: a compact answer is one
+    token and needs none. A question stands at the end of its prompt: what is too long loses its start.
+    """
+    end = [encoder.tokenizer.eos_token_id] if with_end else []
+    count = 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, _EXAMPLE) as writer:
+        for chunk in chunks:
+            if not chunk:
+                continue
+            ids: list[list[int]] = []
+            labels: list[list[int]] = []
+            prompts = encoder.prompts([pair.prompt for pair in chunk])
+            answers = encoder.answers([pair.answer for pair in chunk])
+            for prompt, answer in zip(prompts, answers, strict=True):
+                answer = [*answer, *end]
+                prompt = prompt[-(longest - len(answer)) :]
+                ids.append(prompt + answer)
+                labels.append([_IGNORED] * len(prompt) + answer)
+            writer.write_batch(pa.record_batch([_lists(ids), _lists(labels)], schema=_EXAMPLE))
+            count += len(chunk)
+    return count
+
+
+def examples(path: Path) -> Any:
+    """The examples of a file as a `datasets.Dataset` that stays on disk."""
+    from datasets import Dataset
+
+    return Dataset.from_file(str(path))
+
+
+def _lists(rows: list[list[int]]) -> pa.ListArray:
+    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int32)
+    flat = np.fromiter((number for row in rows for number in row), dtype=np.int32, count=int(offsets[-1]))
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat))
+
+
+def _new(key: str, seen: set[int]) -> bool:
+    number = hash64(key)
+    if number in seen:
+        return False
+    seen.add(number)
+    return True

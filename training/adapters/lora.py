@@ -1,0 +1,217 @@
+"""LoRA adapters for open-weight models, on instruction pairs, with TRL's `SFTTrainer` and PEFT.
+
+    train_lora("Qwen/Qwen3-8B", Path("runs/pairs"), Path("runs/icd10gm-8b"), LoraPlan())
+    train_lora(EMBEDDED_MODEL, Path("runs/pairs"), Path("runs/full"), LoraPlan(rank=0, learning_rate=2e-4))
+
+A pair becomes tokens by the agent's own `PromptEncoder`, so training and use read the same prompt: the chat
+template of the family, no default system header (Llama), thinking off (Qwen3), or the compact model's tokens.
+Only the answer's tokens count in the loss. The development pairs are answered before training and after every
+epoch; the epoch that answers most of them right is kept. A killed run goes on from its last checkpoint. Rank 0
+trains all weights instead of an adapter. Under `accelerate launch` several processes train together.
+
+The trainer's checkpoints hold its optimiser as a `.pt` file, which PyTorch reads with `weights_only`; they are
+deleted at the end, and what is kept is safetensors.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agent.models.prompts import Prompts
+from agent.models.tokens import PromptEncoder
+from index.io.atomic import new_file
+from index.io.progress import Pace
+from training.adapters.data import Asked, Pairs, examples, write_examples
+from training.adapters.measure import answered, by_task
+from training.adapters.report import (
+    EpochResult,
+    best_epoch,
+    plot_epochs,
+    read_results,
+    write_card,
+)
+from training.adapters.trainer import LoraPlan, each_epoch, load_base, paced, trainer_for
+from training.runs import RUN_FILE, last_checkpoint, same_run, write_json
+
+_AS_IN_THE_STUDY = LoraPlan()
+
+
+def train_lora(
+    model: str | Path,
+    pairs: Path,
+    out: Path,
+    plan: LoraPlan = _AS_IN_THE_STUDY,
+    say: Callable[[str], None] = print,
+) -> list[EpochResult]:
+    """Train an adapter, or with rank 0 the model, into `out`; the results before training and after each epoch.
+
+    Raises:
+        ModelError: the model or the pairs cannot be used, or `out` holds a run with other settings.
+    """
+    from accelerate import PartialState
+
+    together = PartialState(cpu=not torch.cuda.is_available())
+    if not together.is_main_process:
+        say = _silent
+    given = Pairs.open(pairs)
+    settings = {"model": str(model), "data": given.sha256, "plan": asdict(plan)}
+    same_run(out, settings)
+    results = read_results(out)
+    done = (out / "README.md").is_file()
+    together.wait_for_everyone()
+    if done:
+        say(f"{out}: trained already")
+        return results
+
+    network, tokenizer = load_base(model, plan)
+    encoder = PromptEncoder(tokenizer)
+    given = Pairs.open(pairs, Prompts.of(model).style, tokenizer.get_vocab())
+    if together.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / RUN_FILE, settings)
+    with together.main_process_first():
+        train, development, asked = _data(given, encoder, plan, out / "checkpoints", say)
+    trainer = trainer_for(network, tokenizer, train, development, out, plan)
+    sizes = {
+        "trainable_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "train_pairs": len(train),
+        "development_pairs": len(asked),
+        "left_out": given.left_out,
+        "processes": together.num_processes,
+    }
+    if together.is_main_process:
+        write_json(out / RUN_FILE, settings | sizes)
+    say(f"{plan.kind()}: {sizes['trainable_parameters']:,} trainable parameters, {len(train):,} pairs")
+
+    def measure(epoch: int, seconds: float) -> None:
+        if any(result.epoch == epoch for result in results):
+            return
+        results.append(_measured(trainer, encoder, given.prompts, asked, epoch, seconds, say))
+        say(results[-1].line())
+        trained = [result for result in results if result.epoch]
+        if epoch and best_epoch(trained).epoch == epoch:
+            _keep(trainer, tokenizer, given.prompts, out, full=plan.rank == 0)
+        # After the weights: a run that is killed between the two measures and saves the epoch once more.
+        if together.is_main_process:
+            write_json(out / "epochs.json", [asdict(result) for result in results])
+        together.wait_for_everyone()
+
+    trainer.add_callback(each_epoch(measure))
+    if not sys.stderr.isatty():
+        trainer.add_callback(paced(trainer, say))
+    last = last_checkpoint(out / "checkpoints")
+    if last is not None:
+        say(f"goes on from {last.name}")
+    trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+    together.wait_for_everyone()
+    if together.is_main_process:
+        plot_epochs(results, out / "epochs.png")
+        write_card(out, str(model), given.sha256, plan, results)
+        shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    say(f"weights, card and curve: {out}")
+    return results
+
+
+def _data(
+    given: Pairs, encoder: PromptEncoder, plan: LoraPlan, folder: Path, say: Callable[[str], None]
+) -> tuple[Any, Any, list[Asked]]:
+    """Both parts as tokens, on disk, and the development pairs as they are answered."""
+    asked = [
+        pair
+        for chunk in given.read("development", plan.tasks, plan.development_rows, plan.seed)
+        for pair in chunk
+    ]
+    train = given.read("train", plan.tasks, plan.rows, plan.seed)
+    parts = {"train": _told(train, given.count("train"), say), "development": iter([asked])}
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, chunks in parts.items():
+        path = folder / f"{part}.arrow"
+        if not path.is_file():
+            with new_file(path) as half:
+                write_examples(
+                    chunks, encoder, plan.longest, half, with_end=given.prompts.style == "instruct"
+                )
+        if given.left_out.get(part):
+            say(f"{part}: {given.left_out[part]:,} pairs left out, the model has no token for their code")
+    return examples(folder / "train.arrow"), examples(folder / "development.arrow"), asked
+
+
+def _told(chunks: Iterable[list[Asked]], rows: int, say: Callable[[str], None]) -> Iterator[list[Asked]]:
+    pace = Pace(rows, "rows read", say)
+    for chunk in chunks:
+        yield chunk
+        if chunk:
+            pace.step(chunk[-1].row + 1 - pace.done)
+
+
+def _measured(
+    trainer: Any,
+    encoder: PromptEncoder,
+    prompts: Prompts,
+    asked: list[Asked],
+    epoch: int,
+    seconds: float,
+    say: Callable[[str], None],
+) -> EpochResult:
+    """Loss and greedy answers of the development pairs; every process computes its share in step."""
+    # The random state belongs to the training: measuring must not move it.
+    state = torch.get_rng_state()
+    loss = float(trainer.evaluate()["eval_loss"])
+    trainer.model.eval()
+    hits = answered(trainer.model, encoder, prompts, asked, say=say)
+    trainer.model.train()
+    torch.set_rng_state(state)
+    n = len(hits)
+    tasks = {
+        task: (score.n, score.exact / score.n, score.partial / score.n)
+        for task, score in by_task(hits).items()
+    }
+    return EpochResult(
+        epoch,
+        n,
+        sum(hit.exact for hit in hits) / n,
+        sum(hit.partial for hit in hits) / n,
+        loss,
+        sum(hit.malformed for hit in hits) / n,
+        tasks,
+        round(seconds, 2),
+    )
+
+
+def _keep(trainer: Any, tokenizer: Any, prompts: Prompts, out: Path, *, full: bool) -> None:
+    """Save the weights as they are now. Written beside and moved: a kill leaves no half file under a whole name,
+    and PEFT's own README, which would look like a finished run, stays behind."""
+    state = None
+    if trainer.is_fsdp_enabled:
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+        # All processes gather the shards together, of an adapter only its own: the base would fill the memory.
+        gathered = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=not full)
+        state = get_model_state_dict(trainer.model, options=gathered)
+    if not trainer.accelerator.is_main_process:
+        return
+    folder = out / "checkpoints" / "kept"
+    shutil.rmtree(folder, ignore_errors=True)
+    network = trainer.accelerator.unwrap_model(trainer.model)
+    # Training turns the cache off, which would slow down whoever loads the model.
+    network.config.use_cache = True
+    network.save_pretrained(str(folder), state_dict=state)
+    network.config.use_cache = False
+    if full:
+        tokenizer.save_pretrained(str(folder))
+    prompts.save(folder)
+    for path in sorted(folder.iterdir()):
+        if path.name != "README.md":
+            path.replace(out / path.name)
+
+
+def _silent(line: str) -> None:
+    """What the processes beside the main one say."""
