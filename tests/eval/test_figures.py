@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from eval.report.report import Reading, Section, Share, environment, to_markdown, write
 from scripted_agent import ScriptedAgent, answer, coding
 
 from eval.bench.figures import measure_clinical, measure_devsets, measure_heldout, measure_recognition
-from eval.report.report import Reading, Section, Share, environment, to_markdown, write
 from eval.statistics import wilson
 from eval.testset import LETTERS, Row
 from index.records import CatalogueLine, CodeSystem
