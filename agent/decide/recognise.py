@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from agent.context import Context
-from agent.models.local import Question
+from agent.models.base import Question
 from agent.prepare.context import names_definite_tumour
 from index.errors import ModelError
 

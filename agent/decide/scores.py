@@ -16,7 +16,7 @@ import numpy as np
 
 from agent.context import Context
 from agent.decide.fuse import AxisWeights, Decision, decide
-from agent.models.local import CodeModel, Question
+from agent.models.base import CodeModel, Question
 from agent.models.prompts import Shown
 from agent.prepare import core_of
 from index.records import AXES, Candidate, CodeSystem
