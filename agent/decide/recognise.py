@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.models.local import Question
+from agent.models.base import Question
 from agent.prepare.context import names_definite_tumour
 from agent.resources import Resources
 from index.errors import ModelError

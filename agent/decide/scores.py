@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 
 from agent.decide.fuse import AxisWeights, Decision, decide
-from agent.models.local import CodeModel, Question
+from agent.models.base import CodeModel, Question
 from agent.models.prompts import Prompts, Shown
 from agent.prepare import core_of
 from agent.resources import Resources
