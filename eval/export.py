@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from agent.apps.options import OutputFolder
-from agent.models.answers import code_pattern, stem
+from agent.models.generate import code_pattern, stem
 from agent.models.prompts import Prompts
 from agent.prepare import core_of
 from eval.run.testsets import TestSet, corpus_option, load_testset, row_name, shared_option
