@@ -51,7 +51,9 @@ def test_a_measured_process_that_fails_is_an_error() -> None:
 
 def test_peak_memory_is_the_process_own() -> None:
     ballast = np.ones(30_000_000)
-    child = int(speed._run(sys.executable, "-c", "from eval.run.environment import peak_bytes; print(peak_bytes())"))
+    child = int(
+        speed._run(sys.executable, "-c", "from eval.run.environment import peak_bytes; print(peak_bytes())")
+    )
     assert 10e6 < child < ballast.nbytes < peak_bytes()
 
 
