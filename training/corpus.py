@@ -31,7 +31,8 @@ from training.texts.compose import Holdout, compose
 from training.texts.negatives import ailment, among_ailments, non_tumour_contexts, still_a_tumour
 from training.texts.noise import perturb
 from training.texts.notes import Note, bystander, noted
-from training.texts.wrappers import SECONDARY_DIAGNOSES, one
+from training.texts.tables import PHRASES
+from training.texts.wrappers import one
 
 UNKNOWN = ""  # the label is not known
 NONE = "-"  # the text determines no code on this axis
@@ -170,7 +171,9 @@ def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], see
         text = bystander(rng)
         yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "around")
     for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 4)):
-        text = among_ailments(rng, tumour_text, (rng.choice(diagnoses), one(rng, SECONDARY_DIAGNOSES)))
+        text = among_ailments(
+            rng, tumour_text, (rng.choice(diagnoses), one(rng, PHRASES["secondary diagnoses"]))
+        )
         if len(prepare(text).diagnoses) == 1:
             yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 1, "around")
     for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 5)):

@@ -41,6 +41,7 @@ from training.texts.noise import perturb
 from training.texts.phrasing import SIDED, Entry, diagnosis_core, side_mark
 from training.texts.surroundings import wrapped
 from training.texts.tables import (
+    PHRASES,
     Morphology,
     NamedDiagnosis,
     Site,
@@ -54,8 +55,6 @@ from training.texts.wrappers import one
 BEHAVIOURS = (("3", 0.72), ("2", 0.08), ("0", 0.14), ("1", 0.06))
 KINDS = (("composed", 0.58), ("diagnosis", 0.25), ("morphology", 0.08), ("metastasis", 0.04), ("site", 0.05))
 _HEAD_GENDERS = (("om", "n"), ("ämie", "f"), ("ose", "f"), ("asie", "f"), ("tase", "f"), ("tumor", "m"))
-_OF_PRIMARY = ("eines {t}s", "bei {t}", "eines bekannten {t}s", "bei bek. {t}", "bei bekanntem {t}", "ausgehend von einem {t}",
-               "eines metastasierten {t}s", "bei Z.n. {t}", ", Primarius: {t}", "eines rezidivierten {t}s")  # fmt: skip
 _T = TypeVar("_T")
 
 
@@ -380,7 +379,7 @@ class _Composer:
         if generic and primary.topography[:3] != site.topography[:3] and rng.random() < 0.4:
             tumour = one(rng, primary.compounds)
             tumour += "-Karzinom" if tumour[-1].isupper() or " " in tumour else "karzinom"
-            tail = one(rng, _OF_PRIMARY).format(t=tumour)
+            tail = one(rng, PHRASES["of a primary"]).format(t=tumour)
             # with the primary named, ICD-O topography may mean either site
             core, topography, morphology_code = f"{core} {tail}".replace(" ,", ","), None, "8010/6"
         text = wrapped(rng, core, gender, site.topography, morphology_code)

@@ -1,6 +1,7 @@
-"""The hand-written tables that composed texts are made from: sites, morphologies, named diagnoses.
+"""The hand-written tables that composed texts are made from: sites, morphologies, named diagnoses, phrases.
 
     sites, morphologies = load_sites(), load_morphologies()
+    PHRASES["dates"]                                # ('ED {m}/{y}', 'ED {y}', …)
     morphologies[0].plausibility("C50.4")           # 0.0 where nobody would write the combination
 
 All are tab-separated with a header; several values in a cell are parted by `|`. In `morphologies.tsv` a
@@ -23,6 +24,7 @@ SITE_COLUMNS = (
 )  # fmt: skip
 MORPHOLOGY_COLUMNS = ("morphology", "weight", "gender", "nouns", "suffixes", "abbreviations", "sites")
 DIAGNOSIS_COLUMNS = ("icd10", "topography", "morphology", "weight", "terms")
+PHRASE_COLUMNS = ("use", "note", "phrases")
 _SUFFIX_GENDERS = {"krebs": "m", "tumor": "m", "nävus": "m", "raumforderung": "f", "metastase": "f",
                    "metastasierung": "f", "metastasen": "p", "filiae": "p"}  # fmt: skip
 
@@ -168,6 +170,14 @@ def load_diagnoses(path: Path = TABLES / "diagnoses.tsv") -> tuple[NamedDiagnosi
     return tuple(diagnoses)
 
 
+def load_phrases(path: Path = TABLES / "phrases.tsv") -> dict[str, tuple[str, ...]]:
+    """Reads `phrases.tsv`: what is written around a diagnosis, by use; rows of one use belong together."""
+    phrases: dict[str, tuple[str, ...]] = {}
+    for _, row in table_rows(path, PHRASE_COLUMNS):
+        phrases[row["use"]] = phrases.get(row["use"], ()) + _values(row["phrases"])
+    return phrases
+
+
 def _values(cell: str) -> tuple[str, ...]:
     return tuple(value.strip() for value in cell.split("|") if value.strip())
 
@@ -209,3 +219,6 @@ def _site_weights(where: str, cell: str) -> tuple[dict[str, float], bool]:
     if not weights and not everywhere:
         raise TableError(f"{where}: no site.")
     return weights, everywhere
+
+
+PHRASES = load_phrases()
