@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, WEIGHTS
+from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, WEIGHTS
 from index.catalogue.crosswalk import save_rules
 from index.search.encoder import EMBEDDED
 from training.fit import Material

@@ -170,7 +170,7 @@ def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> P
     pairs = out / "clinical-pairs"
     if not (pairs / "card.json").is_file():
         write_text_pairs(pairs, clinical_rows(given, out, plan))
-    return _train_adapter(out, pairs, out / "adapter", plan, say)
+    return _train_adapter(out, pairs, out / "adapter", plan, None, say)
 
 
 def train_adapter_with_candidates(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
@@ -185,16 +185,18 @@ def train_adapter_with_candidates(given: Material, out: Path, plan: Plan, say: S
             for axis, code in zip(AXES, row.codes, strict=True)
         )
         write_text_pairs(pairs, rows, CandidateSource.of(plan.candidates, found, right))
-    return _train_adapter(out, pairs, out / "adapter-with-candidates", plan, say)
+    folder = out / "adapter-with-candidates"
+    return _train_adapter(out, pairs, folder, plan, plan.candidate_pairs, say)
 
 
-def _train_adapter(out: Path, pairs: Path, folder: Path, plan: Plan, say: Say) -> Path:
+def _train_adapter(out: Path, pairs: Path, folder: Path, plan: Plan, rows: int | None, say: Say) -> Path:
     from training.adapters.lora import LoraPlan, train_lora
 
     if not (folder / "README.md").is_file():
         lora = LoraPlan(
             rank=plan.adapter_rank, alpha=plan.adapter_alpha, epochs=plan.adapter_epochs, learning_rate=1e-3,
-            batch=10, longest=256, packing=True, development_rows=None, seed=plan.seed,
+            batch=10, longest=256, packing=True, rows=rows, development_rows=None,
+            seed=plan.seed,
         )  # fmt: skip
         train_lora(out / "model", pairs, folder, lora, say)
     return folder

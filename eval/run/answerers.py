@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.agent import CodingAgent
-from agent.context import Context
 from agent.decide.fuse import AxisWeights, Decision
 from agent.decide.scores import AxisScores, scores_of_texts, shown
 from agent.models.generate import answer_text, batches_by_length, first_code, greedy
@@ -25,6 +24,7 @@ from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
 from agent.prepare import core_of
+from agent.resources import Resources
 from agent.results import CodedText
 from eval.run.folder import Answer
 from eval.run.models import CountingEncoder, NotPossible, Parts
@@ -63,7 +63,7 @@ def answerer_for(variant: Variant, parts: Parts) -> Answerer:
 class Answerer:
     """Answers rows; a row's answers do not depend on the calls before."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Resources) -> None:
         self.context = context
         self._written = 0
 
@@ -94,7 +94,7 @@ class _AgentAnswerer(Answerer):
 class _ScoredAnswerer(Answerer):
     """Retrieval's distribution, the model's, or both fused."""
 
-    def __init__(self, context: Context, what: str) -> None:
+    def __init__(self, context: Resources, what: str) -> None:
         super().__init__(context)
         self._what = what
 
@@ -123,7 +123,7 @@ class _ScoredAnswerer(Answerer):
 class _WrittenAnswerer(Answerer):
     """What the model writes, greedily, after it has thought where the variant says so."""
 
-    def __init__(self, context: Context, variant: Variant) -> None:
+    def __init__(self, context: Resources, variant: Variant) -> None:
         super().__init__(context)
         if not isinstance(context.model, LocalModel):
             raise NotPossible("needs a model on this machine")

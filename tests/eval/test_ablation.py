@@ -15,12 +15,12 @@ from click.testing import CliRunner
 
 from agent import CodingAgent
 from agent.apps.cli import cli
-from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL
 from agent.decide.fuse import Weights
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
 from agent.prepare import core_of
+from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL
 from eval.run import run as ablation
 from eval.run.answerers import answerer_for, of_words, thinking_encoder
 from eval.run.folder import AnsweredRow, RunError, RunFolder

@@ -33,7 +33,7 @@ from agent.models.served import (
 )
 from index.errors import ModelError
 from index.records import CodeSystem
-from tests.agent.tiny_agent import context_with
+from tests.agent.tiny_agent import resources_with
 from tests.agent.tiny_models import FAMILIES, save_tiny_model, tiny_tokenizer
 from tests.service.running import wait_for
 from tests.service.vllm_subset import SubsetServer, serving
@@ -341,8 +341,8 @@ def test_an_agent_codes_with_a_served_model(qwen: Path) -> None:
     with serving(SubsetServer(qwen)) as server:
         served = ServedModel.load(server.url)
         texts = ["Mammakarzinom links", "Prostata-Ca"]
-        here = CodingAgent(context_with(LocalModel.load(qwen), candidates=4)).code_many(texts)
-        there = CodingAgent(context_with(served, candidates=4)).code_many(texts)
+        here = CodingAgent(resources_with(LocalModel.load(qwen), candidates=4)).code_many(texts)
+        there = CodingAgent(resources_with(served, candidates=4)).code_many(texts)
         for one, other in zip(here, there, strict=True):
             assert one.icd10gm.code == other.icd10gm.code
             assert one.icd10gm.confidence == pytest.approx(other.icd10gm.confidence, abs=1e-4)
@@ -353,7 +353,7 @@ def test_the_agent_is_loaded_with_an_address(qwen: Path) -> None:
         agent = CodingAgent.load(server=server.url, candidates=4)
         info = agent.info()
         assert info["model"] == f"{qwen} at {server.url}" and info["scoring"] == "prompt"
-        assert agent.context.weights.axes == type(agent.context.weights)().axes
+        assert agent.resources.weights.axes == type(agent.resources.weights)().axes
         assert agent.code("Mammakarzinom links").icd10gm.alternatives
         named = load_agent(server=server.url, model=str(qwen)).info()
         assert named["model"] == info["model"]

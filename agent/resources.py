@@ -1,7 +1,7 @@
 """What the nodes work with: catalogue, retriever, language model, recogniser and settings.
 
-context = Context.load()                         # the embedded default
-graph.invoke({"texts": ["Mamma-Ca"]}, context=context)
+resources = Resources.load()                         # the embedded default
+graph.invoke({"texts": ["Mamma-Ca"]}, context=resources)
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from index.catalogue.layouts import CatalogueError, CatalogueFile, NotACatalogue
 from index.catalogue.overrides import load_overrides
 from index.catalogue.store import walk
 from index.errors import ModelError
-from index.records import CodeSystem
 from index.search.encoder import EMBEDDED_NAME, Encoder
 from index.search.index import Index, index_folder
 from index.search.retriever import Retriever
@@ -40,7 +39,7 @@ CatalogueSource = Catalogue | str | Path | Iterable[str | Path] | None
 
 
 @dataclass
-class Context:
+class Resources:
     """Loaded once, shared by all texts. `model` None decides by retrieval alone."""
 
     catalogue: Catalogue
@@ -52,7 +51,6 @@ class Context:
     crosswalk: Crosswalk
     candidates: int = 20
     names: dict[str, str] = field(default_factory=dict)
-    answers: dict[tuple[CodeSystem, int], tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -68,7 +66,7 @@ class Context:
         home: Path | None = None,
         candidates: int = 20,
         server: str | None = None,
-    ) -> Context:
+    ) -> Resources:
         """Load everything; None means the embedded default.
 
         Raises:
@@ -142,9 +140,9 @@ def _served(
 
 
 @lru_cache(maxsize=1)
-def embedded_context() -> Context:
+def embedded_resources() -> Resources:
     """The embedded default, loaded once."""
-    return Context.load()
+    return Resources.load()
 
 
 def _catalogue_and_index(
