@@ -28,9 +28,8 @@ from index.catalogue.lexicon import read_findings
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
 from training.runs import parquet_writer
 from training.texts.compose import Holdout, compose
-from training.texts.negatives import ailment, among_ailments, non_tumour_contexts, still_a_tumour
 from training.texts.noise import perturb
-from training.texts.notes import Note, bystander, noted
+from training.texts.notes import Note, ailment, among_ailments, bystander, no_tumour, noted, still_a_tumour
 from training.texts.tables import PHRASES
 from training.texts.wrappers import one
 
@@ -155,7 +154,7 @@ def other_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], seed
             text = perturb(finding, rng) if copy else finding
             yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "finding")
     for tumour_text in tumour_texts:
-        text = non_tumour_contexts(rng, tumour_text)
+        text = no_tumour(rng, tumour_text)
         yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "context")
 
 

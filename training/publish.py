@@ -21,7 +21,7 @@ from index.catalogue.crosswalk import save_rules
 from index.search.encoder import EMBEDDED
 from training.fit import Material
 
-_CARD = Path(__file__).parent / "model_card.md"
+_CARD = Path(__file__).parent / "cards" / "model.md"
 _KEPT = (".json", ".safetensors", ".md")
 _OF_THE_RUN = ("run.json", "epochs.json")
 

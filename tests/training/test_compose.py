@@ -14,7 +14,7 @@ from index.catalogue.crosswalk import Crosswalk
 from index.catalogue.overrides import TableError, load_overrides
 from index.records import CrosswalkRule
 from training.texts.compose import ComposedText, Holdout, compose, distinct_texts, write_texts
-from training.texts.negatives import non_tumour_contexts
+from training.texts.notes import no_tumour
 from training.texts.tables import PHRASES, load_diagnoses, load_morphologies, load_sites
 from training.texts.wrappers import accusative, dative, genitive
 
@@ -208,7 +208,7 @@ def test_texts_are_distinct(texts: list[ComposedText]) -> None:
 
 def test_hard_negatives_name_no_present_tumour() -> None:
     rng = random.Random(2)
-    made = {non_tumour_contexts(rng, "V.a. NSCLC") for _ in range(2_000)}
+    made = {no_tumour(rng, "V.a. NSCLC") for _ in range(2_000)}
     assert "kein Anhalt für NSCLC" in made and "Koloskopie ohne Befund" in made and "Mutter: NSCLC" in made
     assert not any("V.a. NSCLC" in text and "V.a. NSCLC, Histologie: kein" not in text for text in made)
     assert all(len(set(PHRASES[use])) == len(PHRASES[use]) for use in ("no tumour", "procedures"))

@@ -27,9 +27,9 @@ from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from index.search.retriever import Retriever
 from training.corpus import speaks_for_axis
-from training.hashing import hash64
 from training.leak import TRAIN, near_groups, near_keys
 from training.runs import parquet_writer
+from training.split import hash64
 from training.texts.noise import perturb
 
 SPARE = 2  # found beyond those that a prompt shows, to take the place of a right code that is taken out

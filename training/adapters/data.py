@@ -28,7 +28,7 @@ from agent.models.tokens import PromptEncoder
 from agent.prepare import core_of
 from index.errors import ModelError
 from index.records import CodeSystem
-from training.hashing import hash64
+from training.split import hash64
 
 _CHUNK = 5_000
 _EXAMPLE = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])

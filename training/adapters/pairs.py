@@ -34,9 +34,9 @@ from agent.models.prompts import TUMOUR, Prompts, Shown, candidate_lines, fenced
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import NONE, UNKNOWN, Row, is_tumour_diagnosis, speaks_for_axis
-from training.hashing import SPAN, hash64
 from training.leak import PARTS, TEST_CODE, TRAIN, LeakGuard
 from training.runs import parquet_writer
+from training.split import SPAN, hash64
 
 _QUESTIONS = Path(__file__).parents[1] / "texts" / "tables" / "questions.tsv"
 _INSTRUCT = Prompts("instruct")

@@ -16,7 +16,7 @@ from typing import Any
 from index.errors import ModelError
 from training.runs import RUN_FILE
 
-_CARD = Path(__file__).parent / "adapter_card.md"
+_CARD = Path(__file__).parents[1] / "cards" / "adapter.md"
 
 
 @dataclass(frozen=True)

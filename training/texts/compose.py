@@ -25,8 +25,8 @@ import pyarrow as pa
 from index.catalogue.crosswalk import Crosswalk
 from index.catalogue.overrides import NO_SITE, NOT_COMPOSED, Override, load_overrides
 from index.records import CrosswalkRule
-from training.hashing import SPAN, hash64
 from training.runs import parquet_writer
+from training.split import SPAN, hash64
 from training.texts.coding import (
     CODED_WITHOUT_SITE,
     METASTASIS_CODES,

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from training.fit import Material
 
-_CARD = Path(__file__).parent / "encoder_card.md"
+_CARD = Path(__file__).parents[1] / "cards" / "encoder.md"
 _RECALL_AT = 20
 # What a run that goes on reads instead of making it again; deleted at the end.
 _NEGATIVES = "negatives.npz"
