@@ -37,8 +37,8 @@ from training.adapters.report import (
     read_results,
     write_card,
 )
-from training.adapters.trainer import LoraPlan, each_epoch, load_base, paced, trainer_for
-from training.runs import RUN_FILE, last_checkpoint, same_run, write_json
+from training.adapters.trainer import LoraPlan, load_base, paced, trainer_for
+from training.runs import RUN_FILE, each_epoch, last_checkpoint, same_run, write_json
 
 _AS_IN_THE_STUDY = LoraPlan()
 

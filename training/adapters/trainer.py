@@ -178,28 +178,6 @@ def _score_only_answers() -> None:
         utils._use_triton = only_labelled
 
 
-def each_epoch(measure: Callable[[int, float], None]) -> Any:
-    from transformers import TrainerCallback
-
-    class EachEpoch(TrainerCallback):
-        """Measures before the first step and after each epoch, also one whose measuring was cut off by a kill."""
-
-        started = 0.0
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            steps = state.max_steps // round(state.num_train_epochs)
-            if state.global_step % steps == 0:
-                measure(state.global_step // steps, 0.0)
-
-        def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.started = time.monotonic()
-
-        def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            measure(round(state.epoch), time.monotonic() - self.started)
-
-    return EachEpoch()
-
-
 def paced(trainer: Any, say: Callable[[str], None]) -> Any:
     """Counts what the trainer collates, and says how far it is; on a terminal the trainer's bar does."""
     from transformers import TrainerCallback

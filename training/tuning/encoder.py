@@ -32,7 +32,7 @@ from index.errors import ModelError
 from index.io.atomic import new_file
 from index.records import AXES, CodeSystem
 from index.search.encoder import CONFIG, Encoder
-from training.runs import RUN_FILE, last_checkpoint, same_run, write_json
+from training.runs import RUN_FILE, each_epoch, last_checkpoint, same_run, write_json
 from training.tuning.pairs import (
     OneLinePerCode,
     Pairs,
@@ -144,7 +144,7 @@ def tune_encoder(
             f"{axis.value}: {len(lines):,} lines, {len(pairs[axis].anchors):,} pairs, {len(development):,} to develop on"
         )
 
-    def measure(epoch: int) -> None:
+    def measure(epoch: int, _seconds: float) -> None:
         if any(result.epoch == epoch for result in results):
             return
         training = network.training
@@ -175,7 +175,7 @@ def tune_encoder(
         # After the weights: a run that is killed between the two measures and saves the epoch once more.
         write_json(out / "epochs.json", [asdict(result) for result in results])
 
-    trainer.add_callback(_each_epoch(measure, ceil(len(trainer.get_train_dataloader()))))
+    trainer.add_callback(each_epoch(measure, ceil(len(trainer.get_train_dataloader()))))
     last = last_checkpoint(out / "checkpoints")
     if last is not None:
         say(f"goes on from {last.name}")
@@ -318,22 +318,6 @@ def _trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def _each_epoch(measure: Callable[[int], None], steps: int) -> Any:
-    from transformers import TrainerCallback
-
-    class EachEpoch(TrainerCallback):
-        """Measures before the first step and after each epoch, also one that a kill cut off before its measure."""
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step % steps == 0:
-                measure(state.global_step // steps)
-
-        def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            measure(ceil(state.global_step / steps))
-
-    return EachEpoch()
 
 
 def _save(network: SentenceTransformer, out: Path, scale: float) -> None:
