@@ -131,7 +131,7 @@ def pairs_command(
     """
     from index.catalogue.catalogue import Catalogue
     from training.adapters.candidates import cross_fitted
-    from training.adapters.pairs import CandidateSource, Places, held_out_codes, write_pairs
+    from training.adapters.pairs import CandidateSource, Partition, held_out_codes, write_pairs
     from training.leak import TRAIN, LeakGuard, texts_of
     from training.recipe import parse_folder
     from training.split import Split
@@ -145,8 +145,10 @@ def pairs_command(
         (text for path in keep_out for text in texts_of(path)),
         hold_out_terms,
     )
-    places = Places(guard, codes, frozenset(exclude.read_text(encoding="utf-8").split() if exclude else ()))
-    finds = None
+    places = Partition(
+        guard, codes, frozenset(exclude.read_text(encoding="utf-8").split() if exclude else ())
+    )
+    source = None
     if candidates:
         found = cross_fitted(
             catalogue,
@@ -159,7 +161,7 @@ def pairs_command(
             say=click.echo,
         )
         train_lines = (line for line in catalogue.searchable_lines if places.part_of(line) == TRAIN)
-        finds = CandidateSource.of(candidates, found, ((line.line_id, line.code) for line in train_lines))
+        source = CandidateSource.of(candidates, found, ((line.line_id, line.code) for line in train_lines))
     with click.progressbar(length=len(catalogue.searchable_lines), label="pairs", show_eta=True) as bar:
         made = write_pairs(
             catalogue,
@@ -167,7 +169,7 @@ def pairs_command(
             out,
             seed=seed,
             files={file.path.name: file.sha256 for file in parsed},
-            finds=finds,
+            source=source,
             progress=bar.update,
         )
     click.echo(f"{made['pairs']:,} pairs in {made['seconds']:.0f} s, without reading the catalogues")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 RUN_FILE = "run.json"
+Log = Callable[[str], None]  # gets the lines that a step says
 
 
 def same_run(out: Path, settings: dict[str, Any]) -> None:

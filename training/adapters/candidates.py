@@ -21,14 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agent.decide.scores import shown
-from agent.models.prompts import Shown
+from agent.models.prompts import PromptCandidates
 from agent.prepare import core_of
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from index.search.retriever import Retriever
 from training.corpus import speaks_for_axis
 from training.leak import TRAIN, near_groups, near_keys
-from training.runs import parquet_writer
+from training.runs import Log, parquet_writer
 from training.split import hash64
 from training.texts.noise import perturb
 
@@ -49,8 +49,8 @@ def cross_fitted(
     seed: int,
     folds: int = 3,
     steps: int = 400,
-    say: Callable[[str], None] = print,
-) -> Mapping[str, Shown]:
+    say: Log = print,
+) -> Mapping[str, PromptCandidates]:
     """The k + `SPARE` best candidates of every line that speaks for an axis and has a part, by line id.
 
     A fold's encoder and finds are kept in `folder` while the others are made, so a killed run goes on; the
@@ -91,7 +91,7 @@ def _find(
     seed: int,
     folds: int,
     steps: int,
-    say: Callable[[str], None],
+    say: Log,
 ) -> None:
     spoken = catalogue.filtered(speaks_for_axis)
     parts = {line.line_id: part_of(line) for line in spoken.searchable_lines}
@@ -136,7 +136,9 @@ def _found(
     return chunks
 
 
-def candidates_of(retriever: Retriever, texts: Sequence[str], axis: CodeSystem, k: int) -> Iterator[Shown]:
+def candidates_of(
+    retriever: Retriever, texts: Sequence[str], axis: CodeSystem, k: int
+) -> Iterator[PromptCandidates]:
     """The k best candidates of each text as a prompt shows them, in order."""
     for start in range(0, len(texts), _BATCH):
         for candidates in retriever.retrieve(texts[start : start + _BATCH], axis, k):

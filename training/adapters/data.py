@@ -1,6 +1,6 @@
 """Instruction pairs as a model is asked them, streamed from Parquet: which rows, which prompt, which answer.
 
-    pairs = Pairs.open(Path("runs/pairs"), style="compact", vocabulary=tokenizer.get_vocab())
+    pairs = PairFolder.open(Path("runs/pairs"), style="compact", vocabulary=tokenizer.get_vocab())
     for chunk in pairs.read("train", tasks=("icd10gm",), limit=50_000, seed=13):
         chunk[0].prompt, chunk[0].answer
 
@@ -38,7 +38,7 @@ _core = lru_cache(maxsize=50_000)(core_of)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Example:
     """A pair as a model is asked it. `row` is its number in the file, `code` what the answer means."""
 
     row: int
@@ -49,7 +49,7 @@ class Asked:
 
 
 @dataclass
-class Pairs:
+class PairFolder:
     """A folder that `onkokode train pairs` wrote, as a model with these prompts reads it.
 
     `left_out` counts, per part, the pairs whose answer the model has no token for (compact models only).
@@ -64,7 +64,7 @@ class Pairs:
     @classmethod
     def open(
         cls, folder: Path, style: Literal["compact", "instruct"] = "instruct", vocabulary: Container[str] = ()
-    ) -> Pairs:
+    ) -> PairFolder:
         """Raises `ModelError` where the folder holds no data card."""
         try:
             card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
@@ -75,7 +75,9 @@ class Pairs:
             ) from error
         return cls(folder, Prompts(style, int(card.get("candidates") or 0)), digest, vocabulary)
 
-    def read(self, part: str, tasks: tuple[str, ...], limit: int | None, seed: int) -> Iterator[list[Asked]]:
+    def read(
+        self, part: str, tasks: tuple[str, ...], limit: int | None, seed: int
+    ) -> Iterator[list[Example]]:
         """The pairs of a part, in the file's order, in chunks; a `limit` draws that many by the seed.
 
         Raises:
@@ -141,14 +143,14 @@ class Pairs:
             chosen[np.random.default_rng(seed).choice(rows, limit, replace=False)] = True
         return chosen
 
-    def _asked(self, row: int, entry: dict[str, Any]) -> Asked:
+    def _asked(self, row: int, entry: dict[str, Any]) -> Example:
         task = entry["task"]
         if self.prompts.style == "instruct":
-            return Asked(row, task, entry["prompt"], entry["completion"], entry["completion"])
+            return Example(row, task, entry["prompt"], entry["completion"], entry["completion"])
         answer = self._compact_answer(entry)
         text = _core(entry["text"])
         if task == TUMOUR:
-            return Asked(row, task, self.prompts.tumour_question(text), answer, entry["completion"])
+            return Example(row, task, self.prompts.tumour_question(text), answer, entry["completion"])
         system = CodeSystem(task)
         shown = [
             (code, line)
@@ -157,7 +159,7 @@ class Pairs:
             )
             if code_token(code, system) in self.vocabulary
         ]
-        return Asked(row, task, self.prompts.question(text, system, shown), answer, entry["code"])
+        return Example(row, task, self.prompts.question(text, system, shown), answer, entry["code"])
 
     def _compact_answer(self, entry: dict[str, Any]) -> str:
         if entry["task"] == TUMOUR:
@@ -186,7 +188,7 @@ class Pairs:
 
 
 def write_examples(
-    chunks: Iterable[list[Asked]], encoder: PromptEncoder, longest: int, path: Path, *, with_end: bool
+    chunks: Iterable[list[Example]], encoder: PromptEncoder, longest: int, path: Path, *, with_end: bool
 ) -> int:
     """Write tokens and labels of pairs as an Arrow stream, which `datasets` maps into memory; returns how many.
 

@@ -17,7 +17,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
@@ -32,14 +32,14 @@ from index.errors import ModelError
 from index.io.atomic import new_file
 from index.records import AXES, CodeSystem
 from index.search.encoder import CONFIG, Encoder
-from training.runs import RUN_FILE, each_epoch, last_checkpoint, same_run, write_json
-from training.tuning.pairs import (
+from training.runs import RUN_FILE, Log, each_epoch, last_checkpoint, same_run, write_json
+from training.tuning.query_pairs import (
     OneLinePerCode,
-    Pairs,
+    QueryPairs,
     composed_queries,
     known_lines,
     mine_negatives,
-    pairs_of,
+    query_pairs,
 )
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def tune_encoder(
     *,
     model: str | Path | None = None,
     composed: Path | None = None,
-    say: Callable[[str], None] = print,
+    say: Log = print,
 ) -> list[TuningResult]:
     """Train an encoder into `out`; returns the development scores before training and after each epoch.
 
@@ -135,7 +135,7 @@ def tune_encoder(
     negatives = _negatives(encoder, known, plan, out / _NEGATIVES)
     extra = composed_queries(composed, given.split, plan.composed_rows, plan.seed) if composed else {}
     pairs = {
-        axis: pairs_of(lines, negatives.get(axis.value), extra.get(axis, ()), given.split, plan)
+        axis: query_pairs(lines, negatives.get(axis.value), extra.get(axis, ()), given.split, plan)
         for axis, (lines, _) in known.items()
     }
     trainer = _trainer(network, _dataset(pairs), out, plan, static=model is None)
@@ -245,7 +245,7 @@ def _negatives(
         return {name: stored[name] for name in stored.files}
 
 
-def _dataset(pairs: Mapping[CodeSystem, Pairs]) -> DatasetDict:
+def _dataset(pairs: Mapping[CodeSystem, QueryPairs]) -> DatasetDict:
     from datasets import Dataset, DatasetDict
 
     made = {}
