@@ -104,6 +104,8 @@ def _find(
             others = {line for line, n in place.items() if n not in (fold, folds)}
             seen = spoken.filtered(lambda line, others=others: line.line_id in others)  # type: ignore[misc]
             asked = [line for line in spoken.searchable_lines if place.get(line.line_id) == fold]
+            if not asked:
+                continue
             say(
                 f"candidates {fold + 1}/{folds + 1}: {len(asked):,} lines, from {len(seen.searchable_lines):,} others"
             )
