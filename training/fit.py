@@ -12,7 +12,6 @@ import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +71,7 @@ def fit(given: Material, out: Path, say: Log = print) -> Weights:
         sets = [samples]
         if axis is CodeSystem.ICD10GM:
             sets.append([Sample(s[axis], line.code) for s, line in zip(lines_scored, lines, strict=True)])
-        axes[axis] = fit_axis(sets, partial(_say_of, say, axis))
+        axes[axis] = fit_axis(sets, lambda line, axis=axis: say(f"  {axis.value}: {line}"))  # type: ignore[misc]
     weights = Weights(axes, _fit_recognition(context, out, given, composed, say))
     # A machine without the official files has fewer lines, and farther ones: the confidence is fitted on both.
     contexts = [context, _over(context, given.split.catalogue_without(Catalogue.builtin()))]
@@ -212,10 +211,6 @@ def fit_signals(parts: Sequence[Sequence[tuple[dict[str, float], bool]]]) -> dic
     return {"offset": round(offset, 4)} | {
         name: round(float(weight), 4) for name, weight in zip(names, weights, strict=True)
     }
-
-
-def _say_of(say: Log, axis: CodeSystem, line: str) -> None:
-    say(f"  {axis.value}: {line}")
 
 
 def _surprise(sample: Sample, weights: AxisWeights) -> float:

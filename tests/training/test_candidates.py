@@ -129,7 +129,7 @@ def test_pairs_hold_their_candidates(
 ) -> None:
     lines = _speaking(small)
     places = Partition(LeakGuard.of(Split((lines[0],), (lines[1],)), share=0.0), frozenset())
-    made = write_pairs(small, places, tmp_path, seed=13, files={}, finds=CandidateSource(K, found))
+    made = write_pairs(small, places, tmp_path, seed=13, files={}, source=CandidateSource(K, found))
     rows = pq.read_table(tmp_path / "train.parquet").to_pylist()
     with_candidates = [row for row in rows if row["candidates"]]
     assert made["candidates"] == K and "cross-fitted" in (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -211,7 +211,7 @@ def write_examples(
                 prompt = prompt[-(longest - len(answer)) :]
                 ids.append(prompt + answer)
                 labels.append([_IGNORED] * len(prompt) + answer)
-            writer.write_batch(pa.record_batch([_lists(ids), _lists(labels)], schema=_EXAMPLE))
+            writer.write_batch(pa.record_batch({"input_ids": ids, "labels": labels}, schema=_EXAMPLE))
             count += len(chunk)
     return count
 
@@ -221,12 +221,6 @@ def examples(path: Path) -> Any:
     from datasets import Dataset
 
     return Dataset.from_file(str(path))
-
-
-def _lists(rows: list[list[int]]) -> pa.ListArray:
-    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int32)
-    flat = np.fromiter((number for row in rows for number in row), dtype=np.int32, count=int(offsets[-1]))
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat))
 
 
 def _new(key: str, seen: set[int]) -> bool:

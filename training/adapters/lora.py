@@ -33,7 +33,7 @@ from training.adapters.measure import answer_pairs, by_task
 from training.adapters.report import (
     EpochResult,
     best_epoch,
-    plot_epochs,
+    plot_runs,
     read_results,
     write_card,
 )
@@ -113,7 +113,7 @@ def train_lora(
     trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
     together.wait_for_everyone()
     if together.is_main_process:
-        plot_epochs(results, out / "epochs.png")
+        plot_runs({out.name: [result.of_task(None, out) for result in results]}, out / "epochs.png")
         write_card(out, str(model), given.sha256, plan, results)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     say(f"weights, card and curve: {out}")

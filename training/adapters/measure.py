@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -84,24 +84,23 @@ class Measurement:
 
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file: no texts, and the rows as lists to keep it small."""
-        tasks = {}
-        for task, score in self.tasks.items():
-            tasks[task] = asdict(score) | {
+        about = {name: getattr(self, name) for name in ("model", "adapter", "part", "data", "left_out")}
+        tasks = {
+            task: asdict(score)
+            | {
                 "exact_interval": score.interval(score.exact),
                 "partial_interval": score.interval(score.partial),
             }
+            for task, score in self.tasks.items()
+        }
         return {
-            "model": self.model,
-            "adapter": self.adapter,
-            "part": self.part,
-            "data": self.data,
+            **about,
             "style": self.prompts.style,
             "candidates": self.prompts.candidates,
-            "left_out": self.left_out,
             "seconds": round(self.seconds, 1),
             "tasks": tasks,
-            "columns": ["row", "task", "exact", "partial", "malformed"],
-            "rows": [[hit.row, hit.task, hit.exact, hit.partial, hit.malformed] for hit in self.hits],
+            "columns": [column.name for column in fields(Hit)],
+            "rows": [list(astuple(hit)) for hit in self.hits],
         }
 
 

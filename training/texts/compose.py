@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 import pyarrow as pa
 
 from index.catalogue.crosswalk import Crosswalk
-from index.catalogue.overrides import NO_SITE, NOT_COMPOSED, Override, load_overrides
+from index.catalogue.overrides import NO_SITE, NOT_COMPOSED, load_overrides
 from index.records import CrosswalkRule
 from training.runs import parquet_writer
 from training.split import SPAN, hash64
@@ -112,9 +112,7 @@ def compose(
     """
     if only_holdout and holdout is None:
         raise ValueError("only_holdout needs a holdout")
-    composer = _Composer(
-        rules, load_sites(), load_morphologies(), load_diagnoses(), load_overrides(), holdout, only_holdout
-    )
+    composer = _Composer(rules, holdout, only_holdout)
     rng = random.Random(seed)
     for _ in range(count):
         yield composer.draw(rng)
@@ -155,18 +153,10 @@ def write_texts(
 
 
 class _Composer:
-    def __init__(
-        self,
-        rules: Sequence[CrosswalkRule],
-        sites: Sequence[Site],
-        morphologies: Sequence[Morphology],
-        diagnoses: Sequence[NamedDiagnosis],
-        overrides: Sequence[Override],
-        holdout: Holdout | None,
-        only_holdout: bool,
-    ) -> None:
+    def __init__(self, rules: Sequence[CrosswalkRule], holdout: Holdout | None, only_holdout: bool) -> None:
+        sites, morphologies, diagnoses = load_sites(), load_morphologies(), load_diagnoses()
         self._crosswalk = Crosswalk(rules)
-        self._overrides = overrides
+        self._overrides = load_overrides()
         self._site_by_code = {site.topography: site for site in sites}
 
         def wanted(topography: str | None, morphology: str | None) -> bool:
@@ -203,18 +193,19 @@ class _Composer:
         self._diagnoses, self._terms = _Weighted(named), _Weighted(alone)
         self._behaviours = _Weighted(BEHAVIOURS)
         self._bare_sites = _Weighted([(site, site.weight**0.5) for site in sites])
-        pools: dict[str, Sequence[object]] = {
-            "composed": drawable, "diagnosis": named, "morphology": [] if only_holdout else alone, "metastasis": reached,
-            "site": () if only_holdout else sites,
-        }  # fmt: skip
-        self._kinds = _Weighted([(kind, weight if pools[kind] else 0.0) for kind, weight in KINDS])
-        self._makers: dict[str, Callable[[random.Random], ComposedText]] = {
-            "composed": self._composed, "diagnosis": self._diagnosis, "morphology": self._morphology,
-            "metastasis": self._metastasis, "site": self._bare_site,
-        }  # fmt: skip
+        makers: dict[str, tuple[Sequence[object], Callable[[random.Random], ComposedText]]] = {
+            "composed": (drawable, self._composed),
+            "diagnosis": (named, self._diagnosis),
+            "morphology": ([] if only_holdout else alone, self._morphology),
+            "metastasis": (reached, self._metastasis),
+            "site": ([] if only_holdout else sites, self._bare_site),
+        }
+        self._makers = _Weighted(
+            [(make, weight if pool else 0.0) for kind, weight in KINDS for pool, make in [makers[kind]]]
+        )
 
     def draw(self, rng: random.Random) -> ComposedText:
-        return self._makers[self._kinds.draw(rng)](rng)
+        return self._makers.draw(rng)(rng)
 
     def _entries_at(
         self,
