@@ -216,10 +216,7 @@ def write_report(found: Audit, out: Path) -> None:
     content = {
         "editions": found.editions,
         "ceiling": {group: asdict(ceiling) for group, ceiling in found.ceiling.items()},
-        "findings": {
-            kind: [{"text": f.text, "codes": f.codes, "lines": f.lines} for f in findings]
-            for kind, findings in found.findings.items()
-        },
+        "findings": {kind: list(map(asdict, findings)) for kind, findings in found.findings.items()},
     }
     (out / "audit.json").write_text(
         json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"

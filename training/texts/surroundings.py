@@ -25,23 +25,8 @@ _TOLD = re.compile(
 )
 _DOUBTED = re.compile(r"(?:dringender )?V\. ?a|Va |Verdacht|DD|fragl|am ehesten|\w+: V\.a")
 _EXCISED = ("C0", "C44", "C49", "C50", "C51", "C60", "C77")
-_SMALL_IF_BENIGN = (
-    "C0",
-    "C10",
-    "C11",
-    "C12",
-    "C13",
-    "C14",
-    "C30",
-    "C32",
-    "C51",
-    "C52",
-    "C53",
-    "C60",
-    "C67",
-    "C68",
-    "C21",
-)
+_SMALL_IF_BENIGN = ("C0", "C10", "C11", "C12", "C13", "C14", "C30", "C32", "C51", "C52", "C53", "C60", "C67", "C68",
+                    "C21")  # fmt: skip
 _SMALL = ("C44", "C69", "C32.0", "C75", "C00")
 _WITHOUT_TNM = ("C26", "C38.0", "C39", "C42", "C70", "C71", "C72", "C75", "C76", "C77", "C80", "C55", "C57.7",
                 "C57.9", "C63.8", "C63.9", "C68.9", "C14", "C74.1", "C74.9")  # fmt: skip
