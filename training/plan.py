@@ -29,6 +29,7 @@ class Plan:
     adapter_rank: int = 16
     adapter_alpha: int = 32
     candidates: int = 10
+    candidate_pairs: int = 80_000  # of those with candidates, which are longer, drawn by the seed
     candidate_folds: int = 3
     candidate_steps: int = 400
 

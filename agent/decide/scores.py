@@ -17,7 +17,7 @@ import numpy as np
 
 from agent.decide.fuse import AxisWeights, Decision, decide
 from agent.models.base import CodeModel, Question
-from agent.models.prompts import Prompts, Shown
+from agent.models.prompts import PromptCandidates, Prompts
 from agent.prepare import core_of
 from agent.resources import Resources
 from index.records import AXES, Candidate, CodeSystem
@@ -151,11 +151,11 @@ def _columns(
     return columns
 
 
-def _shown(resources: Resources, core: str, axis: CodeSystem) -> Shown:
+def _shown(resources: Resources, core: str, axis: CodeSystem) -> PromptCandidates:
     k = resources.prompts.candidates
     return shown(resources.retriever.retrieve([core], axis, k=k)[0]) if k else ()
 
 
-def shown(candidates: Sequence[Candidate]) -> Shown:
+def shown(candidates: Sequence[Candidate]) -> PromptCandidates:
     """Candidates as a prompt shows them: each with its best line."""
     return tuple((c.code, c.matches[0].line.text) for c in candidates if c.matches)
