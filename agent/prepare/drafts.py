@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from agent.prepare import patterns, split, words
 from agent.prepare.records import Certainty, Side
-from agent.prepare.words import Word
+from agent.prepare.tidy import Word
 
 # Longer than what any pattern that `names` is asked for matches and looks at behind it.
 REACH = 64

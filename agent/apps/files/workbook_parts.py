@@ -19,6 +19,7 @@ from openpyxl.reader.excel import ExcelReader
 from openpyxl.xml.constants import SHARED_STRINGS
 
 from agent.apps.files.table import TableError
+from agent.apps.wording import thousands
 from index.xml import CutOffXml, EndlessXml, UnsafeXml, XmlError, inspect_stream
 
 # What Excel itself can hold.
@@ -49,7 +50,7 @@ class CheckedArchive(zipfile.ZipFile):
         self._path, self._checked = path, checked
         self._kinds: dict[str, str] = {}
         if len(self.filelist) > _MAX_PARTS:
-            raise TableError(f"{path}: die Excel-Datei hat mehr als {_german(_MAX_PARTS)} Teile; {_CSV}")
+            raise TableError(f"{path}: die Excel-Datei hat mehr als {thousands(_MAX_PARTS)} Teile; {_CSV}")
 
     def streamed(self, name: str, kind: str) -> None:
         """From now on the part `name` is opened piece by piece, as a sheet or as the shared texts."""
@@ -77,7 +78,7 @@ class CheckedArchive(zipfile.ZipFile):
         try:
             if info.file_size > _MAX_BYTES[kind]:
                 raise TooLarge(
-                    f"{info.filename} ist größer als die erlaubten {_german(_MAX_BYTES[kind])} Bytes"
+                    f"{info.filename} ist größer als die erlaubten {thousands(_MAX_BYTES[kind])} Bytes"
                 )
             with super().open(info) as stream:
                 inspect_stream(stream, part.started, max_text=MAX_CELL, between=part.between)  # type: ignore[arg-type]
@@ -85,7 +86,7 @@ class CheckedArchive(zipfile.ZipFile):
             raise TableError(f"{self._path}: {error}; {_CSV}") from None
         except EndlessXml:
             raise TableError(
-                f"{self._path}: {part.place()} hat mehr als {_german(MAX_CELL)} Zeichen; {_CSV}"
+                f"{self._path}: {part.place()} hat mehr als {thousands(MAX_CELL)} Zeichen; {_CSV}"
             ) from None
         except UnsafeXml:
             raise TableError(
@@ -125,10 +126,6 @@ def open_book(stream: BinaryIO, archive: CheckedArchive) -> Workbook:
     return reader.wb
 
 
-def _german(number: int) -> str:
-    return f"{number:,}".replace(",", ".")
-
-
 class TooLarge(Exception):
     """A part that would fill the memory, or is beyond what Excel can hold; the message names the place."""
 
@@ -155,21 +152,21 @@ class _Part:
         elif name == _STRING and self.kind == _STRINGS:
             self.strings += 1
             if self.strings > _MAX_STRINGS:
-                raise TooLarge(f"{self.name} hat mehr als {_german(_MAX_STRINGS)} Texte")
+                raise TooLarge(f"{self.name} hat mehr als {thousands(_MAX_STRINGS)} Texte")
             self._unit("si", byte)
         if self.elements > self.allowed:
-            raise TooLarge(f"{self.place()} hat mehr als {_german(self.allowed)} Elemente")
+            raise TooLarge(f"{self.place()} hat mehr als {thousands(self.allowed)} Elemente")
 
     def between(self, read: int) -> None:
         if read - self.since > _MAX_UNIT + (1 << 20):
-            raise TooLarge(f"{self.place()} ist größer als {_german(_MAX_UNIT)} Bytes")
+            raise TooLarge(f"{self.place()} ist größer als {thousands(_MAX_UNIT)} Bytes")
 
     def place(self) -> str:
         """In words for a person who sees the file in Excel."""
         if self.row:
             cell = self.cell.get("r", "")
             return f"{self.name}, {f'Zelle {cell[:12]}' if cell else f'Zeile {self.row}'}"
-        return f"{self.name}, Text {_german(self.strings)}" if self.strings else self.name
+        return f"{self.name}, Text {thousands(self.strings)}" if self.strings else self.name
 
     def _number(self, attributes: dict[str, str]) -> int:
         written = attributes.get("r")
@@ -178,15 +175,15 @@ class _Part:
         elif written.isascii() and written.isdigit() and len(written) < 10:
             number = int(written)
         else:
-            raise TooLarge(f"{self.name}: nach Zeile {_german(self.row)} kommt eine ohne Nummer")
+            raise TooLarge(f"{self.name}: nach Zeile {thousands(self.row)} kommt eine ohne Nummer")
         if number > MAX_ROWS:
             raise TooLarge(
-                f"{self.name} nennt die Zeile {_german(number)}; ein Blatt hat höchstens {_german(MAX_ROWS)}"
+                f"{self.name} nennt die Zeile {thousands(number)}; ein Blatt hat höchstens {thousands(MAX_ROWS)}"
             )
         if number <= self.row:
             # openpyxl would leave such a row out without a word.
             raise TooLarge(
-                f"{self.name}: nach Zeile {_german(self.row)} kommt noch einmal Zeile {_german(number)}"
+                f"{self.name}: nach Zeile {thousands(self.row)} kommt noch einmal Zeile {thousands(number)}"
             )
         return number
 

@@ -22,14 +22,9 @@ from typing import Any, Protocol, TextIO
 from agent.apps.registry.compare import Verdict
 from agent.apps.registry.errors import RegistryError
 from agent.apps.spreadsheet import ENCODING, harmless, spreadsheet_writer
+from agent.apps.wording import AXIS_NAMES
 from index.io.atomic import new_file
-from index.records import CodeSystem
 
-AXIS_NAMES = {
-    CodeSystem.ICD10GM: "ICD-10-GM",
-    CodeSystem.TOPOGRAPHY: "Topographie",
-    CodeSystem.MORPHOLOGY: "Morphologie",
-}
 REFUSED = "abgelehnt"
 NOTICE = "Hinweis"
 # Column of the report -> attribute of the row. German: documentation officers open the file in a spreadsheet.

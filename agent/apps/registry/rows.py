@@ -13,7 +13,8 @@ from typing import Any
 from agent.apps.registry.coding import NO_TEXT, CodedTumour, Proposal
 from agent.apps.registry.compare import Verdict, as_code, verdict
 from agent.apps.registry.model import Leaf, Slot, Tumour
-from agent.apps.registry.report import AXIS_NAMES, Row
+from agent.apps.registry.report import Row
+from agent.apps.wording import AXIS_NAMES
 from index.records import CodeSystem
 
 # Of ICD-10-GM and ICD-O-3, as both schemas list them.

@@ -18,21 +18,16 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agent.apps.render import percent, printable
 from agent.apps.review.decision import Action, Decision, proposal
 from agent.apps.review.desk import Desk
 from agent.apps.review.store import Item
+from agent.apps.wording import AXIS_NAMES, percent, printable
 from agent.decide.checks import check, checks_of
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
 from index.records import AXES, CodeSystem
 from index.search.code_search import Hit
 
-AXIS_NAMES = {
-    CodeSystem.ICD10GM: "ICD-10-GM",
-    CodeSystem.TOPOGRAPHY: "Topographie",
-    CodeSystem.MORPHOLOGY: "Morphologie",
-}
 AXIS_KEYS = {CodeSystem.ICD10GM: "i", CodeSystem.TOPOGRAPHY: "t", CodeSystem.MORPHOLOGY: "m"}
 STATES = {"open": "offen", "accept": "angenommen", "change": "geändert", "reject": "abgelehnt"}
 ACTIONS = {
