@@ -85,17 +85,20 @@ class Index:
     @classmethod
     def build(cls, catalogue: Catalogue, encoder: Encoder, *, progress: bool = False) -> Index:
         """Encode every searchable line of a catalogue. About 200,000 lines a minute on two cores."""
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
         groups = _by_space(catalogue.searchable_lines)
         spaces = {}
-        total = sum(len(lines) for lines in groups.values())
-        with _progress(total, progress) as advance:
+        columns = (TextColumn("Index"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        with Progress(*columns, disable=not progress) as bar:
+            task = bar.add_task("lines", total=sum(map(len, groups.values())))
             for name, lines in groups.items():
                 system = CodeSystem.ICD10GM if name == CONTEXT else CodeSystem(name)
                 chunks = []
                 for start in range(0, len(lines), _ENCODE_CHUNK):
                     chunk = lines[start : start + _ENCODE_CHUNK]
                     chunks.append(encoder.encode([line.text for line in chunk], system))
-                    advance(len(chunk))
+                    bar.advance(task, len(chunk))
                 vectors = np.concatenate(chunks) if chunks else encoder.encode([], system)
                 codes = () if name == CONTEXT else catalogue.codable_codes(system)
                 lexical = Lexical.build(line.text for line in lines) if lines and name != CONTEXT else None
@@ -330,22 +333,3 @@ def file_sha256(path: Path) -> str:
     """The hash by which a file is known again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class _progress:
-    """A progress bar over lines; silent without a terminal."""
-
-    def __init__(self, total: int, shown: bool) -> None:
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("Index"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), disable=not shown
-        )
-        self._task = self._bar.add_task("lines", total=total)
-
-    def __enter__(self) -> Any:
-        self._bar.start()
-        return lambda n: self._bar.advance(self._task, n)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

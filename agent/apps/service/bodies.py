@@ -14,7 +14,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from agent.apps.service.refusals import CLOSE, Gone, Receive, Refused
+from starlette.types import Receive
+
+from agent.apps.service.refusals import CLOSE, Gone, Refused
 from agent.apps.service.settings import ServiceSettings
 
 RETRY = (b"retry-after", b"5")

@@ -17,16 +17,15 @@ import hmac
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable
 from time import perf_counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.apps.service.batcher import report
 from agent.apps.service.bodies import Bodies
 from agent.apps.service.connections import CROWDED
-from agent.apps.service.refusals import CLOSE, Gone, Message, Receive, Refused, Scope, Send, respond
+from agent.apps.service.refusals import CLOSE, Gone, Refused, respond
 from agent.apps.service.settings import ServiceSettings
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ACCESS = logging.getLogger("onkokode.service.access")
 _SHORT_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,36}")
@@ -55,7 +54,7 @@ _OWN_HEADERS = (
 class Guard:
     """The outermost middleware."""
 
-    def __init__(self, app: App, settings: ServiceSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
         self._app = app
         self._settings = settings
         self._bodies = Bodies(settings)

@@ -7,16 +7,11 @@ await respond(send, refused, receive)              # with what the client still 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
-from typing import Any
+
+from starlette.types import Receive, Send
 
 from agent.apps.service.answers import error_body
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 CLOSE = (b"connection", b"close")
 _LINGER_SECONDS, _LINGER_BYTES = 2.0, 16 << 20
