@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from xml.parsers import expat
@@ -116,10 +117,8 @@ def _inspect(data: bytes) -> None:
     """Stream over the document and refuse everything that would need a second source."""
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = _guard(parser)
-    with _plain_errors():
-        for start in range(0, len(data), _CHUNK):
-            parser.Parse(data[start : start + _CHUNK], False)
-        parser.Parse(b"", True)
+    for _ in _fed(parser, BytesIO(data), _CHUNK):
+        pass
 
 
 class Start(NamedTuple):
@@ -237,18 +236,12 @@ def stream_events(
     parser.CharacterDataHandler = wrote
     parser.CommentHandler = parser.ProcessingInstructionHandler = other
     parser.StartCdataSectionHandler = parser.EndCdataSectionHandler = other
-    fed = 0
-    while data := stream.read(chunk):
-        with _plain_errors():
-            parser.Parse(data, False)
-        fed += len(data)
+    for fed in _fed(parser, stream, chunk):
         if fed - seen > chunk + max_token:
             # expat holds an unfinished token whole, so an endless one would fill the memory.
             raise EndlessXml(f"a tag, comment or declaration is longer than {max_token:,} bytes")
         yield from events
         events.clear()
-    with _plain_errors():
-        parser.Parse(b"", True)
     yield from events
 
 
@@ -291,15 +284,21 @@ def inspect_stream(
     parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler = start
     parser.CharacterDataHandler = wrote
-    read = 0
-    while data := stream.read(_CHUNK):
-        with _plain_errors():
-            parser.Parse(data, False)
-        read += len(data)
+    for read in _fed(parser, stream, _CHUNK):
         between(read)
         if read - seen > _CHUNK + MAX_TOKEN:
             # What is neither text nor a start tag for so long: an endless tag, comment or end tags only.
             raise EndlessXml(f"a tag or comment is longer than {MAX_TOKEN:,} bytes")
+
+
+def _fed(parser: Any, stream: BinaryIO, chunk: int) -> Iterator[int]:
+    """Feeds a parser to the end of its document; gives the number of bytes after each piece."""
+    read = 0
+    while data := stream.read(chunk):
+        with _plain_errors():
+            parser.Parse(data, False)
+        read += len(data)
+        yield read
     with _plain_errors():
         parser.Parse(b"", True)
 

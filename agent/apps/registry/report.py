@@ -218,7 +218,7 @@ class _Csv:
         self.with_text = with_text
 
     def head(self) -> str:
-        return _csv_line([*COLUMNS, *self._last("Text")])
+        return _csv_line([*COLUMNS, *["Text"] * self.with_text])
 
     def row(self, row: Row, *, first: bool) -> str:
         cells = values(row, self.with_text) | {"Gefuellt": "ja" if row.filled else ""}
@@ -228,15 +228,12 @@ class _Csv:
 
     def foot(self, counts: Counts) -> str:
         """In rows of the same width, so that the file stays one table."""
-        lines = []
-        for axis, verdict, number in counts.lines():
-            row = dict.fromkeys(COLUMNS, "") | {"Datei": "Summe", "Achse": axis, "Urteil": verdict}
-            row["Grund"] = str(number)
-            lines.append(_csv_line([*row.values(), *self._last("")]))
-        return "".join(lines)
-
-    def _last(self, cell: str) -> list[str]:
-        return [cell] if self.with_text else []
+        empty = dict.fromkeys([*COLUMNS, *["Text"] * self.with_text], "")
+        rows = (
+            empty | {"Datei": "Summe", "Achse": axis, "Urteil": verdict, "Grund": str(number)}
+            for axis, verdict, number in counts.lines()
+        )
+        return "".join(_csv_line(row.values()) for row in rows)
 
 
 class _Json:
