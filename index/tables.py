@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from index.io.sealed import UNREADABLE, Damaged
+from index.io.sealed import UNREADABLE, DamagedFile
 from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def write_table(name: str, records: Sequence[Any], path: Path) -> None:
 
 
 def read_table(name: str, data: bytes, path: Path) -> tuple[Any, ...]:
-    """The records in the bytes of a table. Raises `Damaged`, which names `path`, for other columns, an empty cell
+    """The records in the bytes of a table. Raises `DamagedFile`, which names `path`, for other columns, an empty cell
     where none may be, and values that mean nothing."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -51,13 +51,13 @@ def read_table(name: str, data: bytes, path: Path) -> tuple[Any, ...]:
     try:
         table = pq.read_table(pa.BufferReader(data))
         if not table.schema.remove_metadata().equals(_schema(name)):
-            raise Damaged(path, f"has other columns than a table of {name}")
+            raise DamagedFile(path, f"has other columns than a table of {name}")
         for column, kind in _COLUMNS[name].items():
             if not kind.endswith("?") and table.column(column).null_count:
-                raise Damaged(path, f"has empty cells in the column {column}")
+                raise DamagedFile(path, f"has empty cells in the column {column}")
         return tuple(map(_RECORDS[name], *table.to_pydict().values()))
     except (*UNREADABLE, pa.ArrowException, re.error) as error:
-        raise Damaged(path, f"cannot be read ({type(error).__name__})") from None
+        raise DamagedFile(path, f"cannot be read ({type(error).__name__})") from None
 
 
 def _schema(name: str) -> pa.Schema:

@@ -75,7 +75,7 @@ def print_coded(
 ) -> None:
     """Print the view of one text. `explain` adds the runner-up's catalogue lines, all alternatives, all
     checks, and `steps` (node name, what it found)."""
-    view = _View(console, coded.text, explain)
+    view = _TextView(console, coded.text, explain)
     console.print(view.head(coded, number))
     for block in view.axes(coded):
         console.print(Padding(block, (0, 0, 1, 1)))
@@ -113,7 +113,7 @@ def bar(share: float, *, ascii_only: bool = False) -> Text:
     return Text.assemble(" ", (filled, style), (empty, "dim"), f" {percent(share):>5}")
 
 
-class _View:
+class _TextView:
     """The blocks of one text's view, for one console."""
 
     def __init__(self, console: Console, text: str, explain: bool) -> None:

@@ -44,7 +44,7 @@ def open_table(path: Path, options: Options | None = None) -> Table:
     options = options or Options()
     kind = format_of(path)
     if kind == "parquet":
-        from agent.apps.files.arrow import ParquetTable
+        from agent.apps.files.parquet import ParquetTable
 
         return ParquetTable(path, options)
     if kind == "xlsx":
@@ -73,7 +73,7 @@ def open_writer(
 
         return write_workbook(path, columns, added)
     if ending == ".parquet":
-        from agent.apps.files.arrow import write_parquet
+        from agent.apps.files.parquet import write_parquet
 
         return write_parquet(path, columns, added)
     from agent.apps.files.delimited import write_delimited

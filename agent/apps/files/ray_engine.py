@@ -69,9 +69,9 @@ class RayEngine:
     def _coded(self, table: Table, column: str, missing: list[int]) -> Iterator[CodedChunk]:
         import ray
 
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.target_max_block_size = _BLOCK_BYTES
+        settings = ray.data.DataContext.get_current()
+        settings.enable_progress_bars = False
+        settings.target_max_block_size = _BLOCK_BYTES
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         resources = ray.cluster_resources()
         cpus = resources.get("CPU", 1.0)

@@ -2,7 +2,7 @@
 
     code_file(agent, Path("diagnosen.csv"), Path("kodiert.csv"))
 
-Beside the output lies a folder `kodiert.csv.onkokode` while the run lasts (`agent/apps/files/work.py`); the same command
+Beside the output lies a folder `kodiert.csv.onkokode` while the run lasts (`agent/apps/files/work_folder.py`); the same command
 goes on with the chunks that are missing. The table is read three times: all of it before any work, which finds
 what is damaged and gives each chunk a digest; to code; and to put rows and codes together. Each reading of a chunk has
 to give that digest again, so a file that changes meanwhile is an error and never another row's code. The output
@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent.apps.files.answer import COLUMNS, answer_of, unread
-from agent.apps.files.columns import find_text_column
 from agent.apps.files.formats import open_table
 from agent.apps.files.table import Chunk, Options, Table, TableError, must_be_a_file, text_of
-from agent.apps.files.work import Answers, WorkFolder
+from agent.apps.files.text_column import find_text_column
+from agent.apps.files.work_folder import Answers, WorkFolder
 from agent.apps.files.writing import must_fit, write_table
 from index.io.atomic import new_file
 

@@ -47,7 +47,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReportRow:
     """One line of the report. `verdict` is a `Verdict`, or `Hinweis` or `abgelehnt` for a notice or a file
     that was not coded. `text` is what the agent was asked; reports leave it out unless told otherwise."""
 
@@ -80,7 +80,7 @@ class Counts:
     copies: int = 0
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ReportRow) -> None:
         self.filled += row.filled
         self.verdicts[row.axis, row.verdict] += 1
 
@@ -112,7 +112,7 @@ class Report(Protocol):
 
     def begin(self) -> None: ...
 
-    def write(self, row: Row) -> None: ...
+    def write(self, row: ReportRow) -> None: ...
 
     def take_back(self) -> None: ...
 
@@ -122,14 +122,14 @@ class FirstRows:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.rows: list[Row] = []
+        self.rows: list[ReportRow] = []
         self.more = 0
         self.begin()
 
     def begin(self) -> None:
         self.kept = len(self.rows), self.more
 
-    def write(self, row: Row) -> None:
+    def write(self, row: ReportRow) -> None:
         if row.verdict == Verdict.NEITHER and not row.element:
             return
         if len(self.rows) < self.limit:
@@ -171,7 +171,7 @@ class FileReport:
         with _writable(self.path):
             self.kept = self.stream.tell(), self.rows
 
-    def write(self, row: Row) -> None:
+    def write(self, row: ReportRow) -> None:
         self._put(self.form.row(row, first=not self.rows))
         self.rows += 1
 
@@ -201,7 +201,7 @@ def _writable(path: Path) -> Iterator[None]:
         raise RegistryError(f"--report {path}: nicht schreibbar ({error.strerror or error})") from None
 
 
-def values(row: Row, with_text: bool) -> dict[str, Any]:
+def values(row: ReportRow, with_text: bool) -> dict[str, Any]:
     """The row under the names of the columns."""
     found = {column: getattr(row, name) for column, name in COLUMNS.items()}
     if row.confidence is not None:
@@ -220,7 +220,7 @@ class _Csv:
     def head(self) -> str:
         return _csv_line([*COLUMNS, *["Text"] * self.with_text])
 
-    def row(self, row: Row, *, first: bool) -> str:
+    def row(self, row: ReportRow, *, first: bool) -> str:
         cells = values(row, self.with_text) | {"Gefuellt": "ja" if row.filled else ""}
         if row.confidence is not None:
             cells["Konfidenz"] = f"{row.confidence:.2f}".replace(".", ",")
@@ -245,7 +245,7 @@ class _Json:
     def head(self) -> str:
         return '{"zeilen": [\n'
 
-    def row(self, row: Row, *, first: bool) -> str:
+    def row(self, row: ReportRow, *, first: bool) -> str:
         return ("" if first else ",\n") + json.dumps(values(row, self.with_text), ensure_ascii=False)
 
     def foot(self, counts: Counts) -> str:

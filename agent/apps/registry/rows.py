@@ -12,8 +12,8 @@ from typing import Any
 
 from agent.apps.registry.coding import NO_TEXT, CodedTumour, Proposal
 from agent.apps.registry.compare import Verdict, as_code, verdict
-from agent.apps.registry.model import Leaf, Slot, Tumour
-from agent.apps.registry.report import Row
+from agent.apps.registry.records import Leaf, Slot, Tumour
+from agent.apps.registry.report import ReportRow
 from agent.apps.wording import AXIS_NAMES
 from index.records import CodeSystem
 
@@ -44,7 +44,7 @@ class Rules:
 
 def rows_of(
     file: str, meldung_id: str, coded: CodedTumour, rules: Rules
-) -> Iterator[tuple[Row, list[Filling]]]:
+) -> Iterator[tuple[ReportRow, list[Filling]]]:
     """One row per code element, and one per axis that has a text but no element."""
     tumour = coded.tumour
     base: dict[str, Any] = {
@@ -68,13 +68,13 @@ def rows_of(
     rows += [(row, []) for row in _without_element(base, coded, single)]
     if not rows:
         axis, reason = AXIS_NAMES[CodeSystem.ICD10GM], f"{NO_ELEMENT}; {NO_TEXT}"
-        rows = [(Row(**base, line=tumour.line, axis=axis, verdict=Verdict.NEITHER, reason=reason), [])]
+        rows = [(ReportRow(**base, line=tumour.line, axis=axis, verdict=Verdict.NEITHER, reason=reason), [])]
     yield from sorted(rows, key=lambda found: found[0].line or 0)
 
 
 def _without_element(
     base: dict[str, Any], coded: CodedTumour, single: dict[CodeSystem, Proposal]
-) -> Iterator[Row]:
+) -> Iterator[ReportRow]:
     tumour = coded.tumour
     there = {slot.system for slot in tumour.slots} | {s.system for h in tumour.histologies for s in h.slots}
     silent: list[tuple[CodeSystem, int, str, Proposal]] = [
@@ -90,7 +90,7 @@ def _without_element(
             if histology.text and not histology.slots
         ]
     for system, line, section, proposal in silent:
-        yield Row(
+        yield ReportRow(
             **base,
             line=line,
             section=section,
@@ -110,7 +110,7 @@ def _row(
     proposal: Proposal,
     rules: Rules,
     secondary: bool,
-) -> tuple[Row, list[Filling]]:
+) -> tuple[ReportRow, list[Filling]]:
     system, written = slot.system, slot.code.text
     code = as_code(system, written) if written else ""
     judged = verdict(system, written, proposal.code)
@@ -135,7 +135,7 @@ def _row(
             reasons.insert(0, obstacle)
         elif rules.write:
             fillings = _fillings(slot, proposal.code, rules)
-    row = Row(
+    row = ReportRow(
         **base,
         line=slot.code.place.line,
         section=slot.section,

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agent.apps.service.batcher import report
 from agent.apps.service.bodies import Bodies
 from agent.apps.service.connections import CROWDED
-from agent.apps.service.refusals import CLOSE, Gone, Refused, respond
+from agent.apps.service.errors import CLOSE, ClientGone, RefusedRequest, respond
 from agent.apps.service.settings import ServiceSettings
 
 _ACCESS = logging.getLogger("onkokode.service.access")
@@ -87,15 +87,17 @@ class Guard:
             self._check(scope, headers)
             async with self._bodies.read(headers, receive) as body:
                 await self._app(scope, _replayed(body, receive), answer)
-        except Refused as refused:
+        except RefusedRequest as refused:
             linger = refused.status in _BODY_UNREAD
             await respond(answer, refused, receive if linger else None)
-        except Gone:
+        except ClientGone:
             status = 499
         except Exception as error:
             report(f"request {request_id} failed", error)
             if not status:
-                await respond(answer, Refused(500, "internal_error", "the service failed on this request"))
+                await respond(
+                    answer, RefusedRequest(500, "internal_error", "the service failed on this request")
+                )
         finally:
             route = getattr(scope.get("route"), "path", "-")
             _ACCESS.info(
@@ -111,7 +113,7 @@ class Guard:
         """Mounted pages use these; the same key and names hold for them."""
         try:
             self._check(scope, _headers(scope))
-        except Refused:
+        except RefusedRequest:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -122,19 +124,19 @@ class Guard:
 
     def _check(self, scope: Scope, headers: dict[str, str]) -> None:
         if scope.get("state", {}).get(CROWDED) and scope["path"] not in _OPEN:
-            raise Refused(
+            raise RefusedRequest(
                 503, "too_many_connections", "too many connections are open", (b"retry-after", b"5"), CLOSE
             )
         names = self._settings.allowed_hosts
         if names and _host_name(headers.get("host", "")) not in names:
-            raise Refused(421, "wrong_host", "this service does not answer to that host name")
+            raise RefusedRequest(421, "wrong_host", "this service does not answer to that host name")
         if self._key is None or scope["path"] in _OPEN or self._asks_itself(scope["path"]):
             return
         given = _given_key(headers)
         if given is None or not hmac.compare_digest(_digest(given), self._key):
             # Basic for a person's browser, which has no other way to send a key; the key is its password.
             ways = (b"www-authenticate", b'Bearer, Basic realm="onkokode", charset="UTF-8"')
-            raise Refused(
+            raise RefusedRequest(
                 401, "unauthorised", "send the API key as `Authorization: Bearer …` or `X-API-Key`", ways
             )
 
