@@ -23,7 +23,7 @@ from agent.apps.options import Output
 from tests.agent.tiny_models import save_tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```(bash|text|)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 # Sizes for a test, added to the commands that train or measure.
@@ -43,8 +43,6 @@ def _blocks(page: Path, *languages: str) -> list[str]:
 def _commands() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
-        if page.name == "lab-notes.md":
-            continue
         for block in _blocks(page, "bash", "text", ""):
             for line in block.replace("\\\n", " ").splitlines():
                 if match := re.search(r"(?:^|&& |\.venv/bin/)onkokode (.+)", line):
@@ -75,7 +73,9 @@ def test_every_command_parses(page: str, command: str, monkeypatch: pytest.Monke
 @pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("page", ["files", "catalogues", "adapter", "ablation", "service"])
+@pytest.mark.parametrize(
+    "page", [page.stem for page in PAGES if "```bash\n" in page.read_text(encoding="utf-8")]
+)
 def test_the_commands_of_a_page_run(page: str, shared: Path, tmp_path: Path) -> None:
     model = tmp_path / "tiny-model"
     if page in ("adapter", "ablation"):

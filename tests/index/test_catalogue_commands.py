@@ -193,13 +193,3 @@ def test_help_is_light() -> None:
         ).stdout
         == "[]\n"
     )
-
-
-@pytest.mark.shared_data
-def test_add_the_real_files(shared: Path) -> None:
-    result = run("add", "--no-index", shared / "catalogues")
-    assert result.exit_code == 0, result.output
-    assert len(store.stored()) == 18 and "README.md" in result.output
-    shown = json.loads(run("show", "C34.1", "--json").output)
-    assert [entry["system"] for entry in shown] == ["icd10gm", "icdo_topography"]
-    assert len(shown[0]["lines"]) >= 3 and shown[0]["crosswalk"]
