@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -180,16 +181,11 @@ def stream_events(
     seen = 0  # where the last complete token begins
     run = 0  # how many characters of text have come without a tag between
     wanted = [text_in is None]  # per open element
-    names: dict[str, tuple[str, str]] = {}
 
+    @lru_cache(_MANY_NAMES)  # of this document: a name may hold a text
     def split(name: str) -> tuple[str, str]:
-        found = names.get(name)
-        if found is None:
-            namespace, _, local = name.rpartition(" ")
-            found = namespace, local
-            if len(names) < _MANY_NAMES:
-                names[name] = found
-        return found
+        namespace, _, local = name.rpartition(" ")
+        return namespace, local
 
     def started(name: str, attributes: dict[str, str]) -> None:
         nonlocal depth, seen, run

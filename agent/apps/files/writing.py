@@ -18,7 +18,7 @@ from datetime import time as clock
 from pathlib import Path
 from typing import Any
 
-from agent.apps.files.formats import ENDINGS, open_writer
+from agent.apps.files.formats import ENDINGS, JSON_LINES, open_writer
 from agent.apps.files.table import MISSING, MOST_COLUMNS, Chunk, Row, Table, TableError, TableWriter, readable
 
 Fit = Callable[[Any, set[str]], Any]  # a value and the row's hints to what it becomes
@@ -155,12 +155,8 @@ def _excel(value: Any, hints: set[str]) -> Any:
 
 
 _FITS: dict[str, Fit] = {
-    ".csv": _text,
-    ".tsv": _text,
-    ".txt": _text,
-    ".parquet": _text,
-    ".jsonl": _json,
-    ".ndjson": _json,
+    **dict.fromkeys(ENDINGS, _text),
+    **dict.fromkeys(JSON_LINES, _json),
     ".xlsx": _excel,
 }
 _OWN_FITS: dict[str, Fit] = {".jsonl": _json, ".xlsx": _excel, ".parquet": _as_it_is}

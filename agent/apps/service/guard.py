@@ -19,6 +19,7 @@ import re
 import uuid
 from time import perf_counter
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.apps.service.batcher import report
@@ -71,7 +72,7 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
-        headers = _headers(scope)
+        headers = Headers(scope=scope)
         token = headers.get("x-request-id", "")
         request_id = token if _SHORT_TOKEN.fullmatch(token) else uuid.uuid4().hex[:16]
         status = 0
@@ -112,7 +113,7 @@ class Guard:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Mounted pages use these; the same key and names hold for them."""
         try:
-            self._check(scope, _headers(scope))
+            self._check(scope, Headers(scope=scope))
         except RefusedRequest:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
@@ -122,7 +123,7 @@ class Guard:
         except Exception as error:
             report("a websocket failed", error)
 
-    def _check(self, scope: Scope, headers: dict[str, str]) -> None:
+    def _check(self, scope: Scope, headers: Headers) -> None:
         if scope.get("state", {}).get(CROWDED) and scope["path"] not in _OPEN:
             raise RefusedRequest(
                 503, "too_many_connections", "too many connections are open", (b"retry-after", b"5"), CLOSE
@@ -166,14 +167,6 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    """The first value of each header; latin-1 never fails."""
-    found: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        found.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
-    return found
-
-
 def _host_name(host: str) -> str:
     """`localhost:8000` -> `localhost`, `[::1]:8000` -> `::1`."""
     if host.startswith("["):
@@ -181,7 +174,7 @@ def _host_name(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-def _given_key(headers: dict[str, str]) -> str | None:
+def _given_key(headers: Headers) -> str | None:
     if "x-api-key" in headers:
         return headers["x-api-key"].strip()
     scheme, _, value = headers.get("authorization", "").partition(" ")

@@ -14,18 +14,9 @@ import traceback
 
 # Whoever handles what a client sends.
 _NETWORK = (
-    "asyncio",
-    "concurrent",
-    "engineio",
-    "fastapi",
-    "multipart",
-    "nicegui",
-    "python_multipart",
-    "socketio",
-    "starlette",
-    "uvicorn",
-    "websockets",
-)
+    "asyncio", "concurrent", "engineio", "fastapi", "multipart", "nicegui", "python_multipart", "socketio",
+    "starlette", "uvicorn", "websockets",
+)  # fmt: skip
 
 
 class WithoutContents(logging.Formatter):
