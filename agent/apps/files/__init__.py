@@ -8,7 +8,7 @@ table.py          what all formats have in common
 delimited.py      CSV, TSV: encoding and delimiter found        (lines.py: line by line, each decoded by itself)
 json_lines.py     JSON Lines
 parquet.py        Parquet, types kept
-workbook.py       Excel: table and writer; workbook_parts.py: looked over before openpyxl; workbook_rows.py
+workbook.py       Excel: table and writer        (workbook_parts.py: looked over before openpyxl sees it)
 header.py         whether the first row names the columns
 text_column.py    which column holds the diagnosis texts
 answer.py         a coded text as columns

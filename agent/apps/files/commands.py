@@ -69,7 +69,7 @@ def code_file_command(
     OUT.onkokode, codes only, and removes it at the end).
     """
     from agent.apps.files.run import code_file
-    from agent.apps.files.table import Options
+    from agent.apps.files.table import TableOptions
 
     if engine == "ray":
         require("ray", "--engine ray")
@@ -85,7 +85,7 @@ def code_file_command(
             source,
             target,
             column=column,
-            options=Options(encoding, _character(delimiter), sheet, header),
+            options=TableOptions(encoding, _character(delimiter), sheet, header),
             engine=chosen,
             restart=restart,
             progress=progress,

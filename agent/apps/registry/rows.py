@@ -90,17 +90,23 @@ def _without_element(
             if histology.text and not histology.slots
         ]
     for system, line, section, proposal in silent:
-        yield ReportRow(
-            **base,
-            line=line,
-            section=section,
-            axis=AXIS_NAMES[system],
-            proposed=proposal.code or "",
-            confidence=proposal.confidence if proposal.code else None,
-            verdict=verdict(system, "", proposal.code),
-            reason=" ".join(part for part in (f"{NO_ELEMENT}.", proposal.reason) if part),
-            text=proposal.text,
-        )
+        reason = " ".join(filter(None, (f"{NO_ELEMENT}.", proposal.reason)))
+        found: dict[str, Any] = {
+            "line": line,
+            "section": section,
+            "verdict": verdict(system, "", proposal.code),
+        }
+        yield ReportRow(**base, **found, **_proposed(system, proposal), reason=reason)
+
+
+def _proposed(system: CodeSystem, proposal: Proposal) -> dict[str, Any]:
+    """What a row says of the proposal."""
+    return {
+        "axis": AXIS_NAMES[system],
+        "proposed": proposal.code or "",
+        "confidence": proposal.confidence if proposal.code else None,
+        "text": proposal.text,
+    }
 
 
 def _row(
@@ -140,15 +146,12 @@ def _row(
         line=slot.code.place.line,
         section=slot.section,
         element=slot.code.name,
-        axis=AXIS_NAMES[system],
         written="" if code is None else code,
         version=_plain_version(slot.version),
-        proposed=proposal.code or "",
-        confidence=proposal.confidence if proposal.code else None,
         verdict=judged,
         filled=bool(fillings),
         reason=" ".join(reasons),
-        text=proposal.text,
+        **_proposed(system, proposal),
     )
     return row, fillings
 
