@@ -29,7 +29,7 @@ class Draft:
     certainty: Certainty
     side: Side | None
     family: bool
-    set_aside: list[patterns.SetAside]
+    set_aside: list[patterns.AsideSpan]
     starts_small: bool
     fields: set[str] = field(default_factory=set)
     end: int = 0

@@ -25,7 +25,7 @@ NAME = "Markerli"  # a name of an element, entity or encoding has no white space
 class Silent:
     """An agent that leaves every text open."""
 
-    context = SimpleNamespace(catalogue=SimpleNamespace(code=lambda system, code: None))
+    resources = SimpleNamespace(catalogue=SimpleNamespace(code=lambda system, code: None))
 
     def code_many(self, texts: Iterable[str]) -> Iterator[Any]:
         coding = SimpleNamespace(code=None, reason="Offen.", missing=())
