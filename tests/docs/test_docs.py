@@ -73,7 +73,9 @@ def test_every_command_parses(page: str, command: str, monkeypatch: pytest.Monke
 @pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("page", [page.stem for page in PAGES if "```bash\n" in page.read_text(encoding="utf-8")])
+@pytest.mark.parametrize(
+    "page", [page.stem for page in PAGES if "```bash\n" in page.read_text(encoding="utf-8")]
+)
 def test_the_commands_of_a_page_run(page: str, shared: Path, tmp_path: Path) -> None:
     model = tmp_path / "tiny-model"
     if page in ("adapter", "ablation"):
