@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 import torch
 
-from agent.context import CatalogueSource, Context
 from agent.decide.scores import scores_of_texts
 from agent.graph import graph
 from agent.prepare import worker
+from agent.resources import CatalogueSource, Resources
 from agent.results import CodedText
 from index.records import AXES, CodeSystem
 from index.search.retriever import Retriever
@@ -31,8 +31,8 @@ _FUSED = "fused, each axis by itself"
 class CodingAgent:
     """Codes German tumour diagnosis texts; holds no text after it has answered."""
 
-    def __init__(self, context: Context, batch_size: int = _BATCH) -> None:
-        self.context = context
+    def __init__(self, resources: Resources, batch_size: int = _BATCH) -> None:
+        self.resources = resources
         self._batch_size = batch_size
 
     @classmethod
@@ -72,16 +72,16 @@ class CodingAgent:
             OnkokodeError: something cannot be loaded; the message names the file and the remedy.
         """
         worker.start()  # it gets ready while the models load
-        context = Context.load(
+        resources = Resources.load(
             model, adapter, encoder, catalogue, edition,
             device=device, quantise=quantise, home=home, candidates=candidates, server=server,
         )  # fmt: skip
-        return cls(context, batch_size)
+        return cls(resources, batch_size)
 
     @property
     def retriever(self) -> Retriever:
         """The retriever in use."""
-        return self.context.retriever
+        return self.resources.retriever
 
     def code(self, text: str) -> CodedText:
         """Code one text. Any string gets an answer; one that holds no diagnosis gets the reason."""
@@ -104,31 +104,31 @@ class CodingAgent:
     def stream(self, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The steps as they happen: (node, what it found), for one text. The last is `explain`, whose
         `results` holds the `CodedText`."""
-        for update in graph.stream({"texts": [text]}, context=self.context, stream_mode="updates"):
+        for update in graph.stream({"texts": [text]}, context=self.resources, stream_mode="updates"):
             for node, found in update.items():
                 yield node, _summary(node, found)
 
     def arms(self, texts: Iterable[str], system: CodeSystem) -> dict[str, list[str | None]]:
         """What retrieval alone, the model alone, and their fusion choose, before the axes are decided jointly."""
         chosen: dict[str, list[str | None]] = {"retrieval": [], "model": [], _FUSED: []}
-        for scores in scores_of_texts(self.context, list(texts), [system]):
+        for scores in scores_of_texts(self.resources, list(texts), [system]):
             chosen["retrieval"].append(scores[system].first_of_retrieval)
             chosen["model"].append(scores[system].first_of_model)
-            chosen[_FUSED].append(scores[system].decide(self.context.weights.axes[system]).first)
+            chosen[_FUSED].append(scores[system].decide(self.resources.weights.axes[system]).first)
         return chosen
 
     def info(self) -> dict[str, Any]:
         """Versions, editions, models and the number of codes per axis."""
         return {
             "onkokode": metadata.version("onkokode"),
-            **self.context.names,
-            "editions": {name: dict(about) for name, about in self.context.catalogue.editions.items()},
-            "codes": {axis.value: len(self.context.catalogue.codable_codes(axis)) for axis in AXES},
-            "lines": len(self.context.catalogue.searchable_lines),
+            **self.resources.names,
+            "editions": {name: dict(about) for name, about in self.resources.catalogue.editions.items()},
+            "codes": {axis.value: len(self.resources.catalogue.codable_codes(axis)) for axis in AXES},
+            "lines": len(self.resources.catalogue.searchable_lines),
         }
 
     def _batch(self, texts: list[str]) -> list[CodedText]:
-        return graph.invoke({"texts": texts}, context=self.context)["results"]
+        return graph.invoke({"texts": texts}, context=self.resources)["results"]
 
 
 @contextmanager

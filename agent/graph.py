@@ -1,8 +1,8 @@
 """The way of a text through the agent, as a LangGraph `StateGraph`; the newcomer's entry to `agent/`.
 
-    from agent.context import Context
+    from agent.resources import Resources
     from agent.graph import graph
-    graph.invoke({"texts": ["Mamma-Ca li. oben außen"]}, context=Context.load())["results"][0]
+    graph.invoke({"texts": ["Mamma-Ca li. oben außen"]}, context=Resources.load())["results"][0]
 
 The graph works on a batch; a single text is a batch of one. `langgraph.json` exports it for Studio.
 """
@@ -14,7 +14,7 @@ from typing import Literal
 from langgraph.graph import END, START, StateGraph
 
 from agent import nodes
-from agent.context import Context
+from agent.resources import Resources
 from agent.state import State
 from agent.untraced import untraced
 
@@ -24,7 +24,7 @@ def _route(state: State) -> Literal["choose", "explain"]:
     return "choose" if any(unit.wide for unit in state["units"]) else "explain"
 
 
-builder = StateGraph(State, context_schema=Context)
+builder = StateGraph(State, context_schema=Resources)
 builder.add_node("prepare", nodes.prepare)
 builder.add_node("recognise", nodes.recognise)
 builder.add_node("retrieve", nodes.retrieve)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.models.answers import code_pattern, stem
+from agent.models.generate import code_pattern, stem
 from agent.models.prompts import Prompts
 from agent.prepare import core_of
 from eval.run.testsets import TestSet, row_name

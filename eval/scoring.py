@@ -22,7 +22,7 @@ from functools import cache
 import numpy as np
 from scipy.special import bdtr
 
-from agent.models.answers import first_code, stem
+from agent.models.generate import first_code, stem
 from agent.results import Coding
 from index.icd import CHAPTER_GROUPS
 from index.records import CodeSystem

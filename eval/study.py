@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.context import Context
 from agent.decide.fuse import AxisWeights, Weights
 from agent.decide.recogniser import Recogniser
 from agent.decide.scores import AxisScores, scores_of_texts
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
+from agent.resources import Resources
 from eval.report.report import Section
 from eval.scoring import score
 from eval.statistics import Interval, cluster_bootstrap
@@ -178,7 +178,7 @@ def _hits(
     known = replace(catalogue, searchable_lines=tuple(searched_lines(lines, catalogue)))
     encoder = Encoder.load(folder / "encoder")
     model = folder / "model"
-    context = Context(
+    context = Resources(
         catalogue=known,
         retriever=Retriever(Index.build(known, encoder), encoder),
         model=LocalModel.load(model) if model.is_dir() else None,

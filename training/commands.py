@@ -32,7 +32,7 @@ def train() -> None:
 @click.option("--out", type=OutputFolder(), default=Path("runs/models"), show_default=True)
 @click.option("--publish", is_flag=True, help="Copy the result into the installed package, with model cards.")
 def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
-    """Run every step: corpus, encoder, model, adapter, recogniser, fit.
+    """Run every step: corpus, encoder, model, both adapters, recogniser, fit.
 
     Steps whose result lies in OUT already are skipped, so a stopped run goes on where it was.
     """
@@ -131,7 +131,7 @@ def pairs_command(
     """
     from index.catalogue.catalogue import Catalogue
     from training.adapters.candidates import cross_fitted
-    from training.adapters.pairs import Finds, Places, held_out_codes, write_pairs
+    from training.adapters.pairs import CandidateSource, Places, held_out_codes, write_pairs
     from training.leak import TRAIN, LeakGuard, texts_of
     from training.recipe import parse_folder
     from training.split import Split
@@ -159,7 +159,7 @@ def pairs_command(
             say=_say,
         )
         train_lines = (line for line in catalogue.searchable_lines if places.part_of(line) == TRAIN)
-        finds = Finds.of(candidates, found, train_lines)
+        finds = CandidateSource.of(candidates, found, ((line.line_id, line.code) for line in train_lines))
     with click.progressbar(length=len(catalogue.searchable_lines), label="pairs", show_eta=True) as bar:
         made = write_pairs(
             catalogue,

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.context import Context
 from agent.decide.fuse import AxisWeights, RecognitionWeights, Weights
 from agent.decide.scores import AxisScores, scores_of_texts
 from agent.graph import graph
+from agent.resources import Resources
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import NONE, UNKNOWN, Row, is_measured, read_rows
@@ -80,7 +80,7 @@ def fit(given: Material, out: Path, say: Callable[[str], None] = print) -> Weigh
     return weights
 
 
-def trained_context(given: Material, out: Path) -> Context:
+def trained_context(given: Material, out: Path) -> Resources:
     """The agent's parts as trained under `out`, over the catalogue without the split's lines."""
     from agent.decide.recogniser import Recogniser
     from agent.models.local import LocalModel
@@ -93,7 +93,7 @@ def trained_context(given: Material, out: Path) -> Context:
 
     encoder = Encoder.load(out / "encoder")
     adapter = out / "adapter"
-    return Context(
+    return Resources(
         catalogue=given.catalogue,
         retriever=Retriever(Index.build(given.catalogue, encoder), encoder),
         model=LocalModel.load(out / "model", adapter if adapter.is_dir() else None),
@@ -150,7 +150,7 @@ def fit_axis(sets: Sequence[Sequence[Sample]], say: Callable[[str], None]) -> Ax
     return fitted
 
 
-def _over(context: Context, catalogue: Catalogue) -> Context:
+def _over(context: Resources, catalogue: Catalogue) -> Resources:
     """The same models over another catalogue."""
     from index.search.index import Index
     from index.search.retriever import Retriever
@@ -160,12 +160,11 @@ def _over(context: Context, catalogue: Catalogue) -> Context:
         context,
         catalogue=catalogue,
         retriever=Retriever(Index.build(catalogue, encoder), encoder),
-        answers={},
     )
 
 
 def _fit_confidence(
-    contexts: Sequence[Context],
+    contexts: Sequence[Resources],
     rows: Sequence[Row],
     lines: Sequence[CatalogueLine],
     say: Callable[[str], None],
@@ -234,7 +233,7 @@ def _none_threshold(samples: Sequence[Sample], weights: AxisWeights) -> float:
 
 
 def _fit_recognition(
-    context: Context, out: Path, given: Material, composed: Sequence[Row], say: Callable[[str], None]
+    context: Resources, out: Path, given: Material, composed: Sequence[Row], say: Callable[[str], None]
 ) -> RecognitionWeights:
     from sklearn.linear_model import LogisticRegression
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, WEIGHTS
+from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, WEIGHTS
 from index.catalogue.crosswalk import save_rules
 from index.search.encoder import EMBEDDED
 from training.fit import Material
@@ -32,14 +32,10 @@ def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> N
         (out / "encoder", EMBEDDED),
         (out / "model", EMBEDDED_MODEL),
         (out / "adapter", EMBEDDED_ADAPTER),
+        (out / "adapter-with-candidates", EMBEDDED_WITH_CANDIDATES),
     ):
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target, ignore=_other_files)
-    if EMBEDDED_WITH_CANDIDATES.is_dir():
-        shutil.rmtree(EMBEDDED_WITH_CANDIDATES)
-        say(
-            f"removed {EMBEDDED_WITH_CANDIDATES.name}, trained on the weights before; see training/studies/studies.sh"
-        )
     for name in ("recogniser.safetensors", "decision.json"):
         shutil.copy(out / name, WEIGHTS / name)
     save_rules(given.catalogue.rules)
@@ -68,15 +64,19 @@ def _cards(plan: dict[str, Any], out: Path) -> None:
             "Compact causal language model from scratch (Qwen3 architecture), a token per code",
         ),
         EMBEDDED_ADAPTER: ("adapter", "LoRA adapter of the compact model for clinical wording (PEFT)"),
+        EMBEDDED_WITH_CANDIDATES: (
+            "adapter-with-candidates",
+            "LoRA adapter of the compact model, trained with retrieved candidates in its prompts, for the ablation",
+        ),
     }
-    epochs = (EMBEDDED_ADAPTER / "README.md").read_text(encoding="utf-8")
-    epochs = epochs.replace(str(out / "model"), "agent/weights/model")
     for folder, (name, what) in parts.items():
         text = card.substitute(
             name=name, what=what, files=files, rows=rows, settings=settings, date=date.today().isoformat()
         )
-        if folder == EMBEDDED_ADAPTER:
+        if folder in (EMBEDDED_ADAPTER, EMBEDDED_WITH_CANDIDATES):
             # What the trainer wrote: the answers before training and after each epoch.
+            epochs = (folder / "README.md").read_text(encoding="utf-8")
+            epochs = epochs.replace(str(out / "model"), "agent/weights/model")
             text += "\n## While it was trained\n" + epochs.partition("\n\n")[2].partition("\n\n")[2]
         (folder / "README.md").write_text(text, encoding="utf-8")
 

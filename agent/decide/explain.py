@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from agent.context import Context
 from agent.decide.checks import checks_of
 from agent.decide.confidence import confidence_of
 from agent.prepare import Prepared, Segment
 from agent.prepare.context import names_definite_tumour
+from agent.resources import Resources
 from agent.results import Alternative, CodedText, Coding, Evidence
 from agent.state import Unit
 from index.records import CatalogueLine, CodeSystem
@@ -39,10 +39,10 @@ _UNSURE = {
 }
 
 
-def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, context: Context) -> Coding:
+def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, resources: Resources) -> Coding:
     """The answer of one axis for one diagnosis."""
     decision = unit.decisions[axis]
-    weights = context.weights.axes[axis]
+    weights = resources.weights.axes[axis]
     code = unit.agreement.codes.get(axis) if unit.tumour else None
     confidence = confidence_of(unit.signals[axis], weights.confidence) if unit.tumour else decision.confidence
     ranked = decision.ranked(_ALTERNATIVES + 1, code, confidence)
@@ -58,16 +58,18 @@ def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, context:
         missing, code = _UNSURE[axis], None
     shown = code or (ranked[0][0] if ranked else None)
     others = [
-        Alternative(c, context.catalogue.title(axis, c), p) for c, p in ranked if code is None or c != code
+        Alternative(c, resources.catalogue.title(axis, c), p) for c, p in ranked if code is None or c != code
     ]
     if axis is CodeSystem.ICD10GM and unit.beside:
         evidence = tuple(_as_evidence(match.line, unit.segment) for match in unit.beside)
     else:
-        evidence = _evidence(unit, row, found, context, [c for c in (shown, *(a.code for a in others)) if c])
+        evidence = _evidence(
+            unit, row, found, resources, [c for c in (shown, *(a.code for a in others)) if c]
+        )
     return Coding(
         system=axis,
         code=code,
-        title=context.catalogue.title(axis, code) if code else None,
+        title=resources.catalogue.title(axis, code) if code else None,
         confidence=confidence if code else 0.0,
         abstained=code is None,
         reason=reason,
@@ -78,7 +80,7 @@ def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, context:
     )
 
 
-def coded_text(text: str, prepared: Prepared, units: Sequence[Unit], context: Context) -> CodedText:
+def coded_text(text: str, prepared: Prepared, units: Sequence[Unit], resources: Resources) -> CodedText:
     """The answer for a text: its leading tumour (or its first diagnosis) with the other tumours as `further`."""
     if not units:
         return _uncoded(text, prepared)
@@ -147,13 +149,15 @@ def _no_tumour(segment: Segment) -> str:
 
 
 def _evidence(
-    unit: Unit, row: int, found: Retrieval, context: Context, codes: Sequence[str]
+    unit: Unit, row: int, found: Retrieval, resources: Resources, codes: Sequence[str]
 ) -> tuple[Evidence, ...]:
     """The nearest lines of the first code, and the nearest of the second."""
     evidence: list[Evidence] = []
     for code, limit in zip(codes[:2], (_LINES, 1), strict=False):
-        matches = context.retriever.candidate(found, row, code).matches[:limit]
-        lines = [match.line for match in matches] or list(context.catalogue.lines_of(found.system, code)[:1])
+        matches = resources.retriever.candidate(found, row, code).matches[:limit]
+        lines = [match.line for match in matches] or list(
+            resources.catalogue.lines_of(found.system, code)[:1]
+        )
         evidence += [_as_evidence(line, unit.segment) for line in lines]
     return tuple(evidence)
 

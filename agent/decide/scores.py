@@ -1,6 +1,6 @@
 """What retrieval and the language model say about the codes of each axis, before it is decided.
 
-    scores = score_cores(context, ["Mammakarzinom"], retrievals)[0][CodeSystem.ICD10GM]
+    scores = score_cores(resources, ["Mammakarzinom"], retrievals)[0][CodeSystem.ICD10GM]
     decide(scores.codes, scores.log_shares, scores.log_probabilities, scores.log_none, weights)
 
 Where every code of an axis is one token (the embedded model), the model scores all of them in the pass
@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
-from agent.context import Context
 from agent.decide.fuse import AxisWeights, Decision, decide
-from agent.models.local import CodeModel, Question
-from agent.models.prompts import Shown
+from agent.models.base import CodeModel, Question
+from agent.models.prompts import Prompts, Shown
 from agent.prepare import core_of
+from agent.resources import Resources
 from index.records import AXES, Candidate, CodeSystem
 from index.search.retriever import Retrieval
 
@@ -31,7 +32,7 @@ class AxisScores:
     """Scores of one text over m codes: `log_shares` (m,) of retrieval, `log_probabilities` (m,) of the
     model and its `log_none` for "no code fits" (None: no model was asked)."""
 
-    codes: Sequence[str]
+    codes: tuple[str, ...]
     log_shares: np.ndarray
     log_probabilities: np.ndarray | None = None
     log_none: float | None = None
@@ -56,7 +57,7 @@ def by_retrieval(found: Retrieval, row: int) -> AxisScores:
 
 
 def score_cores(
-    context: Context,
+    resources: Resources,
     cores: Sequence[str],
     retrievals: Mapping[CodeSystem, Retrieval],
     rows: Sequence[int] | None = None,
@@ -65,9 +66,11 @@ def score_cores(
 ) -> list[dict[CodeSystem, AxisScores]]:
     """Scores per text and axis; `rows[i]` is text i's row in the retrievals (default: i)."""
     rows = range(len(cores)) if rows is None else rows
-    if context.model is None or not cores:
+    if resources.model is None or not cores:
         return [{axis: by_retrieval(found, row) for axis, found in retrievals.items()} for row in rows]
-    columns = {axis: _columns(context, cores, axis, found, rows, wider) for axis, found in retrievals.items()}
+    columns = {
+        axis: _columns(resources, cores, axis, found, rows, wider) for axis, found in retrievals.items()
+    }
     by_text: list[dict[CodeSystem, AxisScores]] = []
     batch = []
     for i, core in enumerate(cores):
@@ -77,8 +80,8 @@ def score_cores(
             if chosen is not None:
                 codes = tuple(found.codes[n] for n in chosen[i])
                 scores = AxisScores(codes, scores.log_shares[chosen[i]])
-            prompt = context.prompts.question(core, axis, _shown(context, core, axis))
-            questions.append(Question(prompt, answers_of(context, scores.codes, axis)))
+            prompt = resources.prompts.question(core, axis, _shown(resources, core, axis))
+            questions.append(Question(prompt, answers_of(resources.prompts, scores.codes, axis)))
             unasked[axis] = scores
         by_text.append(unasked)
         batch.append(questions)
@@ -87,45 +90,40 @@ def score_cores(
             axis: replace(scores, log_probabilities=values[:-1], log_none=float(values[-1]))
             for (axis, scores), values in zip(unasked.items(), said, strict=True)
         }
-        for unasked, said in zip(by_text, context.model.score(batch), strict=True)
+        for unasked, said in zip(by_text, resources.model.score(batch), strict=True)
     ]
 
 
 def scores_of_texts(
-    context: Context, texts: Sequence[str], axes: Sequence[CodeSystem] = AXES
+    resources: Resources, texts: Sequence[str], axes: Sequence[CodeSystem] = AXES
 ) -> Iterator[dict[CodeSystem, AxisScores]]:
     """Scores of each text's first tumour, every text taken for one: for fitting and evaluation."""
     for start in range(0, len(texts), _BATCH):
         cores = [core_of(text) for text in texts[start : start + _BATCH]]
         yield from score_cores(
-            context, cores, {axis: context.retriever.distribution(cores, axis) for axis in axes}
+            resources, cores, {axis: resources.retriever.distribution(cores, axis) for axis in axes}
         )
 
 
-def scores_every_code(context: Context, retrievals: Mapping[CodeSystem, Retrieval]) -> bool:
+def scores_every_code(resources: Resources, retrievals: Mapping[CodeSystem, Retrieval]) -> bool:
     """Whether a wider second choice could find nothing new."""
-    model = context.model
-    return model is None or all(_at_once(context, model, found, axis) for axis, found in retrievals.items())
+    model = resources.model
+    return model is None or all(_at_once(resources, model, found, axis) for axis, found in retrievals.items())
 
 
-def answers_of(context: Context, codes: Sequence[str], axis: CodeSystem) -> tuple[str, ...]:
-    """The answers for codes, and last the one that says that none fits. Those of a whole axis are kept: the
-    same tuple for every text spares the model from preparing it again."""
-    whole = len(codes) > 200
-    if whole and (axis, len(codes)) in context.answers:
-        return context.answers[axis, len(codes)]
-    answers = tuple(context.prompts.answer(code, axis) for code in (*codes, None))
-    if whole:
-        context.answers[axis, len(codes)] = answers
-    return answers
+@lru_cache(maxsize=12)
+def answers_of(prompts: Prompts, codes: tuple[str, ...], axis: CodeSystem) -> tuple[str, ...]:
+    """The answers for codes, and last the one that says that none fits. Kept: the same tuple of a whole axis for
+    every text spares the model from preparing it again."""
+    return tuple(prompts.answer(code, axis) for code in (*codes, None))
 
 
-def _at_once(context: Context, model: CodeModel, found: Retrieval, axis: CodeSystem) -> bool:
-    return model.single_token_answers(answers_of(context, found.codes, axis))
+def _at_once(resources: Resources, model: CodeModel, found: Retrieval, axis: CodeSystem) -> bool:
+    return model.single_token_answers(answers_of(resources.prompts, found.codes, axis))
 
 
 def _columns(
-    context: Context,
+    resources: Resources,
     cores: Sequence[str],
     axis: CodeSystem,
     found: Retrieval,
@@ -133,29 +131,29 @@ def _columns(
     wider: bool,
 ) -> list[np.ndarray] | None:
     """Which codes the model scores, per text, as columns of the retrieval; None where it scores all."""
-    model = context.model
+    model = resources.model
     assert model is not None
-    if _at_once(context, model, found, axis):
+    if _at_once(resources, model, found, axis):
         return None
-    k = context.candidates * (_WIDER if wider else 1)
+    k = resources.candidates * (_WIDER if wider else 1)
     number = {code: n for n, code in enumerate(found.codes)}
     columns = []
-    for core, row, lexical in zip(cores, rows, context.retriever.lexical_codes(cores, axis), strict=True):
+    for core, row, lexical in zip(cores, rows, resources.retriever.lexical_codes(cores, axis), strict=True):
         best = np.argsort(-found.log_shares[row], kind="stable")[:k].tolist()
         best += [number[code] for code in lexical if number[code] not in best]
         if wider:
             # None of the candidates fitted: let the model write a code, held to the codes that exist.
-            every = answers_of(context, found.codes, axis)[:-1]
-            written = model.generate([context.prompts.question(core, axis)], [every])[0]
+            every = answers_of(resources.prompts, found.codes, axis)[:-1]
+            written = model.generate([resources.prompts.question(core, axis)], [every])[0]
             if written in every and every.index(written) not in best:
                 best.append(every.index(written))
         columns.append(np.array(best, dtype=np.int64))
     return columns
 
 
-def _shown(context: Context, core: str, axis: CodeSystem) -> Shown:
-    k = context.prompts.candidates
-    return shown(context.retriever.retrieve([core], axis, k=k)[0]) if k else ()
+def _shown(resources: Resources, core: str, axis: CodeSystem) -> Shown:
+    k = resources.prompts.candidates
+    return shown(resources.retriever.retrieve([core], axis, k=k)[0]) if k else ()
 
 
 def shown(candidates: Sequence[Candidate]) -> Shown:

@@ -17,14 +17,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.agent import CodingAgent
-from agent.context import Context
 from agent.decide.fuse import AxisWeights, Decision
 from agent.decide.scores import AxisScores, scores_of_texts, shown
-from agent.models.answers import first_code
+from agent.models.generate import answer_text, batches_by_length, first_code, greedy
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
 from agent.prepare import core_of
+from agent.resources import Resources
 from agent.results import CodedText
 from eval.run.folder import Answer
 from eval.run.models import CountingEncoder, NotPossible, Parts
@@ -63,7 +63,7 @@ def answerer_for(variant: Variant, parts: Parts) -> Answerer:
 class Answerer:
     """Answers rows; a row's answers do not depend on the calls before."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Resources) -> None:
         self.context = context
         self._written = 0
 
@@ -94,7 +94,7 @@ class _AgentAnswerer(Answerer):
 class _ScoredAnswerer(Answerer):
     """Retrieval's distribution, the model's, or both fused."""
 
-    def __init__(self, context: Context, what: str) -> None:
+    def __init__(self, context: Resources, what: str) -> None:
         super().__init__(context)
         self._what = what
 
@@ -123,7 +123,7 @@ class _ScoredAnswerer(Answerer):
 class _WrittenAnswerer(Answerer):
     """What the model writes, greedily, after it has thought where the variant says so."""
 
-    def __init__(self, context: Context, variant: Variant) -> None:
+    def __init__(self, context: Resources, variant: Variant) -> None:
         super().__init__(context)
         if not isinstance(context.model, LocalModel):
             raise NotPossible("needs a model on this machine")
@@ -137,8 +137,6 @@ class _WrittenAnswerer(Answerer):
         return self._asking
 
     def answer(self, rows: Sequence[Row]) -> list[Reply]:
-        from training.adapters.measure import greedy
-
         cores = [core_of(row.text) for row in rows]
         questions = [
             (i, axis, prompt)
@@ -147,7 +145,7 @@ class _WrittenAnswerer(Answerer):
         ]
         ids = self._asking.prompts([prompt for _, _, prompt in questions])
         found: list[dict[CodeSystem, Answer]] = [{} for _ in rows]
-        for batch in _by_length(ids):
+        for batch in batches_by_length(ids, _BATCH):
             prompts = [ids[q] for q in batch]
             for q, said in zip(
                 batch, greedy(self._model.model, self._asking.tokenizer, prompts, self._longest), strict=True
@@ -171,8 +169,6 @@ class _WrittenAnswerer(Answerer):
             yield i, prompts.question(text, axis, shown(candidates))
 
     def _read(self, said: Sequence[int], axis: CodeSystem) -> Answer:
-        from training.adapters.measure import answer_text
-
         if self._thinks:
             end = self._asking.tokenizer.convert_tokens_to_ids(_THOUGHT_ENDS)
             if end not in said:
@@ -246,8 +242,3 @@ def _of_coding(coded: CodedText, axis: CodeSystem) -> Answer:
         top=() if first is None else (first, *(a.code for a in coding.alternatives if a.code != first)),
         reason=reason,
     )
-
-
-def _by_length(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    return (order[start : start + _BATCH] for start in range(0, len(order), _BATCH))

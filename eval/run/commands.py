@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from eval.run.variants import Variant
 
 _ROOT = Path(__file__).resolve().parents[2]
-_OWN = _ROOT / "eval" / "variants"
+_OWN = _ROOT / "eval" / "run" / "variants"
 _FILES = click.Path(exists=True, path_type=Path)
 _variants = click.option(
     "--variants",

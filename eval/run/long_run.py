@@ -21,7 +21,8 @@ from pathlib import Path
 
 import click
 
-from agent.apps.files.table import CHUNK_ROWS, open_table
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import CHUNK_ROWS
 
 
 class _Coding:

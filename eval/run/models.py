@@ -17,11 +17,11 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, Context
 from agent.decide.fuse import Weights
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
+from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, Resources
 from eval.run.variants import Variant
 from index.catalogue.catalogue import Catalogue
 from index.errors import OnkokodeError
@@ -78,14 +78,14 @@ class Parts:
     """Catalogue, retriever and settings, loaded once, and the model of the role that was asked for last."""
 
     models: Models
-    base: Context
+    base: Resources
     _loaded: tuple[str, LocalModel] | None = field(default=None, repr=False)
 
     @classmethod
     def load(cls, models: Models, catalogue: Catalogue | None) -> Parts:
         """`catalogue` None is the one that is installed. Raises `OnkokodeError` where a part cannot be loaded."""
         # The embedded model comes with it and is dropped: a large one is loaded when a variant asks for it.
-        context = Context.load(encoder=models.encoder, catalogue=catalogue)
+        context = Resources.load(encoder=models.encoder, catalogue=catalogue)
         fitted = context.weights if models.model is None else Weights()
         return cls(models, replace(context, model=None, weights=fitted))
 
@@ -96,7 +96,7 @@ class Parts:
         prompts = Prompts.of(*self.models.source(variant.adapter))
         return prompts if variant.candidates is None else replace(prompts, candidates=variant.candidates)
 
-    def context(self, variant: Variant) -> Context:
+    def context(self, variant: Variant) -> Resources:
         """The agent's parts with the variant's model and prompts. Raises `NotPossible`, `ModelError`."""
         prompts = self.prompts(variant)
         if prompts is None:
@@ -106,7 +106,7 @@ class Parts:
             model = LocalModel.load(*self.models.source(variant.adapter), quantise=self.models.quantise)
             model.encoder = CountingEncoder(model.encoder.tokenizer)
             self._loaded = (variant.adapter, model)
-        return replace(self.base, model=self._loaded[1], prompts=prompts, answers={})
+        return replace(self.base, model=self._loaded[1], prompts=prompts)
 
     def models_of(self, variant: Variant) -> dict[str, dict[str, str]]:
         """Name and fingerprint of each model that the variant runs on. Raises `NotPossible`."""

@@ -1,6 +1,6 @@
 """Finds a code while somebody types: by its number, by words of its title and of its catalogue lines.
 
-    search = CodeSearch(agent.context.catalogue, agent.retriever)
+    search = CodeSearch(agent.resources.catalogue, agent.retriever)
     search.find(CodeSystem.ICD10GM, "mamma auß")[0].code        # 'C50.4'
     search.find(CodeSystem.ICD10GM, "c341")[0].code             # 'C34.1'
 

@@ -126,7 +126,7 @@ class Retriever:
         found = space.lexical.search(texts, 4 * _LEXICAL)
         return [list(dict.fromkeys(space.lines[row].code for row in rows))[:_LEXICAL] for rows in found]
 
-    def context(self, texts: Sequence[str], k: int = 3) -> list[list[Match]]:
+    def non_tumour_lines(self, texts: Sequence[str], k: int = 3) -> list[list[Match]]:
         """The nearest lines that are no tumour diagnosis (other diagnoses, procedures), best first."""
         space = self.index.spaces[CONTEXT]
         similarity, rows = search(space, self.encoder.encode(texts, CodeSystem.ICD10GM), k)

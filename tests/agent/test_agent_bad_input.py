@@ -24,7 +24,7 @@ from index.errors import IndexFolderError, OnkokodeError
 from index.io.sealed import read_manifest, write_manifest
 from index.records import AXES, CodeSystem
 from index.search.index import FORMAT, MANIFEST, build_user_index, index_folder
-from tests.agent.tiny_agent import context_with, embedded_agent
+from tests.agent.tiny_agent import embedded_agent, resources_with
 
 ICD10 = CodeSystem.ICD10GM
 SECRET = "Quittenfeldhaus"
@@ -45,7 +45,7 @@ def codes(coded: CodedText) -> list[str | None]:
 
 
 def model() -> LocalModel:
-    found = embedded_agent().context.model
+    found = embedded_agent().resources.model
     assert isinstance(found, LocalModel)
     return found
 
@@ -54,7 +54,7 @@ def model() -> LocalModel:
 @pytest.mark.parametrize("where", ["Kolonkarzinom {}", "{} Kolonkarzinom", "Kolon{}karzinom"])
 def test_a_text_holds_no_control_token(injected: str, where: str) -> None:
     text = where.format(injected)
-    prompts, encoder = embedded_agent().context.prompts, model().encoder
+    prompts, encoder = embedded_agent().resources.prompts, model().encoder
     control = {number for token, number in encoder.tokenizer.get_added_vocab().items()} - {
         encoder.tokenizer.unk_token_id
     }
@@ -107,12 +107,12 @@ def test_strange_texts_get_one_answer_each(text: str) -> None:
         assert 0 <= one.span[0] <= one.span[1] <= len(text)
         for axis in AXES:
             code = one.coding(axis).code
-            assert code is None or embedded_agent().context.catalogue.is_codable(axis, code)
+            assert code is None or embedded_agent().resources.catalogue.is_codable(axis, code)
             assert one.coding(axis).abstained is (code is None)
 
 
 def test_a_model_reads_the_beginning_of_an_endless_diagnosis() -> None:
-    prompts = embedded_agent().context.prompts
+    prompts = embedded_agent().resources.prompts
     for text in ("x" * 20_000, "Karzinom " * 2_000):
         [ids] = model().encoder.prompts([prompts.question(text, ICD10)])
         assert len(ids) < 1_100
@@ -138,7 +138,7 @@ def test_texts_are_read_a_batch_at_a_time(batch_size: int) -> None:
             drawn.append(n)
             yield f"Mammakarzinom {n}"
 
-    answers = CodingAgent(context_with(None), batch_size=batch_size).code_many(endless())
+    answers = CodingAgent(resources_with(None), batch_size=batch_size).code_many(endless())
     assert drawn == []
     for n in range(1, 20):
         assert next(answers).text == f"Mammakarzinom {n - 1}"
@@ -181,7 +181,7 @@ def test_a_failing_model_does_not_tell_the_text() -> None:
             raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError) as caught:
-        CodingAgent(context_with(Broken())).code(f"Mammakarzinom {SECRET}")  # type: ignore[arg-type]
+        CodingAgent(resources_with(Broken())).code(f"Mammakarzinom {SECRET}")  # type: ignore[arg-type]
     error: BaseException | None = caught.value
     while error is not None:
         assert SECRET not in repr(error) + "".join(getattr(error, "__notes__", []))

@@ -37,7 +37,7 @@ def test_signals_that_are_not_there_are_left_out() -> None:
 def test_shipped_weights_use_every_signal_that_the_agent_gives(agent: CodingAgent) -> None:
     from agent.graph import graph
 
-    [unit] = graph.invoke({"texts": ["Mammakarzinom links"]}, context=agent.context)["units"]
+    [unit] = graph.invoke({"texts": ["Mammakarzinom links"]}, context=agent.resources)["units"]
     for axis in AXES:
         assert set(Weights.load(WEIGHTS).axes[axis].confidence) == {*unit.signals[axis], "offset"}
         assert all(np.isfinite(value) for value in unit.signals[axis].values())

@@ -9,7 +9,7 @@ from agent.decide.fuse import AxisWeights, RecognitionWeights, Weights
 from agent.results import CodedText
 from index.records import AXES, CodeSystem
 from index.text import normalise
-from tests.agent.tiny_agent import NO_TUMOURS, ScriptedModel, builtin, context_with
+from tests.agent.tiny_agent import NO_TUMOURS, ScriptedModel, builtin, resources_with
 
 ICD10, TOPOGRAPHY, MORPHOLOGY, _ = CodeSystem
 SURE = {"Mamma": {"C50.9": 0.97, "8500/3": 0.97}, "Prostata": {"C61": 0.9, "C61.9": 0.97, "8140/3": 0.97}}
@@ -17,7 +17,7 @@ SURE = {"Mamma": {"C50.9": 0.97, "8500/3": 0.97}, "Prostata": {"C61": 0.9, "C61.
 
 def coded(text: str, script: dict[str, dict[str, float]] | None = None, **changes: object) -> CodedText:
     model = ScriptedModel(SURE if script is None else script, at_once=True)
-    return CodingAgent(context_with(model, **changes)).code(text)
+    return CodingAgent(resources_with(model, **changes)).code(text)
 
 
 def weights(**changes: float) -> Weights:

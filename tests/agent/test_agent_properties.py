@@ -12,7 +12,7 @@ from agent.agent import CodingAgent
 from agent.decide.fuse import AxisWeights, RecognitionWeights, Weights
 from agent.results import CodedText
 from index.records import AXES
-from tests.agent.tiny_agent import ScriptedModel, context_with, embedded_agent
+from tests.agent.tiny_agent import ScriptedModel, embedded_agent, resources_with
 
 CLINICAL = st.lists(
     st.sampled_from(
@@ -88,7 +88,7 @@ SETTINGS = settings(max_examples=80, deadline=None)
 
 def assert_sound(agent: CodingAgent, coded: CodedText, text: str) -> None:
     assert coded.text == text
-    catalogue = agent.context.catalogue
+    catalogue = agent.resources.catalogue
     for one in (coded, *coded.further):
         assert 0 <= one.span[0] <= one.span[1] <= len(text)
         assert 0 <= one.tumour_probability <= 1
@@ -124,7 +124,7 @@ def test_any_text_gets_a_sound_answer(text: str) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(ANY, max_size=12), st.integers(1, 5))
 def test_a_batch_answers_as_one_by_one(texts: list[str], batch_size: int) -> None:
-    agent = CodingAgent(embedded_agent().context, batch_size=batch_size)
+    agent = CodingAgent(embedded_agent().resources, batch_size=batch_size)
     answers = list(agent.code_many(texts))
     assert [answer.text for answer in answers] == texts
     for text, together in zip(texts, answers, strict=True):
@@ -154,7 +154,7 @@ def test_whatever_a_model_says_the_answer_is_sound(
         {axis: AxisWeights(retrieval=0.3, abstain_below=abstain_below) for axis in AXES},
         RecognitionWeights(model=0.0),
     )
-    agent = CodingAgent(context_with(model, weights=weights, candidates=4))
+    agent = CodingAgent(resources_with(model, weights=weights, candidates=4))
     assert_sound(agent, agent.code(text), text)
 
 

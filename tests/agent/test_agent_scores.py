@@ -5,51 +5,51 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.context import Context
 from agent.decide.scores import answers_of, score_cores, scores_every_code, scores_of_texts
 from agent.models.prompts import Prompts
+from agent.resources import Resources
 from index.records import AXES, CodeSystem
 from index.search.retriever import Retrieval
-from tests.agent.tiny_agent import ScriptedModel, context_with
+from tests.agent.tiny_agent import ScriptedModel, resources_with
 
 ICD10, TOPOGRAPHY, MORPHOLOGY, _ = CodeSystem
 TEXTS = ["Mammakarzinom oben außen", "Melanom am Rücken"]
 
 
-def retrievals(context: Context, texts: list[str]) -> dict[CodeSystem, Retrieval]:
-    return {axis: context.retriever.distribution(texts, axis) for axis in AXES}
+def retrievals(resources: Resources, texts: list[str]) -> dict[CodeSystem, Retrieval]:
+    return {axis: resources.retriever.distribution(texts, axis) for axis in AXES}
 
 
 def test_without_a_model_retrieval_speaks_alone() -> None:
-    context = context_with(None)
-    found = retrievals(context, TEXTS)
-    scores = score_cores(context, TEXTS, found)
+    resources = resources_with(None)
+    found = retrievals(resources, TEXTS)
+    scores = score_cores(resources, TEXTS, found)
     for row in range(2):
         for axis in AXES:
             assert scores[row][axis].log_probabilities is None and scores[row][axis].first_of_model is None
             np.testing.assert_array_equal(scores[row][axis].log_shares, found[axis].log_shares[row])
-    assert scores_every_code(context, found)
+    assert scores_every_code(resources, found)
 
 
 def test_a_model_that_scores_at_once_is_asked_about_every_code_and_none() -> None:
     model = ScriptedModel({"Mamma": {"C50.9": 0.7, "keiner": 0.2}}, at_once=True)
-    context = context_with(model)
-    found = retrievals(context, TEXTS[:1])
-    [scores] = score_cores(context, TEXTS[:1], found)
+    resources = resources_with(model)
+    found = retrievals(resources, TEXTS[:1])
+    [scores] = score_cores(resources, TEXTS[:1], found)
     assert [question.answers for question in model.asked] == [(*found[axis].codes, "keiner") for axis in AXES]
     said = scores[ICD10]
     assert said.first_of_model == "C50.9" and said.log_none == pytest.approx(np.log(0.2))
     assert said.log_probabilities is not None and len(said.log_probabilities) == len(said.codes) == len(
         found[ICD10].codes
     )
-    assert scores_every_code(context, found)
+    assert scores_every_code(resources, found)
 
 
 def test_a_model_that_writes_codes_out_is_asked_about_the_candidates() -> None:
     model = ScriptedModel()
-    context = context_with(model, candidates=7)
-    found = retrievals(context, TEXTS)
-    for row, scores in enumerate(score_cores(context, TEXTS, found)):
+    resources = resources_with(model, candidates=7)
+    found = retrievals(resources, TEXTS)
+    for row, scores in enumerate(score_cores(resources, TEXTS, found)):
         for axis in AXES:
             best = [found[axis].codes[n] for n in np.argsort(-found[axis].log_shares[row], kind="stable")[:7]]
             assert list(scores[axis].codes[:7]) == best
@@ -60,60 +60,60 @@ def test_a_model_that_writes_codes_out_is_asked_about_the_candidates() -> None:
             shares = dict(zip(found[axis].codes, found[axis].log_shares[row], strict=True))
             assert [shares[code] for code in scores[axis].codes] == scores[axis].log_shares.tolist()
     assert all(question.answers[-1] == "keiner" for question in model.asked)
-    assert not model.generated and not scores_every_code(context, found)
+    assert not model.generated and not scores_every_code(resources, found)
 
 
 def test_a_wider_choice_sees_more_and_what_the_model_writes() -> None:
     model = ScriptedModel(writes="C80.9")
-    context = context_with(model, candidates=3)
+    resources = resources_with(model, candidates=3)
     text = TEXTS[1]
-    found = retrievals(context, [text])
-    narrow = score_cores(context, [text], found)[0][ICD10].codes
+    found = retrievals(resources, [text])
+    narrow = score_cores(resources, [text], found)[0][ICD10].codes
     assert "C80.9" not in narrow
-    wide = score_cores(context, [text], found, wider=True)[0][ICD10].codes
+    wide = score_cores(resources, [text], found, wider=True)[0][ICD10].codes
     assert set(narrow) < set(wide) and "C80.9" in wide and len(set(wide)) == len(wide) > 9
     assert [allowed for _, allowed in model.generated] == [found[axis].codes for axis in AXES]
     assert all(text in prompt for prompt, _ in model.generated)
 
 
 def test_rows_say_which_retrieval_belongs_to_which_text() -> None:
-    context = context_with(ScriptedModel(at_once=True))
-    found = retrievals(context, TEXTS)
-    [second] = score_cores(context, TEXTS[1:], found, rows=[1])
+    resources = resources_with(ScriptedModel(at_once=True))
+    found = retrievals(resources, TEXTS)
+    [second] = score_cores(resources, TEXTS[1:], found, rows=[1])
     np.testing.assert_array_equal(second[ICD10].log_shares, found[ICD10].log_shares[1])
 
 
 def test_no_text_asks_nothing() -> None:
     model = ScriptedModel()
-    assert score_cores(context_with(model), [], retrievals(context_with(model), [])) == []
+    assert score_cores(resources_with(model), [], retrievals(resources_with(model), [])) == []
     assert not model.asked
 
 
 def test_a_bare_model_is_shown_candidates_with_their_lines() -> None:
     model = ScriptedModel()
-    context = context_with(model, prompts=Prompts(candidates=4))
-    found = retrievals(context, TEXTS[:1])
-    score_cores(context, TEXTS[:1], found)
+    resources = resources_with(model, prompts=Prompts(candidates=4))
+    found = retrievals(resources, TEXTS[:1])
+    score_cores(resources, TEXTS[:1], found)
     for axis, question in zip(AXES, model.asked, strict=True):
-        shown = context.retriever.retrieve(TEXTS[:1], axis, k=4)[0]
+        shown = resources.retriever.retrieve(TEXTS[:1], axis, k=4)[0]
         assert shown[0].matches
         assert f"{shown[0].code}: {shown[0].matches[0].line.text}" in question.prompt
 
 
 def test_the_answers_of_a_whole_axis_are_made_once() -> None:
-    context = context_with(ScriptedModel())
-    codes = context.catalogue.codable_codes(ICD10)
-    assert answers_of(context, codes, ICD10) is answers_of(context, codes, ICD10)
-    assert answers_of(context, codes[:5], ICD10) == (*codes[:5], "keiner")
-    morphologies = context.catalogue.codable_codes(MORPHOLOGY)
-    assert answers_of(context, morphologies, MORPHOLOGY) == (*morphologies, "keiner")
-    compact = context_with(ScriptedModel(), prompts=Prompts("compact"))
-    assert answers_of(compact, ["C61"], ICD10) == ("<|icd10gm:C61|>", "<|icd10gm:keiner|>")
+    resources = resources_with(ScriptedModel())
+    codes = resources.catalogue.codable_codes(ICD10)
+    assert answers_of(resources.prompts, codes, ICD10) is answers_of(resources.prompts, codes, ICD10)
+    assert answers_of(resources.prompts, codes[:5], ICD10) == (*codes[:5], "keiner")
+    morphologies = resources.catalogue.codable_codes(MORPHOLOGY)
+    assert answers_of(resources.prompts, morphologies, MORPHOLOGY) == (*morphologies, "keiner")
+    compact = resources_with(ScriptedModel(), prompts=Prompts("compact"))
+    assert answers_of(compact.prompts, ("C61",), ICD10) == ("<|icd10gm:C61|>", "<|icd10gm:keiner|>")
 
 
 def test_scores_of_texts_keeps_order_over_batches_and_takes_any_text() -> None:
-    context = context_with(ScriptedModel({"Nummer 70": {"C61": 0.9}}, at_once=True))
+    resources = resources_with(ScriptedModel({"Nummer 70": {"C61": 0.9}}, at_once=True))
     texts = ["", "\ud800", *(f"Karzinom Nummer {n}" for n in range(75))]
-    scores = list(scores_of_texts(context, texts, [ICD10]))
+    scores = list(scores_of_texts(resources, texts, [ICD10]))
     assert len(scores) == len(texts)
     assert [n for n, found in enumerate(scores) if found[ICD10].first_of_model == "C61"] == [72]

@@ -35,7 +35,7 @@ def assert_sound(agent: CodingAgent, coded: CodedText, length: int) -> None:
         assert coding.abstained == (coding.code is None)
         assert (coding.reason is not None) == coding.abstained
         if coding.code is not None:
-            found = agent.context.catalogue.code(axis, coding.code)
+            found = agent.resources.catalogue.code(axis, coding.code)
             assert found is not None and found.terminal and found.valid
             assert coding.evidence
         confidences = [a.confidence for a in coding.alternatives]
@@ -278,12 +278,12 @@ def test_missing_model_is_one_clear_error(tmp_path: Path) -> None:
 def test_codes_in_the_edition_asked_for(shared: Path) -> None:
     files = [shared / "catalogues" / "systematic-2017", shared / "catalogues" / "systematic-2024"]
     older = CodingAgent.load(catalogue=files, edition="icd10gm-2017")
-    known = set(older.context.catalogue.codable_codes(CodeSystem.ICD10GM))
+    known = set(older.resources.catalogue.codable_codes(CodeSystem.ICD10GM))
     for coded in older.code_many(["Mammakarzinom", "Hämangiom der Leber", "MALT-Lymphom des Magens"]):
         assert coded.icd10gm.code is None or coded.icd10gm.code in known
 
 
 def test_catalogue_object_and_builtin_agree() -> None:
     agent = CodingAgent.load(catalogue=Catalogue.builtin())
-    assert isinstance(agent.context.retriever.index, Index)
+    assert isinstance(agent.resources.retriever.index, Index)
     assert agent.info()["codes"]["icd10gm"] > 800

@@ -17,16 +17,17 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from agent import CodingAgent
-from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL
 from agent.decide.fuse import WEIGHTS, Weights
 from agent.decide.recogniser import BUCKETS, Recogniser
-from agent.models.local import LocalModel, Question
+from agent.models.base import Question
+from agent.models.local import LocalModel
 from agent.models.prompts import STYLE_FILE, Prompts
 from agent.models.self_check import CODES, TEXT, check_encoder, check_model, check_recogniser
+from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL
 from index.errors import ModelError, OnkokodeError
 from index.records import AXES, CodeSystem
 from index.search.encoder import CONFIG, EMBEDDED, PROTOTYPES, Encoder, Prototypes, save_prototypes
-from tests.agent.tiny_agent import ScriptedModel, context_with, embedded_agent
+from tests.agent.tiny_agent import ScriptedModel, embedded_agent, resources_with
 from tests.agent.tiny_models import save_tiny_folders
 from tests.index.tiny_encoder import save_static_model
 
@@ -240,10 +241,10 @@ def test_the_embedded_models_know_a_text() -> None:
     agent = embedded_agent()
     coded = agent.code(TEXT)
     assert {axis: coded.coding(axis).code for axis in AXES} == CODES
-    assert agent.context.model is not None
+    assert agent.resources.model is not None
     check_encoder(agent.retriever.encoder)
-    check_model(agent.context.model, agent.context.prompts)
-    check_recogniser(agent.context.recogniser)
+    check_model(agent.resources.model, agent.resources.prompts)
+    check_recogniser(agent.resources.recogniser)
 
 
 def test_weights_of_something_else_are_noticed(tmp_path: Path) -> None:
@@ -278,13 +279,13 @@ class NoNumbers(ScriptedModel):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_scores_that_are_no_numbers_give_no_code(value: float) -> None:
-    agent = CodingAgent(context_with(NoNumbers(value, True)))
+    agent = CodingAgent(resources_with(NoNumbers(value, True)))
     with pytest.raises(OnkokodeError, match="no numbers"):
         agent.code("Mammakarzinom links")
 
 
 def test_vectors_that_are_no_numbers_give_no_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    context = context_with()
+    context = resources_with()
     encoder = context.retriever.encoder
     monkeypatch.setattr(encoder.model, "encode", lambda texts, **_: np.full((len(texts), 128), np.nan))
     with pytest.raises(OnkokodeError, match="no numbers"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.context import EMBEDDED_MODEL
 from agent.models.local import LocalModel
 from agent.models.prompts import CANDIDATES_FOLLOW, Prompts, code_token
+from agent.resources import EMBEDDED_MODEL
 from index.records import AXES
 
 ICD = AXES[0]

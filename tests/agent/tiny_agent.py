@@ -1,7 +1,7 @@
 """Agents for tests: the embedded default, loaded once, and one put together by hand that answers as scripted.
 
 embedded_agent().code("Mamma-Ca")
-CodingAgent(context_with(ScriptedModel({"Mamma-Ca": {"C50.4": 0.9}})))
+CodingAgent(resources_with(ScriptedModel({"Mamma-Ca": {"C50.4": 0.9}})))
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from agent.agent import CodingAgent
-from agent.context import Context
 from agent.decide.fuse import RecognitionWeights, Weights
 from agent.decide.recogniser import BUCKETS, Recogniser
-from agent.models.local import CodeModel, Question
+from agent.models.base import CodeModel, Question
 from agent.models.prompts import Prompts
+from agent.resources import Resources
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
 from index.search.encoder import Encoder
@@ -42,8 +42,8 @@ def builtin() -> tuple[Catalogue, Retriever]:
     return catalogue, Retriever(Index.build(catalogue, encoder), encoder)
 
 
-def context_with(model: CodeModel | None = None, **changes: Any) -> Context:
-    """A context that takes every text for a tumour and fuses with neutral weights."""
+def resources_with(model: CodeModel | None = None, **changes: Any) -> Resources:
+    """Resources that takes every text for a tumour and fuses with neutral weights."""
     catalogue, retriever = builtin()
     settings: dict[str, Any] = {
         "catalogue": catalogue,
@@ -54,7 +54,7 @@ def context_with(model: CodeModel | None = None, **changes: Any) -> Context:
         "weights": Weights(recognition=RecognitionWeights(n_grams=1.0, model=0.0)),
         "crosswalk": Crosswalk(catalogue.rules),
     }
-    return Context(**settings | changes)
+    return Resources(**settings | changes)
 
 
 class ScriptedModel:
@@ -89,9 +89,6 @@ class ScriptedModel:
     def generate(self, prompts: Sequence[str], allowed: Sequence[Sequence[str]]) -> list[str]:
         self.generated += [(prompt, tuple(answers)) for prompt, answers in zip(prompts, allowed, strict=True)]
         return [self.writes if self.writes in answers else answers[0] for answers in allowed]
-
-    def free(self, prompts: Sequence[str], max_new_tokens: int = 24) -> list[str]:
-        return [self.writes] * len(prompts)
 
     def _answer(self, question: Question) -> np.ndarray:
         self.asked.append(question)

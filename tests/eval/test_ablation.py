@@ -15,12 +15,12 @@ from click.testing import CliRunner
 
 from agent import CodingAgent
 from agent.apps.cli import cli
-from agent.context import EMBEDDED_ADAPTER, EMBEDDED_MODEL
 from agent.decide.fuse import Weights
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
 from agent.prepare import core_of
+from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL
 from eval.run import run as ablation
 from eval.run.answerers import answerer_for, of_words, thinking_encoder
 from eval.run.folder import AnsweredRow, RunError, RunFolder
@@ -197,7 +197,7 @@ def test_after_a_thought_only_what_follows_it_counts(
         asked.extend(tokenizer.decode(ids) for ids in prompts)
         return [tokenizer(next(said), add_special_tokens=False).input_ids for _ in prompts]
 
-    monkeypatch.setattr("training.adapters.measure.greedy", scripted)
+    monkeypatch.setattr("eval.run.answerers.greedy", scripted)
     row = replace(clinical(1).rows[0], icdo_topography=None, icdo_morphology=None)
     replies = answerer.answer([row] * 3)
     answers = [reply.answers[ICD] for reply in replies]

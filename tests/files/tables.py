@@ -66,7 +66,7 @@ class CountingAgent(CodingAgent):
     """The embedded agent; `asked` holds how many texts each call brought. Stops after `limit` calls."""
 
     def __init__(self, limit: int | None = None) -> None:
-        super().__init__(embedded_agent().context)
+        super().__init__(embedded_agent().resources)
         self.asked: list[int] = []
         self.limit = limit
 

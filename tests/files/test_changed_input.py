@@ -20,8 +20,9 @@ import pytest
 from openpyxl import Workbook
 
 from agent.apps.files import code_file
+from agent.apps.files.formats import open_table
 from agent.apps.files.run import LocalEngine
-from agent.apps.files.table import CHUNK_ROWS, TableError, open_table
+from agent.apps.files.table import CHUNK_ROWS, TableError
 from tests.files.stub_agent import StubAgent, code_of, stub
 
 MARK = "Brunnenkresse"  # in every text, so that it is seen wherever a text remains

@@ -18,7 +18,8 @@ from openpyxl import load_workbook
 from agent.apps.cli import cli
 from agent.apps.files import code_file
 from agent.apps.files.answer import COLUMNS as ADDED
-from agent.apps.files.table import CHUNK_ROWS, Options, TableError, open_table
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import CHUNK_ROWS, Options, TableError
 from tests.agent.tiny_agent import embedded_agent
 from tests.files import tables
 from tests.files.tables import COLUMNS, CountingAgent, rows

@@ -15,7 +15,8 @@ import pytest
 from openpyxl import Workbook, load_workbook
 
 from agent.apps.files import code_file
-from agent.apps.files.table import Options, TableError, open_table, text_of
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import Options, TableError, text_of
 from tests.files.stub_agent import StubAgent, code_of, stub
 
 HINT = "onkokode_hinweis"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.apps.files.table import Options, open_table
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import Options
 
 # Each ends in bytes that are also one letter of UTF-8.
 BY_CHANCE = [

@@ -19,8 +19,9 @@ from openpyxl import Workbook
 
 from agent.apps.files import code_file
 from agent.apps.files.answer import COLUMNS as ADDED
+from agent.apps.files.formats import open_table
 from agent.apps.files.header import is_header
-from agent.apps.files.table import Options, TableError, open_table
+from agent.apps.files.table import Options, TableError
 from tests.files.stub_agent import StubAgent, code_of, stub
 
 

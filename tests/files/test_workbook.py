@@ -16,7 +16,8 @@ import pytest
 from openpyxl import Workbook, load_workbook
 
 from agent.apps.files import workbook_parts
-from agent.apps.files.table import Chunk, Options, Row, TableError, open_table
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import Chunk, Options, Row, TableError
 from agent.apps.files.workbook import WorkbookTable, write_workbook
 from tests.files import tables
 
@@ -143,7 +144,7 @@ def test_one_cell_of_a_gigabyte_in_a_megabyte(parts: dict[str, bytes], tmp_path:
                 stream.write(b"A" * (1 << 20))
             stream.write(after)
     script = (
-        "import resource, sys; from pathlib import Path; from agent.apps.files.table import *\n"
+        "import resource, sys; from pathlib import Path; from agent.apps.files.formats import *\n"
         "try: open_table(Path(sys.argv[1]))\n"
         "except TableError as error: print(error)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"

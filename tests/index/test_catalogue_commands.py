@@ -180,7 +180,7 @@ def test_index_rebuilds(built: list[str]) -> None:
 
 def test_help_is_light() -> None:
     code = (
-        "import sys, index.catalogue.commands, index.catalogue.layouts, index.catalogue.store\n"
+        "import sys, index.catalogue.commands, index.catalogue.catalogue, index.catalogue.store\n"
         "print(sorted({'torch', 'faiss', 'lxml', 'pyarrow', 'rich', 'numpy'} & set(sys.modules)))"
     )
     assert (

@@ -69,7 +69,7 @@ def test_loaded_it_finds_the_same(built: Index, saved: Path) -> None:
     before, after = Retriever(built, embedded()), Retriever(loaded, embedded())
     for axis in AXES:
         assert after.retrieve(QUERIES, axis) == before.retrieve(QUERIES, axis)
-    assert after.context(QUERIES) == before.context(QUERIES)
+    assert after.non_tumour_lines(QUERIES) == before.non_tumour_lines(QUERIES)
 
 
 def test_the_manifest_names_every_file(saved: Path) -> None:
@@ -181,7 +181,7 @@ def test_an_axis_without_lines(tmp_path: Path) -> None:
     encoder = TableEncoder(TABLE)
     loaded = Index.load(tiny().save(tmp_path / "index"), encoder)
     assert Retriever(loaded, encoder).retrieve(["Brustkrebs"], CodeSystem.MORPHOLOGY) == [[]]
-    assert Retriever(loaded, encoder).context(["Brustkrebs"]) == [[]]
+    assert Retriever(loaded, encoder).non_tumour_lines(["Brustkrebs"]) == [[]]
 
 
 def test_the_user_index_lies_in_the_user_folder(tmp_path: Path) -> None:

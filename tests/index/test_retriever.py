@@ -191,7 +191,7 @@ def test_nothing_asked_nothing_found() -> None:
     for axis in AXES:
         assert embedded().retrieve([], axis) == []
         assert embedded().distribution([], axis).log_shares.shape[0] == 0
-    assert embedded().context([]) == []
+    assert embedded().non_tumour_lines([]) == []
 
 
 @pytest.mark.parametrize("text", ["", " ", "\ud800", "\x00", "😀", "§§§", "x" * 10_000])
@@ -212,5 +212,5 @@ def test_a_text_is_answered_the_same_alone_and_in_a_batch() -> None:
 
 
 def test_what_is_no_tumour_is_found_beside_the_axes() -> None:
-    for match in embedded().context(["Appendektomie"], k=3)[0]:
+    for match in embedded().non_tumour_lines(["Appendektomie"], k=3)[0]:
         assert match.line.system is OPS or not match.line.code.startswith(("C", "D0", "D1", "D2", "D3"))

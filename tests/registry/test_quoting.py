@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from agent.apps.registry.errors import refused_because
-from agent.apps.registry.report import Row, as_csv
+from agent.apps.registry.report import Row
 from agent.apps.registry.run import Run
 from index.xml import XmlError, safe_parse
-from tests.registry.messages import Case, adt, obds
+from tests.registry.messages import Case, adt, as_csv, obds
 from tests.registry.test_run import ListOfRows
 
 TEXT = "Frau Markerli Mammakarzinom 01.02.1950"

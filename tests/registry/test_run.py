@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from agent.apps.cli import cli
 from agent.apps.registry.errors import RegistryError
-from agent.apps.registry.report import COLUMNS, Row, as_csv
+from agent.apps.registry.report import COLUMNS, Row
 from agent.apps.registry.run import Run, plan_files
 from tests.agent.tiny_agent import embedded_agent
-from tests.registry.messages import NAME, Case, adt, adt_meldung, document, obds
+from tests.registry.messages import NAME, Case, adt, adt_meldung, as_csv, document, obds
 
 
 class ListOfRows:

@@ -64,7 +64,7 @@ class GatedAgent(CodingAgent):
     """The embedded agent, which waits for `open` before it codes, and fails on texts that say so."""
 
     def __init__(self) -> None:
-        super().__init__(embedded_agent().context)
+        super().__init__(embedded_agent().resources)
         self.open = threading.Event()
         self.working = threading.Event()
         self.batches: list[list[str]] = []

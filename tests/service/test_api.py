@@ -15,12 +15,12 @@ import pytest
 
 from agent.apps.service import schemas
 from agent.apps.service.app import create_app
-from agent.apps.service.load import essence, same
 from agent.apps.service.settings import ServiceSettings
 from agent.prepare.pipeline import MAX_CHARACTERS
 from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_agent import embedded_agent
+from tests.service.load import essence, same
 from tests.service.running import GatedAgent, service, wait_for, wait_ready
 
 SECRET = "Geheimrat Mustermann, Mamma-Ca"

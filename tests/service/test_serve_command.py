@@ -22,9 +22,9 @@ from fastapi.responses import PlainTextResponse
 from agent.apps.cli import cli
 from agent.apps.service.app import create_app
 from agent.apps.service.commands import mount_review, serve
-from agent.apps.service.load import essence, same
 from agent.apps.service.settings import ServiceError, ServiceSettings
 from tests.agent.tiny_agent import embedded_agent
+from tests.service.load import essence, same
 from tests.service.running import running, wait_for, wait_ready
 
 KEY = "a-key-for-this-test-only"

@@ -20,7 +20,9 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from agent.models.local import LocalModel, Question
+from agent.models.base import Question
+from agent.models.generate import answer_text, greedy
+from agent.models.local import LocalModel
 from agent.models.prompts import CANDIDATES_FOLLOW, TUMOUR, Prompts
 from agent.models.tokens import PromptEncoder
 from index.errors import ModelError
@@ -28,7 +30,7 @@ from index.records import CodeSystem
 from tests.agent.tiny_models import FAMILIES, save_tiny_model
 from training.adapters.data import Asked, Pairs, examples, write_examples
 from training.adapters.lora import LoraPlan, train_lora
-from training.adapters.measure import TaskScore, answer_text, greedy, judged, measure_pairs
+from training.adapters.measure import TaskScore, judged, measure_pairs
 from training.adapters.report import compare_runs, read_results
 from training.adapters.trainer import load_base, trainer_for
 from training.commands import train
@@ -233,9 +235,18 @@ def test_greedy_answers_are_those_of_generate(family: str, tmp_path: Path) -> No
     loaded = LocalModel.load(save_tiny_model(family, tmp_path / "model"))
     prompts = [Prompts().question(text, ICD) for text in ("Karzinom", "Mamma-Ca links oben außen", "x")]
     tokenizer = loaded.encoder.tokenizer
-    ids = greedy(loaded.model, tokenizer, loaded.encoder.prompts(prompts), 24)
-    said = [answer_text(answer, tokenizer, "icd10gm", Prompts()) for answer in ids]
-    assert said == loaded.free(prompts)
+    asked = loaded.encoder.prompts(prompts)
+    found = [
+        loaded.model.generate(
+            torch.tensor([ids]), do_sample=False, max_new_tokens=24, eos_token_id=tokenizer.eos_token_id
+        )[0, len(ids) :]
+        for ids in asked
+    ]
+    said = [
+        answer_text(ids, tokenizer, "icd10gm", Prompts())
+        for ids in greedy(loaded.model, tokenizer, asked, 24)
+    ]
+    assert said == [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in found]
 
 
 def test_answers_are_judged_as_in_the_study() -> None:
@@ -396,7 +407,8 @@ def test_a_base_in_four_bits_gets_an_adapter(pairs: Path, tmp_path: Path) -> Non
     assert {type(m).__name__ for n, m in network.named_modules() if n.endswith("_proj")} == {"Linear4bit"}
     results = train_lora(model, pairs, tmp_path / "out", plan, say=lambda _: None)
     assert results[2].loss < results[0].loss
-    assert LocalModel.load(model, tmp_path / "out", quantise="4bit").free(["Befund"])
+    loaded = LocalModel.load(model, tmp_path / "out", quantise="4bit")
+    assert greedy(loaded.model, loaded.encoder.tokenizer, loaded.encoder.prompts(["Befund"]), 24)
 
 
 def test_four_bits_cannot_be_trained_in_full() -> None:

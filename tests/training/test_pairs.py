@@ -12,7 +12,7 @@ import pytest
 from agent.models.prompts import Prompts
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
-from training.adapters.pairs import Finds, Places, held_out_codes, question_forms, write_pairs
+from training.adapters.pairs import CandidateSource, Places, held_out_codes, question_forms, write_pairs
 from training.leak import PARTS, LeakGuard, near_keys, texts_of
 from training.split import Split
 
@@ -67,7 +67,10 @@ def test_test_sets_are_read_by_column_or_by_line(tmp_path: Path) -> None:
 
 
 def _written(
-    folder: Path, *planted: CatalogueLine, guard: LeakGuard | None = None, finds: Finds | None = None
+    folder: Path,
+    *planted: CatalogueLine,
+    guard: LeakGuard | None = None,
+    finds: CandidateSource | None = None,
 ) -> dict[str, object]:
     catalogue = Catalogue.builtin()
     catalogue = dataclasses.replace(catalogue, searchable_lines=(*catalogue.searchable_lines[::40], *planted))

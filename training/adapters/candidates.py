@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,7 +24,8 @@ from agent.decide.scores import shown
 from agent.models.prompts import Shown
 from agent.prepare import core_of
 from index.catalogue.catalogue import Catalogue
-from index.records import AXES, CatalogueLine
+from index.records import AXES, CatalogueLine, CodeSystem
+from index.search.retriever import Retriever
 from training.corpus import speaks_for_axis
 from training.hashing import hash64
 from training.leak import TRAIN, near_groups, near_keys
@@ -103,6 +104,8 @@ def _find(
             others = {line for line, n in place.items() if n not in (fold, folds)}
             seen = spoken.filtered(lambda line, others=others: line.line_id in others)  # type: ignore[misc]
             asked = [line for line in spoken.searchable_lines if place.get(line.line_id) == fold]
+            if not asked:
+                continue
             say(
                 f"candidates {fold + 1}/{folds + 1}: {len(asked):,} lines, from {len(seen.searchable_lines):,} others"
             )
@@ -117,26 +120,29 @@ def _found(
 ) -> list[list[dict[str, object]]]:
     from index.search.encoder import Encoder
     from index.search.index import Index
-    from index.search.retriever import Retriever
 
     if not (encoder_folder / "onkokode.json").is_file():
         train_on_lines(seen, encoder_folder, steps=steps, seed=seed)
     encoder = Encoder.load(encoder_folder)
     retriever = Retriever(Index.build(seen, encoder), encoder)
-    chunks = []
+    chunks: list[list[dict[str, object]]] = []
     for axis in AXES:
         lines = [line for line in asked if line.system is axis]
-        for start in range(0, len(lines), _BATCH):
-            batch = lines[start : start + _BATCH]
-            found = retriever.retrieve([core_of(line.text) for line in batch], axis, k + SPARE)
-            rows: list[dict[str, object]] = []
-            for line, candidates in zip(batch, found, strict=True):
-                seen_as = shown(candidates)
-                rows.append(
-                    {"line": line.line_id, "codes": [c for c, _ in seen_as], "lines": [t for _, t in seen_as]}
-                )
-            chunks.append(rows)
+        found = candidates_of(retriever, [core_of(line.text) for line in lines], axis, k + SPARE)
+        chunks.append(
+            [
+                {"line": line.line_id, "codes": [c for c, _ in seen_as], "lines": [t for _, t in seen_as]}
+                for line, seen_as in zip(lines, found, strict=True)
+            ]
+        )
     return chunks
+
+
+def candidates_of(retriever: Retriever, texts: Sequence[str], axis: CodeSystem, k: int) -> Iterator[Shown]:
+    """The k best candidates of each text as a prompt shows them, in order."""
+    for start in range(0, len(texts), _BATCH):
+        for candidates in retriever.retrieve(texts[start : start + _BATCH], axis, k):
+            yield shown(candidates)
 
 
 def train_on_lines(catalogue: Catalogue, folder: Path, *, steps: int, seed: int) -> None:

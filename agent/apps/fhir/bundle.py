@@ -78,7 +78,7 @@ def years_in_force(agent: CodingAgent) -> dict[CodeSystem, int]:
     from index.catalogue.layouts.source import year_of
     from index.catalogue.lexicon import EDITION
 
-    catalogue = agent.context.catalogue
+    catalogue = agent.resources.catalogue
     years = dict(YEAR)
     for system in years:
         codes = catalogue.codable_codes(system)

@@ -6,7 +6,7 @@ ParquetTable(Path("diagnosen.parquet"), Options()).columns
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +53,12 @@ class ParquetTable(Table):
             if kept.num_rows and number >= first:
                 yield self._chunk(number, kept, size)
 
-    @contextmanager
-    def writer(self, path: Path, added: Sequence[str]) -> Iterator[TableWriter]:
-        with _open_writer(path, self._schema, added) as writer:
-            yield writer
+    def read_rows(self) -> Iterator[Row]:
+        for chunk in self.chunks():
+            yield from chunk.rows
+
+    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
+        return _open_writer(path, self._schema, added)
 
     def facts(self) -> dict[str, Any]:
         return {"format": "parquet"}
@@ -141,8 +143,8 @@ def _open_writer(path: Path, schema: pa.Schema, added: Sequence[str]) -> Iterato
         yield _ParquetWriter(writer, schema, added)
 
 
-@contextmanager
-def write_parquet(path: Path, columns: Sequence[str], added: Sequence[str]) -> Iterator[TableWriter]:
+def write_parquet(
+    path: Path, columns: Sequence[str], added: Sequence[str]
+) -> AbstractContextManager[TableWriter]:
     """Write a table of another format, whose values are texts."""
-    with _open_writer(path, pa.schema([pa.field(name, pa.string()) for name in columns]), added) as writer:
-        yield writer
+    return _open_writer(path, pa.schema([pa.field(name, pa.string()) for name in columns]), added)

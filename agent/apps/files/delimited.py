@@ -8,14 +8,13 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from agent.apps.files.lines import LONGEST_LINE, TextLines
 from agent.apps.files.table import (
-    CHUNK_ROWS,
     SAMPLE_ROWS,
     Chunk,
     Options,
@@ -23,7 +22,6 @@ from agent.apps.files.table import (
     Table,
     TableError,
     TableWriter,
-    in_chunks,
 )
 
 _DELIMITERS = (";", "\t", ",", "|")
@@ -60,15 +58,8 @@ class DelimitedTable(Table):
             self._splits = _NEVER
             self._first = next(self._records())[1]
 
-    def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
-        return in_chunks(self._rows(), size, first)
-
-    @contextmanager
-    def writer(self, path: Path, added: Sequence[str]) -> Iterator[TableWriter]:
-        with write_delimited(
-            path, self.columns, added, self.delimiter, self.encoding, self.line_end
-        ) as writer:
-            yield writer
+    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
+        return write_delimited(path, self.columns, added, self.delimiter, self.encoding, self.line_end)
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -116,7 +107,7 @@ class DelimitedTable(Table):
                 "bitte die Zeile berichtigen"
             ) from None
 
-    def _rows(self) -> Iterator[Row]:
+    def read_rows(self) -> Iterator[Row]:
         width = len(self.columns)
         records = self._records()
         if self.header and next(records, (0, [], None))[1] != self._first:

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from agent.apps.files.lines import LONGEST_LINE, TextLines
 from agent.apps.files.table import (
-    CHUNK_ROWS,
     MISSING,
     MOST_COLUMNS,
     REPLACED,
@@ -27,7 +26,6 @@ from agent.apps.files.table import (
     Table,
     TableError,
     TableWriter,
-    in_chunks,
     readable,
 )
 
@@ -87,13 +85,8 @@ class JsonLinesTable(Table):
         self.columns = tuple(names)
         self.rows = rows
 
-    def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
-        return in_chunks(self._rows(), size, first)
-
-    @contextmanager
-    def writer(self, path: Path, added: Sequence[str]) -> Iterator[TableWriter]:
-        with write_json_lines(path, self.columns, added) as writer:
-            yield writer
+    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
+        return write_json_lines(path, self.columns, added)
 
     def facts(self) -> dict[str, Any]:
         return {"format": "jsonl", "encoding": self._lines.encoding}
@@ -125,7 +118,7 @@ class JsonLinesTable(Table):
             )
             yield _Record(members, text, "; ".join(filter(None, problems)) or None)
 
-    def _rows(self) -> Iterator[Row]:
+    def read_rows(self) -> Iterator[Row]:
         known = set(self.columns)
         for number, (members, text, problem) in enumerate(self._records(), start=1):
             if members is None:

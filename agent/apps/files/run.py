@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent.apps.files.answer import COLUMNS, answer_of, unread
 from agent.apps.files.columns import find_text_column
-from agent.apps.files.table import Chunk, Options, Table, TableError, must_be_a_file, open_table, text_of
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import Chunk, Options, Table, TableError, must_be_a_file, text_of
 from agent.apps.files.work import Answers, WorkFolder
 from agent.apps.files.writing import must_fit, write_table
 from index.io.atomic import new_file

@@ -1,6 +1,5 @@
-"""What all table formats have in common: a table is opened by its content, read in chunks, and written again.
+"""What all table formats have in common: a table is read in chunks and written again. `formats` opens one.
 
-table = open_table(Path("diagnosen.csv"))
 for chunk in table.chunks(1024):
     chunk.number, chunk.rows[0].values, chunk.rows[0].problem
 
@@ -12,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -158,9 +156,22 @@ class Table(ABC):
             "einmal mit --restart beginnen und die Datei so lange nicht anrühren"
         )
 
-    @abstractmethod
     def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
         """The rows from chunk `first` on, `size` a chunk."""
+        kept: list[Row] = []
+        number = 0
+        for row in self.read_rows():
+            kept.append(row)
+            if len(kept) == size:
+                if number >= first:
+                    yield Chunk(number, tuple(kept))
+                number, kept = number + 1, []
+        if kept and number >= first:
+            yield Chunk(number, tuple(kept))
+
+    @abstractmethod
+    def read_rows(self) -> Iterator[Row]:
+        """All rows, one at a time."""
 
     @abstractmethod
     def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
@@ -171,33 +182,6 @@ class Table(ABC):
         """What was found out about the file, for the run's record."""
 
 
-def open_table(path: Path, options: Options | None = None) -> Table:
-    """The table that a file holds, recognised by its content, and by its ending where that leaves a choice.
-
-    Raises:
-        TableError: the file is missing, empty or no table; the message says what would help.
-    """
-    from agent.apps.files.delimited import DelimitedTable
-    from agent.apps.files.json_lines import JsonLinesTable
-
-    options = options or Options()
-    head = _head(path)
-    if head.startswith(b"PAR1"):
-        from agent.apps.files.arrow import ParquetTable
-
-        return ParquetTable(path, options)
-    if head.startswith(b"PK\x03\x04"):
-        _must_be_workbook(path)
-        from agent.apps.files.workbook import WorkbookTable
-
-        return WorkbookTable(path, options)
-    if head.startswith(b"\xd0\xcf\x11\xe0"):
-        raise TableError(f"{path}: ein altes Excel-Format (.xls); bitte als .xlsx oder .csv speichern")
-    if path.suffix.lower() in (".jsonl", ".ndjson") or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b'{"'):
-        return JsonLinesTable(path, options)
-    return DelimitedTable(path, options)
-
-
 def text_of(value: Any) -> str:
     """A value as the text of a diagnosis; what is missing is empty."""
     return "" if value is None or value is MISSING else readable(str(value))
@@ -206,21 +190,6 @@ def text_of(value: Any) -> str:
 def readable(text: str) -> str:
     """A text that every encoding of Unicode can write: halves of letters, which JSON can hold, are replaced."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
-
-
-def in_chunks(rows: Iterator[Row], size: int, first: int) -> Iterator[Chunk]:
-    """Rows as chunks, those before chunk `first` passed over."""
-    kept: list[Row] = []
-    number = 0
-    for row in rows:
-        kept.append(row)
-        if len(kept) == size:
-            if number >= first:
-                yield Chunk(number, tuple(kept))
-            number += 1
-            kept = []
-    if kept and number >= first:
-        yield Chunk(number, tuple(kept))
 
 
 def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
@@ -265,25 +234,3 @@ def must_be_a_file(path: Path) -> None:
         raise TableError(
             f"{path} ist eine Pipe oder ein Gerät; eine Tabelle wird mehrmals gelesen, bitte erst als Datei speichern"
         )
-
-
-def _head(path: Path) -> bytes:
-    must_be_a_file(path)
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(4096)
-    except OSError as error:
-        raise TableError(f"{path}: nicht lesbar ({error.strerror})") from None
-    if not head.strip():
-        raise TableError(f"{path}: die Datei ist leer")
-    return head
-
-
-def _must_be_workbook(path: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile:
-        raise TableError(f"{path}: die Excel-Datei ist beschädigt oder nur halb kopiert") from None
-    if "xl/workbook.xml" not in names:
-        raise TableError(f"{path}: ein ZIP-Archiv, aber keine Excel-Datei; bitte erst entpacken")

@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from openpyxl.utils.exceptions import IllegalCharacterError
 from openpyxl.worksheet._writer import WorksheetWriter
 
 from agent.apps.files.table import (
-    CHUNK_ROWS,
     SAMPLE_ROWS,
     Chunk,
     Options,
@@ -28,7 +27,6 @@ from agent.apps.files.table import (
     Table,
     TableError,
     TableWriter,
-    in_chunks,
 )
 from agent.apps.files.workbook_parts import CheckedArchive, open_book
 from agent.apps.files.workbook_rows import rows_of
@@ -60,13 +58,8 @@ class WorkbookTable(Table):
             )
         self.name_columns(self._first, head[1:])
 
-    def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
-        return in_chunks(self._rows(), size, first)
-
-    @contextmanager
-    def writer(self, path: Path, added: Sequence[str]) -> Iterator[TableWriter]:
-        with write_workbook(path, self.columns, added, self.sheet) as writer:
-            yield writer
+    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
+        return write_workbook(path, self.columns, added, self.sheet)
 
     def facts(self) -> dict[str, Any]:
         return {"format": "xlsx", "sheet": self.sheet, "header": self.header}
@@ -100,7 +93,7 @@ class WorkbookTable(Table):
                 "und neu speichern"
             ) from None
 
-    def _rows(self) -> Iterator[Row]:
+    def read_rows(self) -> Iterator[Row]:
         width = len(self.columns)
         waiting: list[int] = []  # empty rows count only where another one follows
         with self._sheet() as sheet:

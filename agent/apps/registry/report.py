@@ -10,11 +10,10 @@ A row names file, line, Meldung_ID and Tumor_ID, and nothing of the patient. The
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, Protocol, TextIO
 
 from agent.apps.registry.compare import Verdict
 from agent.apps.registry.errors import RegistryError
+from agent.apps.spreadsheet import ENCODING, harmless, spreadsheet_writer
 from index.io.atomic import new_file
 from index.records import CodeSystem
 
@@ -217,7 +217,7 @@ def values(row: Row, with_text: bool) -> dict[str, Any]:
 
 
 class _Csv:
-    encoding = "utf-8-sig"  # a spreadsheet takes plain UTF-8 for Windows' encoding
+    encoding = ENCODING
 
     def __init__(self, with_text: bool) -> None:
         self.with_text = with_text
@@ -229,7 +229,7 @@ class _Csv:
         cells = values(row, self.with_text) | {"Gefuellt": "ja" if row.filled else ""}
         if row.confidence is not None:
             cells["Konfidenz"] = f"{row.confidence:.2f}".replace(".", ",")
-        return _csv_line([_harmless(cell) for cell in cells.values()])
+        return _csv_line(map(harmless, cells.values()))
 
     def foot(self, counts: Counts) -> str:
         """In rows of the same width, so that the file stays one table."""
@@ -260,19 +260,7 @@ class _Json:
         return '\n], "summen": ' + json.dumps(counts.to_dict(), ensure_ascii=False) + "}\n"
 
 
-def _csv_line(cells: list[str]) -> str:
+def _csv_line(cells: Iterable[str]) -> str:
     stream = io.StringIO()
-    csv.writer(stream, delimiter=";", lineterminator="\r\n").writerow(cells)
+    spreadsheet_writer(stream).writerow(cells)
     return stream.getvalue()
-
-
-def _harmless(cell: Any) -> str:
-    """A cell that no spreadsheet takes for a formula: Meldung_ID and file names come from outside."""
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def as_csv(rows: list[Row], with_text: bool = False) -> str:
-    """Rows as the text of a CSV file, for tests and small reports."""
-    form = _Csv(with_text)
-    return form.head() + "".join(form.row(row, first=False) for row in rows)

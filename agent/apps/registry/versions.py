@@ -32,7 +32,7 @@ def year_of_code(agent: CodingAgent, system: CodeSystem, code: str) -> int | Non
     from index.catalogue.layouts.source import year_of
     from index.catalogue.lexicon import EDITION, YEAR
 
-    found = agent.context.catalogue.code(system, code)
+    found = agent.resources.catalogue.code(system, code)
     if found is None:
         return None
     return YEAR[system] if found.edition == EDITION else year_of(found.edition)

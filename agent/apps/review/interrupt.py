@@ -62,7 +62,7 @@ def review_graph(
         threshold: a text is asked about where an axis has no code or a confidence below this. What is no tumour
             diagnosis is asked about where that is less likely than this.
     """
-    known = agent.context.catalogue.is_codable
+    known = agent.resources.catalogue.is_codable
 
     def code(state: ReviewState) -> ReviewState:
         if "texts" not in state:

@@ -63,9 +63,9 @@ def mount(app: FastAPI, agent: CodingAgent, database: Path, *, api_key: str | No
     threads = ThreadPoolExecutor(_THREADS, "review")
     secret = secret_of(database)
     gate = Gate(secret, api_key)
-    catalogue = agent.context.catalogue
+    catalogue = agent.resources.catalogue
     search = CodeSearch(catalogue, agent.retriever)
-    view = View(catalogue, agent.context.crosswalk)
+    view = View(catalogue, agent.resources.crosswalk)
 
     pages.add_static_files("/assets", _ASSETS, max_cache_age=0)
 

@@ -1,6 +1,6 @@
 """A desk as HTML: what the templates show, in the words that documentation officers read.
 
-    View(agent.context.catalogue, agent.context.crosswalk).item(desk)     # the item with its three axes
+    View(agent.resources.catalogue, agent.resources.crosswalk).item(desk)     # the item with its three axes
 
 Every string goes through Jinja with automatic escaping, texts and catalogue lines alike; characters that steer
 a screen are replaced by visible ones, one for one, so offsets stay right.

@@ -1,6 +1,6 @@
 """Codes looked up in the catalogue: found by the beginning of a code or by words, and explained.
 
-lookup = CodeLookup(agent.context.catalogue)
+lookup = CodeLookup(agent.resources.catalogue)
 lookup.find(CodeSystem.MORPHOLOGY, "kleinzellig karzinom", limit=20)[0][0]["code"]     # '8041/3'
 lookup.explain(CodeSystem.ICD10GM, "c341")["title"]
 """

@@ -60,7 +60,7 @@ _SYSTEM = Path(description="The classification.")
 def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings) -> APIRouter:
     """All routes below /v1, and /info."""
     router = APIRouter()
-    lookup = CodeLookup(agent.context.catalogue)
+    lookup = CodeLookup(agent.resources.catalogue)
 
     @router.post(
         "/v1/code",

@@ -1,7 +1,7 @@
 """Load on a running service, with every answer checked against `code_many` in this process.
 
-    python -m agent.apps.service.load --url http://127.0.0.1:8000 --clients 64 --seconds 60 --pid 4711
-    python -m agent.apps.service.load --texts examples/texts.txt --json > load.json
+    python -m tests.service.load --url http://127.0.0.1:8000 --clients 64 --seconds 60 --pid 4711
+    python -m tests.service.load --texts examples/texts.txt --json > load.json
 
 Each client sends one text after the other over a connection of its own. The reference answers are computed
 once per text before the load begins; an answer is wrong where a code, a decision or an offset differs, or a
@@ -25,7 +25,7 @@ import click
 from agent.apps.service.settings import ServiceError, is_loopback
 
 _TOLERANCE = 0.002
-_EXAMPLES = Path(__file__).parents[3] / "examples" / "texts.txt"
+_EXAMPLES = Path(__file__).parents[2] / "examples" / "texts.txt"
 _AXES = ("icd10gm", "icdo_topography", "icdo_morphology")
 
 

@@ -1,7 +1,7 @@
 """What the nodes work with: catalogue, retriever, language model, recogniser and settings.
 
-context = Context.load()                         # the embedded default
-graph.invoke({"texts": ["Mamma-Ca"]}, context=context)
+resources = Resources.load()                         # the embedded default
+graph.invoke({"texts": ["Mamma-Ca"]}, context=resources)
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from index.catalogue.layouts import CatalogueError, CatalogueFile, NotACatalogue
 from index.catalogue.overrides import load_overrides
 from index.catalogue.store import walk
 from index.errors import ModelError
-from index.records import CodeSystem
 from index.search.encoder import EMBEDDED_NAME, Encoder
 from index.search.index import Index, index_folder
 from index.search.retriever import Retriever
 
 if TYPE_CHECKING:
-    from agent.models.local import CodeModel
-    from agent.models.served import ServerModel
+    from agent.models.base import CodeModel
+    from agent.models.served import ServedModel
 
 WEIGHTS = Path(__file__).parent / "weights"
 EMBEDDED_MODEL = WEIGHTS / "model"
@@ -40,7 +39,7 @@ CatalogueSource = Catalogue | str | Path | Iterable[str | Path] | None
 
 
 @dataclass
-class Context:
+class Resources:
     """Loaded once, shared by all texts. `model` None decides by retrieval alone."""
 
     catalogue: Catalogue
@@ -52,7 +51,6 @@ class Context:
     crosswalk: Crosswalk
     candidates: int = 20
     names: dict[str, str] = field(default_factory=dict)
-    answers: dict[tuple[CodeSystem, int], tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -68,7 +66,7 @@ class Context:
         home: Path | None = None,
         candidates: int = 20,
         server: str | None = None,
-    ) -> Context:
+    ) -> Resources:
         """Load everything; None means the embedded default.
 
         Raises:
@@ -110,7 +108,7 @@ class Context:
                 "adapter": "onkokode-embedded" if adapter == EMBEDDED_ADAPTER else str(adapter or ""),
                 "encoder": loaded.name,
                 "encoder_fingerprint": loaded.fingerprint,
-                **({"scoring": served.way} if served else {}),
+                **({"scoring": served.method} if served else {}),
             },
         )
 
@@ -129,22 +127,22 @@ def _check_device(device: str) -> None:
 
 def _served(
     server: str, model: str | Path | None, adapter: str | Path | None, quantise: str | None
-) -> ServerModel:
+) -> ServedModel:
     """The model behind a server, which has loaded it already: how is the server's business."""
-    from agent.models.served import ServerModel
+    from agent.models.served import ServedModel
 
     if adapter is not None or quantise is not None:
         raise ModelError(
             f"{server}: a server has loaded its model already; start it with the adapter (vLLM: "
             "--lora-modules) or the quantisation, and name what it serves with --model"
         )
-    return ServerModel.load(server, model)
+    return ServedModel.load(server, model)
 
 
 @lru_cache(maxsize=1)
-def embedded_context() -> Context:
+def embedded_resources() -> Resources:
     """The embedded default, loaded once."""
-    return Context.load()
+    return Resources.load()
 
 
 def _catalogue_and_index(
