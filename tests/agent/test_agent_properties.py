@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.agent import CodingAgent
-from agent.decide.fuse import AxisWeights, RecognitionWeights, Weights
+from agent.decide.records import AxisWeights, RecognitionWeights, Weights
 from agent.results import CodedText
 from index.records import AXES
 from tests.agent.tiny_agent import ScriptedModel, embedded_agent, resources_with

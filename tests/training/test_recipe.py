@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from agent.agent import CodingAgent
 from agent.decide.confidence import confidence_of
-from agent.decide.fuse import Weights
+from agent.decide.records import Weights
 from agent.models.prompts import Prompts
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
