@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from agent.apps.files.table import SAMPLE_ROWS, Table, TableError, text_of
+from agent.apps.files.table import SAMPLE_ROWS, Table, TableFileError, text_of
 from index.text import normalise
 
 _NAMES = (
@@ -26,10 +26,10 @@ def find_text_column(table: Table, name: str | None = None) -> str:
     """The name of the text column.
 
     Raises:
-        TableError: there is no column `name`, or several columns could be meant; the message lists them.
+        TableFileError: there is no column `name`, or several columns could be meant; the message lists them.
     """
     if not table.columns:
-        raise TableError(f"{table.path}: die Datei hat keine Spalten")
+        raise TableFileError(f"{table.path}: die Datei hat keine Spalten")
     if name is not None:
         for column in table.columns:
             if name == column or normalise(name) == normalise(column):
@@ -37,7 +37,7 @@ def find_text_column(table: Table, name: str | None = None) -> str:
         place = _PLACE.fullmatch(name.strip())
         if place and 1 <= int(place[1]) <= len(table.columns):
             return table.columns[int(place[1]) - 1]
-        raise TableError(f"{table.path}: keine Spalte {name}; vorhanden: {table.shown_columns()}")
+        raise TableFileError(f"{table.path}: keine Spalte {name}; vorhanden: {table.shown_columns()}")
     if len(table.columns) == 1:
         return table.columns[0]
     by_name = {normalise(column.replace("_", " ")): column for column in table.columns}
@@ -48,7 +48,7 @@ def find_text_column(table: Table, name: str | None = None) -> str:
     ranked = sorted(words, key=lambda column: -words[column])
     if words[ranked[0]] > 0 and words[ranked[0]] >= _CLEARLY * words[ranked[1]]:
         return ranked[0]
-    raise TableError(
+    raise TableFileError(
         f"{table.path}: welche Spalte die Diagnosetexte enthält, ist nicht eindeutig; bitte mit --column eine "
         f"nennen: {table.shown_columns()}"
     )

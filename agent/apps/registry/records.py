@@ -66,7 +66,7 @@ class Tumour:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Remark:
     """Something that a documentation officer should know, that does not stop the coding."""
 
     line: int
@@ -82,4 +82,4 @@ class Meldung:
     meldung_id: str
     line: int
     tumours: tuple[Tumour, ...]
-    notices: tuple[Notice, ...]
+    notices: tuple[Remark, ...]

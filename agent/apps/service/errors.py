@@ -2,25 +2,32 @@
 
 raise HTTPException(404) -> {"error": {"code": "not_found", "message": "Not Found", "details": []}}
 install(app)                                       # replaces FastAPI's handlers, which echo the input
+raise RefusedRequest(413, "body_too_large", "a request body may have 2,097,152 bytes")     # below the application
+await respond(send, refused, receive)              # with what the client still sends thrown away
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Send
 
 from agent.apps.service.batcher import QueueFullError, StoppingError, TextFailedError
 from index.errors import OnkokodeError
 
 _LOG = logging.getLogger("onkokode.service")
 _RETRY_SECONDS = "5"
+CLOSE = (b"connection", b"close")
+_LINGER_SECONDS, _LINGER_BYTES = 2.0, 16 << 20
 # What may stand in an error's location: our own names. Anything else came from the caller.
 _OWN_NAMES = frozenset(
     {"body", "path", "query", "header", "text", "texts", "q", "limit", "system", "code", "x-api-key"}
@@ -87,8 +94,8 @@ def _place(location: Sequence[Any]) -> str:
 
 def _problem(problem: Mapping[str, Any]) -> str:
     said = _PROBLEMS.get(problem["type"], "does not fit its description")
-    context = problem.get("ctx") or {}
-    limits = [f"{name} {context[name]}" for name in _LIMITS if isinstance(context.get(name), int)]
+    given = problem.get("ctx") or {}
+    limits = [f"{name} {given[name]}" for name in _LIMITS if isinstance(given.get(name), int)]
     return f"{said} ({', '.join(limits)})" if limits else said
 
 
@@ -122,3 +129,42 @@ async def _ours(_request: Request, error: OnkokodeError) -> Response:
     return error_response(
         503, "unavailable", "the coding agent is not available", headers={"Retry-After": _RETRY_SECONDS}
     )
+
+
+class RefusedRequest(Exception):
+    """A request that goes no further. `headers` are added to its answer."""
+
+    def __init__(self, status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(code)
+        self.status, self.code, self.message, self.headers = status, code, message, headers
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+async def respond(send: Send, refused: RefusedRequest, receive: Receive | None = None) -> None:
+    """The error answer. With `receive`, what the client still sends is thrown away for a moment: a connection that
+    is closed over unread bytes is reset, and the client never sees the answer."""
+    body = error_body(refused.code, refused.message)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode("ascii")),
+        *refused.headers,
+    ]
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": receive is not None})
+    if receive is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                await _discard(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard(receive: Receive) -> None:
+    size = 0
+    while size < _LINGER_BYTES:
+        message = await receive()
+        size += len(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return

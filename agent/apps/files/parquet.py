@@ -1,6 +1,6 @@
 """Parquet: batches keep their Arrow types, so that all other columns are written as they were read.
 
-ParquetTable(Path("diagnosen.parquet"), Options()).columns
+ParquetTable(Path("diagnosen.parquet"), TableOptions()).columns
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from agent.apps.files.table import (
     CHUNK_ROWS,
     REPLACED,
     Chunk,
-    Options,
     Row,
     Table,
-    TableError,
+    TableFileError,
+    TableOptions,
     TableWriter,
     unique_columns,
 )
@@ -31,7 +31,7 @@ class ParquetTable(Table):
 
     endings = (".parquet",)
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: TableOptions) -> None:
         super().__init__(path, options)
         with _opened(path) as file:
             self._schema = file.schema_arrow
@@ -83,7 +83,7 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise TableError(f"{path}: die Parquet-Datei ist beschädigt oder nur halb kopiert") from None
+        raise TableFileError(f"{path}: die Parquet-Datei ist beschädigt oder nur halb kopiert") from None
 
 
 def _values(column: pa.ChunkedArray, odd: set[int]) -> list[Any]:

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from agent.apps.files.answer import COLUMNS
-from agent.apps.files.table import TableError
+from agent.apps.files.table import TableFileError
 from index.io.atomic import write_whole
 
 Answers = list[list[Any]]
@@ -31,7 +31,7 @@ class WorkFolder:
     """`OUT.onkokode`. `salt` is the run's, kept over restarts of the program.
 
     Raises:
-        TableError: another run is at work on the same output, or the folder is damaged.
+        TableFileError: another run is at work on the same output, or the folder is damaged.
     """
 
     def __init__(self, target: Path, *, restart: bool) -> None:
@@ -43,13 +43,15 @@ class WorkFolder:
 
     def __enter__(self) -> WorkFolder:
         if self.path.exists() and not self.path.is_dir():
-            raise TableError(f"{self.path}: dort soll der Arbeitsordner liegen; bitte die Datei umbenennen")
+            raise TableFileError(
+                f"{self.path}: dort soll der Arbeitsordner liegen; bitte die Datei umbenennen"
+            )
         self.path.mkdir(mode=0o700, exist_ok=True)
         self._lock = FileLock(self.path / _LOCK, timeout=0, mode=0o600)
         try:
             self._lock.acquire()
         except (Timeout, FileNotFoundError):  # the folder may just have been removed by the run that ends
-            raise TableError(
+            raise TableFileError(
                 f"{self.path}: ein anderer Lauf schreibt gerade diese Ausgabe; bitte auf sein Ende warten"
             ) from None
         try:
@@ -79,7 +81,9 @@ class WorkFolder:
                     raise ValueError("no salt")
                 return
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            raise TableError(f"{self._record} ist beschädigt; mit --restart wird von vorn kodiert") from None
+            raise TableFileError(
+                f"{self._record} ist beschädigt; mit --restart wird von vorn kodiert"
+            ) from None
         self.salt = secrets.token_bytes(32)
 
     def must_be_of(self, facts: dict[str, Any]) -> None:
@@ -90,7 +94,7 @@ class WorkFolder:
             return
         differing = sorted(name for name in facts if self._known.get(name) != facts[name])
         if differing:
-            raise TableError(
+            raise TableFileError(
                 f"{self.path} gehört zu einem anderen Lauf (anders: {', '.join(differing)}); mit --restart wird "
                 "von vorn kodiert"
             )
