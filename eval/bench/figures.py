@@ -174,7 +174,7 @@ class _Page:
         cores = with_["hardware"]["cores"]
         return (
             f"Weights `{shipped_weights()}`, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}, {cores} cores of "
-            f"{with_['hardware']['cpu']}, {with_['device']}."
+            f"{with_['hardware']['cpu']}, {'no GPU' if with_['device'] == 'cpu' else with_['device']}."
         )
 
     def _measured_with(self) -> str:
@@ -310,12 +310,15 @@ def _passing(name: str, knowing: Mapping[str, Any]) -> Iterator[Figure]:
         n,
         between(calibration["interval"]),
     )
-    honest = knowing["coverage"][str(_PASSING)].get("honest")
+    covered = knowing["coverage"][str(_PASSING)]
+    same, honest = covered["same_rows"], covered.get("honest")
     if honest:
         yield Figure(
             f"{name} may pass unread at {100 * _PASSING:g} % error", f"{percent(honest['coverage'])} %", n,
             between(honest["between"]), share=honest["coverage"],
         )  # fmt: skip
+    bound = same["accepted"] / same["n"]
+    yield Figure(f"{name} the same, at best: threshold chosen on these texts", f"{percent(bound)} %", n, "")
 
 
 def _of_share(name: str, share: Mapping[str, Any]) -> Figure:
@@ -328,7 +331,12 @@ def _of_share(name: str, share: Mapping[str, Any]) -> Figure:
 
 def _of_reading(reading: Reading) -> Figure:
     spread = f"{reading.lowest:.4g} to {reading.highest:.4g} (range)"
-    return Figure(reading.name, f"{reading.value:.4g} {reading.unit}", f"{reading.repetitions} times", spread)
+    return Figure(
+        reading.name,
+        f"{reading.value:.4g} {reading.unit}",
+        f"{reading.repetitions} run{'s' * (reading.repetitions > 1)}",
+        spread,
+    )
 
 
 def _demoted(section: Section) -> list[str]:
