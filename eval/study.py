@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.decide.fuse import AxisWeights, Weights
-from agent.decide.recogniser import Recogniser
+from agent.decide.recognise import Recogniser
+from agent.decide.records import AxisWeights, Weights
 from agent.decide.scores import AxisScores, scores_of_texts
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts

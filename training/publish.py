@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from string import Template
@@ -20,13 +19,14 @@ from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CAND
 from index.catalogue.crosswalk import save_rules
 from index.search.encoder import EMBEDDED
 from training.fit import Material
+from training.runs import Log
 
-_CARD = Path(__file__).parent / "model_card.md"
+_CARD = Path(__file__).parent / "cards" / "model.md"
 _KEPT = (".json", ".safetensors", ".md")
 _OF_THE_RUN = ("run.json", "epochs.json")
 
 
-def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> None:
+def publish(given: Material, out: Path, say: Log = print) -> None:
     """Replace the package's weights by those under `out`."""
     for source, target in (
         (out / "encoder", EMBEDDED),

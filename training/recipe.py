@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agent.models.prompts import Shown
+from agent.models.prompts import PromptCandidates
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.layouts import CatalogueFile, parse_all
 from index.errors import ModelError
@@ -31,6 +31,7 @@ from training.corpus import UNKNOWN, Row, is_measured, read_rows, tumour_lines, 
 from training.fit import Material, fit
 from training.leak import TRAIN
 from training.plan import DEFAULT, Plan
+from training.runs import Log
 from training.split import Split
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
     from training.compact.batches import BatchSource
     from training.compact.encoder import AxisTable
-
-Say = Callable[[str], None]
 
 
 def parse_folder(catalogues: Path) -> list[CatalogueFile]:
@@ -57,7 +56,7 @@ def material(catalogues: Path) -> Material:
     return Material(catalogue, split, {file.path.name: file.sha256 for file in parsed})
 
 
-def train_all(given: Material, out: Path, plan: Plan = DEFAULT, say: Say = print) -> None:
+def train_all(given: Material, out: Path, plan: Plan = DEFAULT, say: Log = print) -> None:
     """Run every step that has not been run yet."""
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +95,7 @@ def corpus_rows(out: Path, *names: str) -> list[Row]:
     return [row for name in names for row in read_rows(out / "corpus" / f"{name}.parquet")]
 
 
-def train_encoder(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
+def train_encoder(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
     """The tokeniser and one table per axis."""
     from training.compact.encoder import Settings, save_encoder, train_axis, train_tokenizer
 
@@ -139,7 +138,7 @@ def train_encoder(given: Material, out: Path, plan: Plan, say: Say = print) -> P
     return folder
 
 
-def train_model(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
+def train_model(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
     """The compact base model, from the encoder's tables."""
     from training.compact.model import code_tokenizer, new_model, save_model, train
 
@@ -164,7 +163,7 @@ def train_model(given: Material, out: Path, plan: Plan, say: Say = print) -> Pat
     return folder
 
 
-def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
+def train_adapter(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
     """A LoRA adapter on the converged base, on composed clinical texts and noisy lines, by the same trainer
     as for open-weight models; its card holds the answers to unseen texts before and after each epoch."""
     pairs = out / "clinical-pairs"
@@ -173,7 +172,7 @@ def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> P
     return _train_adapter(out, pairs, out / "adapter", plan, None, say)
 
 
-def train_adapter_with_candidates(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
+def train_adapter_with_candidates(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
     """The same adapter on the same texts, with retrieved candidates in the prompts: for the ablation."""
     pairs = out / "clinical-pairs-with-candidates"
     if not (pairs / "card.json").is_file():
@@ -189,7 +188,7 @@ def train_adapter_with_candidates(given: Material, out: Path, plan: Plan, say: S
     return _train_adapter(out, pairs, folder, plan, plan.candidate_pairs, say)
 
 
-def _train_adapter(out: Path, pairs: Path, folder: Path, plan: Plan, rows: int | None, say: Say) -> Path:
+def _train_adapter(out: Path, pairs: Path, folder: Path, plan: Plan, rows: int | None, say: Log) -> Path:
     from training.adapters.lora import LoraPlan, train_lora
 
     if not (folder / "README.md").is_file():
@@ -222,8 +221,8 @@ def clinical_rows(given: Material, out: Path, plan: Plan) -> dict[str, list[Row]
 
 
 def candidates_of_rows(
-    given: Material, out: Path, parts: Mapping[str, Sequence[Row]], plan: Plan, say: Say = print
-) -> dict[str, Shown]:
+    given: Material, out: Path, parts: Mapping[str, Sequence[Row]], plan: Plan, say: Log = print
+) -> dict[str, PromptCandidates]:
     """What retrieval finds for each row on each axis that it has a code for, by `text_key`.
 
     A catalogue line is in the index and would find itself, so lines that are learnt have cross-fitted candidates
@@ -248,7 +247,7 @@ def candidates_of_rows(
     )
     encoder = Encoder.load(out / "encoder")
     retriever = Retriever(Index.build(given.catalogue, encoder), encoder)
-    found: dict[str, Shown] = {}
+    found: dict[str, PromptCandidates] = {}
     for part, rows in parts.items():
         for place, axis in enumerate(AXES):
             asked = {}
@@ -269,11 +268,11 @@ def candidates_of_rows(
     return found
 
 
-def train_recogniser(out: Path, say: Say = print) -> Path:
+def train_recogniser(out: Path, say: Log = print) -> Path:
     """The n-gram model that tells tumour diagnoses from everything else."""
     from sklearn.linear_model import SGDClassifier
 
-    from agent.decide.recogniser import Recogniser, features
+    from agent.decide.recognise import Recogniser, features
 
     path = out / "recogniser.safetensors"
     if path.is_file():
@@ -355,7 +354,7 @@ def _queries(
     return draw
 
 
-def paced(say: Say, name: str, steps: int) -> Callable[[int, float], None]:
+def paced(say: Log, name: str, steps: int) -> Callable[[int, float], None]:
     """A `report` for training: now and then says step, loss and the time left."""
     paces: list[Pace] = []
 

@@ -35,7 +35,8 @@ _STEP_NAMES = {
     "recognise": "Erkennen",
     "retrieve": "Suchen",
     "choose": "Wählen",
-    "verify": "Prüfen",
+    "reconcile": "Abgleichen",
+    "check": "Prüfen",
     "explain": "Begründen",
 }
 

@@ -37,17 +37,6 @@ _POINTING = ("dieser", "diese", "dieses", "dies", "welcher", "welche", "letztere
 _CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w-]{2,}")
 
 
-def core_of(text: str) -> str:
-    """What a model reads of a text: the core of its first diagnosis that names a tumour, else of its first one, or
-    the text itself where there is none."""
-    diagnoses = prepare(text).diagnoses
-    for names in (context.names_definite_tumour, context.names_tumour):
-        for diagnosis in diagnoses:
-            if not diagnosis.denied and names(diagnosis.core):
-                return diagnosis.core
-    return (diagnoses[0].core if diagnoses else "") or text
-
-
 def prepare(text: str) -> Prepared:
     """Cleans a diagnosis text and splits it into its diagnoses. Takes any `str`, raises nothing.
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.agent import CodingAgent
-from agent.decide.fuse import AxisWeights, Decision
+from agent.decide.records import AxisWeights, Decision
 from agent.decide.scores import AxisScores, scores_of_texts, shown
 from agent.models.generate import answer_text, batches_by_length, first_code, greedy
 from agent.models.local import LocalModel

@@ -47,6 +47,8 @@ def _commands() -> list[tuple[str, str]]:
             for line in block.replace("\\\n", " ").splitlines():
                 if match := re.search(r"(?:^|&& |\.venv/bin/)onkokode (.+)", line):
                     found.append((page.name, match.group(1)))
+        cells = re.findall(r"^\| `onkokode ([^`]+)`", page.read_text(encoding="utf-8"), re.MULTILINE)
+        found += [(page.name, command) for command in cells]
     return found
 
 
@@ -106,6 +108,13 @@ def test_the_commands_of_a_page_run(page: str, shared: Path, tmp_path: Path) -> 
         ["bash", "-c", "\n".join(script)], cwd=folder, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
+
+
+def test_the_example_of_the_readme_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    example, printed = re.findall(r"^```python\n(.*?)^```\n```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
+    exec(example, {})
+    assert capsys.readouterr().out == printed
 
 
 def test_files_that_the_docs_name_are_there() -> None:

@@ -18,7 +18,7 @@ from index.io.sealed import LOCK, BusyFolder, one_writer
 from index.search.index import Index
 from tests.index.tiny_encoder import TableEncoder, catalogue_of
 
-WRITERS = 6
+WRITERS = 4
 ADD = "import sys; from pathlib import Path; from index.catalogue import store; print(store.add([Path(sys.argv[1])])[0].status)"
 
 

@@ -76,7 +76,14 @@ def test_64_clients_at_once_get_their_own_answers(client: httpx.Client) -> None:
 def test_explain_shows_the_steps(client: httpx.Client) -> None:
     answer = client.post("/v1/explain", json={"text": TEXTS[0]})
     explained = schemas.Explained.model_validate_json(answer.content)
-    assert [step.step for step in explained.steps] == ["prepare", "recognise", "retrieve", "choose", "verify"]
+    assert [step.step for step in explained.steps] == [
+        "prepare",
+        "recognise",
+        "retrieve",
+        "choose",
+        "reconcile",
+        "check",
+    ]
     assert answer.json()["steps"][2]["found"]["nearest"]["icd10gm"] == "C50.4"
     assert same(essence(answer.json()["result"]), expected()[0])
 

@@ -28,9 +28,9 @@ from agent.models.tokens import PromptEncoder
 from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_models import FAMILIES, save_tiny_model
-from training.adapters.data import Asked, Pairs, examples, write_examples
+from training.adapters.data import Example, PairFolder, examples, write_examples
 from training.adapters.lora import LoraPlan, train_lora
-from training.adapters.measure import TaskScore, judged, measure_pairs
+from training.adapters.measure import TaskScore, judge, measure_pairs
 from training.adapters.report import compare_runs, read_results
 from training.adapters.trainer import load_base, trainer_for
 from training.commands import train
@@ -201,7 +201,7 @@ def test_a_compact_prompt_shows_its_candidates_and_ends_with_the_answer(
     compact_pairs: Path, compact_model: Path, tmp_path: Path
 ) -> None:
     tokenizer = LocalModel.load(compact_model).encoder.tokenizer
-    given = Pairs.open(compact_pairs, "compact", tokenizer.get_vocab())
+    given = PairFolder.open(compact_pairs, "compact", tokenizer.get_vocab())
     asked = [pair for chunk in given.read("train", ("icd10gm",), None, 13) for pair in chunk]
     first = asked[0]
     assert first.prompt == f"Magenkarzinom Corpus{CANDIDATES_FOLLOW}<|icd10gm:C34.1|><|icd10gm|>"
@@ -214,7 +214,7 @@ def test_a_compact_prompt_shows_its_candidates_and_ends_with_the_answer(
 
 def test_only_the_answer_counts_and_the_prompt_is_the_agents(pairs: Path, tmp_path: Path) -> None:
     tokenizer = LocalModel.load(save_tiny_model("llama", tmp_path / "llama")).encoder.tokenizer
-    asked = next(Pairs.open(pairs).read("development", (), None, 13))
+    asked = next(PairFolder.open(pairs).read("development", (), None, 13))
     write_examples([asked], PromptEncoder(tokenizer), 512, tmp_path / "x.arrow", with_end=True)
     example = examples(tmp_path / "x.arrow")[0]
     answer = [label for label in example["labels"] if label != -100]
@@ -223,7 +223,7 @@ def test_only_the_answer_counts_and_the_prompt_is_the_agents(pairs: Path, tmp_pa
 
 
 def test_a_draw_is_the_same_each_time_and_keeps_the_tasks(pairs: Path) -> None:
-    given = Pairs.open(pairs)
+    given = PairFolder.open(pairs)
     one, other = ([pair.row for chunk in given.read("train", (), 5, 7) for pair in chunk] for _ in range(2))
     assert one == other and len(one) == 5
     with pytest.raises(ModelError, match="no pair of the tasks tumour"):
@@ -250,11 +250,11 @@ def test_greedy_answers_are_those_of_generate(family: str, tmp_path: Path) -> No
 
 
 def test_answers_are_judged_as_in_the_study() -> None:
-    pair = Asked(3, "icd10gm", "", "C50.9", "C50.9")
+    pair = Example(3, "icd10gm", "", "C50.9", "C50.9")
     worth = {
         said: (hit.exact, hit.partial, hit.malformed)
         for said in ("C50.9", "Der Kode ist C50.1.", "keiner", "C34.1")
-        for hit in [judged(pair, said)]
+        for hit in [judge(pair, said)]
     }
     assert worth == {
         "C50.9": (True, True, False),
@@ -262,8 +262,8 @@ def test_answers_are_judged_as_in_the_study() -> None:
         "keiner": (False, False, True),
         "C34.1": (False, False, False),
     }
-    tumour = Asked(4, TUMOUR, "", "ja", "ja")
-    assert judged(tumour, "Ja.").exact and judged(tumour, "vielleicht").malformed
+    tumour = Example(4, TUMOUR, "", "ja", "ja")
+    assert judge(tumour, "Ja.").exact and judge(tumour, "vielleicht").malformed
     low, high = TaskScore(100, 88, 90, 0).interval(88)
     assert (round(low, 3), round(high, 3)) == (0.802, 0.930)
 
@@ -304,7 +304,7 @@ def test_runs_are_compared(tmp_path: Path) -> None:
 def test_packing_keeps_pairs_apart(family: str, pairs: Path, tmp_path: Path) -> None:
     loaded = LocalModel.load(save_tiny_model(family, tmp_path / "model"))
     tokenizer = loaded.encoder.tokenizer
-    asked = next(Pairs.open(pairs).read("train", (), None, 13))
+    asked = next(PairFolder.open(pairs).read("train", (), None, 13))
     write_examples([asked], loaded.encoder, 512, tmp_path / "x.arrow", with_end=True)
     data = examples(tmp_path / "x.arrow")
     plan = replace(PLAN, packing=True, longest=512, batch=2)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from agent.models.prompts import TUMOUR, Prompts
 from agent.models.tokens import PromptEncoder
 from index.io.progress import Pace
 from index.records import CodeSystem
-from training.adapters.data import Asked, Pairs
+from training.adapters.data import Example, PairFolder
+from training.runs import Log
 
 _BATCH = 32
 _LONGEST_ANSWER = 24
@@ -68,7 +69,7 @@ class TaskScore:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """The greedy answers of a model to the pairs of a part."""
 
     model: str
@@ -83,24 +84,23 @@ class Measured:
 
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file: no texts, and the rows as lists to keep it small."""
-        tasks = {}
-        for task, score in self.tasks.items():
-            tasks[task] = asdict(score) | {
+        about = {name: getattr(self, name) for name in ("model", "adapter", "part", "data", "left_out")}
+        tasks = {
+            task: asdict(score)
+            | {
                 "exact_interval": score.interval(score.exact),
                 "partial_interval": score.interval(score.partial),
             }
+            for task, score in self.tasks.items()
+        }
         return {
-            "model": self.model,
-            "adapter": self.adapter,
-            "part": self.part,
-            "data": self.data,
+            **about,
             "style": self.prompts.style,
             "candidates": self.prompts.candidates,
-            "left_out": self.left_out,
             "seconds": round(self.seconds, 1),
             "tasks": tasks,
-            "columns": ["row", "task", "exact", "partial", "malformed"],
-            "rows": [[hit.row, hit.task, hit.exact, hit.partial, hit.malformed] for hit in self.hits],
+            "columns": [column.name for column in fields(Hit)],
+            "rows": [list(astuple(hit)) for hit in self.hits],
         }
 
 
@@ -113,8 +113,8 @@ def measure_pairs(
     tasks: tuple[str, ...] = (),
     rows: int | None = None,
     seed: int = 13,
-    say: Callable[[str], None] = print,
-) -> Measured:
+    say: Log = print,
+) -> Measurement:
     """Greedy answers to the pairs of a part, with the prompts of that folder, whatever the adapter was trained with.
 
     Raises:
@@ -123,12 +123,12 @@ def measure_pairs(
     started = time.monotonic()
     loaded = LocalModel.load(model, adapter)
     tokenizer = loaded.encoder.tokenizer
-    given = Pairs.open(pairs, Prompts.of(model, adapter).style, tokenizer.get_vocab())
+    given = PairFolder.open(pairs, Prompts.of(model, adapter).style, tokenizer.get_vocab())
     asked = [pair for chunk in given.read(part, tasks, rows, seed) for pair in chunk]
     if given.left_out[part]:
         say(f"{part}: {given.left_out[part]:,} pairs left out, the model has no token for their code")
-    hits = answered(loaded.model, loaded.encoder, given.prompts, asked, say=say)
-    return Measured(
+    hits = answer_pairs(loaded.model, loaded.encoder, given.prompts, asked, say=say)
+    return Measurement(
         str(model),
         None if adapter is None else str(adapter),
         part,
@@ -149,13 +149,13 @@ def by_task(hits: Sequence[Hit]) -> dict[str, TaskScore]:
     }
 
 
-def answered(
+def answer_pairs(
     network: Any,
     encoder: PromptEncoder,
     prompts: Prompts,
-    asked: Sequence[Asked],
+    asked: Sequence[Example],
     *,
-    say: Callable[[str], None] = lambda line: None,
+    say: Log = lambda line: None,
 ) -> list[Hit]:
     """Each pair's greedy answer, judged. Several processes share the pairs, and each returns all hits."""
     count, rank = processes()
@@ -169,7 +169,7 @@ def answered(
     for batch in batches_by_length(ids, _BATCH):
         written = greedy(network, encoder.tokenizer, [ids[i] for i in batch], longest)
         for i, answer in zip(batch, written, strict=True):
-            hits[i] = judged(mine[i], answer_text(answer, encoder.tokenizer, mine[i].task, prompts))
+            hits[i] = judge(mine[i], answer_text(answer, encoder.tokenizer, mine[i].task, prompts))
         pace.step(count * len(batch))
     found = [hit for hit in hits if hit is not None]
     if count > 1:
@@ -180,7 +180,7 @@ def answered(
     return found
 
 
-def judged(pair: Asked, said: str) -> Hit:
+def judge(pair: Example, said: str) -> Hit:
     """What an answer is worth: the first code in it, or the first yes or no, against the pair's."""
     if pair.task == TUMOUR:
         word = _YES_NO.search(said.lower())

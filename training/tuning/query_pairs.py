@@ -2,7 +2,7 @@
 
     lines, development = known_lines(material(catalogues), CodeSystem.ICD10GM)
     near = mine_negatives(encoder.encode([line.text for line in lines], CodeSystem.ICD10GM), lines)
-    pairs = pairs_of(lines, near, composed, split, plan)
+    pairs = query_pairs(lines, near, composed, split, plan)
 
 Nothing of a held-out or development line gets in: `training.corpus.tumour_lines` leaves the split's terms out,
 and noisy copies and composed texts pass `Split.bans` again.
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from training.fit import Material
     from training.tuning.encoder import TuningPlan
 
-Queries = Sequence[tuple[str, str]]  # (text, code)
+ComposedQueries = Sequence[tuple[str, str]]  # (text, code)
 # As many near lines of other codes as a line draws its hard negatives from.
 _POOL = 10
 _CHUNK = 512
 
 
 @dataclass(frozen=True)
-class Pairs:
+class QueryPairs:
     """Row i asks `anchors[i]`, answered by `positives[i]` and not by `negatives[0][i]`, `negatives[1][i]` …;
     `codes[i]` numbers the code of the answer and then those of the negatives."""
 
@@ -178,9 +178,13 @@ def composed_queries(
     return queries
 
 
-def pairs_of(
-    lines: Sequence[CatalogueLine], near: np.ndarray | None, composed: Queries, banned: Bans, plan: TuningPlan
-) -> Pairs:
+def query_pairs(
+    lines: Sequence[CatalogueLine],
+    near: np.ndarray | None,
+    composed: ComposedQueries,
+    banned: Bans,
+    plan: TuningPlan,
+) -> QueryPairs:
     """All pairs of an axis; `near` as `mine_negatives` gives it."""
     rng = random.Random(plan.seed)
     rows_of: dict[str, list[int]] = defaultdict(list)
@@ -204,7 +208,7 @@ def pairs_of(
             answer = rng.choice(rows_of[code])
             drawn.append((text, answer, answer))
     number = {code: n for n, code in enumerate(sorted(rows_of))}
-    pairs = Pairs([], [], [[] for _ in range(plan.hard_negatives)], [])
+    pairs = QueryPairs([], [], [[] for _ in range(plan.hard_negatives)], [])
     for text, answer, row in drawn:
         pool = [int(n) for n in near[row] if n >= 0] if near is not None else []
         if len(pool) < plan.hard_negatives:
