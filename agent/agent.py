@@ -145,17 +145,21 @@ def _one_thread() -> Iterator[None]:
 
 def _summary(node: str, found: dict[str, Any]) -> dict[str, Any]:
     """What a node found, short enough to print; no text but codes and numbers (and the final results)."""
-    units = found.get("units") or []
     if node == "prepare":
-        return {"diagnoses": len(units), "certainty": [u.segment.certainty for u in units]}
+        certainty = [statement.segment.certainty for statement in found["statements"]]
+        return {"diagnoses": len(certainty), "certainty": certainty}
     if node == "recognise":
-        return {"tumour_probability": [round(u.tumour_probability, 3) for u in units]}
+        return {"tumour_probability": [round(p, 3) for p in found["tumour_probabilities"]]}
     if node == "retrieve":
         best = {axis.value: r.codes[int(r.log_shares[0].argmax())] for axis, r in found["retrievals"].items()}
         return {"nearest": best}
     if node == "choose":
-        first = [{axis.value: d.first for axis, d in u.decisions.items()} for u in units]
+        first = [{axis.value: one.first for axis, one in of.items()} for of in found["decisions"]]
         return {"first": first, "attempt": found["attempt"]}
-    if node == "verify":
-        return {"failed": [[c.number for c in u.checks if not c.passed] for u in units]}
+    if node == "reconcile":
+        agreed = [{axis.value: code for axis, code in one.codes.items()} for one in found["agreements"]]
+        return {"codes": agreed, "joint": [one.joint for one in found["agreements"]]}
+    if node == "check":
+        failed = [[check.number for check in of if not check.passed] for of in found["checks"]]
+        return {"failed": failed, "again": [list(reasons) for reasons in found["again"].values()]}
     return dict(found)

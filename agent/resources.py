@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agent.decide.fuse import Weights
-from agent.decide.recogniser import Recogniser
+from agent.decide.recognise import Recogniser
+from agent.decide.records import Weights
 from agent.models.prompts import Prompts
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk

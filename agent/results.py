@@ -8,7 +8,7 @@ coded.to_dict()                                     # the JSON object of `onkoko
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from index.records import CodeSystem
@@ -30,12 +30,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One numbered check of a coding. `number` is stable (`P03`), `message` is German and written for a
-    documentation officer; `passed` is false where the coding deserves a look."""
+    """One numbered check of a coding. `number` is stable (`K03`), `message` is German and written for a
+    documentation officer; `passed` is false where the coding deserves a look. `axis` is that whose code is checked,
+    None where it is checked against another axis, or the text as a whole."""
 
     number: str
     passed: bool
     message: str
+    axis: CodeSystem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,5 +157,7 @@ def _coding_to_dict(coding: Coding) -> dict[str, Any]:
             }
             for e in coding.evidence
         ],
-        "checks": [{"number": c.number, "passed": c.passed, "message": c.message} for c in coding.checks],
+        "checks": [
+            {**asdict(check), "axis": check.axis.value if check.axis else None} for check in coding.checks
+        ],
     }

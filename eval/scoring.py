@@ -100,11 +100,6 @@ def macro_accuracy(gold: Sequence[str], hits: Sequence[bool]) -> float | None:
     return float(np.mean([np.mean(found) for found in by_code.values()])) if by_code else None
 
 
-def coded(coding: Coding) -> str | None:
-    """The code that the agent commits itself to; None where it abstains."""
-    return None if coding.abstained else coding.code
-
-
 def first_choice(coding: Coding) -> str | None:
     """The code that the agent thinks likeliest, whether it commits itself or not."""
     if coding.code is not None and not coding.abstained:

@@ -129,7 +129,7 @@ with checkpoints(Path("lauf.sqlite")) as saver:
     found = graph.invoke({"texts": [text]}, config)
     while "__interrupt__" in found:
         found = graph.invoke(Command(resume={"action": "accept", "by": "A"}), config)
-    assert found["results"]
+    assert found["reviewed"]
 """
 
 

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.decide.fuse import AxisWeights, RecognitionWeights, Weights
+from agent.decide.records import AxisWeights, RecognitionWeights, Weights
 from agent.decide.scores import AxisScores, scores_of_texts
 from agent.graph import graph
+from agent.prepare import leading
 from agent.resources import Resources
+from agent.state import findings
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import NONE, UNKNOWN, Row, is_measured, read_rows
@@ -82,7 +84,7 @@ def fit(given: Material, out: Path, say: Log = print) -> Weights:
 
 def trained_context(given: Material, out: Path) -> Resources:
     """The agent's parts as trained under `out`, over the catalogue without the split's lines."""
-    from agent.decide.recogniser import Recogniser
+    from agent.decide.recognise import Recogniser
     from agent.models.local import LocalModel
     from agent.models.prompts import Prompts
     from index.catalogue.crosswalk import Crosswalk
@@ -176,13 +178,15 @@ def _fit_confidence(
     told: dict[CodeSystem, list[list[tuple[dict[str, float], bool]]]] = {axis: [[], []] for axis in AXES}
     for context, start in itertools.product(contexts, range(0, len(texts), _BATCH)):
         batch = texts[start : start + _BATCH]
-        units = graph.invoke({"texts": [text for text, _ in batch]}, context=context)["units"]
-        first = {unit.text: unit for unit in reversed(units) if unit.tumour}
-        for number, unit in first.items():
-            for axis, gold in zip(AXES, batch[number][1], strict=True):
-                if gold not in (NONE, UNKNOWN) and unit.signals[axis]:
-                    chosen = unit.agreement.codes.get(axis) or unit.decisions[axis].first
-                    told[axis][start + number >= len(rows)].append((unit.signals[axis], chosen == gold))
+        found = findings(graph.invoke({"texts": [text for text, _ in batch]}, context=context))
+        for number, of_text in itertools.groupby(found, key=lambda one: one.statement.text):
+            text, codes = batch[number]
+            among = list(of_text)
+            one = among[leading(text, [it.segment for it in among], [it.tumour for it in among])]
+            for axis, gold in zip(AXES, codes, strict=True):
+                if one.tumour and gold not in (NONE, UNKNOWN) and one.signals[axis]:
+                    chosen = one.agreement.codes.get(axis) or one.decisions[axis].first
+                    told[axis][start + number >= len(rows)].append((one.signals[axis], chosen == gold))
     axes = {}
     for axis, parts in told.items():
         coefficients = fit_signals([part for part in parts if part])

@@ -272,7 +272,7 @@ def train_recogniser(out: Path, say: Log = print) -> Path:
     """The n-gram model that tells tumour diagnoses from everything else."""
     from sklearn.linear_model import SGDClassifier
 
-    from agent.decide.recogniser import Recogniser, features
+    from agent.decide.recognise import Recogniser, features
 
     path = out / "recogniser.safetensors"
     if path.is_file():

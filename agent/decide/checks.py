@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from agent.results import Check
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
+from index.icd import behaviour_fits, is_haematological, is_haematological_code, is_secondary, same_code
 from index.records import AXES, CodeSystem
 
 _FEMALE = re.compile(r"\b(?:weiblich|patientin|frau|w\.)\b", re.I)
@@ -44,22 +45,14 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
     found: list[Check] = []
     for axis in AXES:
         code = codes.get(axis)
-        if code is None:
-            continue
-        what = f"{LABELS[axis]} {code}"
-        exists = catalogue.code(axis, code) is not None
-        found.append(
-            Check("K01", exists, f"{what} ist im Katalog" + ("" if exists else " nicht") + " enthalten.")
-        )
-        codable = catalogue.is_codable(axis, code)
-        found.append(
-            Check(
-                "K02", codable, f"{what} ist " + ("" if codable else "nicht ") + "endständig und kodierbar."
-            )
-        )
-    icd10 = codes.get(CodeSystem.ICD10GM)
-    topography = codes.get(CodeSystem.TOPOGRAPHY)
-    morphology = codes.get(CodeSystem.MORPHOLOGY)
+        if code is not None:
+            for number, holds, what in (
+                ("K01", catalogue.code(axis, code) is not None, "im Katalog{} enthalten"),
+                ("K02", catalogue.is_codable(axis, code), "{}endständig und kodierbar"),
+            ):
+                no = "" if holds else " nicht" if number == "K01" else "nicht "
+                found.append(Check(number, holds, f"{LABELS[axis]} {code} ist {what.format(no)}.", axis))
+    icd10, topography, morphology = (codes.get(axis) for axis in AXES)
     if icd10 is None:
         return tuple(found)
     sex = _sex(text)
@@ -67,7 +60,12 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
     if sex and entry is not None and entry.sex:
         word = {"W": "weiblich", "M": "männlich"}
         found.append(
-            Check("K03", entry.sex == sex, f"{icd10} gilt für {word[entry.sex]}; im Text steht {word[sex]}.")
+            Check(
+                "K03",
+                entry.sex == sex,
+                f"{icd10} gilt für {word[entry.sex]}; im Text steht {word[sex]}.",
+                CodeSystem.ICD10GM,
+            )
         )
     excepted = morphology is not None and crosswalk.excepts(icd10, topography, morphology)
     if morphology:
@@ -79,7 +77,7 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
                 f"Verhalten /{morphology[-1]} und {icd10} passen {'' if fits else 'nicht '}zusammen.",
             )
         )
-        blood = is_blood_code(icd10)
+        blood = is_haematological_code(icd10)
         fits = blood == is_haematological(morphology)
         found.append(
             Check(
@@ -98,10 +96,9 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
             fits = same_code(icd10, expected)
             message = f"{topography} mit {morphology} ergibt nach der Registertabelle {expected}"
             found.append(Check("K05", fits, message + ("." if fits else f", nicht {icd10}.")))
-    secondary = icd10[:3] in ("C77", "C78", "C79")
-    if secondary:
-        spoken = bool(_METASTASIS.search(text))
-        found.append(Check("K06", spoken, f"{icd10} setzt voraus, dass der Text eine Metastase nennt."))
+    if is_secondary(icd10):
+        message = f"{icd10} setzt voraus, dass der Text eine Metastase nennt."
+        found.append(Check("K06", bool(_METASTASIS.search(text)), message, CodeSystem.ICD10GM))
     return tuple(found)
 
 
@@ -112,65 +109,10 @@ def cut_off(characters: int) -> Check:
     )
 
 
-_BLOOD = {
-    "C81",
-    "C82",
-    "C83",
-    "C84",
-    "C85",
-    "C86",
-    "C88",
-    "C90",
-    "C91",
-    "C92",
-    "C93",
-    "C94",
-    "C95",
-    "C96",
-    "D45",
-    "D46",
-}
-_BLOOD_CODES = {"D47.0", "D47.1", "D47.2", "D47.3", "D47.4", "D47.5", "D47.7", "D47.9"}
-
-
-def is_blood_code(icd10: str) -> bool:
-    """ICD-10 codes of lymphoma, leukaemia and what is related to them."""
-    return icd10[:3] in _BLOOD or icd10 in _BLOOD_CODES
-
-
-def is_haematological(morphology: str) -> bool:
-    """Lymphoma, leukaemia, plasma cell, histiocytic and myeloid neoplasms: histology 9590 and above."""
-    return morphology[:4] >= "9590"
-
-
 def checks_of(axis: CodeSystem, checks: Sequence[Check]) -> tuple[Check, ...]:
     """The checks to show with an axis: those of its own code, and with ICD-10 those across the axes."""
-    own = tuple(c for c in checks if c.message.startswith(LABELS[axis]))
-    if axis is not CodeSystem.ICD10GM:
-        return own
-    return own + tuple(c for c in checks if c.number not in ("K01", "K02"))
-
-
-def behaviour_fits(icd10: str, morphology: str) -> bool:
-    """Whether the ICD-10 chapter and the digit after the slash agree."""
-    behaviour = morphology.rpartition("/")[2]
-    if is_haematological(morphology):
-        return True  # K07 decides; ICD-10 codes some /1 entities (LCH) under C and some /3 (MDS) under D
-    if icd10.startswith("C"):
-        return behaviour in ("3", "6", "9")
-    category = int(icd10[1:3])
-    if category <= 9:
-        return behaviour == "2"
-    return behaviour == ("0" if category <= 36 else "1")
-
-
-def same_code(icd10: str, expected: str) -> bool:
-    """Equal, or the crosswalk's code is the unspecified one of the same category."""
-    if icd10 == expected:
-        return True
-    return icd10[:3] == expected[:3] and (
-        expected.endswith(".9") or icd10.endswith(".9") or icd10.startswith(expected)
-    )
+    shown = (axis, None) if axis is CodeSystem.ICD10GM else (axis,)
+    return tuple(check for check in checks if check.axis in shown)
 
 
 def _sex(text: str) -> str | None:

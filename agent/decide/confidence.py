@@ -1,7 +1,7 @@
 """How sure a chosen code is, once all three axes are decided: a logistic model on what speaks for and against it.
 
-    signals = signals_of(unit, axis, row, retrieval, retriever)     # {"fused": 2.2, "near": 0.91, "failed": 0.0, ...}
-    confidence_of(signals, weights.confidence)                      # 0.94
+    signals = signals_of(axis, segment, decisions, agreement, failed, retrieval, row, retriever)
+    confidence_of(signals, weights.confidence)                  # 0.94 of {"fused": 2.2, "near": 0.91, "failed": 0.0, ...}
 
 The share that a code holds after fusion does not know how near its catalogue lines are, whether the other axes
 agree with it, or whether a check failed. `training/fit.py` fits the coefficients on development lines and on
@@ -12,27 +12,33 @@ share is lowered by failed checks, and is a ranking rather than a probability.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agent.decide.fuse import logistic, logit
+from agent.decide.records import Agreement, Decision
+from agent.prepare import Segment
 from index.records import AXES, CodeSystem
 from index.search.retriever import Retrieval, Retriever
 
-if TYPE_CHECKING:
-    from agent.state import Unit
-
 _NEIGHBOURS, _NEAREST = 10, 3
-_OVERRULED = -3.0
-_FLOOR = -12.0  # log-shares below this say the same
+_LOWEST_MARGIN = -3.0
+_LOWEST_LOG_SHARE = -12.0  # log-shares below this say the same
 
 
 def signals_of(
-    unit: Unit, axis: CodeSystem, row: int, found: Retrieval, retriever: Retriever
+    axis: CodeSystem,
+    segment: Segment,
+    decisions: Mapping[CodeSystem, Decision],
+    agreement: Agreement,
+    failed: int,
+    found: Retrieval,
+    row: int,
+    retriever: Retriever,
 ) -> dict[str, float]:
-    """What speaks for and against the axis' code (where none was chosen: its first one), for unit `row`."""
-    decision, agreement = unit.decisions[axis], unit.agreement
+    """What speaks for and against the code that a statement agrees on for the axis (where none was chosen: its first
+    one); `failed` of its checks failed, and it is `row` of the retrieval."""
+    decision = decisions[axis]
     if decision.first is None:
         return {}
     code = agreement.codes.get(axis) or decision.first
@@ -42,25 +48,25 @@ def signals_of(
     category = sum(float(decision.probabilities[int(i)]) for i in decision.order[:20]
                    if decision.codes[int(i)][:3] == code[:3])  # fmt: skip
     near, rival, held, nearest = _lines_near(found, row, code, retriever)
-    others = [unit.decisions[other] for other in AXES if other is not axis]
+    others = [decisions[other] for other in AXES if other is not axis]
     model = decision.log_probabilities
     return {
         "fused": logit(share),
         "agree": float(decision.agree and not joint),
-        "retrieval": max(float(decision.log_shares[place]), _FLOOR),
-        "model": max(float(model[place]), _FLOOR) if model is not None else 0.0,
+        "retrieval": max(float(decision.log_shares[place]), _LOWEST_LOG_SHARE),
+        "model": max(float(model[place]), _LOWEST_LOG_SHARE) if model is not None else 0.0,
         "margin": _margin(model, place) if model is not None else 0.0,
         "category": logit(category),
         "near": near,
         "rival": rival,
         "held": held,
         "nearest": nearest,
-        "words": float(np.log1p(len(unit.segment.core.split()))),
+        "words": float(np.log1p(len(segment.core.split()))),
         "none": decision.none,
         "others": float(np.mean([logit(float(other.probabilities.max())) for other in others if len(other.order)] or [0.0])),
         "others_none": float(np.mean([other.none for other in others])),
         "joint": float(joint),
-        "failed": float(sum(not check.passed for check in unit.checks)),
+        "failed": float(failed),
     }  # fmt: skip
 
 
@@ -78,8 +84,8 @@ def _margin(log_probabilities: np.ndarray, place: int) -> float:
     """By how much the model prefers the code to every other one (below 0: to which it prefers another). What the
     other arm or a TNM formula decided against the model by far is no worse for it."""
     others = np.delete(log_probabilities, place)
-    rest = float(others.max()) if len(others) else _FLOOR
-    return float(np.clip(log_probabilities[place] - rest, _OVERRULED, -_FLOOR))
+    rest = float(others.max()) if len(others) else _LOWEST_LOG_SHARE
+    return float(np.clip(log_probabilities[place] - rest, _LOWEST_MARGIN, -_LOWEST_LOG_SHARE))
 
 
 def _lines_near(

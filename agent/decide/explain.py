@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from agent.decide.checks import checks_of
 from agent.decide.confidence import confidence_of
-from agent.prepare import Prepared, Segment
-from agent.prepare.context import names_definite_tumour
+from agent.prepare import Prepared, Segment, leading
 from agent.resources import Resources
 from agent.results import Alternative, CodedText, Coding, Evidence
-from agent.state import Unit
-from index.records import CatalogueLine, CodeSystem
+from agent.state import Findings
+from index.records import AXES, CatalogueLine, CodeSystem
 from index.search.retriever import Retrieval
 from index.text import normalise
 
@@ -21,8 +19,6 @@ _ALTERNATIVES = 5
 _LINES = 3
 _SHARED_STEM = 5
 
-# What begins the second of two diagnoses when it is the one of today.
-_TODAY = re.compile(r"\b(?:jetzt|nun|aktuell|neu)\b|\bZweit", re.I)
 _UNNAMED = {
     CodeSystem.ICD10GM: ("Der Text bestimmt keinen ICD-10-GM-Kode.", ("Art des Tumors", "Sitz des Tumors")),
     CodeSystem.TOPOGRAPHY: ("Der Text nennt keinen Sitz.", ("Sitz des Primärtumors",)),
@@ -39,17 +35,51 @@ _UNSURE = {
 }
 
 
-def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, resources: Resources) -> Coding:
-    """The answer of one axis for one diagnosis."""
-    decision = unit.decisions[axis]
+def coded_text(
+    text: str,
+    prepared: Prepared,
+    found: Sequence[Findings],
+    retrievals: Mapping[CodeSystem, Retrieval],
+    near: Mapping[int, Sequence[CatalogueLine]],
+    resources: Resources,
+) -> CodedText:
+    """The answer for a text: its leading diagnosis with the other tumours as `further`.
+
+    `found` are the findings of its statements, in order. `near` holds, by a statement's number, the lines near what
+    is no tumour: other diagnoses and procedures.
+    """
+    if not found:
+        return _uncoded(text, prepared)
+    main = found[leading(text, [one.segment for one in found], [one.tumour for one in found])]
+    others = [one for one in found if one.tumour and one is not main]
+
+    def coded(one: Findings, further: tuple[CodedText, ...] = ()) -> CodedText:
+        beside = near.get(one.number, ())
+        icd10gm, topography, morphology = (
+            _coding(one, axis, retrievals[axis], beside, resources) for axis in AXES
+        )
+        segment = one.segment
+        return CodedText(
+            text, one.tumour, one.tumour_probability, segment.certainty, segment.side,
+            icd10gm, topography, morphology, segment.span, further,
+        )  # fmt: skip
+
+    return coded(main, tuple(map(coded, others)))
+
+
+def _coding(
+    one: Findings, axis: CodeSystem, found: Retrieval, near: Sequence[CatalogueLine], resources: Resources
+) -> Coding:
+    """The answer of one axis for one statement."""
+    decision = one.decisions[axis]
     weights = resources.weights.axes[axis]
-    code = unit.agreement.codes.get(axis) if unit.tumour else None
-    confidence = confidence_of(unit.signals[axis], weights.confidence) if unit.tumour else decision.confidence
+    code = one.agreement.codes.get(axis)
+    confidence = confidence_of(one.signals[axis], weights.confidence) if one.tumour else decision.confidence
     ranked = decision.ranked(_ALTERNATIVES + 1, code, confidence)
     reason: str | None = None
     missing: tuple[str, ...] = ()
-    if not unit.tumour:
-        reason = _no_tumour(unit.segment)
+    if not one.tumour:
+        reason = _no_tumour(one.segment)
     elif code is None:
         reason, missing = _UNNAMED[axis]
     elif confidence < weights.abstain_below:
@@ -60,12 +90,8 @@ def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, resource
     others = [
         Alternative(c, resources.catalogue.title(axis, c), p) for c, p in ranked if code is None or c != code
     ]
-    if axis is CodeSystem.ICD10GM and unit.beside:
-        evidence = tuple(_as_evidence(match.line, unit.segment) for match in unit.beside)
-    else:
-        evidence = _evidence(
-            unit, row, found, resources, [c for c in (shown, *(a.code for a in others)) if c]
-        )
+    lines = near if axis is CodeSystem.ICD10GM else ()
+    codes = [c for c in (shown, *(a.code for a in others)) if c]
     return Coding(
         system=axis,
         code=code,
@@ -75,46 +101,10 @@ def coding_of(unit: Unit, axis: CodeSystem, row: int, found: Retrieval, resource
         reason=reason,
         missing=missing,
         alternatives=tuple(others[:_ALTERNATIVES]),
-        evidence=evidence,
-        checks=checks_of(axis, unit.checks),
-    )
-
-
-def coded_text(text: str, prepared: Prepared, units: Sequence[Unit], resources: Resources) -> CodedText:
-    """The answer for a text: its leading tumour (or its first diagnosis) with the other tumours as `further`."""
-    if not units:
-        return _uncoded(text, prepared)
-    tumours = [unit for unit in units if unit.tumour]
-    main = _leading(text, tumours) if tumours else units[0]
-    further = tuple(_of_unit(text, unit, ()) for unit in tumours if unit is not main)
-    return _of_unit(text, main, further)
-
-
-def _leading(text: str, tumours: Sequence[Unit]) -> Unit:
-    """The first tumour that a word names; one of today before one of the past, where the text says so."""
-    named = [unit for unit in tumours if names_definite_tumour(unit.segment.core)] or tumours
-    if named[0].segment.certainty == "Zustand nach":
-        for unit in named[1:]:
-            first, word = unit.segment.span[0], unit.segment.words[0][1]
-            if unit.segment.metastasis_context != "metastasis" and _TODAY.search(
-                text[max(0, first - 8) : word + 8]
-            ):
-                return unit
-    return named[0]
-
-
-def _of_unit(text: str, unit: Unit, further: tuple[CodedText, ...]) -> CodedText:
-    return CodedText(
-        text=text,
-        tumour=unit.tumour,
-        tumour_probability=unit.tumour_probability,
-        certainty=unit.segment.certainty,
-        side=unit.segment.side,
-        icd10gm=unit.codings[CodeSystem.ICD10GM],
-        icdo_topography=unit.codings[CodeSystem.TOPOGRAPHY],
-        icdo_morphology=unit.codings[CodeSystem.MORPHOLOGY],
-        span=unit.segment.span,
-        further=further,
+        evidence=tuple(
+            _as_evidence(line, one.segment) for line in lines or _lines(one.number, found, codes, resources)
+        ),
+        checks=checks_of(axis, one.checks),
     )
 
 
@@ -130,7 +120,7 @@ def _uncoded(text: str, prepared: Prepared) -> CodedText:
         reason = "Der Text enthält keine Diagnose."
     icd10gm, topography, morphology = (
         Coding(axis, None, None, 0.0, abstained=True, reason=reason, missing=("Diagnose in Worten",))
-        for axis in (CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY)
+        for axis in AXES
     )
     # What was not read may be a tumour or not: a person has to look.
     probability = 0.5 if problem else 0.0
@@ -148,18 +138,11 @@ def _no_tumour(segment: Segment) -> str:
     return "Keine Tumordiagnose."
 
 
-def _evidence(
-    unit: Unit, row: int, found: Retrieval, resources: Resources, codes: Sequence[str]
-) -> tuple[Evidence, ...]:
+def _lines(row: int, found: Retrieval, codes: Sequence[str], resources: Resources) -> Iterator[CatalogueLine]:
     """The nearest lines of the first code, and the nearest of the second."""
-    evidence: list[Evidence] = []
     for code, limit in zip(codes[:2], (_LINES, 1), strict=False):
         matches = resources.retriever.candidate(found, row, code).matches[:limit]
-        lines = [match.line for match in matches] or list(
-            resources.catalogue.lines_of(found.system, code)[:1]
-        )
-        evidence += [_as_evidence(line, unit.segment) for line in lines]
-    return tuple(evidence)
+        yield from [match.line for match in matches] or resources.catalogue.lines_of(found.system, code)[:1]
 
 
 def _as_evidence(line: CatalogueLine, segment: Segment) -> Evidence:

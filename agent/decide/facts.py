@@ -1,9 +1,9 @@
-"""What tells a code although no model reads it, or reads it otherwise than registries do.
+"""Facts that decide for or against codes although no model reads them, or reads them otherwise than registries do.
 
-    told = told_by(segment)                                 # frozenset({"in situ"}), of "Harnblasenkarzinom pTis"
-    prior_of(told, ["C67.9", "D09.0"], ICD10GM)             # array([ 0., 12.])
+    facts = facts_of(segment)                                 # frozenset({"in situ"}), of "Harnblasenkarzinom pTis"
+    fact_scores(facts, ("C67.9", "D09.0"), ICD10GM)             # array([ 0., 12.])
 
-TNM formula and grade are set aside before a model reads the text, so what they say is told to the decision here.
+TNM formula and grade are set aside before a model reads the text, so what they say is given to the decision here.
 - *T category*: Tis and Ta have not grown into the tissue below, T1 to T4 have. Only codes of in-situ tumours are
   moved: tumours of uncertain behaviour are staged T1 to T4 as well. Ta is the papillary form by its definition
   (UICC), Tis the flat one. What is staged after treatment (yp) says nothing about the tumour as it was.
@@ -22,12 +22,14 @@ from typing import Literal
 import numpy as np
 
 from agent.prepare import Segment
+from index.icd import is_in_situ
 from index.records import CodeSystem
 
-Told = Literal["in situ", "papillary", "invasive", "glandular", "keratinising", "urothelial"]
-_NOT_INVASIVE: dict[str, Told] = {"is": "in situ", "a": "papillary"}
-NATS = 12.0
-PAPILLARY_NATS = 3.0
+Fact = Literal["in situ", "papillary", "invasive", "glandular", "keratinising", "urothelial"]
+_NOT_INVASIVE: dict[str, Fact] = {"is": "in situ", "a": "papillary"}
+# A decisive fact outweighs what retrieval and language model say together; a preference moves near ties.
+DECISIVE_NATS = 12.0
+PREFERENCE_NATS = 3.0
 _PAPILLARY = ("8050/2", "8052/2", "8130/2")
 _T = re.compile(r"(?<![A-Za-z])(?P<prefix>[acpru]{0,3}y?[cp]{0,2})T(?P<category>is|a|[1-4])[a-d]?(?![a-z])")
 _GLEASON = re.compile(r"\b(?:Gleason|Gl|GS)\b", re.I)
@@ -35,32 +37,32 @@ _URINARY = re.compile(r"(?<!gallen)blase|ureter|harnleiter|nierenbecken|urethra|
 _KERATINISING = re.compile(r"(?<!nicht)(?<!nicht )(?<!nicht-)verhornend", re.I)
 _IN_SITU = re.compile(r"in situ", re.I)
 # The names that the fact in question replaces by a more precise one.
-_UNSPECIFIC: dict[Told, tuple[str, ...]] = {
+_REPLACED: dict[Fact, tuple[str, ...]] = {
     "glandular": ("8000/3", "8010/3"),
     "keratinising": ("8000/3", "8010/3", "8070/3"),
     "urothelial": ("8000/2", "8010/2"),
 }
 
 
-def told_by(segment: Segment) -> frozenset[Told]:
+def facts_of(segment: Segment) -> frozenset[Fact]:
     """What formulae, grades and the words of a diagnosis tell of its behaviour and histology."""
-    told: set[Told] = set()
+    facts: set[Fact] = set()
     category = invasion(segment.set_aside.get("tnm", ()))
     if category is not None:
-        told.add(category)
+        facts.add(category)
     grades = " ".join(segment.set_aside.get("grade", ()))
     if _GLEASON.search(grades) or ("ISUP" in grades and "rostat" in segment.core):
-        told.add("glandular")
+        facts.add("glandular")
     if _KERATINISING.search(segment.core):
-        told.add("keratinising")
+        facts.add("keratinising")
     if _URINARY.search(segment.core) and (category == "in situ" or _IN_SITU.search(segment.core)):
-        told.add("urothelial")
-    return frozenset(told)
+        facts.add("urothelial")
+    return frozenset(facts)
 
 
-def invasion(formulae: Sequence[str]) -> Told | None:
+def invasion(formulae: Sequence[str]) -> Fact | None:
     """What TNM formulae say of invasion; None where they say nothing, or both."""
-    said: set[Told] = set()
+    said: set[Fact] = set()
     for formula in formulae:
         for found in _T.finditer(formula):
             if "y" not in found["prefix"]:
@@ -70,24 +72,23 @@ def invasion(formulae: Sequence[str]) -> Told | None:
     return said.pop() if len(said) == 1 else None
 
 
-def prior_of(told: frozenset[Told], codes: Sequence[str], axis: CodeSystem) -> np.ndarray | None:
+def fact_scores(facts: frozenset[Fact], codes: tuple[str, ...], axis: CodeSystem) -> np.ndarray | None:
     """What to add to each code's log-scores (m,), in nats; None where there is nothing to add."""
-    if not told or axis is CodeSystem.TOPOGRAPHY:
+    if not facts or axis is CodeSystem.TOPOGRAPHY:
         return None
     moved = np.zeros(len(codes))
-    if told & {"in situ", "papillary"}:
-        moved += NATS * _in_situ(tuple(codes))
-    elif "invasive" in told:
-        moved -= NATS * _in_situ(tuple(codes))
+    if facts & {"in situ", "papillary"}:
+        moved += DECISIVE_NATS * _in_situ(codes)
+    elif "invasive" in facts:
+        moved -= DECISIVE_NATS * _in_situ(codes)
     if axis is CodeSystem.MORPHOLOGY:
-        if "papillary" in told:
-            moved += PAPILLARY_NATS * np.isin(codes, _PAPILLARY)
-        for fact in told & _UNSPECIFIC.keys():
-            moved -= NATS * np.isin(codes, _UNSPECIFIC[fact])
+        if "papillary" in facts:
+            moved += PREFERENCE_NATS * np.isin(codes, _PAPILLARY)
+        for fact in facts & _REPLACED.keys():
+            moved -= DECISIVE_NATS * np.isin(codes, _REPLACED[fact])
     return moved
 
 
 @lru_cache(maxsize=8)
 def _in_situ(codes: tuple[str, ...]) -> np.ndarray:
-    """1 for the codes of in-situ tumours (D00 to D09; behaviour /2), else 0."""
-    return np.array([float(code.startswith("D0") or code.endswith("/2")) for code in codes])
+    return np.array([float(is_in_situ(code)) for code in codes])

@@ -7,57 +7,46 @@ histology with the behaviour /6, and with it what speaks for that choice. A hist
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from agent.decide.confidence import confidence_of
-from agent.decide.fuse import AxisWeights
-from agent.state import Unit
+from agent.decide.records import Agreement, Decision
+from agent.prepare import Segment
 from index.catalogue.catalogue import Catalogue
+from index.icd import UNSPECIFIC_METASTASES, metastases_of
 from index.records import CodeSystem
 
 _MORPHOLOGY = CodeSystem.MORPHOLOGY
-# Metastasis and carcinoma metastasis, not otherwise specified.
-_UNSPECIFIC = ("8000/6", "8010/6")
-# The general histology of a family: first and last of its numbers.
-_FAMILIES = (
-    (8050, 8084, "8070/6"), (8140, 8389, "8140/6"), (8440, 8576, "8140/6"), (8010, 8589, "8010/6"),
-    (8720, 8790, "8720/6"), (8800, 9136, "8800/6"),
-)  # fmt: skip
 
 
-def take_histology_of_primary(
-    units: Sequence[Unit], catalogue: Catalogue, weights: AxisWeights
-) -> list[Unit]:
-    """Set the morphology of unspecific metastases among the units of one text, where they name one primary of a
-    histology that is sure enough; the units that were changed."""
-    tumours = [unit for unit in units if unit.tumour]
-    sure = [
-        unit
-        for unit in tumours
-        if unit.segment.metastasis_context == "primary"
-        and confidence_of(unit.signals[_MORPHOLOGY], weights.confidence) >= weights.abstain_below
-    ]
-    histologies = {unit.agreement.codes.get(_MORPHOLOGY) for unit in sure}
-    code = _of_metastasis(histologies.pop(), catalogue) if len(histologies) == 1 else None
-    changed = [
-        unit
-        for unit in tumours
-        if unit.segment.metastasis_context == "metastasis"
-        and unit.agreement.codes.get(_MORPHOLOGY) in _UNSPECIFIC
-        and code in unit.decisions[_MORPHOLOGY].codes
-    ]
-    for unit in changed:
-        unit.agreement = replace(unit.agreement, codes={**unit.agreement.codes, _MORPHOLOGY: code})
-        unit.signals[_MORPHOLOGY] = sure[0].signals[_MORPHOLOGY]
-    return changed
+def with_histology_of_primary(
+    tumours: Mapping[int, tuple[Segment, Mapping[CodeSystem, Decision], Agreement]],
+    is_sure: Callable[[int], bool],
+    catalogue: Catalogue,
+) -> dict[int, Agreement]:
+    """What the unspecific metastases among the tumours of one text, by their number, agree on instead, where the text
+    names one histology of primaries; `is_sure` says whether the agent would give the morphology of a tumour."""
 
+    def numbers(role: str) -> list[int]:
+        return [number for number, (segment, *_) in tumours.items() if segment.metastasis_context == role]
 
-def _of_metastasis(primary: str | None, catalogue: Catalogue) -> str | None:
-    """The code of a metastasis of a malignant primary; None where neither its own nor its family's is listed."""
-    if primary is None or not primary.endswith("/3"):
-        return None
-    number = int(primary[:4])
-    family = (code for first, last, code in _FAMILIES if first <= number <= last)
-    listed = (code for code in (f"{number}/6", *family) if catalogue.is_codable(_MORPHOLOGY, code))
-    return next(listed, None)
+    def morphology(number: int) -> str | None:
+        return tumours[number][2].codes.get(_MORPHOLOGY)
+
+    metastases = [n for n in numbers("metastasis") if morphology(n) in UNSPECIFIC_METASTASES]
+    primaries = [n for n in numbers("primary") if is_sure(n)] if metastases else []
+    histologies = {morphology(n) for n in primaries}
+    primary = histologies.pop() if len(histologies) == 1 else None
+    ways = metastases_of(primary) if primary is not None else ()
+    code = next((way for way in ways if catalogue.is_codable(_MORPHOLOGY, way)), None)
+    return {
+        n: replace(
+            agreement,
+            codes={**agreement.codes, _MORPHOLOGY: code},
+            primary=primaries[0],
+            replaced=agreement.codes[_MORPHOLOGY],
+        )
+        for n in metastases
+        for _, decisions, agreement in [tumours[n]]
+        if code in decisions[_MORPHOLOGY].codes
+    }

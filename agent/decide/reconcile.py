@@ -4,7 +4,7 @@
 
 Among the best few codes of each axis, the triple with the highest product of probabilities that the
 registry crosswalk allows. It replaces the axes' own choices only where it costs little; a contradiction
-that is dear to resolve stays, and verification reports it.
+that is dear to resolve stays, and the checks report it.
 """
 
 from __future__ import annotations
@@ -12,31 +12,22 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from agent.decide.checks import behaviour_fits, is_blood_code, is_haematological, same_code
-from agent.decide.fuse import Decision, Weights
+from agent.decide.records import Agreement, Decision, Weights
 from index.catalogue.crosswalk import Crosswalk
+from index.icd import behaviour_fits, is_haematological, is_haematological_code, same_code
 from index.records import AXES, CodeSystem
 
-_CODES = 6
+_CODES_PER_AXIS = 6
 # A triple may be this much less likely (in nats) than the axes' own choices.
-COST = 2.0
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """The codes of the three axes (None where the model says that none fits). `joint` is true where they
-    were decided against an axis' own choice; `shares` are then the chosen codes' shares among the triples
-    that can stand together."""
-
-    codes: dict[CodeSystem, str | None]
-    joint: bool = False
-    shares: dict[CodeSystem, float] = field(default_factory=dict)
+LARGEST_LOSS = 2.0
 
 
 def agree_on_codes(
-    decisions: Mapping[CodeSystem, Decision], weights: Weights, crosswalk: Crosswalk, cost: float = COST
+    decisions: Mapping[CodeSystem, Decision],
+    weights: Weights,
+    crosswalk: Crosswalk,
+    largest_loss: float = LARGEST_LOSS,
 ) -> Agreement:
     """Decide the axes together where their own choices contradict each other."""
     chosen: dict[CodeSystem, str | None] = {
@@ -47,7 +38,7 @@ def agree_on_codes(
     if CodeSystem.ICD10GM not in asked or consistent(chosen, crosswalk):
         return Agreement(chosen)
     best = {axis: _best(decisions[axis]) for axis in asked}
-    floor = sum(best[axis][0][1] for axis in asked) - cost
+    floor = sum(best[axis][0][1] for axis in asked) - largest_loss
     fitting = [
         (sum(score for _, score in triple), [code for code, _ in triple])
         for triple in itertools.product(*(best[axis] for axis in asked))
@@ -75,7 +66,9 @@ def consistent(codes: Mapping[CodeSystem, str | None], crosswalk: Crosswalk) -> 
         return True
     if crosswalk.excepts(icd10, topography, morphology):
         return True
-    if not behaviour_fits(icd10, morphology) or is_blood_code(icd10) != is_haematological(morphology):
+    if not behaviour_fits(icd10, morphology) or is_haematological_code(icd10) != is_haematological(
+        morphology
+    ):
         return False
     if topography is None or is_haematological(morphology) or morphology.endswith("/6"):
         return True
@@ -86,5 +79,5 @@ def consistent(codes: Mapping[CodeSystem, str | None], crosswalk: Crosswalk) -> 
 def _best(decision: Decision) -> list[tuple[str, float]]:
     return [
         (decision.codes[int(i)], math.log(max(float(decision.probabilities[int(i)]), 1e-9)))
-        for i in decision.order[:_CODES]
+        for i in decision.order[:_CODES_PER_AXIS]
     ]

@@ -15,15 +15,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from agent.decide.fuse import AxisWeights, Decision, decide
-from agent.models.base import CodeModel, Question
+from agent.decide.fuse import decide
+from agent.decide.records import AxisWeights, Decision
+from agent.models.base import Question
 from agent.models.prompts import PromptCandidates, Prompts
 from agent.prepare import core_of
 from agent.resources import Resources
 from index.records import AXES, Candidate, CodeSystem
 from index.search.retriever import Retrieval
 
-_WIDER = 3  # how many times more candidates a second choice sees
+_WIDER = 3  # times as many candidates in a second choice
 _BATCH = 64
 
 
@@ -37,8 +38,8 @@ class AxisScores:
     log_probabilities: np.ndarray | None = None
     log_none: float | None = None
 
-    def decide(self, weights: AxisWeights, prior: np.ndarray | None = None) -> Decision:
-        return decide(self.codes, self.log_shares, self.log_probabilities, self.log_none, weights, prior)
+    def decide(self, weights: AxisWeights, facts: np.ndarray | None = None) -> Decision:
+        return decide(self.codes, self.log_shares, self.log_probabilities, self.log_none, weights, facts)
 
     @property
     def first_of_retrieval(self) -> str | None:
@@ -56,6 +57,20 @@ def by_retrieval(found: Retrieval, row: int) -> AxisScores:
     return AxisScores(found.codes, found.log_shares[row])
 
 
+def retrieve(
+    resources: Resources, cores: Sequence[str], axes: Sequence[CodeSystem] = AXES
+) -> dict[CodeSystem, Retrieval]:
+    """Retrieval on each axis, once for all cores; with lexical finds where the model is shown or scores candidates."""
+    retriever, found = resources.retriever, {}
+    for axis in axes:
+        found[axis] = retriever.distribution(cores, axis)
+        if resources.model is not None and (
+            resources.prompts.candidates or not _at_once(resources, found[axis])
+        ):
+            found[axis] = retriever.with_lexical(found[axis], cores)
+    return found
+
+
 def score_cores(
     resources: Resources,
     cores: Sequence[str],
@@ -64,98 +79,73 @@ def score_cores(
     *,
     wider: bool = False,
 ) -> list[dict[CodeSystem, AxisScores]]:
-    """Scores per text and axis; `rows[i]` is text i's row in the retrievals (default: i)."""
+    """Scores per text and axis, of `retrieve`'s retrievals; `rows[i]` is text i's row in them (default: i). `wider`
+    scores more candidates, and the code that the model writes."""
     rows = range(len(cores)) if rows is None else rows
+    plain = [{axis: by_retrieval(found, row) for axis, found in retrievals.items()} for row in rows]
     if resources.model is None or not cores:
-        return [{axis: by_retrieval(found, row) for axis, found in retrievals.items()} for row in rows]
-    columns = {
-        axis: _columns(resources, cores, axis, found, rows, wider) for axis, found in retrievals.items()
-    }
-    by_text: list[dict[CodeSystem, AxisScores]] = []
-    batch = []
-    for i, core in enumerate(cores):
-        unasked, questions = {}, []
+        return plain
+    k = resources.prompts.candidates
+    at_once = {axis: _at_once(resources, found) for axis, found in retrievals.items()}
+    asked = []
+    for core, row, scores in zip(cores, rows, plain, strict=True):
+        questions = []
         for axis, found in retrievals.items():
-            scores, chosen = by_retrieval(found, rows[i]), columns[axis]
-            if chosen is not None:
-                codes = tuple(found.codes[n] for n in chosen[i])
-                scores = AxisScores(codes, scores.log_shares[chosen[i]])
-            prompt = resources.prompts.question(core, axis, _shown(resources, core, axis))
-            questions.append(Question(prompt, answers_of(resources.prompts, scores.codes, axis)))
-            unasked[axis] = scores
-        by_text.append(unasked)
-        batch.append(questions)
+            if not at_once[axis]:
+                columns = _columns(resources, core, found, row, wider)
+                scores[axis] = AxisScores(
+                    tuple(found.codes[n] for n in columns), found.log_shares[row][columns]
+                )
+            candidates = shown(resources.retriever.candidates(found, row, k)) if k else ()
+            prompt = resources.prompts.question(core, axis, candidates)
+            questions.append(Question(prompt, answers_of(resources.prompts, scores[axis].codes, axis)))
+        asked.append(questions)
     return [
         {
-            axis: replace(scores, log_probabilities=values[:-1], log_none=float(values[-1]))
-            for (axis, scores), values in zip(unasked.items(), said, strict=True)
+            axis: replace(one, log_probabilities=values[:-1], log_none=float(values[-1]))
+            for (axis, one), values in zip(scores.items(), said, strict=True)
         }
-        for unasked, said in zip(by_text, resources.model.score(batch), strict=True)
+        for scores, said in zip(plain, resources.model.score(asked), strict=True)
     ]
 
 
 def scores_of_texts(
     resources: Resources, texts: Sequence[str], axes: Sequence[CodeSystem] = AXES
 ) -> Iterator[dict[CodeSystem, AxisScores]]:
-    """Scores of each text's first tumour, every text taken for one: for fitting and evaluation."""
+    """Scores of each text's leading diagnosis, taken for a tumour: for fitting and evaluation."""
     for start in range(0, len(texts), _BATCH):
         cores = [core_of(text) for text in texts[start : start + _BATCH]]
-        yield from score_cores(
-            resources, cores, {axis: resources.retriever.distribution(cores, axis) for axis in axes}
-        )
+        yield from score_cores(resources, cores, retrieve(resources, cores, axes))
 
 
-def scores_every_code(resources: Resources, retrievals: Mapping[CodeSystem, Retrieval]) -> bool:
-    """Whether a wider second choice could find nothing new."""
-    model = resources.model
-    return model is None or all(_at_once(resources, model, found, axis) for axis, found in retrievals.items())
-
-
-@lru_cache(maxsize=12)
+@lru_cache(maxsize=64)
 def answers_of(prompts: Prompts, codes: tuple[str, ...], axis: CodeSystem) -> tuple[str, ...]:
     """The answers for codes, and last the one that says that none fits. Kept: the same tuple of a whole axis for
     every text spares the model from preparing it again."""
     return tuple(prompts.answer(code, axis) for code in (*codes, None))
 
 
-def _at_once(resources: Resources, model: CodeModel, found: Retrieval, axis: CodeSystem) -> bool:
-    return model.single_token_answers(answers_of(resources.prompts, found.codes, axis))
-
-
-def _columns(
-    resources: Resources,
-    cores: Sequence[str],
-    axis: CodeSystem,
-    found: Retrieval,
-    rows: Sequence[int],
-    wider: bool,
-) -> list[np.ndarray] | None:
-    """Which codes the model scores, per text, as columns of the retrieval; None where it scores all."""
-    model = resources.model
-    assert model is not None
-    if _at_once(resources, model, found, axis):
-        return None
-    k = resources.candidates * (_WIDER if wider else 1)
-    number = {code: n for n, code in enumerate(found.codes)}
-    columns = []
-    for core, row, lexical in zip(cores, rows, resources.retriever.lexical_codes(cores, axis), strict=True):
-        best = np.argsort(-found.log_shares[row], kind="stable")[:k].tolist()
-        best += [number[code] for code in lexical if number[code] not in best]
-        if wider:
-            # None of the candidates fitted: let the model write a code, held to the codes that exist.
-            every = answers_of(resources.prompts, found.codes, axis)[:-1]
-            written = model.generate([resources.prompts.question(core, axis)], [every])[0]
-            if written in every and every.index(written) not in best:
-                best.append(every.index(written))
-        columns.append(np.array(best, dtype=np.int64))
-    return columns
-
-
-def _shown(resources: Resources, core: str, axis: CodeSystem) -> PromptCandidates:
-    k = resources.prompts.candidates
-    return shown(resources.retriever.retrieve([core], axis, k=k)[0]) if k else ()
-
-
 def shown(candidates: Sequence[Candidate]) -> PromptCandidates:
     """Candidates as a prompt shows them: each with its best line."""
     return tuple((c.code, c.matches[0].line.text) for c in candidates if c.matches)
+
+
+def _at_once(resources: Resources, found: Retrieval) -> bool:
+    """Whether the model scores every code of the axis as one token of one pass."""
+    assert resources.model is not None
+    return resources.model.single_token_answers(answers_of(resources.prompts, found.codes, found.system))
+
+
+def _columns(resources: Resources, core: str, found: Retrieval, row: int, wider: bool) -> list[int]:
+    """Which codes the model scores, as columns of the retrieval."""
+    k = resources.candidates * (_WIDER if wider else 1)
+    columns = np.argsort(-found.log_shares[row], kind="stable")[:k].tolist()
+    lexical = found.lexical[row] if found.lexical is not None else ()
+    columns += [number for number in map(found.codes.index, lexical) if number not in columns]
+    if wider and resources.model is not None:
+        # None of the candidates fitted: let the model write a code, held to the codes that exist.
+        every = answers_of(resources.prompts, found.codes, found.system)[:-1]
+        written = resources.model.generate([resources.prompts.question(core, found.system)], [every])[0]
+        if written in every and every.index(written) not in columns:
+            columns.append(every.index(written))
+    return columns

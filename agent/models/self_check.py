@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agent.decide.recogniser import Recogniser
+from agent.decide.recognise import Recogniser
 from agent.models.base import CodeModel, Question
 from agent.models.prompts import Prompts
 from index.errors import ModelError

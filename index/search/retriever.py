@@ -12,7 +12,7 @@ for spelling, blanks and hyphens decides by itself. Lexical search adds candidat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,12 +32,13 @@ _LEXICAL_FROM = 5
 _MATCHES = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Retrieval:
     """Retrieval for a batch of n texts on an axis with m codes.
 
     `log_shares` is float32 (n, m) over `codes`; `similarity` and `rows` (n, k) are the nearest lines, best
-    first (row -1: none); `exact` names the codes that have a line equal to the text.
+    first (row -1: none); `exact` names the codes that have a line equal to the text. `lexical` names the codes of
+    the lexically best lines, at most four per text; None where nobody asked for them.
     """
 
     system: CodeSystem
@@ -46,6 +47,7 @@ class Retrieval:
     similarity: np.ndarray
     rows: np.ndarray
     exact: tuple[tuple[str, ...], ...]
+    lexical: tuple[tuple[str, ...], ...] | None = None
 
 
 class Retriever:
@@ -59,15 +61,18 @@ class Retriever:
     def retrieve(self, texts: Sequence[str], system: CodeSystem, k: int = 20) -> list[list[Candidate]]:
         """The k best candidates per text, best first; the last few come from lexical search."""
         found = self.distribution(texts, system)
-        lexical = self.lexical_codes(texts, system) if k >= _LEXICAL_FROM else [[] for _ in texts]
-        number = {code: n for n, code in enumerate(found.codes)}
-        result = []
-        for i in range(len(texts)):
-            order = [int(c) for c in np.argsort(-found.log_shares[i], kind="stable")[:k]]
-            extra = [number[code] for code in lexical[i] if number[code] not in order][: k // _LEXICAL_FROM]
-            order = order[: k - len(extra)] + extra if extra else order
-            result.append([self.candidate(found, i, found.codes[c]) for c in order])
-        return result
+        if k >= _LEXICAL_FROM:
+            found = self.with_lexical(found, texts)
+        return [self.candidates(found, row, k) for row in range(len(texts))]
+
+    def candidates(self, found: Retrieval, row: int, k: int) -> list[Candidate]:
+        """The k best candidates of text `row` of a retrieval; where it has lexical finds, the last few are theirs."""
+        order = np.argsort(-found.log_shares[row], kind="stable")[:k].tolist()
+        if found.lexical is not None and k >= _LEXICAL_FROM:
+            numbers = [found.codes.index(code) for code in found.lexical[row]]
+            extra = [number for number in numbers if number not in order][: k // _LEXICAL_FROM]
+            order = order[: k - len(extra)] + extra
+        return [self.candidate(found, row, found.codes[number]) for number in order]
 
     def distribution(self, texts: Sequence[str], system: CodeSystem) -> Retrieval:
         """Scores of all codes of an axis for a batch of texts."""
@@ -118,13 +123,12 @@ class Retriever:
             return np.zeros(len(rows), bool)
         return (space.code_of[rows] == space.codes.index(code)) & (rows >= 0)
 
-    def lexical_codes(self, texts: Sequence[str], system: CodeSystem) -> list[list[str]]:
-        """Codes of the lexically best lines per text, at most four."""
-        space = self.index.spaces[system.value]
-        if space.lexical is None:
-            return [[] for _ in texts]
-        found = space.lexical.search(texts, 4 * _LEXICAL)
-        return [list(dict.fromkeys(space.lines[row].code for row in rows))[:_LEXICAL] for rows in found]
+    def with_lexical(self, found: Retrieval, texts: Sequence[str]) -> Retrieval:
+        """The retrieval of the same texts with their lexical finds."""
+        space = self.index.spaces[found.system.value]
+        rows = space.lexical.search(texts, 4 * _LEXICAL) if space.lexical is not None else [()] * len(texts)
+        codes = (tuple(dict.fromkeys(space.lines[row].code for row in of_text)) for of_text in rows)
+        return replace(found, lexical=tuple(of_text[:_LEXICAL] for of_text in codes))
 
     def non_tumour_lines(self, texts: Sequence[str], k: int = 3) -> list[list[Match]]:
         """The nearest lines that are no tumour diagnosis (other diagnoses, procedures), best first."""

@@ -7,9 +7,11 @@ import pytest
 
 from agent import CodingAgent
 from agent.decide.confidence import confidence_of
-from agent.decide.facts import NATS, PAPILLARY_NATS, invasion, prior_of, told_by
-from agent.decide.fuse import WEIGHTS, AxisWeights, Weights, decide, logit
+from agent.decide.facts import DECISIVE_NATS, PREFERENCE_NATS, fact_scores, facts_of, invasion
+from agent.decide.fuse import decide, logit
+from agent.decide.records import WEIGHTS, AxisWeights, Weights
 from agent.prepare import prepare
+from agent.state import findings
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CodeSystem
 
@@ -37,10 +39,10 @@ def test_signals_that_are_not_there_are_left_out() -> None:
 def test_shipped_weights_use_every_signal_that_the_agent_gives(agent: CodingAgent) -> None:
     from agent.graph import graph
 
-    [unit] = graph.invoke({"texts": ["Mammakarzinom links"]}, context=agent.resources)["units"]
+    [one] = findings(graph.invoke({"texts": ["Mammakarzinom links"]}, context=agent.resources))
     for axis in AXES:
-        assert set(Weights.load(WEIGHTS).axes[axis].confidence) == {*unit.signals[axis], "offset"}
-        assert all(np.isfinite(value) for value in unit.signals[axis].values())
+        assert set(Weights.load(WEIGHTS).axes[axis].confidence) == {*one.signals[axis], "offset"}
+        assert all(np.isfinite(value) for value in one.signals[axis].values())
 
 
 @pytest.mark.parametrize(
@@ -63,17 +65,20 @@ def test_formulae_that_contradict_each_other_say_nothing() -> None:
 def test_only_codes_of_in_situ_tumours_are_moved() -> None:
     codes = ("C67.9", "D09.0", "D41.4")
     in_situ, papillary = frozenset({"in situ"}), frozenset({"papillary"})
-    assert prior_of(in_situ, codes, ICD10).tolist() == [0, NATS, 0]
-    assert prior_of(frozenset({"invasive"}), ("8120/3", "8120/2"), MORPHOLOGY).tolist() == [0, -NATS]
-    assert prior_of(papillary, ("8120/3", "8120/2", "8130/2"), MORPHOLOGY).tolist() == [
+    assert fact_scores(in_situ, codes, ICD10).tolist() == [0, DECISIVE_NATS, 0]
+    assert fact_scores(frozenset({"invasive"}), ("8120/3", "8120/2"), MORPHOLOGY).tolist() == [
         0,
-        NATS,
-        NATS + PAPILLARY_NATS,
+        -DECISIVE_NATS,
     ]
-    assert prior_of(papillary, codes, ICD10).tolist() == [0, NATS, 0]
-    assert prior_of(in_situ, codes, TOPOGRAPHY) is None and prior_of(frozenset(), codes, ICD10) is None
+    assert fact_scores(papillary, ("8120/3", "8120/2", "8130/2"), MORPHOLOGY).tolist() == [
+        0,
+        DECISIVE_NATS,
+        DECISIVE_NATS + PREFERENCE_NATS,
+    ]
+    assert fact_scores(papillary, codes, ICD10).tolist() == [0, DECISIVE_NATS, 0]
+    assert fact_scores(in_situ, codes, TOPOGRAPHY) is None and fact_scores(frozenset(), codes, ICD10) is None
     scores = np.log(np.array([0.6, 0.3, 0.1]))
-    moved = decide(codes, scores, None, None, AxisWeights(), prior_of(in_situ, codes, ICD10))
+    moved = decide(codes, scores, None, None, AxisWeights(), fact_scores(in_situ, codes, ICD10))
     assert moved.first == "D09.0"
 
 
@@ -93,15 +98,15 @@ def test_the_same_tumour_by_its_t_category(agent: CodingAgent) -> None:
     ],
 )  # fmt: skip
 def test_what_grade_and_organ_tell(text: str, told: set[str]) -> None:
-    assert told_by(prepare(text).diagnoses[0]) == told
+    assert facts_of(prepare(text).diagnoses[0]) == told
 
 
 def test_what_is_told_rules_out_the_names_that_say_less() -> None:
     codes = ("8010/3", "8140/3", "8041/3")
-    moved = prior_of(frozenset({"glandular"}), codes, MORPHOLOGY)
-    assert moved is not None and moved.tolist() == [-NATS, 0, 0]
-    in_situ = prior_of(frozenset({"urothelial"}), ("8010/2", "8120/2"), MORPHOLOGY)
-    assert in_situ is not None and in_situ.tolist() == [-NATS, 0]
+    moved = fact_scores(frozenset({"glandular"}), codes, MORPHOLOGY)
+    assert moved is not None and moved.tolist() == [-DECISIVE_NATS, 0, 0]
+    in_situ = fact_scores(frozenset({"urothelial"}), ("8010/2", "8120/2"), MORPHOLOGY)
+    assert in_situ is not None and in_situ.tolist() == [-DECISIVE_NATS, 0]
 
 
 def test_a_metastasis_has_the_histology_of_its_primary(agent: CodingAgent) -> None:

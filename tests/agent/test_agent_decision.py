@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.decide.fuse import WEIGHTS, AxisWeights, Decision, RecognitionWeights, Weights, calibrated, decide
+from agent.decide.fuse import calibrated, decide
+from agent.decide.records import WEIGHTS, AxisWeights, Decision, RecognitionWeights, Weights
 from index.records import AXES
 
 CODES = ("C50.4", "C50.9", "D05.1")

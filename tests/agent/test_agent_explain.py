@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.agent import CodingAgent
-from agent.decide.fuse import AxisWeights, RecognitionWeights, Weights
+from agent.decide.records import AxisWeights, RecognitionWeights, Weights
 from agent.results import CodedText
 from index.records import AXES, CodeSystem
 from index.text import normalise

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agent.decide.fuse import AxisWeights, Decision, Weights, decide
-from agent.decide.reconcile import COST, agree_on_codes, consistent
+from agent.decide.fuse import decide
+from agent.decide.reconcile import LARGEST_LOSS, agree_on_codes, consistent
+from agent.decide.records import AxisWeights, Decision, Weights
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
 from index.catalogue.overrides import load_overrides
@@ -70,7 +71,7 @@ def test_a_dear_contradiction_stays_as_the_axes_chose() -> None:
     assert not consistent(agreed.codes, CROSSWALK)
 
 
-@pytest.mark.parametrize(("price", "joint"), [(COST - 0.1, True), (COST + 0.1, False)])
+@pytest.mark.parametrize(("price", "joint"), [(LARGEST_LOSS - 0.1, True), (LARGEST_LOSS + 0.1, False)])
 def test_the_price_of_a_change_is_limited(price: float, joint: bool) -> None:
     other = float(np.exp(-price))
     given = decisions(decision(C50_4=1.0, D05_1=other), decision(C50_4=1.0), decision(m8500_2=1.0))

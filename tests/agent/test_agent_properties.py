@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.agent import CodingAgent
-from agent.decide.fuse import AxisWeights, RecognitionWeights, Weights
+from agent.decide.records import AxisWeights, RecognitionWeights, Weights
 from agent.results import CodedText
 from index.records import AXES
 from tests.agent.tiny_agent import ScriptedModel, embedded_agent, resources_with
@@ -158,7 +158,7 @@ def test_whatever_a_model_says_the_answer_is_sound(
     assert_sound(agent, agent.code(text), text)
 
 
-@SETTINGS
+@settings(max_examples=40, deadline=None)
 @given(CLINICAL, CLINICAL)
 def test_the_same_text_gets_the_same_answer_whatever_came_before(text: str, before: str) -> None:
     agent = embedded_agent()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.decide.scores import answers_of, score_cores, scores_every_code, scores_of_texts
+from agent.decide.scores import answers_of, retrieve, score_cores, scores_of_texts
 from agent.models.prompts import Prompts
 from agent.resources import Resources
 from index.records import AXES, CodeSystem
@@ -17,7 +17,7 @@ TEXTS = ["Mammakarzinom oben außen", "Melanom am Rücken"]
 
 
 def retrievals(resources: Resources, texts: list[str]) -> dict[CodeSystem, Retrieval]:
-    return {axis: resources.retriever.distribution(texts, axis) for axis in AXES}
+    return retrieve(resources, texts)
 
 
 def test_without_a_model_retrieval_speaks_alone() -> None:
@@ -26,9 +26,9 @@ def test_without_a_model_retrieval_speaks_alone() -> None:
     scores = score_cores(resources, TEXTS, found)
     for row in range(2):
         for axis in AXES:
+            assert scores[row][axis].codes == found[axis].codes
             assert scores[row][axis].log_probabilities is None and scores[row][axis].first_of_model is None
             np.testing.assert_array_equal(scores[row][axis].log_shares, found[axis].log_shares[row])
-    assert scores_every_code(resources, found)
 
 
 def test_a_model_that_scores_at_once_is_asked_about_every_code_and_none() -> None:
@@ -42,7 +42,7 @@ def test_a_model_that_scores_at_once_is_asked_about_every_code_and_none() -> Non
     assert said.log_probabilities is not None and len(said.log_probabilities) == len(said.codes) == len(
         found[ICD10].codes
     )
-    assert scores_every_code(resources, found)
+    assert all(scores[axis].codes == found[axis].codes and found[axis].lexical is None for axis in AXES)
 
 
 def test_a_model_that_writes_codes_out_is_asked_about_the_candidates() -> None:
@@ -60,7 +60,7 @@ def test_a_model_that_writes_codes_out_is_asked_about_the_candidates() -> None:
             shares = dict(zip(found[axis].codes, found[axis].log_shares[row], strict=True))
             assert [shares[code] for code in scores[axis].codes] == scores[axis].log_shares.tolist()
     assert all(question.answers[-1] == "keiner" for question in model.asked)
-    assert not model.generated and not scores_every_code(resources, found)
+    assert not model.generated and all(found[axis].lexical is not None for axis in AXES)
 
 
 def test_a_wider_choice_sees_more_and_what_the_model_writes() -> None:

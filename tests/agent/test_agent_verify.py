@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from agent.decide.checks import LABELS, behaviour_fits, check, checks_of, is_haematological, same_code
+from agent.decide.checks import LABELS, check, checks_of
 from agent.results import Check
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
 from index.catalogue.overrides import load_overrides
+from index.icd import behaviour_fits, is_haematological, same_code
 from index.records import AXES, CodeSystem
 
 CATALOGUE = Catalogue.builtin()

@@ -127,7 +127,15 @@ def test_what_is_no_text_is_named(agent: CodingAgent) -> None:
 
 def test_stream_tells_the_steps(agent: CodingAgent) -> None:
     steps = list(agent.stream("Mammakarzinom"))
-    assert [name for name, _ in steps] == ["prepare", "recognise", "retrieve", "choose", "verify", "explain"]
+    assert [name for name, _ in steps] == [
+        "prepare",
+        "recognise",
+        "retrieve",
+        "choose",
+        "reconcile",
+        "check",
+        "explain",
+    ]
     assert steps[-1][1]["results"][0].icd10gm.code == "C50.9"
 
 

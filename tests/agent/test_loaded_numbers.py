@@ -17,8 +17,8 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from agent import CodingAgent
-from agent.decide.fuse import WEIGHTS, Weights
-from agent.decide.recogniser import BUCKETS, Recogniser
+from agent.decide.recognise import BUCKETS, Recogniser
+from agent.decide.records import WEIGHTS, Weights
 from agent.models.base import Question
 from agent.models.local import LocalModel
 from agent.models.prompts import STYLE_FILE, Prompts

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from agent.agent import CodingAgent
-from agent.decide.fuse import RecognitionWeights, Weights
-from agent.decide.recogniser import BUCKETS, Recogniser
+from agent.decide.recognise import BUCKETS, Recogniser
+from agent.decide.records import RecognitionWeights, Weights
 from agent.models.base import CodeModel, Question
 from agent.models.prompts import Prompts
 from agent.resources import Resources

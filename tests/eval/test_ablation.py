@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from agent import CodingAgent
 from agent.apps.cli import cli
-from agent.decide.fuse import Weights
+from agent.decide.records import Weights
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder

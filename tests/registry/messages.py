@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.sax.saxutils import escape
 
-from agent.apps.registry.report import Row, open_report
+from agent.apps.registry.report import ReportRow, open_report
 
 NAME = "Beispielmann"  # the patient of all messages; must never show up anywhere
 
@@ -111,7 +111,7 @@ def obds(*cases: Case, encoding: str = "UTF-8") -> str:
     return document("obds", "".join(map(obds_meldung, cases)), encoding)
 
 
-def as_csv(rows: Iterable[Row], with_text: bool = False) -> str:
+def as_csv(rows: Iterable[ReportRow], with_text: bool = False) -> str:
     """Rows as a report file holds them."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "report.csv"

@@ -18,7 +18,7 @@ from langgraph.types import Command
 from agent.apps.review.decision import ReviewError
 from agent.apps.review.interrupt import checkpoints, review_graph
 from tests.conftest import ROOT
-from tests.review.test_review_interrupt import CONFIG, Coder
+from tests.review.test_review_interrupt import CONFIG, coder
 
 pytest.importorskip("langgraph.checkpoint.sqlite", reason="no langgraph-checkpoint-sqlite")
 MARKER = "eins Markerli"
@@ -30,28 +30,24 @@ NAMES = [
     ("writes", "idx"), ("writes", "checkpoint_id"),
 ]  # fmt: skip
 ODD = [
-    None, 7, "", "xyz", MARKER, "msgpack", "json", "null", "bytes", "pickle", "results", "__interrupt__",
+    None, 7, "", "xyz", MARKER, "msgpack", "json", "null", "bytes", "pickle", "reviewed", "__interrupt__",
     "__error__", "__resume__", "branch:to:review",
 ]  # fmt: skip
 
 
 def begin(path: Path) -> None:
     with checkpoints(path) as saver:
-        review_graph(_coder(), checkpointer=saver).invoke({"texts": [MARKER, "sicher", "zwei"]}, CONFIG)
+        review_graph(coder(), checkpointer=saver).invoke({"texts": [MARKER, "sicher", "zwei"]}, CONFIG)
 
 
 def resume(path: Path) -> Any:
     with checkpoints(path) as saver:
-        return review_graph(_coder(), checkpointer=saver).invoke(Command(resume=ANSWER), CONFIG)
+        return review_graph(coder(), checkpointer=saver).invoke(Command(resume=ANSWER), CONFIG)
 
 
 def _said(found: dict[str, Any]) -> Any:
     """What a run says, without the names that LangGraph gives its questions anew."""
-    return found["results"], [question.value for question in found["__interrupt__"]]
-
-
-def _coder() -> Any:
-    return Coder()
+    return found["reviewed"], [question.value for question in found["__interrupt__"]]
 
 
 def tampered(path: Path, draw: random.Random) -> str:
@@ -205,7 +201,7 @@ def test_closing_waits_for_the_threads_that_write(tmp_path: Path) -> None:
 def test_a_history_that_is_not_read_to_its_end_does_not_hold_the_file(tmp_path: Path) -> None:
     begin(tmp_path / "run.sqlite")
     with checkpoints(tmp_path / "run.sqlite") as saver:
-        history = review_graph(_coder(), checkpointer=saver).get_state_history(CONFIG)
+        history = review_graph(coder(), checkpointer=saver).get_state_history(CONFIG)
         assert next(history).next == ("review",)
     assert next(history, None) is not None
 

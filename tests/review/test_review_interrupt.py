@@ -7,47 +7,44 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
+from agent import CodingAgent
 from agent.apps.review import interrupt as module
 from agent.apps.review.decision import Action, Decision, ReviewError
 from agent.apps.review.interrupt import checkpoints, review_graph
-from tests.agent.tiny_agent import embedded_agent
+from agent.decide.records import AxisWeights, RecognitionWeights, Weights
+from index.records import AXES
+from tests.agent.tiny_agent import ScriptedModel, embedded_agent, resources_with
 from tests.conftest import ROOT
-from tests.review.review_helpers import coding
 
 pytest.importorskip("langgraph.checkpoint.sqlite", reason="no langgraph-checkpoint-sqlite")
 CONFIG: Any = {"configurable": {"thread_id": "1"}}
 
 
-class Coder:
-    """Sure of texts that start with `sicher`; a semicolon starts a further diagnosis. No model."""
+_CODES = ("C50.9", "8500/3")
 
-    context = SimpleNamespace(
-        catalogue=SimpleNamespace(is_codable=lambda axis, code: code.startswith(("C", "8")))
+
+@cache
+def coder(share: float = 0.95, *, silent: bool = False) -> CodingAgent:
+    """Sure of texts that say `sicher`, with that confidence, and half sure of others; `silent` fails when it codes."""
+    model = ScriptedModel(
+        {"sicher": dict.fromkeys(_CODES, share), "": dict.fromkeys(_CODES, 0.5)}, at_once=True
     )
-
-    def code_many(self, texts: Iterable[str]) -> Iterator[Any]:
-        for text in texts:
-            first, *more = text.split(";")
-            yield self._coded(text, first, [self._coded(text, one, []) for one in more])
-
-    def _coded(self, text: str, part: str, further: list[Any]) -> Any:
-        start = text.index(part)
-        of = coding(confidence=0.95 if "sicher" in part else 0.5, span=(start, start + len(part)))
-        return SimpleNamespace(text=text, further=further, to_dict=lambda: of)
+    if silent:
+        model.score = lambda batch: pytest.fail("coded again")  # type: ignore[method-assign]
+    alone = Weights({axis: AxisWeights(retrieval=0.0) for axis in AXES}, RecognitionWeights(model=0.0))
+    return CodingAgent(resources_with(model, weights=alone))
 
 
 def _graph(saver: Any = None) -> Any:
-    agent: Any = Coder()
-    return review_graph(agent, checkpointer=saver or InMemorySaver())
+    return review_graph(coder(), checkpointer=saver or InMemorySaver())
 
 
 def _asked(found: dict[str, Any]) -> dict[str, Any]:
@@ -63,15 +60,15 @@ def test_only_what_is_not_sure_is_asked_about() -> None:
     assert _asked(found)["row"] == 2 and _asked(found)["coding"]["span"][0] > 0  # its second diagnosis
     found = graph.invoke(Command(resume={"action": "reject", "by": "B", "comment": "doppelt"}), CONFIG)
     assert "__interrupt__" not in found
-    assert [(one["row"], one["codes"]["icd10gm"]) for one in found["results"]] == [
+    assert [(one["row"], one["codes"]["icd10gm"]) for one in found["reviewed"]] == [
         (0, "C50.9"), (1, "C50.9"), (2, "C50.9"), (2, None),
     ]  # fmt: skip
-    assert [one["decision"] and one["decision"]["by"] for one in found["results"]] == [None, "A", None, "B"]
+    assert [one["decision"] and one["decision"]["by"] for one in found["reviewed"]] == [None, "A", None, "B"]
 
 
 def test_all_sure_and_no_text_run_through() -> None:
     assert "__interrupt__" not in _graph().invoke({"texts": ["sicher"]}, CONFIG)
-    assert _graph().invoke({"texts": []}, CONFIG)["results"] == []
+    assert _graph().invoke({"texts": []}, CONFIG)["reviewed"] == []
 
 
 @pytest.mark.parametrize(
@@ -101,7 +98,7 @@ def test_an_answer_that_is_not_valid_is_asked_for_again(answer: object, said: st
     again = graph.invoke(Command(resume=answer), CONFIG)
     assert said in _asked(again)["error"] and _asked(again)["text"] == "eins"
     found = graph.invoke(Command(resume={"action": "change", "by": "A", "icd10gm": "C50.4"}), CONFIG)
-    assert found["results"][0]["codes"] == {
+    assert found["reviewed"][0]["codes"] == {
         "icd10gm": "C50.4", "icdo_topography": "C50.9", "icdo_morphology": "8500/3",
     }  # fmt: skip
 
@@ -120,23 +117,40 @@ def test_an_answer_to_no_review_is_an_error_that_says_so() -> None:
         _graph().invoke(Command(resume={"action": "accept", "by": "A"}), CONFIG)
 
 
+def test_a_run_that_failed_before_it_asked_codes_its_texts_anew() -> None:
+    saver = InMemorySaver()
+    with pytest.raises(pytest.fail.Exception, match="coded again"):
+        review_graph(coder(silent=True), checkpointer=saver).invoke({"texts": ["eins"]}, CONFIG)
+    assert _asked(_graph(saver).invoke(None, CONFIG))["text"] == "eins"
+    found = _graph(saver).invoke(Command(resume={"action": "accept", "by": "A"}), CONFIG)
+    assert found["reviewed"][0]["codes"]["icd10gm"] == "C50.9"
+
+
+def test_checkpoints_hold_texts_and_decisions_and_nothing_between() -> None:
+    saver = InMemorySaver()
+    _graph(saver).invoke({"texts": ["eins", "sicher"]}, CONFIG)
+    kept = {name for found in saver.list(CONFIG) for name in found.checkpoint["channel_values"]}
+    written = {name for found in saver.list(CONFIG) for _, name, _ in found.pending_writes or ()}
+    assert {name for name in kept | written if not name.startswith(("__", "branch:"))} == {
+        "texts",
+        "reviewed",
+    }
+
+
 _PROCESS = """
 import sys
 from pathlib import Path
 from langgraph.types import Command
 from agent.apps.review.interrupt import checkpoints, review_graph
-from tests.review.test_review_interrupt import CONFIG, Coder
-class Silent(Coder):
-    def code_many(self, texts):
-        raise AssertionError("coded again")
+from tests.review.test_review_interrupt import CONFIG, coder
 with checkpoints(Path(sys.argv[1])) as saver:
     if sys.argv[2] == "ask":
-        found = review_graph(Coder(), checkpointer=saver).invoke({"texts": ["eins", "sicher"]}, CONFIG)
+        found = review_graph(coder(), checkpointer=saver).invoke({"texts": ["eins", "sicher"]}, CONFIG)
         print(found["__interrupt__"][0].value["text"])
     else:
         answer = {"action": "change", "by": "A", "icd10gm": "C50.4"}
-        found = review_graph(Silent(), checkpointer=saver).invoke(Command(resume=answer), CONFIG)
-        print([(one["codes"]["icd10gm"], (one["decision"] or {}).get("by")) for one in found["results"]])
+        found = review_graph(coder(silent=True), checkpointer=saver).invoke(Command(resume=answer), CONFIG)
+        print([(one["codes"]["icd10gm"], (one["decision"] or {}).get("by")) for one in found["reviewed"]])
 """
 
 

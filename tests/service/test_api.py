@@ -76,7 +76,14 @@ def test_64_clients_at_once_get_their_own_answers(client: httpx.Client) -> None:
 def test_explain_shows_the_steps(client: httpx.Client) -> None:
     answer = client.post("/v1/explain", json={"text": TEXTS[0]})
     explained = schemas.Explained.model_validate_json(answer.content)
-    assert [step.step for step in explained.steps] == ["prepare", "recognise", "retrieve", "choose", "verify"]
+    assert [step.step for step in explained.steps] == [
+        "prepare",
+        "recognise",
+        "retrieve",
+        "choose",
+        "reconcile",
+        "check",
+    ]
     assert answer.json()["steps"][2]["found"]["nearest"]["icd10gm"] == "C50.4"
     assert same(essence(answer.json()["result"]), expected()[0])
 
@@ -223,11 +230,11 @@ def test_a_text_that_breaks_the_agent_is_named_and_the_others_are_answered(
 
 
 def test_a_model_that_is_gone_is_503_and_its_address_stays_here(caplog: pytest.LogCaptureFixture) -> None:
-    class Gone(GatedAgent):
+    class ClientGone(GatedAgent):
         def code_many(self, texts: Any) -> Any:
             raise ModelError("http://10.0.0.7:8001: the model server cannot be reached")
 
-    with service(Gone()) as client, caplog.at_level(logging.INFO):
+    with service(ClientGone()) as client, caplog.at_level(logging.INFO):
         for answer in (
             client.post("/v1/code", json={"text": SECRET}),
             client.post("/v1/code-many", json={"texts": [SECRET, SECRET]}),

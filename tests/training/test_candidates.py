@@ -24,7 +24,7 @@ K = 5
 @pytest.fixture(scope="module")
 def small() -> Catalogue:
     catalogue = Catalogue.builtin()
-    return dataclasses.replace(catalogue, searchable_lines=catalogue.searchable_lines[::12])
+    return dataclasses.replace(catalogue, searchable_lines=catalogue.searchable_lines[::24])
 
 
 def _part_of(line: CatalogueLine) -> str | None:

@@ -1,6 +1,6 @@
 """CSV and its relatives: encoding and delimiter are found, values are kept letter by letter.
 
-DelimitedTable(Path("diagnosen.csv"), Options()).facts()     # {'encoding': 'cp1252', 'delimiter': ';', ...}
+DelimitedTable(Path("diagnosen.csv"), TableOptions()).facts()     # {'encoding': 'cp1252', 'delimiter': ';', ...}
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from agent.apps.files.lines import LONGEST_LINE, TextLines
 from agent.apps.files.table import (
     SAMPLE_ROWS,
     Chunk,
-    Options,
     Row,
     Table,
-    TableError,
+    TableFileError,
+    TableOptions,
     TableWriter,
 )
 
@@ -37,10 +37,10 @@ class DelimitedTable(Table):
 
     endings = (".csv", ".tsv", ".txt")
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: TableOptions) -> None:
         super().__init__(path, options)
         if options.delimiter is not None and options.delimiter in '"\r\n\0':
-            raise TableError(f"{path}: dieses Zeichen kann Felder nicht trennen; üblich: ; , | tab")
+            raise TableFileError(f"{path}: dieses Zeichen kann Felder nicht trennen; üblich: ; , | tab")
         self._lines = TextLines(path, options.encoding, all_ends=True)
         self.encoding = self._lines.encoding
         head = self._head()
@@ -50,7 +50,7 @@ class DelimitedTable(Table):
         self._splits = self.delimiter
         records = [record for _, record, _ in islice(self._records(), SAMPLE_ROWS + 1)]
         if not records:
-            raise TableError(f"{path}: die Datei ist leer")
+            raise TableFileError(f"{path}: die Datei ist leer")
         self.name_columns(records[0], records[1:])
         self._first = records[0]
         if found is None and len(self.columns) == 1:
@@ -86,7 +86,7 @@ class DelimitedTable(Table):
         def texts() -> Iterator[str]:
             for text, note, dropped in self._lines:
                 if dropped:
-                    raise TableError(
+                    raise TableFileError(
                         f"{self.path}: Zeile {line + 1} hat mehr als {LONGEST_LINE:,} Zeichen; ist es eine Tabelle?"
                     )
                 if note:
@@ -102,7 +102,7 @@ class DelimitedTable(Table):
                 line = reader.line_num
                 notes.clear()
         except csv.Error:
-            raise TableError(
+            raise TableFileError(
                 f"{self.path}: ab Zeile {line + 1} wird ein Anführungszeichen nicht geschlossen; "
                 "bitte die Zeile berichtigen"
             ) from None

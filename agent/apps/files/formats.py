@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
-from agent.apps.files.table import Options, Table, TableError, TableWriter, must_be_a_file
+from agent.apps.files.table import Table, TableFileError, TableOptions, TableWriter, must_be_a_file
 
 JSON_LINES = (".jsonl", ".ndjson")
 ENDINGS = {".csv", ".tsv", ".txt", *JSON_LINES, ".xlsx", ".parquet"}
@@ -24,7 +24,7 @@ def format_of(path: Path) -> Literal["parquet", "xlsx", "jsonl", "delimited"]:
     """The format of a file by its content, and by its ending where that leaves a choice.
 
     Raises:
-        TableError: the file is missing, empty or no table; the message says what would help.
+        TableFileError: the file is missing, empty or no table; the message says what would help.
     """
     head = _head(path)
     if head.startswith(b"PAR1"):
@@ -33,18 +33,18 @@ def format_of(path: Path) -> Literal["parquet", "xlsx", "jsonl", "delimited"]:
         _must_be_workbook(path)
         return "xlsx"
     if head.startswith(b"\xd0\xcf\x11\xe0"):
-        raise TableError(f"{path}: ein altes Excel-Format (.xls); bitte als .xlsx oder .csv speichern")
+        raise TableFileError(f"{path}: ein altes Excel-Format (.xls); bitte als .xlsx oder .csv speichern")
     if path.suffix.lower() in JSON_LINES or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b'{"'):
         return "jsonl"
     return "delimited"
 
 
-def open_table(path: Path, options: Options | None = None) -> Table:
-    """The table that a file holds. Raises `TableError` as `format_of`, and where its content is damaged."""
-    options = options or Options()
+def open_table(path: Path, options: TableOptions | None = None) -> Table:
+    """The table that a file holds. Raises `TableFileError` as `format_of`, and where its content is damaged."""
+    options = options or TableOptions()
     kind = format_of(path)
     if kind == "parquet":
-        from agent.apps.files.arrow import ParquetTable
+        from agent.apps.files.parquet import ParquetTable
 
         return ParquetTable(path, options)
     if kind == "xlsx":
@@ -73,7 +73,7 @@ def open_writer(
 
         return write_workbook(path, columns, added)
     if ending == ".parquet":
-        from agent.apps.files.arrow import write_parquet
+        from agent.apps.files.parquet import write_parquet
 
         return write_parquet(path, columns, added)
     from agent.apps.files.delimited import write_delimited
@@ -89,9 +89,9 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as stream:
             head = stream.read(4096)
     except OSError as error:
-        raise TableError(f"{path}: nicht lesbar ({error.strerror})") from None
+        raise TableFileError(f"{path}: nicht lesbar ({error.strerror})") from None
     if not head.strip():
-        raise TableError(f"{path}: die Datei ist leer")
+        raise TableFileError(f"{path}: die Datei ist leer")
     return head
 
 
@@ -100,6 +100,6 @@ def _must_be_workbook(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except zipfile.BadZipFile:
-        raise TableError(f"{path}: die Excel-Datei ist beschädigt oder nur halb kopiert") from None
+        raise TableFileError(f"{path}: die Excel-Datei ist beschädigt oder nur halb kopiert") from None
     if "xl/workbook.xml" not in names:
-        raise TableError(f"{path}: ein ZIP-Archiv, aber keine Excel-Datei; bitte erst entpacken")
+        raise TableFileError(f"{path}: ein ZIP-Archiv, aber keine Excel-Datei; bitte erst entpacken")

@@ -1,6 +1,6 @@
 """JSON Lines: an object per line; keys keep their order, a line that is no object keeps its place.
 
-JsonLinesTable(Path("diagnosen.jsonl"), Options()).columns
+JsonLinesTable(Path("diagnosen.jsonl"), TableOptions()).columns
 
 An object that goes out as JSON goes out letter by letter, with our keys before its last bracket: parsed and
 written again, `1.10`, `1e400` and keys that occur twice would not be what they were.
@@ -21,10 +21,10 @@ from agent.apps.files.table import (
     MOST_COLUMNS,
     REPLACED,
     Chunk,
-    Options,
     Row,
     Table,
-    TableError,
+    TableFileError,
+    TableOptions,
     TableWriter,
     readable,
 )
@@ -68,7 +68,7 @@ class JsonLinesTable(Table):
 
     endings = (".jsonl", ".ndjson")
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: TableOptions) -> None:
         super().__init__(path, options)
         self._lines = TextLines(path, options.encoding, all_ends=False)
         names: dict[str, None] = {}
@@ -77,11 +77,11 @@ class JsonLinesTable(Table):
             names.update(dict.fromkeys(record.members or ()))
             rows += 1
             if len(names) > MOST_COLUMNS:
-                raise TableError(
+                raise TableFileError(
                     f"{path}: mehr als {MOST_COLUMNS} verschiedene Schlüssel; bitte nur die nötigen"
                 )
         if not names:
-            raise TableError(f"{path}: keine Zeile ist ein JSON-Objekt; erwartet wird eines je Zeile")
+            raise TableFileError(f"{path}: keine Zeile ist ein JSON-Objekt; erwartet wird eines je Zeile")
         self.columns = tuple(names)
         self.rows = rows
 

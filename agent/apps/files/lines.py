@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from agent.apps.files.table import REPLACED, TableError, readable
+from agent.apps.files.table import REPLACED, TableFileError, readable
 
 LONGEST_LINE = 16_000_000  # bytes (letters of UTF-16); more is not held in memory
 _BOMS = (
@@ -56,7 +56,7 @@ class TextLines:
     Lines end with a line feed, with `all_ends` also with a carriage return.
 
     Raises:
-        TableError: `encoding` is none that a text can be written in.
+        TableFileError: `encoding` is none that a text can be written in.
     """
 
     def __init__(self, path: Path, encoding: str | None, *, all_ends: bool) -> None:
@@ -175,7 +175,7 @@ def _text_encoding(path: Path, encoding: str) -> str:
             return encoding
     except Exception:  # each of these codecs fails in a way of its own
         pass
-    raise TableError(f"{path}: {encoding} ist kein Zeichensatz für Texte; üblich: utf-8, cp1252")
+    raise TableFileError(f"{path}: {encoding} ist kein Zeichensatz für Texte; üblich: utf-8, cp1252")
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:

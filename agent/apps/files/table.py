@@ -38,7 +38,7 @@ class _Missing(Enum):
 MISSING: Final = _Missing.MISSING  # a value that a row does not have at all
 
 
-class TableError(OnkokodeError):
+class TableFileError(OnkokodeError):
     """A table that cannot be read or written; the message names file, row and remedy."""
 
 
@@ -79,7 +79,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Options:
+class TableOptions:
     """What a person may say about a table; None is found out."""
 
     encoding: str | None = None
@@ -103,7 +103,7 @@ class Table(ABC):
 
     endings: ClassVar[tuple[str, ...]]
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: TableOptions) -> None:
         self.path = path
         self.options = options
         self.columns: tuple[str, ...] = ()
@@ -120,13 +120,13 @@ class Table(ABC):
         """Take the names of the columns from the first row, or number the columns where it is no header.
 
         Raises:
-            TableError: it may be either, there are too many columns, or two have one name.
+            TableFileError: it may be either, there are too many columns, or two have one name.
         """
         wanted, columns = self.options, len(first)
         _must_be_few(self.path, columns)
         header = is_header(first, sample, wanted.column) if wanted.header is None else wanted.header
         if header is None:
-            raise TableError(
+            raise TableFileError(
                 f"{self.path}: ob die erste Zeile die Spalten nennt oder schon Daten enthält, ist nicht sicher; "
                 "bitte --header oder --no-header angeben"
             )
@@ -149,9 +149,9 @@ class Table(ABC):
         more = f" … ({len(shown)} Spalten)" if len(shown) > _SHOWN else ""
         return ", ".join(shown[:_SHOWN]) + more
 
-    def changed(self, where: str = "") -> TableError:
+    def changed(self, where: str = "") -> TableFileError:
         """What to raise where the file is not what it was."""
-        return TableError(
+        return TableFileError(
             f"{self.path} wurde während des Laufs verändert{where}; es wurde nichts ausgegeben. Bitte noch "
             "einmal mit --restart beginnen und die Datei so lange nicht anrühren"
         )
@@ -200,7 +200,7 @@ def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
     first: dict[str, int] = {}
     for place, name in enumerate(columns, start=1):
         if first.setdefault(name, place) != place:
-            raise TableError(
+            raise TableFileError(
                 f"{path}: die Kopfzeile nennt eine Spalte mehrmals (Spalte {first[name]} und {place}); bitte die "
                 "Spalten umbenennen"
             )
@@ -214,23 +214,23 @@ def _width(row: Sequence[Any]) -> int:
 
 def _must_be_few(path: Path, columns: int) -> None:
     if columns > MOST_COLUMNS:
-        raise TableError(
+        raise TableFileError(
             f"{path}: {columns} Spalten; mehr als {MOST_COLUMNS} geht nicht. Bitte nur die nötigen ausgeben"
         )
 
 
 def must_be_a_file(path: Path) -> None:
-    """Raises `TableError` where a path is no file that can be read more than once, before it is opened: a pipe that
+    """Raises `TableFileError` where a path is no file that can be read more than once, before it is opened: a pipe that
     nobody writes into would be waited for, and one under a name such as /dev/fd/63 is gone once links are followed."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise TableError(f"{path}: die Datei gibt es nicht") from None
+        raise TableFileError(f"{path}: die Datei gibt es nicht") from None
     except OSError as error:
-        raise TableError(f"{path}: nicht lesbar ({error.strerror})") from None
+        raise TableFileError(f"{path}: nicht lesbar ({error.strerror})") from None
     if stat.S_ISDIR(mode):
-        raise TableError(f"{path} ist ein Ordner; bitte eine Datei nennen")
+        raise TableFileError(f"{path} ist ein Ordner; bitte eine Datei nennen")
     if not stat.S_ISREG(mode):
-        raise TableError(
+        raise TableFileError(
             f"{path} ist eine Pipe oder ein Gerät; eine Tabelle wird mehrmals gelesen, bitte erst als Datei speichern"
         )

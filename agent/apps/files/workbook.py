@@ -1,6 +1,6 @@
 """Excel: one sheet of a workbook, streamed; numbers and dates keep their type.
 
-WorkbookTable(Path("diagnosen.xlsx"), Options(sheet="Tumoren")).columns
+WorkbookTable(Path("diagnosen.xlsx"), TableOptions(sheet="Tumoren")).columns
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from openpyxl.worksheet._writer import WorksheetWriter
 from agent.apps.files.table import (
     SAMPLE_ROWS,
     Chunk,
-    Options,
     Row,
     Table,
-    TableError,
+    TableFileError,
+    TableOptions,
     TableWriter,
 )
-from agent.apps.files.workbook_parts import CheckedArchive, open_book
-from agent.apps.files.workbook_rows import rows_of
+from agent.apps.files.workbook_parts import CheckedArchive, open_book, rows_of
 from index.errors import OnkokodeError
 
 # Its warnings quote cells.
@@ -43,17 +42,17 @@ class WorkbookTable(Table):
 
     endings = (".xlsx",)
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: TableOptions) -> None:
         super().__init__(path, options)
         self._checked: set[tuple[str, str]] = set()
         with self._sheet() as sheet:
             self.sheet = sheet.title
             head = [cells[: _length(cells)] for cells, _ in islice(rows_of(sheet), SAMPLE_ROWS + 1)]
         if not any(head):
-            raise TableError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
+            raise TableFileError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
         self._first = head[0]
         if not self._first:
-            raise TableError(
+            raise TableFileError(
                 f"{path}: die erste Zeile des Blattes {self.sheet} ist leer; sie muss die Spalten benennen"
             )
         self.name_columns(self._first, head[1:])
@@ -73,12 +72,12 @@ class WorkbookTable(Table):
             ):
                 sheets = {sheet.title: sheet for sheet in open_book(stream, archive).worksheets}
                 if not sheets:
-                    raise TableError(
+                    raise TableFileError(
                         f"{self.path}: kein Tabellenblatt; bitte als Excel-Arbeitsmappe speichern"
                     )
                 name = self.options.sheet or next(iter(sheets))
                 if name not in sheets:
-                    raise TableError(f"{self.path}: kein Blatt {name}; vorhanden: {', '.join(sheets)}")
+                    raise TableFileError(f"{self.path}: kein Blatt {name}; vorhanden: {', '.join(sheets)}")
                 # What the file claims as its size would be filled up with empty cells.
                 sheets[name].reset_dimensions()
                 yield sheets[name]
@@ -88,7 +87,7 @@ class WorkbookTable(Table):
             # On a broken part openpyxl fails with whatever its next line of code meets.
             if isinstance(error, OSError) and error.errno:
                 raise
-            raise TableError(
+            raise TableFileError(
                 f"{self.path}: die Excel-Datei ist beschädigt ({type(error).__name__}); bitte in Excel öffnen "
                 "und neu speichern"
             ) from None

@@ -18,8 +18,17 @@ from datetime import time as clock
 from pathlib import Path
 from typing import Any
 
-from agent.apps.files.formats import ENDINGS, open_writer
-from agent.apps.files.table import MISSING, MOST_COLUMNS, Chunk, Row, Table, TableError, TableWriter, readable
+from agent.apps.files.formats import ENDINGS, JSON_LINES, open_writer
+from agent.apps.files.table import (
+    MISSING,
+    MOST_COLUMNS,
+    Chunk,
+    Row,
+    Table,
+    TableFileError,
+    TableWriter,
+    readable,
+)
 
 Fit = Callable[[Any, set[str]], Any]  # a value and the row's hints to what it becomes
 
@@ -30,12 +39,12 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def must_fit(table: Table, target: Path, added: Sequence[str]) -> None:
-    """Raise `TableError` where the format of `target` cannot hold so many rows or columns."""
+    """Raise `TableFileError` where the format of `target` cannot hold so many rows or columns."""
     if _own(table, target) != ".xlsx":
         return
     rows, columns = table.rows + 1, len(table.columns) + len(added)
     if rows > _EXCEL_ROWS or columns > MOST_COLUMNS:
-        raise TableError(
+        raise TableFileError(
             f"{target}: ein Excel-Blatt fasst {_EXCEL_ROWS} Zeilen und {MOST_COLUMNS} Spalten, nötig sind {rows} und "
             f"{columns}; bitte als .csv oder .parquet ausgeben"
         )
@@ -155,12 +164,8 @@ def _excel(value: Any, hints: set[str]) -> Any:
 
 
 _FITS: dict[str, Fit] = {
-    ".csv": _text,
-    ".tsv": _text,
-    ".txt": _text,
-    ".parquet": _text,
-    ".jsonl": _json,
-    ".ndjson": _json,
+    **dict.fromkeys(ENDINGS, _text),
+    **dict.fromkeys(JSON_LINES, _json),
     ".xlsx": _excel,
 }
 _OWN_FITS: dict[str, Fit] = {".jsonl": _json, ".xlsx": _excel, ".parquet": _as_it_is}

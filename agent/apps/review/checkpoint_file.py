@@ -6,7 +6,7 @@ names the file, and never reaches LangGraph.
     saver.close()                     # after every write that LangGraph has begun in its own threads
 
 Each value carries its SHA-256, and all that is read is checked: what LangGraph needs of a checkpoint, and the
-texts and results of the review. Values are msgpack of plain data and LangGraph's own types, never pickle.
+texts and decisions of the review. Values are msgpack of plain data and LangGraph's own types, never pickle.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _value(channel: object, value: Any) -> bool:
     """Whether a channel of the review graph, or one of LangGraph's own, holds what it should."""
     if channel == "texts":
         return _texts(value)
-    if channel == "results":
+    if channel == "reviewed":
         return isinstance(value, list) and all(map(_result, value))
     if channel == "__start__":
         return isinstance(value, dict) and _texts(value.get("texts", []))
@@ -168,7 +168,7 @@ def _texts(value: object) -> bool:
 
 
 def _result(value: Any) -> bool:
-    """An entry of `ReviewState.results`, as far as the graph reads it."""
+    """An entry of `State.reviewed`, as far as the graph reads it."""
     return (
         isinstance(value, dict)
         and {"row", "text", "coding", "codes", "decision"} <= set(value)

@@ -17,6 +17,7 @@ import click
 
 from agent.apps.options import OutputFile, OutputFolder, agent_options, load_agent
 from agent.apps.terminal import counting
+from agent.apps.wording import printable
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
@@ -230,6 +231,4 @@ def _existing(database: Path) -> Store:
 
 def _visible(text: str) -> str:
     """What goes to a terminal must not steer it."""
-    from agent.apps.render import printable
-
     return "\t".join(printable(part) for part in text.split("\t"))

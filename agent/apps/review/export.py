@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from agent.apps.review.decision import Action, Decision, ReviewError, proposal
+from agent.apps.review.decision import ACTION_NAMES, Action, Decision, ReviewError, proposal
 from agent.apps.review.store import Item, Store
 from agent.apps.spreadsheet import ENCODING, harmless, spreadsheet_writer
 from index.io.atomic import new_file
 from index.records import AXES
 
-_ACTIONS = {Action.ACCEPT: "angenommen", Action.CHANGE: "geändert", Action.REJECT: "abgelehnt"}
 _COLUMNS = (
     "Quelle", "Referenz", "Diagnose", "Text", "Entscheidung",
     "ICD-10-GM", "Topographie", "Morphologie",
@@ -98,7 +97,7 @@ def _row(item: Item, decision: Decision) -> list[str]:
         item.reference,
         f"{item.part} von {item.parts}",
         item.text,
-        _ACTIONS[decision.action],
+        ACTION_NAMES[decision.action],
         *(decision.codes[axis] or "" for axis in AXES),
         *(offered[axis] or "" for axis in AXES),
         decision.by,

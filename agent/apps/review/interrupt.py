@@ -1,5 +1,5 @@
-"""The review as a LangGraph interrupt, for Python users: code texts, stop at each that is not sure, go on with
-somebody's decision, also in another process and after a restart.
+"""The review as a LangGraph interrupt, for Python users: the agent's own graph with two nodes at its end, which stops
+at each text that is not sure and goes on with somebody's decision, also in another process and after a restart.
 
     with checkpoints(Path("review-run.sqlite")) as saver:
         graph = review_graph(agent, threshold=0.8, checkpointer=saver)
@@ -8,28 +8,30 @@ somebody's decision, also in another process and after a restart.
         found["__interrupt__"][0].value["text"]                     # 'Ca': decide about this one
         answer = {"action": "change", "icd10gm": "C80.0", "by": "M. Ernst"}
         found = graph.invoke(Command(resume=answer), config)
-        found["results"][0]["codes"]["icd10gm"]                     # 'C80.0'
+        found["reviewed"][0]["codes"]["icd10gm"]                    # 'C80.0'
 
-Diagnoses are asked about one at a time, in their order; a text may hold several. An answer that is not valid is asked for again, with `error`
-in the question. The checkpoints hold the texts: their file is readable by its owner only, and holds msgpack of
-plain data, never pickle. Needs the package langgraph-checkpoint-sqlite, or any other checkpointer.
+Diagnoses are asked about one at a time, in their order; a text may hold several. An answer that is not valid is asked
+for again, with `error` in the question. The checkpoints hold the texts and `reviewed`: their file is readable by its
+owner only, and holds msgpack of plain data, never pickle. Needs the package langgraph-checkpoint-sqlite, or any other checkpointer.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, interrupt
+from langgraph.graph import END
+from langgraph.types import Command, StateSnapshot, interrupt
 
 from agent.apps.review.decision import Action, Decision, ReviewError, from_answer, proposal
+from agent.graph import build
+from agent.state import State
 from agent.untraced import Untraced
-from index.records import AXES
+from index.records import AXES, CodeSystem
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -41,20 +43,14 @@ if TYPE_CHECKING:
 _NO_ANSWER = ["no answer"]
 
 
-class ReviewState(TypedDict, total=False):
-    """The graph's state: plain data, so that any checkpointer can keep it."""
-
-    texts: list[str]
-    """The diagnosis texts, as given."""
-    results: list[dict[str, Any]]
-    """One per diagnosis: `row` (its text's place in `texts`), `text`, `coding` (as `CodedText.to_dict()`; its `span`
-    tells the diagnoses of a text apart), `codes` by axis, and `decision`, None where the agent was sure."""
-
-
 def review_graph(
     agent: CodingAgent, *, checkpointer: BaseCheckpointSaver | Literal[True] | None, threshold: float = 0.8
 ) -> Any:
-    """A compiled graph that codes texts and interrupts for those that are not sure.
+    """The agent's graph, compiled so that it interrupts for texts that are not sure. Texts are coded as one batch.
+
+    Its state's `reviewed` is plain data, one object per diagnosis: `row` (its text's place in `texts`), `text`,
+    `coding` (as `CodedText.to_dict()`; its `span` tells the diagnoses of a text apart), `codes` by axis, and
+    `decision`, None where the agent was sure.
 
     Args:
         agent: codes the texts. Resuming needs one too, but codes nothing again.
@@ -62,32 +58,40 @@ def review_graph(
         threshold: a text is asked about where an axis has no code or a confidence below this. What is no tumour
             diagnosis is asked about where that is less likely than this.
     """
-    known = agent.resources.catalogue.is_codable
+    review = _Interrupts(agent.resources.catalogue.is_codable, threshold)
+    graph = build(review, agent.resources).compile(checkpointer=checkpointer, name="onkokode-review")
+    graph.__class__ = _Asking
+    return graph
 
-    def code(state: ReviewState) -> ReviewState:
-        if "texts" not in state:
-            raise ReviewError(
-                "no review has begun under this thread_id: give the texts first, or the right thread_id"
-            )
-        results: list[dict[str, Any]] = []
-        for row, coded in enumerate(agent.code_many(state["texts"])):
+
+@dataclass(frozen=True, slots=True)
+class _Interrupts:
+    """The nodes of a review, which ask about one diagnosis after the other; `known` says which codes may be given."""
+
+    known: Callable[[CodeSystem, str], bool]
+    threshold: float
+
+    def propose(self, state: State) -> State:
+        """The answers as plain data; those that are sure keep their codes."""
+        reviewed: list[dict[str, Any]] = []
+        for row, coded in enumerate(state["results"]):
             for one in (coded, *coded.further):
                 coding = {**one.to_dict(), "further": []}
-                sure = not unsure(coding, threshold)
+                sure = not unsure(coding, self.threshold)
                 codes = {axis.value: code for axis, code in proposal(coding).items()} if sure else None
-                results.append(
+                reviewed.append(
                     {"row": row, "text": coded.text, "coding": coding, "codes": codes, "decision": None}
                 )
-        return {"results": results}
+        return {"reviewed": reviewed}
 
-    def review(state: ReviewState) -> ReviewState:
-        number = _next(state)
-        result = state["results"][number]
-        coding = result["coding"]
+    def review(self, state: State) -> State:
+        """Ask about the next diagnosis until the answer is a decision."""
+        number, reviewed = _next(state), state["reviewed"]
+        coding = reviewed[number]["coding"]
         question = {
-            "row": result["row"],
-            "text": result["text"],
-            "unsure": unsure(coding, threshold),
+            "row": reviewed[number]["row"],
+            "text": reviewed[number]["text"],
+            "unsure": unsure(coding, self.threshold),
             "coding": coding,
         }
         decision: Decision | None = None
@@ -96,30 +100,20 @@ def review_graph(
             try:
                 if answer == _NO_ANSWER:
                     raise ReviewError("no answer was given; a decision is an object with action and by")
-                decision = from_answer(coding, answer, known)
+                decision = from_answer(coding, answer, self.known)
                 if decision.action is Action.REOPEN:
                     raise ReviewError("here is nothing to reopen; action is accept, change or reject")
             except ReviewError as error:
                 decision, question = None, {**question, "error": str(error)}
         decided = {
-            **result,
+            **reviewed[number],
             "codes": {axis.value: decision.codes[axis] for axis in AXES},
             "decision": {"action": decision.action.value, "by": decision.by, "comment": decision.comment},
         }
-        return {"results": [*state["results"][:number], decided, *state["results"][number + 1 :]]}
+        return {"reviewed": [*reviewed[:number], decided, *reviewed[number + 1 :]]}
 
-    def route(state: ReviewState) -> str:
-        return "review" if _next(state) < len(state["results"]) else END
-
-    builder = StateGraph(ReviewState)
-    builder.add_node("code", code)
-    builder.add_node("review", review)
-    builder.add_edge(START, "code")
-    builder.add_conditional_edges("code", route, ["review", END])
-    builder.add_conditional_edges("review", route, ["review", END])
-    graph = builder.compile(checkpointer=checkpointer, name="onkokode-review")
-    graph.__class__ = _Asking
-    return graph
+    def route(self, state: State) -> str:
+        return "review" if _next(state) < len(state["reviewed"]) else END
 
 
 def unsure(coding: Mapping[str, Any], threshold: float) -> list[str]:
@@ -157,11 +151,32 @@ class _Asking(Untraced):
     None, and its errors quote the input."""
 
     def stream(self, input: Any, config: Any = None, **options: Any) -> Iterator[Any]:
-        yield from super().stream(_readable(input), config, **options)
+        given = _readable(input)
+        if _goes_on(given):
+            given = _from_where(given, self.get_state(config))
+        yield from super().stream(given, config, **options)
 
     async def astream(self, input: Any, config: Any = None, **options: Any) -> AsyncIterator[Any]:
-        async for step in super().astream(_readable(input), config, **options):
+        given = _readable(input)
+        if _goes_on(given):
+            given = _from_where(given, await self.aget_state(config))
+        async for step in super().astream(given, config, **options):
             yield step
+
+
+def _goes_on(given: Any) -> bool:
+    """Whether an input goes on with a run: an answer, or None after an error."""
+    return given is None or (isinstance(given, Command) and given.resume is not None)
+
+
+def _from_where(given: Any, state: StateSnapshot) -> Any:
+    """The input that goes on from a checkpoint. Between texts and proposals it holds nothing: where a run ended
+    there, its texts are coded from the beginning."""
+    if "texts" not in state.values:
+        raise ReviewError(
+            "no review has begun under this thread_id: give the texts first, or the right thread_id"
+        )
+    return given if {task.name for task in state.tasks} <= {"review"} else {"texts": state.values["texts"]}
 
 
 def _readable(given: Any) -> Any:
@@ -198,11 +213,11 @@ def _passes(answer: Any) -> bool:
     return answer is not None
 
 
-def _next(state: ReviewState) -> int:
-    """The first text that has no codes yet."""
-    if "results" not in state:
+def _next(state: State) -> int:
+    """The first diagnosis that has no codes yet."""
+    if "reviewed" not in state:
         raise ReviewError(
             "the checkpoint of this thread_id holds no codings: its file was changed; begin anew"
         )
-    results = state["results"]
-    return next((n for n, result in enumerate(results) if result["codes"] is None), len(results))
+    reviewed = state["reviewed"]
+    return next((number for number, one in enumerate(reviewed) if one["codes"] is None), len(reviewed))

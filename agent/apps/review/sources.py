@@ -16,10 +16,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from agent.apps.files.columns import find_text_column
 from agent.apps.files.formats import format_of, open_table
 from agent.apps.files.lines import TextLines
-from agent.apps.files.table import Options, TableError, text_of
+from agent.apps.files.table import TableFileError, TableOptions, text_of
+from agent.apps.files.text_column import find_text_column
 from agent.apps.review.decision import ReviewError
 from agent.apps.terminal import text_lines
 from index.io.failures import reason
@@ -44,7 +44,7 @@ def read(path: Path, *, text_column: str | None = None, id_column: str | None = 
 
     Raises:
         ReviewError: the file cannot be read, or has no such column.
-        TableError: it is damaged, or whether it has a header cannot be told.
+        TableFileError: it is damaged, or whether it has a header cannot be told.
     """
     try:
         kind = format_of(path)
@@ -82,13 +82,13 @@ def diagnoses(coding: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _table(path: Path, text_column: str | None, id_column: str | None) -> Iterator[TextRow]:
-    table = open_table(path, Options(column=text_column))
+    table = open_table(path, TableOptions(column=text_column))
 
     def place(name: str | None) -> int:
         try:
             found = TEXT_COLUMN if name is None and TEXT_COLUMN in table.columns else None
             return table.columns.index(found or find_text_column(table, name))
-        except TableError:
+        except TableFileError:
             raise ReviewError(
                 f"{path}: no column {name or TEXT_COLUMN!r} (here: {table.shown_columns()}); name it with "
                 "--text-column or --id-column"

@@ -64,6 +64,9 @@ class Check(BaseModel):
     number: str = Field(examples=["K01"])
     passed: bool
     message: str = Field(description="German, for a documentation officer.")
+    axis: CodeSystem | None = Field(
+        description="Whose code is checked; null across the axes, or for the text."
+    )
 
 
 class Alternative(BaseModel):
@@ -112,7 +115,7 @@ class CodedMany(BaseModel):
 class Step(BaseModel):
     """A step of the agent and what it found."""
 
-    step: Literal["prepare", "recognise", "retrieve", "choose", "verify"]
+    step: Literal["prepare", "recognise", "retrieve", "choose", "reconcile", "check"]
     found: dict[str, Any] = Field(description="Codes and numbers; no text.")
 
 
