@@ -227,11 +227,11 @@ def compose_command(catalogues: Path, out: Path, count: int, seed: int) -> None:
 def study_command(
     catalogues: Path, corpus: Path, out: Path, studies: tuple[str, ...], seeds: tuple[int, ...]
 ) -> None:
-    """Train the arms of the studies on the same budget, to be measured by `onkokode eval study`.
+    """Train the arms of the studies on the same budget, to be measured by `onkokode eval run`.
 
     \b
     onkokode train study --catalogues ../shared/catalogues --out runs/study
-    onkokode eval study --arms runs/study
+    onkokode eval run --encoder runs/study/both-13/encoder --model runs/study/both-13/model --only retrieval,base
     """
     from training.recipe import material
     from training.studies.arms import train_arms
