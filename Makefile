@@ -66,8 +66,8 @@ models: setup  ## train encoder, base model and adapters again from the catalogu
 studies: setup  ## arms of training texts, LoRA against full fine-tuning, candidates in the prompt
 	ONKOKODE=$(BIN)/onkokode bash training/studies/studies.sh
 
-ablation: setup  ## every variant on three test sets, and the report
-	ONKOKODE=$(BIN)/onkokode bash eval/run/ablation.sh
+ablation: setup  ## eight variants on three test sets, and the report
+	ONKOKODE=$(BIN)/onkokode bash eval/bench/ablation.sh
 
-bench: setup  ## print the figures of README and model cards
+bench: setup  ## what docs/figures.md shows: the runs of eval/bench/runs.yaml, and the page
 	$(BIN)/onkokode eval figures

@@ -26,8 +26,8 @@ from index.search.index import Index, index_folder
 from index.search.retriever import Retriever
 
 if TYPE_CHECKING:
-    from agent.models.local import CodeModel
-    from agent.models.served import ServerModel
+    from agent.models.base import CodeModel
+    from agent.models.served import ServedModel
 
 WEIGHTS = Path(__file__).parent / "weights"
 EMBEDDED_MODEL = WEIGHTS / "model"
@@ -108,7 +108,7 @@ class Resources:
                 "adapter": "onkokode-embedded" if adapter == EMBEDDED_ADAPTER else str(adapter or ""),
                 "encoder": loaded.name,
                 "encoder_fingerprint": loaded.fingerprint,
-                **({"scoring": served.way} if served else {}),
+                **({"scoring": served.method} if served else {}),
             },
         )
 
@@ -127,16 +127,16 @@ def _check_device(device: str) -> None:
 
 def _served(
     server: str, model: str | Path | None, adapter: str | Path | None, quantise: str | None
-) -> ServerModel:
+) -> ServedModel:
     """The model behind a server, which has loaded it already: how is the server's business."""
-    from agent.models.served import ServerModel
+    from agent.models.served import ServedModel
 
     if adapter is not None or quantise is not None:
         raise ModelError(
             f"{server}: a server has loaded its model already; start it with the adapter (vLLM: "
             "--lora-modules) or the quantisation, and name what it serves with --model"
         )
-    return ServerModel.load(server, model)
+    return ServedModel.load(server, model)
 
 
 @lru_cache(maxsize=1)

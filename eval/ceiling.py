@@ -1,7 +1,8 @@
 """What the texts of a test set can decide at all: a reader's judgement of each, and the shares that follow.
 
-    judged = read_judgements([Path("eval/testsets/ceiling-devsets.tsv")])
-    ceiling_section(judged, load_testset("devsets", shared=shared))
+    onkokode eval annotate --testset devsets --annotator "A. Reader" --out runs/judged.tsv
+    onkokode eval ceiling runs/judged.tsv
+    ceiling_section(read_judgements([Path("runs/judged.tsv")]), load_testset("devsets", shared=shared))
 
 `exact`: the text says enough for the terminal code that the row has; `three`: for its three characters only; `not`:
 for neither. No coder and no model can be expected above these shares, except by luck. A file of judgements names
@@ -17,13 +18,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from eval.report.report import Section, Share
-from eval.run.testsets import TestSet, row_name
-from eval.testset import Row
+import click
+
+from agent.apps.options import OutputFile, OutputFolder
+from eval.report.section import Section, Share, to_markdown, write
+from eval.run.environment import environment
+from eval.run.testsets import TestSet, corpus_option, load_testset, row_name, shared_option
+from eval.testset import TESTSETS, Row
 from index.errors import OnkokodeError
 from index.records import CodeSystem
 
 DETERMINES = ("exact", "three", "not")
+# One reader's judgement of the development sets.
+JUDGED = TESTSETS / "ceiling-devsets.tsv"
+_KEYS = {"e": "exact", "t": "three", "n": "not", "q": ""}
+_testset = click.option(
+    "--testset", "name", default="devsets", show_default=True, help="A test set's name, or a TSV file."
+)
 
 
 class CeilingError(OnkokodeError):
@@ -139,3 +150,73 @@ def kappa(judgements: Sequence[Judgement]) -> float | None:
     from sklearn.metrics import cohen_kappa_score
 
     return float(cohen_kappa_score([first[row] for row in both], [second[row] for row in both]))
+
+
+@click.command("annotate")
+@_testset
+@click.option(
+    "--n", "number", type=click.IntRange(min=1), default=60, show_default=True, help="Texts to judge."
+)
+@click.option("--seed", default=13, show_default=True)
+@click.option("--annotator", required=True, help="Who judges; stands in the file.")
+@click.option(
+    "--out",
+    "file",
+    required=True,
+    type=OutputFile(new_folders=True),
+    help="TSV file, without texts.",
+)
+@shared_option
+@corpus_option
+def annotate_command(
+    name: str, number: int, seed: int, annotator: str, file: Path, shared: Path, corpus: Path
+) -> None:
+    """Judge how far texts determine their code. The same command goes on where it stopped.
+
+    \b
+    e  the terminal code       n  neither
+    t  three characters only   q  stop for now
+    """
+    rows = sample(load_testset(name, shared=shared.resolve(), corpus=corpus), number, seed)
+    before = read_judgements([file]) if file.exists() else []
+    done = {one.row for one in before if one.annotator == annotator}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for place, row in enumerate(rows, start=1):
+        if row_name(row) in done:
+            continue
+        click.echo(f"\n{place} of {len(rows)}\n{row.text}\n{_codes(row)}")
+        key = click.prompt(
+            "determines (e, t, n; q stops)", type=click.Choice(list(_KEYS)), show_choices=False
+        )
+        if key == "q":
+            return
+        reason = click.prompt("why").strip()
+        append_judgement(file, Judgement(row_name(row), _KEYS[key], reason, annotator))
+    click.echo(f"all judged; for the shares: onkokode eval ceiling {file} --testset {name}")
+
+
+@click.command("ceiling")
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path)
+)
+@_testset
+@click.option(
+    "--out",
+    type=OutputFolder(),
+    default=Path("runs/ceiling"),
+    show_default=True,
+    help="Where Markdown and JSON go.",
+)
+@shared_option
+@corpus_option
+def ceiling_command(files: tuple[Path, ...], name: str, out: Path, shared: Path, corpus: Path) -> None:
+    """The shares of texts that determine their code, with intervals, and the agreement of two annotators."""
+    testset = load_testset(name, shared=shared.resolve(), corpus=corpus)
+    section, measured_with = ceiling_section(read_judgements(files), testset), environment()
+    click.echo(to_markdown(section, measured_with))
+    click.echo(f"written: {write(section, out, measured_with)}")
+
+
+def _codes(row: Row) -> str:
+    """The row's codes, in one line."""
+    return "  ".join(code for code in (row.icd10, row.icdo_topography, row.icdo_morphology) if code)

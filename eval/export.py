@@ -1,5 +1,7 @@
 """The tasks in two public forms: lm-evaluation-harness (YAML and JSON lines), and BEIR, which MTEB reads too.
 
+    onkokode eval export lm-eval --testset devsets --out runs/lm-eval
+    onkokode eval export beir --testset heldout --axis icd10gm --out runs/beir
     export_lm_eval(testset, Path("runs/export"))                # lm_eval --include_path runs/export --tasks onkokode_devsets
     export_beir(testset, catalogue, CodeSystem.ICD10GM, Path("runs/export/beir"))
 
@@ -13,15 +15,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.models.answers import code_pattern, stem
+import click
+
+from agent.apps.options import OutputFolder
+from agent.models.generate import code_pattern, stem
 from agent.models.prompts import Prompts
 from agent.prepare import core_of
-from eval.run.testsets import TestSet, row_name
+from eval.run.testsets import TestSet, corpus_option, load_testset, row_name, shared_option
 from index.catalogue.catalogue import Catalogue
 from index.errors import OnkokodeError
 from index.records import AXES, CodeSystem
 
 _MAX_TOKENS = 24  # as the ablation's variants write
+_testset = click.option("--testset", "name", required=True, help="A test set's name, or a TSV file.")
+_out = click.option("--out", required=True, type=OutputFolder())
 
 
 class ExportError(OnkokodeError):
@@ -119,3 +126,42 @@ def _write_yaml(path: Path, values: Mapping[str, Any]) -> Path:
 
     path.write_text(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True), encoding="utf-8")
     return path
+
+
+@click.group("export")
+def export_command() -> None:
+    """Write a test set in the form of other tools.
+
+    The files hold the texts, and for BEIR the catalogue's lines: data protection and the publishers' terms say who
+    may have them. Keep them on your own disk.
+    """
+
+
+@export_command.command("lm-eval")
+@_testset
+@_out
+@shared_option
+@corpus_option
+def lm_eval_command(name: str, out: Path, shared: Path, corpus: Path) -> None:
+    """Tasks for lm-evaluation-harness: lm_eval --include_path OUT --tasks onkokode_<set>."""
+    files = export_lm_eval(load_testset(name, shared=shared.resolve(), corpus=corpus), out)
+    for file in files:
+        click.echo(str(file))
+
+
+@export_command.command("beir")
+@_testset
+@_out
+@click.option(
+    "--axis",
+    type=click.Choice([axis.value for axis in AXES]),
+    default=CodeSystem.ICD10GM.value,
+    show_default=True,
+)
+@shared_option
+@corpus_option
+def beir_command(name: str, out: Path, axis: str, shared: Path, corpus: Path) -> None:
+    """Corpus, queries and qrels. Lines of the test set's catalogue; held-out lines are not among them."""
+    testset = load_testset(name, shared=shared.resolve(), corpus=corpus)
+    counts = export_beir(testset, testset.catalogue or Catalogue.load(), CodeSystem(axis), out)
+    click.echo(", ".join(f"{part}: {count:,}" for part, count in counts.items()))

@@ -22,7 +22,7 @@ from functools import cache
 import numpy as np
 from scipy.special import bdtr
 
-from agent.models.answers import first_code, stem
+from agent.models.generate import first_code, stem
 from agent.results import Coding
 from index.icd import CHAPTER_GROUPS
 from index.records import CodeSystem
@@ -98,11 +98,6 @@ def macro_accuracy(gold: Sequence[str], hits: Sequence[bool]) -> float | None:
     for code, hit in zip(gold, hits, strict=True):
         by_code[code].append(hit)
     return float(np.mean([np.mean(found) for found in by_code.values()])) if by_code else None
-
-
-def coded(coding: Coding) -> str | None:
-    """The code that the agent commits itself to; None where it abstains."""
-    return None if coding.abstained else coding.code
 
 
 def first_choice(coding: Coding) -> str | None:

@@ -8,11 +8,9 @@ smallest_difference(1286, discordant=0.10)           # 0.0253: 2.5 points
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
 
@@ -43,15 +41,10 @@ def wilson(hits: int, n: int, level: float = 0.95) -> Interval:
         raise ValueError(f"{hits} hits among {n}")
     if n == 0:
         return Interval(0.0, 1.0)
-    z = NormalDist().inv_cdf(0.5 + level / 2)
-    share = hits / n
-    centre = share + z * z / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    # At the ends the bound is exactly 0 or 1; the arithmetic is off by a rounding error.
-    low = 0.0 if hits == 0 else (centre - spread) / scale
-    high = 1.0 if hits == n else (centre + spread) / scale
-    return Interval(low, high)
+    from scipy.stats import binomtest
+
+    found = binomtest(hits, n).proportion_ci(level, method="wilson")
+    return Interval(float(found.low), float(found.high))
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
@@ -59,12 +52,11 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     only_first = sum(a and not b for a, b in zip(first, second, strict=True))
     only_second = sum(b and not a for a, b in zip(first, second, strict=True))
     discordant = only_first + only_second
-    # Integers, since 2**-n is zero as a float for a few thousand pairs; each term from the one before.
-    term = tail = 1
-    for k in range(min(only_first, only_second)):
-        term = term * (discordant - k) // (k + 1)
-        tail += term
-    return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**discordant))
+    if not discordant:
+        return McNemar(0, 0, 1.0)
+    from scipy.stats import binomtest
+
+    return McNemar(only_first, only_second, float(binomtest(only_first, discordant).pvalue))
 
 
 def mcnemar_power(n: int, discordant: float, difference: float, alpha: float = 0.05) -> float:

@@ -11,13 +11,15 @@ which has no `source_id`. The note says what a row may be used for.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from index.errors import OnkokodeError
 from index.records import CodeSystem
 
-CLINICAL = Path(__file__).parent / "testsets" / "clinical.tsv"
+TESTSETS = Path(__file__).parent / "testsets"
+CLINICAL = TESTSETS / "clinical.tsv"
 # The development sets of the shared folder; the other files there are results and messages.
 DEVELOPMENT_FILES = (
     "albis_gp_own.tsv",
@@ -55,7 +57,7 @@ class Row:
     """One text with its codes; None where the set gives no code on an axis.
 
     `tumour` is true unless the note says `non_tumour`; `tumour_stated` tells whether the note says either.
-    `file` and `number` name the row (the header is row 1).
+    `file` and `number` name the row (the header is row 1). `expected` is what a trap asks (`eval.run.traps`).
     """
 
     text: str
@@ -66,6 +68,7 @@ class Row:
     note: tuple[str, ...]
     file: str
     number: int
+    expected: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def gold(self, system: CodeSystem) -> str | None:
         """The code that the set gives on an axis."""
@@ -109,6 +112,16 @@ class Row:
 
     def _noted(self, beginning: str) -> bool:
         return any(part.startswith(beginning) for part in self.note)
+
+
+def own_testsets() -> dict[str, Path]:
+    """The test sets that the package holds, by name: a file with their header in `eval/testsets` is one."""
+    found = {}
+    for path in sorted(TESTSETS.glob("*.tsv")):
+        with path.open(encoding="utf-8-sig") as file:
+            if tuple(file.readline().rstrip("\n").split("\t")) in _HEADERS:
+                found[path.stem] = path
+    return found
 
 
 def read_testset(path: Path) -> tuple[Row, ...]:

@@ -15,24 +15,10 @@ _MOST_MARKS = 8
 _SHORT = 200
 
 # German letters are written out, because both spellings occur in one and the same hospital system.
-_FOLD = str.maketrans(
-    {
-        "ä": "ae",
-        "ö": "oe",
-        "ü": "ue",
-        "ß": "ss",
-        "æ": "ae",
-        "œ": "oe",
-        "ø": "oe",
-        "ł": "l",
-        "α": "alpha",
-        "β": "beta",
-        "γ": "gamma",
-        "δ": "delta",
-        "κ": "kappa",
-        "λ": "lambda",
-    }
-)
+_FOLD = str.maketrans({
+    "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "œ": "oe", "ø": "oe", "ł": "l",
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "κ": "kappa", "λ": "lambda",
+})  # fmt: skip
 
 # Latin and German spellings of one word stem. Only stems that stay distinct from every other word are
 # here; "coli" (colon or the bacterium), for one, would not be.

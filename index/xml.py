@@ -19,6 +19,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from xml.parsers import expat
@@ -116,10 +118,8 @@ def _inspect(data: bytes) -> None:
     """Stream over the document and refuse everything that would need a second source."""
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = _guard(parser)
-    with _plain_errors():
-        for start in range(0, len(data), _CHUNK):
-            parser.Parse(data[start : start + _CHUNK], False)
-        parser.Parse(b"", True)
+    for _ in _fed(parser, BytesIO(data), _CHUNK):
+        pass
 
 
 class Start(NamedTuple):
@@ -181,16 +181,11 @@ def stream_events(
     seen = 0  # where the last complete token begins
     run = 0  # how many characters of text have come without a tag between
     wanted = [text_in is None]  # per open element
-    names: dict[str, tuple[str, str]] = {}
 
+    @lru_cache(_MANY_NAMES)  # of this document: a name may hold a text
     def split(name: str) -> tuple[str, str]:
-        found = names.get(name)
-        if found is None:
-            namespace, _, local = name.rpartition(" ")
-            found = namespace, local
-            if len(names) < _MANY_NAMES:
-                names[name] = found
-        return found
+        namespace, _, local = name.rpartition(" ")
+        return namespace, local
 
     def started(name: str, attributes: dict[str, str]) -> None:
         nonlocal depth, seen, run
@@ -237,18 +232,12 @@ def stream_events(
     parser.CharacterDataHandler = wrote
     parser.CommentHandler = parser.ProcessingInstructionHandler = other
     parser.StartCdataSectionHandler = parser.EndCdataSectionHandler = other
-    fed = 0
-    while data := stream.read(chunk):
-        with _plain_errors():
-            parser.Parse(data, False)
-        fed += len(data)
+    for fed in _fed(parser, stream, chunk):
         if fed - seen > chunk + max_token:
             # expat holds an unfinished token whole, so an endless one would fill the memory.
             raise EndlessXml(f"a tag, comment or declaration is longer than {max_token:,} bytes")
         yield from events
         events.clear()
-    with _plain_errors():
-        parser.Parse(b"", True)
     yield from events
 
 
@@ -291,15 +280,21 @@ def inspect_stream(
     parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler = start
     parser.CharacterDataHandler = wrote
-    read = 0
-    while data := stream.read(_CHUNK):
-        with _plain_errors():
-            parser.Parse(data, False)
-        read += len(data)
+    for read in _fed(parser, stream, _CHUNK):
         between(read)
         if read - seen > _CHUNK + MAX_TOKEN:
             # What is neither text nor a start tag for so long: an endless tag, comment or end tags only.
             raise EndlessXml(f"a tag or comment is longer than {MAX_TOKEN:,} bytes")
+
+
+def _fed(parser: Any, stream: BinaryIO, chunk: int) -> Iterator[int]:
+    """Feeds a parser to the end of its document; gives the number of bytes after each piece."""
+    read = 0
+    while data := stream.read(chunk):
+        with _plain_errors():
+            parser.Parse(data, False)
+        read += len(data)
+        yield read
     with _plain_errors():
         parser.Parse(b"", True)
 

@@ -15,6 +15,29 @@ if os.environ.get("CI"):
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Files of twenty seconds and more. They begin first, so that no worker has one left when the others are done
+# (`make test` gives each worker whole files).
+LONGEST = (
+    "test_real_catalogues.py",
+    "test_recipe.py",
+    "test_serve_command.py",
+    "test_agent_bad_input.py",
+    "test_agent_properties.py",
+    "test_checkpoint_file.py",
+    "test_candidates.py",
+    "test_ablation.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Else xdist begins with the files that have the most tests.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -32,7 +32,7 @@ def train() -> None:
 @click.option("--out", type=OutputFolder(), default=Path("runs/models"), show_default=True)
 @click.option("--publish", is_flag=True, help="Copy the result into the installed package, with model cards.")
 def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
-    """Run every step: corpus, encoder, model, adapter, recogniser, fit.
+    """Run every step: corpus, encoder, model, both adapters, recogniser, fit.
 
     Steps whose result lies in OUT already are skipped, so a stopped run goes on where it was.
     """
@@ -40,9 +40,9 @@ def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
     from training.recipe import material, train_all
 
     given = material(catalogues)
-    train_all(given, out, say=_say)
+    train_all(given, out, say=click.echo)
     if publish:
-        copy(given, out, say=_say)
+        copy(given, out, say=click.echo)
 
 
 @train.command("corpus")
@@ -58,7 +58,7 @@ def corpus_command(catalogues: Path, out: Path, only: str | None) -> None:
     from training.recipe import material, write_parts
 
     for part, rows in write_parts(material(catalogues), out, only=only).items():
-        _say(f"{part}: {rows:,} texts")
+        click.echo(f"{part}: {rows:,} texts")
 
 
 @train.command("fit")
@@ -72,9 +72,9 @@ def fit_command(catalogues: Path, out: Path, publish: bool) -> None:
     from training.recipe import material
 
     given = material(catalogues)
-    fit(given, out, say=_say)
+    fit(given, out, say=click.echo)
     if publish:
-        copy(given, out, say=_say)
+        copy(given, out, say=click.echo)
 
 
 @train.command("pairs")
@@ -131,7 +131,7 @@ def pairs_command(
     """
     from index.catalogue.catalogue import Catalogue
     from training.adapters.candidates import cross_fitted
-    from training.adapters.pairs import Finds, Places, held_out_codes, write_pairs
+    from training.adapters.pairs import CandidateSource, Partition, held_out_codes, write_pairs
     from training.leak import TRAIN, LeakGuard, texts_of
     from training.recipe import parse_folder
     from training.split import Split
@@ -145,8 +145,10 @@ def pairs_command(
         (text for path in keep_out for text in texts_of(path)),
         hold_out_terms,
     )
-    places = Places(guard, codes, frozenset(exclude.read_text(encoding="utf-8").split() if exclude else ()))
-    finds = None
+    places = Partition(
+        guard, codes, frozenset(exclude.read_text(encoding="utf-8").split() if exclude else ())
+    )
+    source = None
     if candidates:
         found = cross_fitted(
             catalogue,
@@ -156,10 +158,10 @@ def pairs_command(
             seed=seed,
             folds=folds,
             steps=encoder_steps,
-            say=_say,
+            say=click.echo,
         )
         train_lines = (line for line in catalogue.searchable_lines if places.part_of(line) == TRAIN)
-        finds = Finds.of(candidates, found, train_lines)
+        source = CandidateSource.of(candidates, found, ((line.line_id, line.code) for line in train_lines))
     with click.progressbar(length=len(catalogue.searchable_lines), label="pairs", show_eta=True) as bar:
         made = write_pairs(
             catalogue,
@@ -167,13 +169,13 @@ def pairs_command(
             out,
             seed=seed,
             files={file.path.name: file.sha256 for file in parsed},
-            finds=finds,
+            source=source,
             progress=bar.update,
         )
-    _say(f"{made['pairs']:,} pairs in {made['seconds']:.0f} s, without reading the catalogues")
+    click.echo(f"{made['pairs']:,} pairs in {made['seconds']:.0f} s, without reading the catalogues")
     for part, counts in made["rows"].items():
-        _say(f"  {part}: " + ", ".join(f"{task} {n:,}" for task, n in counts.items()))
-    _say(f"data card: {out / 'README.md'}")
+        click.echo(f"  {part}: " + ", ".join(f"{task} {n:,}" for task, n in counts.items()))
+    click.echo(f"data card: {out / 'README.md'}")
 
 
 @train.command("compose")
@@ -199,7 +201,7 @@ def compose_command(catalogues: Path, out: Path, count: int, seed: int) -> None:
     texts = distinct_texts(rules, seed, allowed=lambda text: guard.part(text) == TRAIN)
     with click.progressbar(length=count, label="texts", show_eta=True) as bar:
         drawn = write_texts(texts, count, out, progress=bar.update)
-    _say(f"{count:,} distinct texts: {out} [SHA-256 of the rows {drawn[:16]}]")
+    click.echo(f"{count:,} distinct texts: {out} [SHA-256 of the rows {drawn[:16]}]")
 
 
 @train.command("study")
@@ -234,7 +236,7 @@ def study_command(
     from training.recipe import material
     from training.studies.arms import train_arms
 
-    train_arms(material(catalogues), corpus, out, studies=studies, seeds=seeds, say=_say)
+    train_arms(material(catalogues), corpus, out, studies=studies, seeds=seeds, say=click.echo)
 
 
 @train.command("audit")
@@ -263,13 +265,13 @@ def audit_command(catalogues: Path, out: Path) -> None:
         found = audit(files, advance)
     write_report(found, out)
     for kind, findings in found.findings.items():
-        _say(f"{kind}: {len(findings):,}")
+        click.echo(f"{kind}: {len(findings):,}")
     for group, ceiling in found.ceiling.items():
-        _say(
+        click.echo(
             f"  {group}: {ceiling.lines:,} lines, read unseen {ceiling.unseen:.1%} (three characters "
             f"{ceiling.unseen_partial:.1%}), estimate {ceiling.estimate:.1%}, at most {ceiling.upper:.1%}"
         )
-    _say(f"report: {out / 'audit.html'}")
+    click.echo(f"report: {out / 'audit.html'}")
 
 
 @train.command("encoder")
@@ -323,12 +325,10 @@ def encoder_command(
 
     if axes:
         plan["axes"] = axes
-    tune_encoder(material(catalogues), out, TuningPlan(**plan), model=model, composed=composed, say=_say)
-    _say(f"encoder and card: {out}")
-
-
-def _say(line: str) -> None:
-    click.echo(line)
+    tune_encoder(
+        material(catalogues), out, TuningPlan(**plan), model=model, composed=composed, say=click.echo
+    )
+    click.echo(f"encoder and card: {out}")
 
 
 for _command in LORA_COMMANDS:

@@ -14,6 +14,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
 from pathlib import Path
@@ -28,13 +29,14 @@ from index.catalogue.lexicon import read_findings
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
 from training.runs import parquet_writer
 from training.texts.compose import Holdout, compose
-from training.texts.negatives import ailment, among_ailments, non_tumour_contexts, still_a_tumour
 from training.texts.noise import perturb
-from training.texts.notes import Note, bystander, noted
-from training.texts.wrappers import SECONDARY_DIAGNOSES, one
+from training.texts.notes import Note, ailment, among_ailments, bystander, no_tumour, noted, still_a_tumour
+from training.texts.tables import PHRASES
+from training.texts.wrappers import one
 
 UNKNOWN = ""  # the label is not known
 NONE = "-"  # the text determines no code on this axis
+_UNCODED = (UNKNOWN, UNKNOWN, UNKNOWN)
 _SCHEMA = pa.schema(
     [("raw", pa.string()), ("core", pa.string())]
     + [(axis.value, pa.string()) for axis in AXES]
@@ -148,14 +150,14 @@ def other_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], seed
     rng = random.Random(seed)
     for line in lines:
         text = perturb(line.text, rng) if rng.random() < 0.6 else line.text
-        yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "other")
+        yield Row(text, core_of(text), _UNCODED, 0, "other")
     for finding in read_findings():
         for copy in range(8):
             text = perturb(finding, rng) if copy else finding
-            yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "finding")
+            yield Row(text, core_of(text), _UNCODED, 0, "finding")
     for tumour_text in tumour_texts:
-        text = non_tumour_contexts(rng, tumour_text)
-        yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "context")
+        text = no_tumour(rng, tumour_text)
+        yield Row(text, core_of(text), _UNCODED, 0, "context")
 
 
 def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], seed: int) -> Iterator[Row]:
@@ -165,17 +167,19 @@ def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], see
     diagnoses = [line.text for line in lines if line.system is CodeSystem.ICD10GM and len(line.text) < 60]
     for text in rng.sample(diagnoses, k=min(len(diagnoses), _AROUND)):
         text = ailment(rng, perturb(text, rng) if rng.random() < 0.4 else text)
-        yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "around")
+        yield Row(text, core_of(text), _UNCODED, 0, "around")
     for _ in range(2 * len(tumour_texts) // 3):
         text = bystander(rng)
-        yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "around")
+        yield Row(text, core_of(text), _UNCODED, 0, "around")
     for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 4)):
-        text = among_ailments(rng, tumour_text, (rng.choice(diagnoses), one(rng, SECONDARY_DIAGNOSES)))
+        text = among_ailments(
+            rng, tumour_text, (rng.choice(diagnoses), one(rng, PHRASES["secondary diagnoses"]))
+        )
         if len(prepare(text).diagnoses) == 1:
-            yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 1, "around")
+            yield Row(text, core_of(text), _UNCODED, 1, "around")
     for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 5)):
         text = still_a_tumour(rng, tumour_text)
-        yield Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), 1, "around")
+        yield Row(text, core_of(text), _UNCODED, 1, "around")
 
 
 def is_measured(row: Row) -> bool:
@@ -189,7 +193,7 @@ def kept_back(catalogue: Catalogue, count: int, seed: int = 13) -> tuple[list[st
     """Up to `count` titles of procedures, and terms of diagnoses that are no tumours, that training never saw."""
     kept: dict[bool, set[str]] = {True: set(), False: set()}
     for line in other_lines(catalogue):
-        row = Row(line.text, core_of(line.text), (UNKNOWN, UNKNOWN, UNKNOWN), 0, "other")
+        row = Row(line.text, core_of(line.text), _UNCODED, 0, "other")
         if is_measured(row):
             kept[line.system is CodeSystem.OPS].add(line.text)
     rng = random.Random(seed)
@@ -197,22 +201,6 @@ def kept_back(catalogue: Catalogue, count: int, seed: int = 13) -> tuple[list[st
         rng.sample(sorted(kept[ops]), k=min(count, len(kept[ops]))) for ops in (True, False)
     )
     return procedures, diagnoses
-
-
-def write_rows(rows: Iterator[Row], path: Path) -> int:
-    """Stream rows to Parquet; returns how many."""
-    count = 0
-    with parquet_writer(path, _SCHEMA) as writer:
-        chunk: list[Row] = []
-        for row in rows:
-            chunk.append(row)
-            if len(chunk) == _ROWS:
-                writer.write_table(_table(chunk))
-                count += len(chunk)
-                chunk = []
-        writer.write_table(_table(chunk))
-        count += len(chunk)
-    return count
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -271,22 +259,16 @@ def write_corpus(
 
 
 def _write(rows: Callable[..., Iterator[Row]], arguments: tuple[object, ...], path: Path) -> None:
-    write_rows(rows(*arguments), path)
+    made = rows(*arguments)
+    with parquet_writer(path, _SCHEMA) as writer:
+        while chunk := list(islice(made, _ROWS)):
+            columns = zip(
+                *((r.raw, r.core, *r.codes, r.tumour, r.origin, r.line) for r in chunk), strict=True
+            )
+            writer.write_table(pa.table(dict(zip(_SCHEMA.names, columns, strict=True)), schema=_SCHEMA))
 
 
 def _join(process: ForkProcess) -> None:
     process.join()
     if process.exitcode:
         raise RuntimeError(f"a corpus process failed with exit code {process.exitcode}")
-
-
-def _table(rows: Sequence[Row]) -> pa.Table:
-    columns = {
-        "raw": [row.raw for row in rows],
-        "core": [row.core for row in rows],
-        **{axis.value: [row.codes[i] for row in rows] for i, axis in enumerate(AXES)},
-        "tumour": [row.tumour for row in rows],
-        "origin": [row.origin for row in rows],
-        "line": [row.line for row in rows],
-    }
-    return pa.table(columns, schema=_SCHEMA)

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from agent.state import findings
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import NONE, UNKNOWN, Row, is_measured, read_rows
+from training.runs import Log
 from training.split import Split
 
 _COMPOSED = 3000
@@ -54,7 +54,7 @@ class Sample:
     code: str | None
 
 
-def fit(given: Material, out: Path, say: Callable[[str], None] = print) -> Weights:
+def fit(given: Material, out: Path, say: Log = print) -> Weights:
     """Fit everything for the models under `out`, with an index of the catalogue without the split's lines."""
     context = trained_context(given, out)
     composed = read_rows(out / "corpus" / "composed_heldout.parquet")
@@ -73,7 +73,7 @@ def fit(given: Material, out: Path, say: Callable[[str], None] = print) -> Weigh
         sets = [samples]
         if axis is CodeSystem.ICD10GM:
             sets.append([Sample(s[axis], line.code) for s, line in zip(lines_scored, lines, strict=True)])
-        axes[axis] = fit_axis(sets, partial(_say_of, say, axis))
+        axes[axis] = fit_axis(sets, lambda line, axis=axis: say(f"  {axis.value}: {line}"))  # type: ignore[misc]
     weights = Weights(axes, _fit_recognition(context, out, given, composed, say))
     # A machine without the official files has fewer lines, and farther ones: the confidence is fitted on both.
     contexts = [context, _over(context, given.split.catalogue_without(Catalogue.builtin()))]
@@ -106,7 +106,7 @@ def trained_context(given: Material, out: Path) -> Resources:
     )
 
 
-def fit_axis(sets: Sequence[Sequence[Sample]], say: Callable[[str], None]) -> AxisWeights:
+def fit_axis(sets: Sequence[Sequence[Sample]], say: Log) -> AxisWeights:
     """Fit one axis; each set counts the same, however many samples it has."""
     from sklearn.linear_model import LogisticRegression
 
@@ -169,7 +169,7 @@ def _fit_confidence(
     contexts: Sequence[Resources],
     rows: Sequence[Row],
     lines: Sequence[CatalogueLine],
-    say: Callable[[str], None],
+    say: Log,
 ) -> Weights:
     """How sure the agent is of each axis' code, after the joint decision and the checks."""
     texts = [(row.raw, row.codes) for row in rows]
@@ -217,10 +217,6 @@ def fit_signals(parts: Sequence[Sequence[tuple[dict[str, float], bool]]]) -> dic
     }
 
 
-def _say_of(say: Callable[[str], None], axis: CodeSystem, line: str) -> None:
-    say(f"  {axis.value}: {line}")
-
-
 def _surprise(sample: Sample, weights: AxisWeights) -> float:
     decision = sample.scores.decide(weights)
     return -float(np.log(max(decision.probabilities[decision.codes.index(sample.code)], 1e-9)))
@@ -237,7 +233,7 @@ def _none_threshold(samples: Sequence[Sample], weights: AxisWeights) -> float:
 
 
 def _fit_recognition(
-    context: Resources, out: Path, given: Material, composed: Sequence[Row], say: Callable[[str], None]
+    context: Resources, out: Path, given: Material, composed: Sequence[Row], say: Log
 ) -> RecognitionWeights:
     from sklearn.linear_model import LogisticRegression
 

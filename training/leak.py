@@ -21,8 +21,7 @@ import numpy as np
 
 from index.records import CatalogueLine
 from index.text import normalise
-from training.hashing import SPAN, hash64
-from training.split import Split
+from training.split import SPAN, Split, hash64
 
 TRAIN, DEVELOPMENT, TEST_TERM, TEST_CODE = PARTS = ("train", "development", "test_term", "test_code")
 _SMALL_WORDS = frozenset(

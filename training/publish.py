@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from string import Template
@@ -20,26 +19,23 @@ from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CAND
 from index.catalogue.crosswalk import save_rules
 from index.search.encoder import EMBEDDED
 from training.fit import Material
+from training.runs import Log
 
-_CARD = Path(__file__).parent / "model_card.md"
+_CARD = Path(__file__).parent / "cards" / "model.md"
 _KEPT = (".json", ".safetensors", ".md")
 _OF_THE_RUN = ("run.json", "epochs.json")
 
 
-def publish(given: Material, out: Path, say: Callable[[str], None] = print) -> None:
+def publish(given: Material, out: Path, say: Log = print) -> None:
     """Replace the package's weights by those under `out`."""
     for source, target in (
         (out / "encoder", EMBEDDED),
         (out / "model", EMBEDDED_MODEL),
         (out / "adapter", EMBEDDED_ADAPTER),
+        (out / "adapter-with-candidates", EMBEDDED_WITH_CANDIDATES),
     ):
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target, ignore=_other_files)
-    if EMBEDDED_WITH_CANDIDATES.is_dir():
-        shutil.rmtree(EMBEDDED_WITH_CANDIDATES)
-        say(
-            f"removed {EMBEDDED_WITH_CANDIDATES.name}, trained on the weights before; see training/studies/studies.sh"
-        )
     for name in ("recogniser.safetensors", "decision.json"):
         shutil.copy(out / name, WEIGHTS / name)
     save_rules(given.catalogue.rules)
@@ -68,15 +64,19 @@ def _cards(plan: dict[str, Any], out: Path) -> None:
             "Compact causal language model from scratch (Qwen3 architecture), a token per code",
         ),
         EMBEDDED_ADAPTER: ("adapter", "LoRA adapter of the compact model for clinical wording (PEFT)"),
+        EMBEDDED_WITH_CANDIDATES: (
+            "adapter-with-candidates",
+            "LoRA adapter of the compact model, trained with retrieved candidates in its prompts, for the ablation",
+        ),
     }
-    epochs = (EMBEDDED_ADAPTER / "README.md").read_text(encoding="utf-8")
-    epochs = epochs.replace(str(out / "model"), "agent/weights/model")
     for folder, (name, what) in parts.items():
         text = card.substitute(
             name=name, what=what, files=files, rows=rows, settings=settings, date=date.today().isoformat()
         )
-        if folder == EMBEDDED_ADAPTER:
+        if folder in (EMBEDDED_ADAPTER, EMBEDDED_WITH_CANDIDATES):
             # What the trainer wrote: the answers before training and after each epoch.
+            epochs = (folder / "README.md").read_text(encoding="utf-8")
+            epochs = epochs.replace(str(out / "model"), "agent/weights/model")
             text += "\n## While it was trained\n" + epochs.partition("\n\n")[2].partition("\n\n")[2]
         (folder / "README.md").write_text(text, encoding="utf-8")
 

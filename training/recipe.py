@@ -3,8 +3,8 @@
     onkokode train all --catalogues ../shared/catalogues --out runs/models
 
 Each step writes a folder or file under `out` and is skipped where that is there already, so a stopped run
-goes on where it was. Steps: corpus, encoder, base model, adapters, recogniser, fit; `publish` copies the
-result into the package with model cards.
+goes on where it was. Steps: corpus, encoder, base model, adapter, adapter with candidates, recogniser, fit;
+`publish` copies the result into the package with model cards.
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agent.models.prompts import PromptCandidates
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.layouts import CatalogueFile, parse_all
 from index.errors import ModelError
 from index.io.progress import Pace
 from index.records import AXES, CodeSystem
-from training.adapters.pairs import write_text_pairs
+from training.adapters.pairs import CandidateSource, text_key, write_text_pairs
 from training.corpus import UNKNOWN, Row, is_measured, read_rows, tumour_lines, write_corpus
 from training.fit import Material, fit
+from training.leak import TRAIN
+from training.plan import DEFAULT, Plan
+from training.runs import Log
 from training.split import Split
 
 if TYPE_CHECKING:
@@ -37,30 +41,6 @@ if TYPE_CHECKING:
 
     from training.compact.batches import BatchSource
     from training.compact.encoder import AxisTable
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Sizes of a run. The defaults train such models in about two hours on two cores."""
-
-    seed: int = 13
-    composed: int = 500_000
-    held_out: int = 12_000
-    copies: int = 5
-    contexts: int = 30_000
-    encoder_steps: int = 1500
-    dimensions: dict[str, int] = field(
-        default_factory=lambda: {"icd10gm": 128, "icdo_topography": 64, "icdo_morphology": 64}
-    )
-    model_steps: int = 3000
-    adapter_texts: int = 60_000
-    adapter_measured: int = 600
-    adapter_epochs: int = 1
-    batch: int = 256
-    adapter_rank: int = 16
-    adapter_alpha: int = 32
 
 
 def parse_folder(catalogues: Path) -> list[CatalogueFile]:
@@ -76,7 +56,7 @@ def material(catalogues: Path) -> Material:
     return Material(catalogue, split, {file.path.name: file.sha256 for file in parsed})
 
 
-def train_all(given: Material, out: Path, plan: Plan = Plan(), say: Say = print) -> None:
+def train_all(given: Material, out: Path, plan: Plan = DEFAULT, say: Log = print) -> None:
     """Run every step that has not been run yet."""
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
@@ -88,13 +68,14 @@ def train_all(given: Material, out: Path, plan: Plan = Plan(), say: Say = print)
     train_encoder(given, out, plan, say)
     train_model(given, out, plan, say)
     train_adapter(given, out, plan, say)
+    train_adapter_with_candidates(given, out, plan, say)
     train_recogniser(out, say)
     if not (out / "decision.json").is_file():
         fit(given, out, say)
     say(f"trained in {time.monotonic() - started:.0f} s")
 
 
-def write_parts(given: Material, out: Path, plan: Plan = Plan(), only: str | None = None) -> dict[str, int]:
+def write_parts(given: Material, out: Path, plan: Plan = DEFAULT, only: str | None = None) -> dict[str, int]:
     """The corpus, or one part of it; its rows by part."""
     return write_corpus(
         given.catalogue,
@@ -114,7 +95,7 @@ def corpus_rows(out: Path, *names: str) -> list[Row]:
     return [row for name in names for row in read_rows(out / "corpus" / f"{name}.parquet")]
 
 
-def train_encoder(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
+def train_encoder(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
     """The tokeniser and one table per axis."""
     from training.compact.encoder import Settings, save_encoder, train_axis, train_tokenizer
 
@@ -157,7 +138,7 @@ def train_encoder(given: Material, out: Path, plan: Plan, say: Say = print) -> P
     return folder
 
 
-def train_model(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
+def train_model(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
     """The compact base model, from the encoder's tables."""
     from training.compact.model import code_tokenizer, new_model, save_model, train
 
@@ -182,27 +163,46 @@ def train_model(given: Material, out: Path, plan: Plan, say: Say = print) -> Pat
     return folder
 
 
-def train_adapter(given: Material, out: Path, plan: Plan, say: Say = print) -> Path:
+def train_adapter(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
     """A LoRA adapter on the converged base, on composed clinical texts and noisy lines, by the same trainer
     as for open-weight models; its card holds the answers to unseen texts before and after each epoch."""
-    from training.adapters.lora import LoraPlan, train_lora
-
-    folder = out / "adapter"
-    if (folder / "README.md").is_file():
-        return folder
     pairs = out / "clinical-pairs"
     if not (pairs / "card.json").is_file():
-        write_clinical_pairs(given, out, plan)
-    lora = LoraPlan(
-        rank=plan.adapter_rank, alpha=plan.adapter_alpha, epochs=plan.adapter_epochs, learning_rate=1e-3,
-        batch=10, longest=256, packing=True, development_rows=None, seed=plan.seed,
-    )  # fmt: skip
-    train_lora(out / "model", pairs, folder, lora, say)
+        write_text_pairs(pairs, clinical_rows(given, out, plan))
+    return _train_adapter(out, pairs, out / "adapter", plan, None, say)
+
+
+def train_adapter_with_candidates(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
+    """The same adapter on the same texts, with retrieved candidates in the prompts: for the ablation."""
+    pairs = out / "clinical-pairs-with-candidates"
+    if not (pairs / "card.json").is_file():
+        rows = clinical_rows(given, out, plan)
+        found = candidates_of_rows(given, out, rows, plan, say)
+        right = (
+            (text_key(TRAIN, number, axis), code)
+            for number, row in enumerate(rows[TRAIN])
+            for axis, code in zip(AXES, row.codes, strict=True)
+        )
+        write_text_pairs(pairs, rows, CandidateSource.of(plan.candidates, found, right))
+    folder = out / "adapter-with-candidates"
+    return _train_adapter(out, pairs, folder, plan, plan.candidate_pairs, say)
+
+
+def _train_adapter(out: Path, pairs: Path, folder: Path, plan: Plan, rows: int | None, say: Log) -> Path:
+    from training.adapters.lora import LoraPlan, train_lora
+
+    if not (folder / "README.md").is_file():
+        lora = LoraPlan(
+            rank=plan.adapter_rank, alpha=plan.adapter_alpha, epochs=plan.adapter_epochs, learning_rate=1e-3,
+            batch=10, longest=256, packing=True, rows=rows, development_rows=None,
+            seed=plan.seed,
+        )  # fmt: skip
+        train_lora(out / "model", pairs, folder, lora, say)
     return folder
 
 
-def write_clinical_pairs(given: Material, out: Path, plan: Plan) -> None:
-    """The adapter's pairs, drawn from the corpus: `train`, and of texts that no training saw `development`."""
+def clinical_rows(given: Material, out: Path, plan: Plan) -> dict[str, list[Row]]:
+    """The adapters' texts, drawn from the corpus: `train`, and of texts that no training saw `development`."""
     rng = random.Random(plan.seed)
     shares = {"catalogue": ("catalogue",), "composed": ("composed_1", "composed_2"), "other": ("other",)}
     train: list[Row] = []
@@ -217,10 +217,58 @@ def write_clinical_pairs(given: Material, out: Path, plan: Plan) -> None:
     lines = [
         Row(x.text, x.text, (x.code, UNKNOWN, UNKNOWN), 1, "development") for x in given.split.development
     ]
-    write_text_pairs(out / "clinical-pairs", {"train": train, "development": [*lines, *unseen]})
+    return {TRAIN: train, "development": [*lines, *unseen]}
 
 
-def train_recogniser(out: Path, say: Say = print) -> Path:
+def candidates_of_rows(
+    given: Material, out: Path, parts: Mapping[str, Sequence[Row]], plan: Plan, say: Log = print
+) -> dict[str, PromptCandidates]:
+    """What retrieval finds for each row on each axis that it has a code for, by `text_key`.
+
+    A catalogue line is in the index and would find itself, so lines that are learnt have cross-fitted candidates
+    (`training.adapters.candidates`); every other text is asked of the encoder under `out`, as the agent asks.
+    """
+    from index.search.encoder import Encoder
+    from index.search.index import Index
+    from index.search.retriever import Retriever
+    from training.adapters.candidates import SPARE, candidates_of, cross_fitted
+
+    lines = tumour_lines(given.catalogue, given.split)
+    learnt = {line.line_id for line in lines}
+    of_line = cross_fitted(
+        given.catalogue,
+        lambda line: TRAIN if line.line_id in learnt else None,
+        out / "candidates",
+        k=plan.candidates,
+        seed=plan.seed,
+        folds=plan.candidate_folds,
+        steps=plan.candidate_steps,
+        say=say,
+    )
+    encoder = Encoder.load(out / "encoder")
+    retriever = Retriever(Index.build(given.catalogue, encoder), encoder)
+    found: dict[str, PromptCandidates] = {}
+    for part, rows in parts.items():
+        for place, axis in enumerate(AXES):
+            asked = {}
+            for number, row in enumerate(rows):
+                if row.codes[place] == UNKNOWN:
+                    continue
+                key = text_key(part, number, axis)
+                if part == TRAIN and row.line >= 0:
+                    found[key] = of_line.get(lines[row.line].line_id, ())
+                else:
+                    asked[key] = row.core
+            say(f"candidates of {len(asked):,} texts: {part}, {axis.value}")
+            found |= zip(
+                asked,
+                candidates_of(retriever, list(asked.values()), axis, plan.candidates + SPARE),
+                strict=True,
+            )
+    return found
+
+
+def train_recogniser(out: Path, say: Log = print) -> Path:
     """The n-gram model that tells tumour diagnoses from everything else."""
     from sklearn.linear_model import SGDClassifier
 
@@ -306,7 +354,7 @@ def _queries(
     return draw
 
 
-def paced(say: Say, name: str, steps: int) -> Callable[[int, float], None]:
+def paced(say: Log, name: str, steps: int) -> Callable[[int, float], None]:
     """A `report` for training: now and then says step, loss and the time left."""
     paces: list[Pace] = []
 

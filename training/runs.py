@@ -7,8 +7,10 @@ last_checkpoint(out / "checkpoints")                               # checkpoint-
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 RUN_FILE = "run.json"
+Log = Callable[[str], None]  # gets the lines that a step says
 
 
 def same_run(out: Path, settings: dict[str, Any]) -> None:
@@ -36,6 +39,29 @@ def last_checkpoint(folder: Path) -> Path | None:
     """The newest complete checkpoint. The trainer writes `trainer_state.json` last; a kill may leave half of it."""
     complete = [path for path in folder.glob("checkpoint-*") if _is_json(path / "trainer_state.json")]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def each_epoch(measure: Callable[[int, float], None], steps: int | None = None) -> Any:
+    """A trainer's callback that measures before the first step and after each epoch, also one that a kill cut off
+    before its measure. `measure` gets the epoch and its seconds of training; `steps` are those of an epoch, where
+    the run may end within one."""
+    from transformers import TrainerCallback
+
+    class EachEpoch(TrainerCallback):
+        started = 0.0
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.steps = steps or state.max_steps // round(state.num_train_epochs)
+            if state.global_step % self.steps == 0:
+                measure(state.global_step // self.steps, 0.0)
+
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.started = time.monotonic()
+
+        def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            measure(ceil(state.global_step / self.steps), time.monotonic() - self.started)
+
+    return EachEpoch()
 
 
 def _is_json(path: Path) -> bool:

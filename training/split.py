@@ -12,6 +12,7 @@ words, not by its line: the same term stands in several catalogues, often with i
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,11 +24,20 @@ from index.catalogue.layouts import CatalogueError, CatalogueFile, parse_all
 from index.records import CatalogueLine, CodeSystem
 from index.text import normalise, term_key
 
+SPAN = 2**64
 SEED = 13
 HELD_OUT = 0.10
 DEVELOPMENT = 0.05
 ALPHABET = "alphabet-2023"
 SYSTEMATIC = "icd10gm-2024"
+
+
+def hash64(text: str) -> int:
+    """A number from 0 to `SPAN` - 1, evenly spread and the same on every machine: which side of a split a text is
+    on, and whether it was seen."""
+    return int.from_bytes(
+        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,16 @@
+"""What people and programs use the agent through. Each folder is one application with its `commands.py`.
+
+onkokode code "NSCLC rechter Oberlappen"
+
+cli.py          the command `onkokode`: the composition root, which knows all commands by name
+options.py      which agent a command loads; outputs tried before the work
+terminal.py     texts from standard input, counts on standard error
+render.py       a coded text as a person reads it
+wording.py      German words and safe strings that all applications share
+spreadsheet.py  CSV for a German spreadsheet, without formulas
+files/          `code-file`: tables in, coded tables out
+registry/       `registry`: oBDS and ADT/GEKID messages
+fhir/           `fhir`: FHIR R4 Conditions
+service/        `serve`: the HTTP service
+review/         `review`: the work list, its page, its exports
+"""

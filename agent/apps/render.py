@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,14 +20,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from agent.apps.wording import AXIS_NAMES as SHORT_NAMES
+from agent.apps.wording import percent, printable, thousands
 from agent.results import Alternative, CodedText, Coding, Evidence
 from index.records import AXES, CodeSystem
 from index.text import normalise
 
 AXIS_NAMES = {
-    CodeSystem.ICD10GM: "ICD-10-GM",
-    CodeSystem.TOPOGRAPHY: "ICD-O-3 Topographie",
-    CodeSystem.MORPHOLOGY: "ICD-O-3 Morphologie",
+    system: name if system is CodeSystem.ICD10GM else f"ICD-O-3 {name}"
+    for system, name in SHORT_NAMES.items()
 }
 _STEP_NAMES = {
     "prepare": "Vorbereiten",
@@ -76,7 +76,7 @@ def print_coded(
 ) -> None:
     """Print the view of one text. `explain` adds the runner-up's catalogue lines, all alternatives, all
     checks, and `steps` (node name, what it found)."""
-    view = _View(console, coded.text, explain)
+    view = _TextView(console, coded.text, explain)
     console.print(view.head(coded, number))
     for block in view.axes(coded):
         console.print(Padding(block, (0, 0, 1, 1)))
@@ -100,35 +100,6 @@ def print_facts(console: Console, facts: Mapping[str, Any]) -> None:
     console.print(table)
 
 
-def printable(text: str) -> str:
-    """`text` with each character that steers a terminal replaced by one that can be seen, one for one, so
-    that offsets stay right: ESC becomes ␛, a line feed ↵, a bidirectional override or lone surrogate �."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_visible(character) for character in text)
-
-
-def _visible(character: str) -> str:
-    if character == "\t":
-        return " "
-    if character in "\n\u2028\u2029":
-        return "↵"
-    if character == "\u00ad":
-        return "-"
-    if character < " ":
-        return chr(0x2400 + ord(character))
-    return "�" if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn"} else character
-
-
-def percent(share: float) -> str:
-    """`0.974` -> `97 %`. Rounding never claims certainty: `>99 %`, `<1 %`."""
-    if 0.995 <= share < 1:
-        return ">99 %"
-    if 0 < share < 0.005:
-        return "<1 %"
-    return f"{round(100 * share)} %"
-
-
 def bar(share: float, *, ascii_only: bool = False) -> Text:
     """A confidence bar of ten cells and the per cent, in a fixed width, set off from what stands before it."""
     share = min(max(share, 0.0), 1.0)
@@ -143,7 +114,7 @@ def bar(share: float, *, ascii_only: bool = False) -> Text:
     return Text.assemble(" ", (filled, style), (empty, "dim"), f" {percent(share):>5}")
 
 
-class _View:
+class _TextView:
     """The blocks of one text's view, for one console."""
 
     def __init__(self, console: Console, text: str, explain: bool) -> None:
@@ -317,7 +288,7 @@ class _View:
         if not text.strip():
             made = Text("(leerer Text)", style="dim italic")
         elif len(text) > _SHOWN_TEXT:
-            made.append(f" … ({len(text):,} Zeichen)".replace(",", "."), style="dim")
+            made.append(f" … ({thousands(len(text))} Zeichen)", style="dim")
         return made
 
 

@@ -27,14 +27,12 @@ def text_lines(stream: Iterable[bytes], damaged: list[int]) -> Iterator[str]:
     """One text per line, blank ones included. Only a line feed ends a row: a stray U+2028 or form feed
     inside a text must not shift all that follow. Bytes that are not UTF-8 become lone surrogates, and the
     line's number goes into `damaged`."""
+    from agent.apps.files.lines import decode_line
+
     for number, line in enumerate(stream, start=1):
         row = line.removesuffix(b"\n").removesuffix(b"\r")
-        if number == 1:
-            row = row.removeprefix(b"\xef\xbb\xbf")
-        try:
-            text = row.decode("utf-8")
-        except UnicodeDecodeError:
-            text = row.decode("utf-8", "surrogateescape")
+        text, note = decode_line(row.removeprefix(b"\xef\xbb\xbf") if number == 1 else row, mixed=False)
+        if note:
             damaged.append(number)
         yield text
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.models.local import Question
+from agent.models.base import Question
 from agent.prepare.context import names_definite_tumour
 from index.errors import ModelError
 from index.text import normalise

@@ -17,8 +17,8 @@ import numpy as np
 
 from agent.decide.fuse import decide
 from agent.decide.records import AxisWeights, Decision
-from agent.models.local import Question
-from agent.models.prompts import Prompts, Shown
+from agent.models.base import Question
+from agent.models.prompts import PromptCandidates, Prompts
 from agent.prepare import core_of
 from agent.resources import Resources
 from index.records import AXES, Candidate, CodeSystem
@@ -125,7 +125,7 @@ def answers_of(prompts: Prompts, codes: tuple[str, ...], axis: CodeSystem) -> tu
     return tuple(prompts.answer(code, axis) for code in (*codes, None))
 
 
-def shown(candidates: Sequence[Candidate]) -> Shown:
+def shown(candidates: Sequence[Candidate]) -> PromptCandidates:
     """Candidates as a prompt shows them: each with its best line."""
     return tuple((c.code, c.matches[0].line.text) for c in candidates if c.matches)
 

@@ -1,0 +1,17 @@
+"""Language models that score codes: a prompt and its possible answers in, log-probabilities out.
+
+from agent.models.base import Question
+from agent.models.local import LocalModel
+
+[[scores]] = LocalModel.load("Qwen/Qwen3-8B").score([[Question("… Mammakarzinom …", ("C50.9", "D05.9"))]])
+
+base          what the agent asks of a model: Question, CodeModel
+local         a model on this machine
+loading       its weights and adapter from disk, checked
+self_check    whether the embedded weights say what they were trained to say
+served        a model behind an OpenAI-compatible server; openai_api  the client
+prompts       how a diagnosis becomes a question, and a code an answer
+tokens        from there to token ids, without control tokens of the text's own
+tree_scoring  many answers in few forward passes; prefix_tree  what they share
+generate      written answers, constrained or greedy, and the code in them
+"""

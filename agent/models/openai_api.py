@@ -1,26 +1,26 @@
-"""The HTTP side of a served model: an OpenAI-compatible API, its errors and its retries.
+"""The client of a model server with OpenAI's API: one method per question, its errors and its retries.
 
-    server = ModelServer("http://127.0.0.1:8001", None)
-    server.models()                                            # {'qwen3-8b': '/models/Qwen3-8B'}
-    server.prompt_log_probabilities("qwen3-8b", [[1, 2, 3]])   # [[0.0, -2.3, -0.7]]
+    client = ApiClient("http://127.0.0.1:8001", None)
+    client.models()                                            # {'qwen3-8b': '/models/Qwen3-8B'}
+    client.prompt_log_probabilities("qwen3-8b", [[1, 2, 3]])   # [[0.0, -2.3, -0.7]]
 
-Only the standard library, no proxy, no redirect. Error messages name the address and the remedy, never what was
-sent or what came back, which may quote it.
+A text goes to the named address or nowhere: no proxy, no redirect, nothing from the environment. Error messages name
+the address and the remedy, never what was sent or what came back, which may quote it.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
+import ssl
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Sequence
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import httpx
 
 from index.errors import ModelError
 
+T = TypeVar("T")
 _WAITS = (0.5, 1.0, 2.0, 4.0)
 _LONGEST_WAIT = 10.0
 _BUSY = (429, 502, 503, 504)
@@ -32,28 +32,37 @@ class RefusedError(ModelError):
     """The server answered, but does not do what was asked."""
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry a text to an address that nobody named."""
-
-    def redirect_request(self, *_arguments: Any, **_options: Any) -> None:
-        return None
-
-
-class ModelServer:
-    """A server at an address that the user named."""
+class ApiClient:
+    """Talks to a server at an address that the user named; may be used from several threads."""
 
     def __init__(self, url: str, api_key: str | None, *, timeout: float = 120.0) -> None:
-        parts = urlsplit(url if "//" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        try:
+            address = httpx.URL(url if "//" in url else f"http://{url}")
+        except httpx.InvalidURL:
+            address = httpx.URL()
+        if address.scheme not in ("http", "https") or not address.host or address.userinfo or address.query:
             raise ModelError(
-                f"{parts.hostname or 'that'} is no server's address; give one such as http://127.0.0.1:8001"
+                f"{address.host or 'that'} is no server's address; give one such as http://127.0.0.1:8001"
             )
-        self.url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
+        self.url = str(address.copy_with(query=None, fragment=None)).rstrip("/").removesuffix("/v1")
         self._timeout = timeout
-        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        # Uncompressed: what a server sends takes as much memory as it says.
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        self._client = httpx.Client(
+            headers=headers,
+            timeout=timeout,
+            # The machine's own certificates, since a hospital's server may have one of its own authority.
+            verify=ssl.create_default_context(),
+            # A connection for each request: one that was kept may be half dead.
+            limits=httpx.Limits(max_keepalive_connections=0),
+            trust_env=False,
+        )
         if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
-        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect()).open
+            self._client.headers["Authorization"] = f"Bearer {api_key}"
 
     def models(self) -> dict[str, str | None]:
         """The served names, and the folder or hub name behind each where the server tells it."""
@@ -66,40 +75,34 @@ class ModelServer:
 
     def prompt_log_probabilities(self, model: str, prompts: Sequence[Sequence[int]]) -> list[list[float]]:
         """Per prompt (token ids) the log-probability of each token after those before it; 0 for the first."""
-        answer = self._ask(
-            "/v1/completions",
-            # One new token, since some servers refuse to write none; it is left out.
-            {"model": model, "prompt": list(map(list, prompts)), "echo": True, "logprobs": 1, "max_tokens": 1}
-            | {"temperature": 0},
-        )
-        found: list[list[float]] = [[] for _ in prompts]
-        try:
+
+        def read(answer: Any) -> list[list[float]]:
+            found: dict[int, list[float]] = {}
             for choice in answer["choices"]:
-                ids = prompts[choice["index"]]
-                values = choice["logprobs"]["token_logprobs"][: len(ids)]
-                if len(values) != len(ids) or None in values[1:]:
-                    raise RefusedError(f"{self.url}: does not tell the log-probabilities of a prompt")
+                values = choice["logprobs"]["token_logprobs"][: len(prompts[choice["index"]])]
+                if len(values) != len(prompts[choice["index"]]):
+                    raise ValueError("fewer values than tokens")
                 found[choice["index"]] = [0.0, *map(float, values[1:])]
-        except (KeyError, TypeError, IndexError, ValueError):
-            raise RefusedError(f"{self.url}: does not tell the log-probabilities of a prompt") from None
-        if not all(found):
-            raise RefusedError(f"{self.url}: left prompts of a request unanswered")
-        return found
+            return [found[row] for row in range(len(prompts))]
+
+        # One new token, since some servers refuse to write none; it is left out.
+        asked = {"prompt": list(map(list, prompts)), "echo": True, "logprobs": 1, "max_tokens": 1}
+        complaint = "does not tell the log-probabilities of all prompts"
+        return self._complete({"model": model, "temperature": 0} | asked, read, complaint)
 
     def count_tokens(self, model: str, text: str) -> int:
         """The number of tokens that the server's own tokenizer divides a text into."""
-        answer = self._ask("/v1/completions", {"model": model, "prompt": text, "max_tokens": 1})
-        try:
-            return int(answer["usage"]["prompt_tokens"])
-        except (KeyError, TypeError, ValueError):
-            raise RefusedError(f"{self.url}: counts no tokens") from None
+        return self._complete(
+            {"model": model, "prompt": text, "max_tokens": 1},
+            lambda answer: int(answer["usage"]["prompt_tokens"]),
+            "counts no tokens",
+        )
 
     def complete(
         self, model: str, prompt: str | Sequence[int], max_tokens: int, choices: Choices | None
     ) -> str:
         """What the model writes after a prompt, greedily."""
-        answer = self._ask(
-            "/v1/completions",
+        return self._complete(
             {
                 "model": model,
                 "prompt": prompt if isinstance(prompt, str) else list(prompt),
@@ -107,11 +110,9 @@ class ModelServer:
                 "temperature": 0,
                 **_constraint(choices),
             },
+            lambda answer: str(answer["choices"][0]["text"]),
+            "gave no completion",
         )
-        try:
-            return str(answer["choices"][0]["text"])
-        except (KeyError, TypeError, IndexError):
-            raise RefusedError(f"{self.url}: gave no completion") from None
 
     def chat(
         self,
@@ -124,69 +125,73 @@ class ModelServer:
     ) -> tuple[str, list[tuple[str, float]]]:
         """What the model answers to one user turn, greedily and without thinking; where `scored`, also its tokens
         with their log-probabilities (none: the server did not tell)."""
-        answer = self._ask(
-            "/v1/chat/completions",
-            {
-                "model": model,
-                "messages": [{"role": "user", "content": prompt}],
-                "max_tokens": max_tokens,
-                "temperature": 0,
-                "chat_template_kwargs": {"enable_thinking": False},
-                **_constraint(choices),
-                **({"logprobs": True} if scored else {}),
-            },
-        )
-        try:
+
+        def read(answer: Any) -> tuple[str, list[tuple[str, float]]]:
             [choice] = answer["choices"]
             tokens = (choice.get("logprobs") or {}).get("content") if scored else None
-            told = [(str(token["token"]), float(token["logprob"])) for token in tokens or ()]
-            return str(choice["message"]["content"] or ""), told
-        except (KeyError, TypeError, ValueError):
-            raise RefusedError(f"{self.url}: gave no answer to a chat") from None
+            values = [(str(token["token"]), float(token["logprob"])) for token in tokens or ()]
+            return str(choice["message"]["content"] or ""), values
+
+        asked = {
+            "model": model,
+            "messages": [{"role": "user", "content": prompt}],
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            "chat_template_kwargs": {"enable_thinking": False},
+            **_constraint(choices),
+            **({"logprobs": True} if scored else {}),
+        }
+        return self._read("/v1/chat/completions", asked, read, "gave no answer to a chat")
 
     def decide(self, model: str, state: str, question: str, options: Sequence[str]) -> list[float]:
         """The probability of each option among them all, from `transformers serve`: it shows the options behind
         letters and reads the letters' probabilities."""
-        answer = self._ask(
-            "/v1/systemone",
-            {
-                "model": model,
-                "state": state,
-                "questions": {
-                    "q": {"type": "choice", "instructions": question, "criteria": dict.fromkeys(options)}
-                },
-            },
-        )
+
+        def read(answer: Any) -> list[float]:
+            probabilities = answer["answers"]["q"]["probabilities"]
+            return [float(probabilities[option]) for option in options]
+
+        choice = {"type": "choice", "instructions": question, "criteria": dict.fromkeys(options)}
+        asked = {"model": model, "state": state, "questions": {"q": choice}}
+        return self._read("/v1/systemone", asked, read, "tells no probabilities of options")
+
+    def _complete(self, body: dict[str, Any], read: Callable[[Any], T], complaint: str) -> T:
+        return self._read("/v1/completions", body, read, complaint)
+
+    def _read(self, path: str, body: dict[str, Any], read: Callable[[Any], T], complaint: str) -> T:
+        """What `read` takes from the answer; `RefusedError` with the complaint where it is not there."""
+        answer = self._ask(path, body)
         try:
-            told = answer["answers"]["q"]["probabilities"]
-            return [float(told[option]) for option in options]
-        except (KeyError, TypeError, ValueError):
-            raise RefusedError(f"{self.url}: tells no probabilities of options") from None
+            return read(answer)
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError):
+            raise RefusedError(f"{self.url}: {complaint}") from None
 
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON answer; busy servers and broken connections are tried again for some seconds."""
+        # ASCII: a lone surrogate of a text is written as an escape, which `json=` of httpx refuses.
         data = json.dumps(body).encode("ascii") if body is not None else None
         for wait in (*_WAITS, None):
-            request = urllib.request.Request(f"{self.url}{path}", data, self._headers)
             try:
-                with self._open(request, timeout=self._timeout) as answer:
-                    return json.load(answer)
-            except urllib.error.HTTPError as error:
-                error.close()
-                if error.code not in _BUSY:
-                    raise self._refusal(error.code, path) from None
-                problem, told = f"answers {error.code}", error.headers.get("Retry-After", "")
-            except TimeoutError:
+                answer = self._client.request(
+                    "GET" if data is None else "POST", f"{self.url}{path}", content=data
+                )
+            except httpx.TimeoutException:
                 raise ModelError(f"{self.url}: no answer within {self._timeout:.0f} s") from None
-            except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-                reason = getattr(error, "reason", error)
-                if isinstance(reason, TimeoutError):
-                    raise ModelError(f"{self.url}: no answer within {self._timeout:.0f} s") from None
-                problem, told = f"cannot be reached ({type(reason).__name__})", ""
-            except ValueError:
-                raise RefusedError(f"{self.url}: its answer is no JSON; is it a model server?") from None
+            except httpx.TransportError as error:
+                problem, asked_wait = f"cannot be reached ({type(error).__name__})", ""
+            else:
+                if answer.is_success:
+                    try:
+                        return answer.json()
+                    except ValueError:
+                        raise RefusedError(
+                            f"{self.url}: its answer is no JSON; is it a model server?"
+                        ) from None
+                if answer.status_code not in _BUSY:
+                    raise self._refusal(answer.status_code, path) from None
+                problem, asked_wait = f"answers {answer.status_code}", answer.headers.get("Retry-After", "")
             if wait is not None:
-                time.sleep(min(_LONGEST_WAIT, float(told)) if told.isdecimal() else wait)
+                time.sleep(min(_LONGEST_WAIT, float(asked_wait)) if asked_wait.isdecimal() else wait)
         raise ModelError(f"{self.url}: the model server {problem}; is it running, and is the address right?")
 
     def _refusal(self, status: int, path: str) -> ModelError:

@@ -86,22 +86,6 @@ class AnswerTokens:
         """
         if not all(len(answer) for answer in answers):
             raise ValueError("an answer without a token has no probability")
-        if all(len(answer) == 1 for answer in answers):
-            flat = np.fromiter((answer[0] for answer in answers), dtype=np.int64, count=len(answers))
-            unique, inverse = np.unique(flat, return_inverse=True)
-            parents = np.full(min(1, len(answers)), -1, dtype=np.int64)
-            edge_parent = np.zeros(len(unique), dtype=np.int64)
-            return cls(
-                len(answers),
-                [],
-                [],
-                [],
-                parents,
-                edge_parent,
-                unique,
-                inverse.reshape(-1),
-                np.arange(len(flat)),
-            )
         tree = Preorder()
         nodes = {}
         for answer in sorted({tuple(answer) for answer in answers}):
@@ -116,7 +100,7 @@ class AnswerTokens:
         ]
         edge_array = np.array(edges, dtype=np.int64).reshape(-1, 2)
         parents, edge_parent = np.unique(edge_array[:, 0], return_inverse=True)
-        step_edge, step_answer = np.array(walked, dtype=np.int64).T
+        step_edge, step_answer = np.array(walked, dtype=np.int64).reshape(-1, 2).T
         return cls(
             len(answers),
             tree.tokens,

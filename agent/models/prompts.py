@@ -27,7 +27,7 @@ _EXAMPLE = '{"style": "instruct", "candidates": 10}'
 
 # Between a text and the candidates of a compact prompt: a control character, which no text keeps.
 CANDIDATES_FOLLOW = "\x1f"
-Shown = Sequence[tuple[str, str]]  # candidates as a prompt shows them: code and catalogue line
+PromptCandidates = Sequence[tuple[str, str]]  # candidates as a prompt shows them: code and catalogue line
 
 # Asked beside the axes: is the text a tumour diagnosis?
 TUMOUR = "tumour"
@@ -90,7 +90,7 @@ class Prompts:
         config = {"style": self.style, "candidates": self.candidates}
         (folder / STYLE_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
-    def question(self, text: str, system: CodeSystem, candidates: Shown = ()) -> str:
+    def question(self, text: str, system: CodeSystem, candidates: PromptCandidates = ()) -> str:
         """The prompt for one axis; a model reads the first 1,000 characters of a diagnosis. What would close
         the text's fence is replaced in it. At most `self.candidates` candidates are shown: with their lines,
         or as the compact model's tokens of their codes."""
@@ -123,7 +123,7 @@ class Prompts:
         return f"<|{TUMOUR}:{word}|>" if self.style == "compact" else word
 
 
-def candidate_lines(shown: Shown) -> str:
+def candidate_lines(shown: PromptCandidates) -> str:
     """The paragraph of a prompt that shows candidates; empty without any."""
     return _CANDIDATES.format(lines="\n".join(f"{code}: {line}" for code, line in shown)) if shown else ""
 

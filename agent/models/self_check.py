@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from agent.decide.recognise import Recogniser
-from agent.models.local import CodeModel, Question
+from agent.models.base import CodeModel, Question
 from agent.models.prompts import Prompts
 from index.errors import ModelError
 from index.records import AXES, CodeSystem

@@ -1,11 +1,11 @@
 """A language model behind an OpenAI-compatible server (vLLM, `transformers serve`) that scores codes.
 
-    model = ServerModel.load("http://127.0.0.1:8001", "Qwen/Qwen3-8B")
+    model = ServedModel.load("http://127.0.0.1:8001", "Qwen/Qwen3-8B")
     [[scores]] = model.score([[Question("Diagnosetext: «Mammakarzinom» …", ("C50.9", "D05.9"))]])
-    model.way                                          # 'prompt', what the server lets us ask
+    model.method                                       # 'prompt', what the server lets us ask
 
 Candidates are scored, not written, as far as the server allows it. At loading, questions of our own without any
-patient text find out which of these ways it offers, best first:
+patient text find out which of these methods it offers, best first:
 
 - `prompt`: log-probabilities of prompt tokens (/v1/completions with `echo` and `logprobs`). The same numbers as
   `LocalModel`. Needs the model's tokenizer on this machine, since prompts are sent as token ids.
@@ -17,9 +17,7 @@ patient text find out which of these ways it offers, best first:
 - `asked`: the model writes, and what it writes is matched against the candidates. As weak as `choice`, and where
   nothing matches, all candidates count the same.
 
-With the last two the fused confidence says little. Talking to the server needs nothing beyond the standard
-library: httpx is no dependency of ours, and `urllib` can be told to use no proxy and to follow no redirect, so a
-text goes to the named address or nowhere. A server's error messages may quote the prompt and are not repeated.
+With the last two the fused confidence says little. A server's error messages may quote the prompt and are not repeated.
 """
 
 from __future__ import annotations
@@ -28,19 +26,18 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from agent.models.local import Question
-from agent.models.openai_api import ModelServer, RefusedError
+from agent.models.base import Question, nested
+from agent.models.openai_api import ApiClient, RefusedError
 from agent.models.tokens import PromptEncoder
 from index.errors import ModelError
 
 API_KEY_VARIABLE = "ONKOKODE_SERVER_KEY"
-Way = Literal["prompt", "forced", "labelled", "choice", "asked"]
+ScoringMethod = Literal["prompt", "forced", "labelled", "choice", "asked"]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -57,29 +54,29 @@ _UNLIKELY = "7713/9"
 _CONTROL_LIKE = re.compile(r"<(?=[|/a-zA-Z_])|\[(?=/?[A-Z_]+\])")
 
 
-class ServerModel:
+class ServedModel:
     """A served model in the place of a `LocalModel`."""
 
     def __init__(
         self,
-        server: ModelServer,
+        client: ApiClient,
         model: str,
-        way: Way,
+        method: ScoringMethod,
         *,
         encoder: PromptEncoder | None = None,
         choice_field: str | None = None,
         source: Path | None = None,
     ) -> None:
-        self.way = way
+        self.method = method
         # The folder of the model, where it is on this machine; its `onkokode.json` sets the prompt's style.
         self.source = source
-        self._server = server
+        self._client = client
         self._model = model
         self._encoder = encoder
         self._choice_field = choice_field
 
     @classmethod
-    def load(cls, url: str, model: str | Path | None = None, *, timeout: float = 120.0) -> ServerModel:
+    def load(cls, url: str, model: str | Path | None = None, *, timeout: float = 120.0) -> ServedModel:
         """Finds out what the server can do.
 
         Args:
@@ -90,43 +87,28 @@ class ServerModel:
         Raises:
             ModelError: no answer, no such model, or a server that offers none of the ways.
         """
-        server = ModelServer(url, os.environ.get(API_KEY_VARIABLE), timeout=timeout)
-        served = server.models()
+        client = ApiClient(url, os.environ.get(API_KEY_VARIABLE), timeout=timeout)
+        served = client.models()
         if model is None:
             if len(served) != 1:
                 names = ", ".join(served) or "none that it tells of"
-                raise ModelError(f"{server.url}: name one of its models with --model (here: {names})")
+                raise ModelError(f"{client.url}: name one of its models with --model (here: {names})")
             model = next(iter(served))
         name = str(model)
         tokenizer, source = _tokenizer(name, served.get(name))
-        probe = _Probe(server, name)
+        probe = _Probe(client, name)
         if not probe.exists():
             raise ModelError(
-                f"{server.url}: serves no model {name!r} (here: {', '.join(served) or 'it names none'}); "
+                f"{client.url}: serves no model {name!r} (here: {', '.join(served) or 'it names none'}); "
                 "give the served name with --model"
             )
+        method, choice_field = probe.method(tokenizer)
         encoder = PromptEncoder(tokenizer) if tokenizer is not None else None
-        choice = probe.choice_field()
-        if encoder is not None and tokenizer.eos_token_id is not None and probe.scores_prompts(tokenizer):
-            way: Way = "prompt"
-        elif choice is not None and probe.scores_forced(choice):
-            way = "forced"
-        elif probe.decides():
-            way = "labelled"
-        elif choice is not None:
-            way = "choice"
-        elif probe.chats():
-            way = "asked"
-        else:
-            raise ModelError(
-                f"{server.url}: answers neither scored completions nor chats for {name!r}; "
-                "serve it with vLLM, and give its folder or hub name with --model, so that its tokenizer is found"
-            )
-        return cls(server, name, way, encoder=encoder, choice_field=choice, source=source)
+        return cls(client, name, method, encoder=encoder, choice_field=choice_field, source=source)
 
     @property
     def name(self) -> str:
-        return f"{self._model} at {self._server.url}"
+        return f"{self._model} at {self._client.url}"
 
     def single_token_answers(self, answers: Sequence[str]) -> bool:
         # A server tells of a few tokens at a time: thousands of codes are never free.
@@ -140,7 +122,7 @@ class ServerModel:
             "labelled": self._score_labelled,
             "choice": self._score_written,
             "asked": self._score_written,
-        }[self.way]
+        }[self.method]
         scores = iter(score(questions))
         return [[next(scores) for _ in text] for text in batch]
 
@@ -152,97 +134,72 @@ class ServerModel:
         written = self._write(prompts, allowed if self._choice_field else None)
         return [match(text, answers) or "" for text, answers in zip(written, allowed, strict=True)]
 
-    def free(self, prompts: Sequence[str], max_new_tokens: int = 24) -> list[str]:
-        return self._write(prompts, None, max_new_tokens)
-
     def _score_prompts(self, questions: Sequence[Question]) -> list[np.ndarray]:
         assert self._encoder is not None
         prompts = self._encoder.prompts([question.prompt for question in questions])
-        answers = [self._answer_ids(question.answers) for question in questions]
+        answers = [self._encoder.scored_answers(question.answers) for question in questions]
         sequences = [
             (len(prompt), [*prompt, *answer])
-            for prompt, ways in zip(prompts, answers, strict=True)
-            for answer in ways
+            for prompt, own in zip(prompts, answers, strict=True)
+            for answer in own
         ]
         parts = [sequences[start : start + _SEQUENCES] for start in range(0, len(sequences), _SEQUENCES)]
 
         def totals(part: Sequence[tuple[int, list[int]]]) -> list[float]:
-            found = self._server.prompt_log_probabilities(self._model, [ids for _, ids in part])
+            found = self._client.prompt_log_probabilities(self._model, [ids for _, ids in part])
             return [float(sum(values[start:])) for (start, _), values in zip(part, found, strict=True)]
 
         values = iter([value for part in _parallel(totals, parts) for value in part])
-        return [np.array([next(values) for _ in ways], dtype=np.float64) for ways in answers]
-
-    def _answer_ids(self, answers: Sequence[str]) -> list[list[int]]:
-        """As `LocalModel`: where one answer begins another, all end with the end token."""
-        assert self._encoder is not None
-        ids = self._encoder.answers(answers)
-        if _nested([tuple(answer) for answer in ids]):
-            end = self._encoder.tokenizer.eos_token_id
-            ids = [[*answer, end] for answer in ids]
-        return ids
+        return [np.array([next(values) for _ in own], dtype=np.float64) for own in answers]
 
     def _score_forced(self, questions: Sequence[Question]) -> list[np.ndarray]:
-        asked = [
-            (question.prompt, answer, _nested(question.answers))
-            for question in questions
-            for answer in question.answers
-        ]
-
-        def total(one: tuple[str, str, bool]) -> float:
-            prompt, answer, nested = one
-            written, tokens = self._server.chat(
-                self._model, self._clean(prompt), choices=(self._choice_field or "", [answer]), scored=True
+        def total(candidate: tuple[str, str, bool]) -> float:
+            prompt, answer, with_end = candidate
+            written, tokens = self._client.chat(
+                self._model, prompt, choices=(self._choice_field or "", [answer]), scored=True
             )
             if not tokens or written.strip() != answer:
                 raise ModelError(
-                    f"{self._server.url}: stopped to force and score answers as it did at loading"
+                    f"{self._client.url}: stopped to force and score answers as it did at loading"
                 )
-            return answer_log_probability(answer, tokens, with_end=nested)
+            return answer_log_probability(answer, tokens, with_end=with_end)
 
-        values = iter(_parallel(total, asked))
-        return [
-            np.array([next(values) for _ in question.answers], dtype=np.float64) for question in questions
+        candidates = [
+            [(self._clean(question.prompt), answer, nested(question.answers)) for answer in question.answers]
+            for question in questions
         ]
+        return [np.array(values, dtype=np.float64) for values in _by_question(total, candidates)]
 
     def _score_labelled(self, questions: Sequence[Question]) -> list[np.ndarray]:
         def shares(part: tuple[str, tuple[str, ...]]) -> np.ndarray:
-            prompt, options = part
-            found = self._server.decide(self._model, self._clean(prompt), _WHICH, options)
+            found = self._client.decide(self._model, part[0], _WHICH, part[1])
             return np.log(np.maximum(np.array(found, dtype=np.float64), 1e-12))
 
         parts = [
-            (question.prompt, part) for question in questions for part in lettered_parts(question.answers)
+            [(self._clean(question.prompt), part) for part in lettered_parts(question.answers)]
+            for question in questions
         ]
-        scored = iter(_parallel(shares, parts))
-        return [
-            joined_parts([next(scored) for _ in lettered_parts(question.answers)]) for question in questions
-        ]
+        return [joined_parts(values) for values in _by_question(shares, parts)]
 
     def _score_written(self, questions: Sequence[Question]) -> list[np.ndarray]:
         written = self._write(
             [question.prompt for question in questions],
-            [question.answers for question in questions] if self.way == "choice" else None,
+            [question.answers for question in questions] if self.method == "choice" else None,
         )
         return [
             one_hot(match(text, question.answers), question.answers)
             for text, question in zip(written, questions, strict=True)
         ]
 
-    def _write(
-        self,
-        prompts: Sequence[str],
-        allowed: Sequence[Sequence[str]] | None,
-        max_tokens: int = _LONGEST_ANSWER,
-    ) -> list[str]:
+    def _write(self, prompts: Sequence[str], allowed: Sequence[Sequence[str]] | None) -> list[str]:
         def one(number: int) -> str:
             choices = (self._choice_field or "", list(allowed[number])) if allowed is not None else None
-            if self.way == "prompt" and self._encoder is not None:
+            if self.method == "prompt" and self._encoder is not None:
                 # The prompt as the scores read it, in our own tokens.
                 [ids] = self._encoder.prompts([prompts[number]])
-                return self._server.complete(self._model, ids, max_tokens, choices)
+                return self._client.complete(self._model, ids, _LONGEST_ANSWER, choices)
             prompt = self._clean(prompts[number])
-            return self._server.chat(self._model, prompt, max_tokens=max_tokens, choices=choices)[0]
+            return self._client.chat(self._model, prompt, max_tokens=_LONGEST_ANSWER, choices=choices)[0]
 
         return [text.strip() for text in _parallel(one, range(len(prompts)))]
 
@@ -256,60 +213,71 @@ class ServerModel:
 class _Probe:
     """Asks a server what it can do, in words of our own."""
 
-    def __init__(self, server: ModelServer, model: str) -> None:
-        self._server = server
+    def __init__(self, client: ApiClient, model: str) -> None:
+        self._client = client
         self._model = model
-        self._chat = self._try(lambda: self._server.chat(model, _PROBE, max_tokens=1))
+        self._chats = self._ask(lambda: client.chat(model, _PROBE, max_tokens=1)) is not None
 
     def exists(self) -> bool:
         """Whether the server knows the model, by one way of asking or the other."""
         return (
-            self._chat is not None
-            or self._try(lambda: self._server.complete(self._model, _PROBE, 1, None)) is not None
+            self._chats or self._ask(lambda: self._client.complete(self._model, _PROBE, 1, None)) is not None
         )
 
-    def chats(self) -> bool:
-        return self._chat is not None
+    def method(self, tokenizer: Any | None) -> tuple[ScoringMethod, str | None]:
+        """The best method, and the field for allowed answers if there is one. Raises `ModelError` where there is
+        no method, or the tokenizer is not the served model's."""
+        field = self._choice_field()
+        scores_prompts = tokenizer is not None and tokenizer.eos_token_id is not None
+        if scores_prompts and self._scores_prompts(tokenizer):
+            return "prompt", field
+        if field is not None and self._scores_forced(field):
+            return "forced", field
+        options = ("Rot", "Blau")
+        if self._ask(lambda: self._client.decide(self._model, _PROBE, _WHICH, options)) is not None:
+            return "labelled", field
+        if field is not None or self._chats:
+            return ("choice" if field is not None else "asked"), field
+        raise ModelError(
+            f"{self._client.url}: answers neither scored completions nor chats for {self._model!r}; "
+            "serve it with vLLM, and give its folder or hub name with --model, so that its tokenizer is found"
+        )
 
-    def scores_prompts(self, tokenizer: Any) -> bool:
+    def _choice_field(self) -> str | None:
+        """The name under which the server takes a list of allowed answers: vLLM's, or that of older versions."""
+        for field in ("structured_outputs", "guided_choice"):
+            answer = self._forced(field)
+            if answer is not None and answer[0].strip() == _UNLIKELY:
+                return field
+        return None
+
+    def _scores_prompts(self, tokenizer: Any) -> bool:
         """Whether token ids are scored, and are the served model's own."""
         ids = tokenizer(_PROBE).input_ids
-        found = self._try(lambda: self._server.prompt_log_probabilities(self._model, [ids, ids[:-1]]))
-        if found is None:
+        if self._ask(lambda: self._client.prompt_log_probabilities(self._model, [ids, ids[:-1]])) is None:
             return False
-        counted = self._try(lambda: self._server.count_tokens(self._model, _PROBE))
+        counted = self._ask(lambda: self._client.count_tokens(self._model, _PROBE))
         if counted is not None and counted != len(ids):
             raise ModelError(
-                f"{self._server.url}: {self._model} divides text into other tokens than the tokenizer of that name "
+                f"{self._client.url}: {self._model} divides text into other tokens than the tokenizer of that name "
                 "on this machine; remove or update the folder"
             )
         return True
 
-    def decides(self) -> bool:
-        """Whether it tells the probabilities of options that it is shown."""
-        return (
-            self._try(lambda: self._server.decide(self._model, _PROBE, _WHICH, ("Rot", "Blau"))) is not None
-        )
-
-    def choice_field(self) -> str | None:
-        """The name under which the server takes a list of allowed answers: vLLM's, or that of older versions."""
-        for field in ("structured_outputs", "guided_choice"):
-            told = self._try(lambda f=field: self._server.chat(self._model, _PROBE, choices=(f, [_UNLIKELY])))  # type: ignore[misc]
-            if told is not None and told[0].strip() == _UNLIKELY:
-                return field
-        return None
-
-    def scores_forced(self, field: str) -> bool:
+    def _scores_forced(self, field: str) -> bool:
         """Whether log-probabilities are those before the constraint: after it, a forced answer is certain."""
-        told = self._try(
-            lambda: self._server.chat(self._model, _PROBE, choices=(field, [_UNLIKELY]), scored=True)
+        answer = self._forced(field, scored=True)
+        return answer is not None and sum(value for _, value in answer[1]) < -1e-3
+
+    def _forced(self, field: str, *, scored: bool = False) -> tuple[str, list[tuple[str, float]]] | None:
+        return self._ask(
+            lambda: self._client.chat(self._model, _PROBE, choices=(field, [_UNLIKELY]), scored=scored)
         )
-        return told is not None and sum(value for _, value in told[1]) < -1e-3
 
     @staticmethod
-    def _try(ask: Callable[[], T]) -> T | None:
+    def _ask(question: Callable[[], T]) -> T | None:
         try:
-            return ask()
+            return question()
         except RefusedError:
             return None
 
@@ -365,12 +333,6 @@ def one_hot(picked: str | None, answers: Sequence[str]) -> np.ndarray:
     return np.log(np.array([_PICKED if answer == picked else rest for answer in answers], dtype=np.float64))
 
 
-def _nested(answers: Iterable[Any]) -> bool:
-    """Whether one answer, as letters or as tokens, begins another."""
-    ordered = sorted(set(answers))
-    return any(later[: len(earlier)] == earlier for earlier, later in pairwise(ordered))
-
-
 def _parallel(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Some at once: the server puts them into one batch."""
     todo = list(items)
@@ -378,6 +340,13 @@ def _parallel(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return [call(item) for item in todo]
     with ThreadPoolExecutor(min(_AT_ONCE, len(todo))) as pool:
         return list(pool.map(call, todo))
+
+
+def _by_question(call: Callable[[T], R], items: Iterable[Sequence[T]]) -> list[list[R]]:
+    """The results for the items of each question, all of them asked at once."""
+    groups = list(items)
+    results = iter(_parallel(call, [item for group in groups for item in group]))
+    return [[next(results) for _ in group] for group in groups]
 
 
 def _tokenizer(name: str, root: str | None) -> tuple[Any, Path | None]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from agent.models.base import nested
 from agent.models.prompts import CANDIDATES_FOLLOW
 from index.errors import ModelError
 
@@ -117,6 +118,14 @@ class PromptEncoder:
     def answers(self, answers: Sequence[str]) -> list[list[int]]:
         """Token ids of answers as they follow a prompt."""
         return self._ids(answers) if answers else []
+
+    def scored_answers(self, answers: Sequence[str]) -> list[list[int]]:
+        """Token ids of answers whose probabilities are compared: where one begins another, all get an end token, so
+        that each is one event."""
+        ids = self.answers(answers)
+        if nested(map(tuple, ids)):
+            ids = [[*answer, self.tokenizer.eos_token_id] for answer in ids]
+        return ids
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         return self.tokenizer(list(texts), add_special_tokens=False).input_ids

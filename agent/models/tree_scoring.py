@@ -27,20 +27,8 @@ from agent.models.prefix_tree import AnswerTokens, Preorder, common_prefix
 # Decoders whose source was read (transformers 5.23): plain causal attention with rotary positions, a 4-D mask
 # handed through as it is, and a head that is one matrix product. Others are scored without trees.
 TREE_MODEL_TYPES = frozenset(
-    {
-        "llama",
-        "qwen2",
-        "qwen3",
-        "qwen3_moe",
-        "mistral",
-        "mixtral",
-        "ministral",
-        "gemma",
-        "olmo2",
-        "phi3",
-        "smollm3",
-    }
-)
+    {"llama", "qwen2", "qwen3", "qwen3_moe", "mistral", "mixtral", "ministral", "gemma", "olmo2", "phi3", "smollm3"}
+)  # fmt: skip
 # Cells of the attention mask and of the logits that exist at one time (256 MiB in fp32).
 _MAX_CELLS = 1 << 26
 # A prefix shared by all texts of a call (an instruction) is worth one wider tree from this length on.

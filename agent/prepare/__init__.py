@@ -1,7 +1,14 @@
 """Turns one German diagnosis text into what the models read; needs no catalogue and no model.
 
-from agent.prepare import prepare
 prepare("Z.n. Prostata-Ca, Gleason 3+4=7").diagnoses[0].core        # 'Prostatakarzinom'
+
+pipeline.py       the steps in their order; worker.py: in a process with a limit of time
+records.py        what comes out; drafts.py: a diagnosis in the making
+normalise.py      letters and blanks, offsets kept
+split.py          several diagnoses; focus.py: the one that counts; alternatives.py, operations.py, mentions.py
+patterns.py       TNM, grade, dates and codes set aside
+context.py        what a statement says about the tumour: certainty, side, whose it is
+words.py          words expanded; tidy.py: made a line; abbreviations.py, truncated.py: what short forms mean
 """
 
 from agent.prepare.leading import core_of, leading

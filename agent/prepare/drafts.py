@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from agent.prepare import patterns, split, words
 from agent.prepare.records import Certainty, Side
-from agent.prepare.words import Word
+from agent.prepare.tidy import Word
 
 # Longer than what any pattern that `names` is asked for matches and looks at behind it.
 REACH = 64
@@ -29,7 +29,7 @@ class Draft:
     certainty: Certainty
     side: Side | None
     family: bool
-    set_aside: list[patterns.SetAside]
+    set_aside: list[patterns.AsideSpan]
     starts_small: bool
     fields: set[str] = field(default_factory=set)
     end: int = 0

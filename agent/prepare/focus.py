@@ -13,7 +13,7 @@ import re
 from itertools import pairwise
 
 from agent.prepare import context
-from agent.prepare.words import Word, render
+from agent.prepare.tidy import Word, render
 
 _I = re.IGNORECASE
 # What a clause does that tells of acts, findings, people, times and amounts.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from agent.prepare import context
-from agent.prepare.words import Word, render
+from agent.prepare.tidy import Word, render
 
 _OPERATIONS = tuple(
     (re.compile(pattern, re.I), organ)

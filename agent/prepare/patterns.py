@@ -16,7 +16,7 @@ from typing import NamedTuple
 from agent.prepare.context import TOPOGRAPHY, names_tumour
 
 
-class SetAside(NamedTuple):
+class AsideSpan(NamedTuple):
     """A stretch of the normalised text that no model reads as part of the diagnosis."""
 
     kind: str
@@ -241,10 +241,10 @@ _DIGIT = re.compile(r"\d")
 MASK = "\x1f"
 
 
-def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], str]:
+def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[AsideSpan], str]:
     """What is set aside in a normalised `text`, in order and without overlaps, and the text with each
     such character replaced by `MASK` (a blank for every pattern that follows)."""
-    items: list[SetAside] = []
+    items: list[AsideSpan] = []
     has_digit = _DIGIT.search(text) is not None
     if has_digit:
         text = _take(text, items, CODE, "codes")
@@ -293,7 +293,7 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[SetAside], s
 
 def _take(
     text: str,
-    items: list[SetAside],
+    items: list[AsideSpan],
     pattern: re.Pattern[str],
     kind: str,
     keep: Callable[[str, int, int], bool] | None = None,
@@ -312,7 +312,7 @@ def _take(
             start += 1
         if start >= end or (keep is not None and keep(text, start, end)):
             continue
-        items.append(SetAside(kind, start, end))
+        items.append(AsideSpan(kind, start, end))
         parts.append(text[last:start])
         parts.append(MASK * (end - start))
         last = end
@@ -322,7 +322,7 @@ def _take(
     return "".join(parts)
 
 
-def _take_tnm(text: str, items: list[SetAside], has_digit: bool) -> str:
+def _take_tnm(text: str, items: list[AsideSpan], has_digit: bool) -> str:
     if not has_digit and not re.search(r"T(?:is|[aXx])\b|[NMRLV][Xx+]", text):
         return text
     before = len(items)
@@ -335,7 +335,7 @@ def _take_tnm(text: str, items: list[SetAside], has_digit: bool) -> str:
     )
     for item in items[before:]:
         for grade in _GRADE_IN_TNM.finditer(text, item.start, item.end):
-            items.append(SetAside("grade", *grade.span()))
+            items.append(AsideSpan("grade", *grade.span()))
     return text_after
 
 

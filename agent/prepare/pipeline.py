@@ -97,7 +97,7 @@ def _flags(
     )
 
 
-def _drafts(line: str, masked: str, items: list[patterns.SetAside]) -> tuple[list[Draft], bool]:
+def _drafts(line: str, masked: str, items: list[patterns.AsideSpan]) -> tuple[list[Draft], bool]:
     pieces, overflow = split.fragments(line, masked)
     starts = [item.start for item in items]
     drafts: list[Draft] = []
@@ -107,15 +107,15 @@ def _drafts(line: str, masked: str, items: list[patterns.SetAside]) -> tuple[lis
     return drafts, overflow
 
 
-def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.SetAside]) -> Draft:
+def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.AsideSpan]) -> Draft:
     start, end = piece.start, piece.end
     own = masked[start:end]
     kept_items = list(items)
     if piece.start > piece.lead and piece.after in ("heading", "field"):
-        kept_items.append(patterns.SetAside("headings", piece.lead, piece.start))
+        kept_items.append(patterns.AsideSpan("headings", piece.lead, piece.start))
     if piece.field == "therapy":
         if own.strip():
-            kept_items.append(patterns.SetAside("therapy", start, end))
+            kept_items.append(patterns.AsideSpan("therapy", start, end))
         return Draft(piece, [], "gesichert", None, False, kept_items, False, {"therapy"}, end)
     certainty, spans = context.find_certainty(own)
     for item in items:
@@ -159,7 +159,9 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.S
     content, beside = focus.focused(content)
     if beside:
         content = words.tidy(content)
-        kept_items += [patterns.SetAside("remarks", word.start, word.end) for word in beside if not word.mark]
+        kept_items += [
+            patterns.AsideSpan("remarks", word.start, word.end) for word in beside if not word.mark
+        ]
     content = operations.with_organ(content, line[piece.lead : end], piece.lead, start - piece.lead)
     first = line[start:end].lstrip()[:1]
     fields = {piece.field} if piece.field else set()

@@ -1,373 +1,353 @@
-"""The accuracy figures: held-out catalogue lines, the development sets, and our own clinical texts.
+"""`docs/figures.md`: every figure that README and docs show, from the folders of runs and from nothing else.
 
-    section = measure_heldout(agent, split.held_out)             # an agent that has never seen those lines
-    section = measure_devsets(agent, read_development_sets(shared))
-    section = measure_clinical(agent, read_testset(CLINICAL))
+    plan = read_plan()                                    # eval/bench/runs.yaml: what is run, and what is said of it
+    write_figures(Path("runs/measured"), plan, ROOT)      # docs/figures.md, and the blocks of README and docs
 
-`agent` is anything with the methods of `Agent`; the tests use one that answers from a script. How answers are
-scored stands in `eval.scoring`, how figures are written in `eval.report.report`.
+A page may hold the six figures, or the ablation's table, between `<!-- figures -->` and `<!-- /figures -->`, or
+`<!-- ablation -->` and `<!-- /ablation -->`: what stands between is written here. Each page names the fingerprint of the
+weights, so that a test can tell figures of other weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from agent.results import CodedText, Coding
-from eval.report.report import Section, Share, tracked
-from eval.scoring import Score, coded, coverage_at_error, first_choice, first_confidence, score
-from eval.statistics import mcnemar, wilson
-from eval.testset import LETTERS, Row
-from index.catalogue.layouts import CatalogueFile, NotACatalogue, parse_all
-from index.catalogue.store import walk
-from index.records import AXES, Candidate, CatalogueLine, CodeSystem
-from index.text import term_key
+from eval.report.blocks import AXIS_NAMES, NONE, between, markdown_table, percent, probability
+from eval.report.comparison import compare
+from eval.report.published import Published
+from eval.report.section import Reading, Section, asked_for, read_section, tables_of
+from eval.run.compare import Runs, cost_table, read_runs
+from eval.run.environment import catalogue_fingerprint, shipped_weights
+from index.errors import OnkokodeError
+from index.io.atomic import write_whole
 
-RECALL_AT = (1, 5, 10, 20, 50)
-_ASKED_RECALL = {20: 0.98}
-_BATCH = 256
-_T = TypeVar("_T")
-_AXIS_NAMES = {
-    CodeSystem.ICD10GM: "ICD-10",
-    CodeSystem.TOPOGRAPHY: "topography",
-    CodeSystem.MORPHOLOGY: "morphology",
+PLAN = Path(__file__).parent / "runs.yaml"
+_AGENT = "agent"
+_PASSING = 0.02  # wrong ones allowed among the answers that may pass unread
+_KINDS = {
+    "accuracy": "tumour or not",
+    "sensitivity": "tumours seen as such",
+    "specificity": "others seen as such",
 }
-_PARTIAL_NAMES = {
-    CodeSystem.ICD10GM: "partial",
-    CodeSystem.TOPOGRAPHY: "partial",
-    CodeSystem.MORPHOLOGY: "partial (histology)",
-}
+_BLOCK = re.compile(r"(<!-- (figures|ablation) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
 
-class Finds(Protocol):
-    """What retrieval offers; `index.search.retriever.Retriever` is one."""
-
-    def retrieve(self, texts: Sequence[str], system: CodeSystem, k: int = 20) -> list[list[Candidate]]: ...
+class FiguresError(OnkokodeError):
+    """Runs that the page cannot be made from; the message says which, and what makes them."""
 
 
-class Agent(Protocol):
-    """What the figures need of an agent; `agent.CodingAgent` is one. An agent may also have
-    `arms(texts, system)`, the codes that each part would choose alone, by the name of the part."""
+@dataclass(frozen=True)
+class PlannedRun:
+    """Variants on a test set; `rows` None is all of them."""
+
+    testset: str
+    variants: tuple[str, ...]
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run, and what the page says of it: `titles` by set or section, `asked` in per cent by set and figure,
+    `six` as set, name and words."""
+
+    runs: tuple[PlannedRun, ...]
+    sections: tuple[str, ...] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    six: Sequence[Mapping[str, str]] = ()
 
     @property
-    def retriever(self) -> Finds: ...
-
-    def code_many(self, texts: Iterable[str]) -> Iterator[CodedText]: ...
-
-    def info(self) -> Mapping[str, Any]: ...
+    def ablation(self) -> tuple[str, ...]:
+        """The sets that more than one variant answers."""
+        return tuple(dict.fromkeys(run.testset for run in self.runs if len(run.variants) > 1))
 
 
-def catalogue_files(shared: Path) -> list[CatalogueFile]:
-    """Every catalogue in `shared/catalogues`, parsed; files that are none are left out."""
-    found: list[CatalogueFile] = []
-    for path in tracked(list(walk([shared / "catalogues"])), "catalogue files"):
-        try:
-            found += parse_all(path)
-        except NotACatalogue:
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A row of the page; values as they are printed, `share` as a number where it is one."""
+
+    name: str
+    result: str
+    n: str
+    interval: str
+    clustered: str = ""
+    share: float | None = None
+
+
+def read_plan(path: Path = PLAN) -> Plan:
+    """The list of runs. Raises `KeyError` or `TypeError` for a file of another form."""
+    import yaml
+
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    runs = tuple(
+        PlannedRun(one["testset"], tuple(one["variants"]), one.get("rows")) for one in values.pop("runs")
+    )
+    return Plan(runs, tuple(values.pop("sections")), **values)
+
+
+def write_figures(measured: Path, plan: Plan, root: Path, published: Sequence[Published] = ()) -> list[Path]:
+    """Write `docs/figures.md` below `root` and the blocks of README.md and docs; returns what was written.
+
+    Raises `FiguresError` where a planned run is missing, unfinished, or of other weights than the package's.
+    """
+    runs = read_runs([measured])
+    sections = {path.stem: read_section(path) for path in sorted(measured.glob("*.json"))}
+    _check(runs, sections, plan)
+    page = _Page(runs, {name: section for name, (section, _) in sections.items()}, plan)
+    target = root / "docs" / "figures.md"
+    write_whole(target, page.whole(published).encode())
+    written = [target]
+    for path in (root / "README.md", *sorted((root / "docs").glob("*.md"))):
+        before = path.read_text(encoding="utf-8") if path.is_file() and path != target else ""
+        link = Path(os.path.relpath(target, path.parent)).as_posix()
+        marked = _BLOCK.split(before)
+        # Text, then for each block its opening mark, kind and closing mark, and the text that follows.
+        marked[2::4] = [page.block(kind, link) for kind in marked[2::4]]
+        after = "".join(marked)
+        if after != before:
+            write_whole(path, after.encode())
+            written.append(path)
+    return written
+
+
+def _check(runs: Runs, sections: Mapping[str, tuple[Section, Mapping[str, Any]]], plan: Plan) -> None:
+    reasons = {(run.testset, run.variant): run.reason for run in runs.left_out}
+    found = {(run.testset, run.variant): run.info["weights"] for run in runs.runs}
+    found |= {(name, ""): measured_with["weights"] for name, (_, measured_with) in sections.items()}
+    wanted = [(run.testset, variant) for run in plan.runs for variant in run.variants]
+    for key in (*wanted, *((name, "") for name in plan.sections)):
+        shown = ", ".join(filter(None, key))
+        if key not in found:
+            raise FiguresError(
+                f"{shown}: {reasons.get(key, 'is not there')}; `onkokode eval figures` runs it"
+            )
+    for key, weights in found.items():
+        if weights != shipped_weights():
+            raise FiguresError(
+                f"{', '.join(filter(None, key))}: measured with the weights {weights}, and the package holds "
+                f"{shipped_weights()}; run `onkokode eval figures --restart`"
+            )
+
+
+class _Page:
+    def __init__(self, runs: Runs, sections: Mapping[str, Section], plan: Plan) -> None:
+        self.runs, self.sections, self.plan = runs, sections, plan
+        self.scores, self.costs = compare(runs)["sets"], cost_table(runs.runs)
+        self.figures = {name: list(_figures_of(found)) for name, found in self.scores.items()}
+
+    def whole(self, published: Sequence[Published]) -> str:
+        """The page."""
+        order = list(dict.fromkeys(run.testset for run in self.plan.runs))
+        parts = [
+            "# Figures",
+            "Made by `make bench` (`onkokode eval figures`) and by nobody's hand: every figure that README and these "
+            "pages show comes from here. *Exact*: the whole code is equal; rows with the code of a tumour count, those "
+            "that are literally catalogue lines, doubtful codes and subsites that the text does not name left out, and "
+            "the first choice is scored, also where the agent abstains. *Partial*: the part before the point (for "
+            "morphology the histology) is equal. *May pass unread*: the threshold is chosen on one half of the texts "
+            "and measured on the other. Intervals: 95 %, Wilson's; clustered: drawn by near-duplicates.",
+            self._measured_with(),
+            "## Six figures\n\n" + self._six(),
+            "## The ablation\n\n" + self._ablation() + "\n\n" + self._ablation_in_full(),
+            *(self._set(name) for name in order),
+            *(f"## {self._title(name)}\n\n" + "\n\n".join(_demoted(s)) for name, s in self.sections.items()),
+            *([_published_by_others(published)] if published else []),
+        ]
+        return "\n\n".join(parts) + "\n"
+
+    def block(self, kind: str, link: str) -> str:
+        """What stands between the marks of another page; ends in a line break."""
+        table = self._six() if kind == "figures" else self._ablation()
+        return f"{table}\n\n{self._note()} All figures: [docs/figures.md]({link}).\n"
+
+    def _title(self, name: str) -> str:
+        return self.plan.titles.get(name, name)
+
+    def _note(self) -> str:
+        with_ = self.runs.runs[0].info["measured_with"]
+        dates = sorted({run.info["measured_with"]["date"] for run in self.runs.runs})
+        cores = with_["hardware"]["cores"]
+        return (
+            f"Weights `{shipped_weights()}`, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}, {cores} cores of "
+            f"{with_['hardware']['cpu']}, {with_['device']}."
+        )
+
+    def _measured_with(self) -> str:
+        rows = []
+        for name, runs in self.runs.by_set.items():
+            info = runs[0].info
+            editions = info["catalogue"]["editions"]
+            rows.append(
+                [name, f"{len(runs[0].rows):,}", f"`{info['testset']['sha256'][:16]}`",
+                 f"{len(editions)} edition{'s' * (len(editions) > 1)}, `{catalogue_fingerprint(editions)}`",
+                 ", ".join(_editions_in_force(editions))]
+            )  # fmt: skip
+        first = self.runs.runs[0].info
+        versions = ", ".join(f"{name} {number}" for name, number in first["packages"].items() if number)
+        header = ("test set", "rows", "SHA-256", "catalogue", "editions in force")
+        return f"{self._note()} {versions}.\n\n{markdown_table(header, rows)}"
+
+    def _six(self) -> str:
+        rows = []
+        for one in self.plan.six:
+            figure = self._figure(one["set"], one["name"])
+            rows.append((one["say"], figure.result, figure.n, figure.interval))
+        return markdown_table(("figure", "result", "n", "95 % interval"), rows)
+
+    def _figure(self, name: str, figure: str) -> Figure:
+        of_section = map(_of_reading, self.sections[name].readings) if name in self.sections else ()
+        for one in (*self.figures.get(name, ()), *of_section):
+            if one.name == figure:
+                return one
+        raise FiguresError(f"{PLAN.name}: six: no figure {figure} of {name}")
+
+    def _ablation(self) -> str:
+        """ICD-10-GM, exact and partial, a column per set; the best of a column in bold."""
+        sets = [name for name in self.plan.ablation if name in self.scores]
+        shares = {name: self.scores[name]["axes"]["icd10gm"]["variants"] for name in sets}
+        best = {
+            (name, measure): max(s[measure]["share"] or 0 for s in shares[name].values())
+            for name in sets for measure in ("exact", "partial")
+        }  # fmt: skip
+
+        def cell(name: str, variant: str) -> str:
+            if variant not in shares[name]:
+                return NONE
+            parts = []
+            for measure in ("exact", "partial"):
+                share = shares[name][variant][measure]["share"]
+                shown = percent(share)
+                parts.append(f"**{shown}**" if share is not None and share == best[name, measure] else shown)
+            return " / ".join(parts)
+
+        variants = list(dict.fromkeys(variant for name in sets for variant in shares[name]))
+        slowest = self.costs[sets[-1]]
+        rows = [
+            (variant, *(cell(name, variant) for name in sets), f"{slowest[variant]['ms_per_text']:.1f}")
+            for variant in variants
+        ]
+        axes = [self.scores[name]["axes"]["icd10gm"] for name in sets]
+        counts = [
+            f"{name} ({axis['n_exact']:,} / {axis['n']:,})" for name, axis in zip(sets, axes, strict=True)
+        ]
+        header = ("ICD-10-GM exact / partial, %", *counts, f"ms per text, {sets[-1]}")
+        return markdown_table(header, rows)
+
+    def _ablation_in_full(self) -> str:
+        rows = [
+            (name, AXIS_NAMES[axis], variant, f"{one['exact']['n']:,}", f"{percent(one['exact']['share'])} %",
+             between(one["exact"]["interval"]), f"{percent(one['partial']['share'])} %",
+             between(one["partial"]["interval"]),
+             probability(one["against"]["exact"]["p_holm"]) if "against" in one else "reference")
+            for name in self.plan.ablation
+            for axis, found in self.scores[name]["axes"].items()
+            for variant, one in found["variants"].items()
+        ]  # fmt: skip
+        header = (
+            "set",
+            "axis",
+            "variant",
+            "n exact",
+            "exact",
+            "95 %",
+            "partial",
+            "95 %",
+            "p of exact (Holm)",
+        )
+        return markdown_table(header, rows)
+
+    def _set(self, name: str) -> str:
+        asked = self.plan.asked.get(name, {})
+
+        def limit(figure: Figure) -> str:
+            if figure.name not in asked or figure.share is None:
+                return ""
+            wanted = asked[figure.name]
+            return asked_for(100 * figure.share >= wanted, f">= {wanted:g} %")
+
+        rows = [(f.name, f.result, f.n, f.interval, f.clustered, limit(f)) for f in self.figures[name]]
+        header = ("figure", "result", "n", "95 % interval", "clustered", "asked for")
+        return (
+            f"## {self._title(name)}\n\n`onkokode eval run --testset {name} --only agent`\n\n"
+            + markdown_table(header, rows)
+        )
+
+
+def _figures_of(found: Mapping[str, Any]) -> Iterator[Figure]:
+    """The agent's figures on a set."""
+    for shares in found["recall"].values():
+        for k, share in shares["icd10gm"].items():
+            yield _of_share(f"candidates@{k}", share)
+    for kind, share in found["recognition"].get(_AGENT, {}).items():
+        yield _of_share(_KINDS.get(kind, f"tumour or not: {kind}"), share)
+    for axis, of_axis in found["axes"].items():
+        one = of_axis["variants"].get(_AGENT)
+        if one is None or not one["partial"]["n"]:
             continue
-    return found
+        name = AXIS_NAMES[axis]
+        yield _of_share(f"{name} exact", one["exact"])
+        yield _of_share(f"{name} partial", one["partial"])
+        yield _of_share(f"{name} exact, an abstention counted as wrong", one["coded_exact"])
+        if unseen := one["strata"].get("unseen"):
+            yield _of_share(f"{name} partial, texts that no catalogue says", unseen["partial"])
+        if one["knowing"]:
+            yield from _passing(name, one["knowing"])
+    for kind, share in found["traps"].get(_AGENT, {}).items():
+        yield _of_share("all kinds" if kind == "all" else kind, share)
 
 
-def measure_heldout(
-    agent: Agent, lines: Sequence[CatalogueLine], *, recall_at: Sequence[int] = RECALL_AT
-) -> Section:
-    """Retrieval and decision on the ICD-10 axis, over catalogue lines that the agent has not seen."""
-    system = CodeSystem.ICD10GM
-    section = Section("heldout", "Held-out lines of the alphabet 2023, C00-D48", "onkokode eval heldout")
-    texts, gold = [line.text for line in lines], [line.code for line in lines]
-    for k in recall_at:
-        hits = _recalled(agent.retriever, texts, gold, k)
-        section.shares.append(Share.of(f"retrieval recall@{k}", hits, asked=_ASKED_RECALL.get(k)))
-    answers = list(tracked(agent.code_many(texts), "decision", len(texts)))
-    codings = [answer.coding(system) for answer in answers]
-    firsts = score(gold, [first_choice(coding) for coding in codings], system)
-    committed = score(gold, [coded(coding) for coding in codings], system)
-    section.shares += [
-        Share.of("combined, first choice: exact", firsts.exact_hits, asked=0.88),
-        Share.of("combined, first choice: partial", firsts.partial_hits, asked=0.92),
-        _malformed("combined, first choice: malformed", firsts, asked=0.0),
-        Share.of("combined, coded: exact", committed.exact_hits),
-        Share.of("combined, coded: partial", committed.partial_hits),
-        Share.of("combined: abstained", [coding.abstained for coding in codings]),
-        Share.of("recognised as a tumour", [answer.tumour for answer in answers]),
-    ]
-    _add_arms(section, agent, texts, gold, firsts)
-    confidences = [first_confidence(coding) for coding in codings]
-    covered = coverage_at_error(confidences, firsts.exact_hits)
-    section.shares.append(
-        Share.of("coverage at 2 % error, by confidence", [i < covered.accepted for i in range(len(lines))])
+def _passing(name: str, knowing: Mapping[str, Any]) -> Iterator[Figure]:
+    """Calibration, and what may pass unread."""
+    calibration, n = knowing["calibration"], f"{knowing['calibration']['n']:,}"
+    yield Figure(
+        f"{name} calibration error, points",
+        percent(calibration["error"]),
+        n,
+        between(calibration["interval"]),
     )
-    section.details["coverage_at_2_percent_error"] = asdict(covered)
-    section.notes += [
-        "The lines' terms are removed from every catalogue file and the lexicon before the index is built; "
-        "that encoder, model and adapter have not seen them is for their model cards to say.",
-        "First choice: where the axis abstains, its first alternative counts. Coded: abstaining is wrong.",
-        "The threshold of the coverage is chosen on the same lines, so it is an upper bound.",
-    ]
-    section.rows = [
-        {
-            "row": line.line_id,
-            "gold": line.code,
-            "first_choice": first_choice(coding),
-            "confidence": round(confidence, 4),
-            "abstained": coding.abstained,
-        }
-        for line, coding, confidence in zip(lines, codings, confidences, strict=True)
-    ]
-    return section
+    honest = knowing["coverage"][str(_PASSING)].get("honest")
+    if honest:
+        yield Figure(
+            f"{name} may pass unread at {100 * _PASSING:g} % error", f"{percent(honest['coverage'])} %", n,
+            between(honest["between"]), share=honest["coverage"],
+        )  # fmt: skip
 
 
-def measure_devsets(agent: Agent, rows: Sequence[Row], lines: Iterable[CatalogueLine] = ()) -> Section:
-    """The development sets of the shared folder, through the public API. Rows are not recorded one by one:
-    nothing may be tuned on single rows of them. Rows that none of `lines` (all that training may have read)
-    says are measured once more by themselves."""
-    section = Section(
-        "devsets", "Development sets (small; first figures of the public API)", "onkokode eval devsets"
+def _of_share(name: str, share: Mapping[str, Any]) -> Figure:
+    interval, clustered = between(share["interval"]), share["clustered"]
+    return Figure(
+        name, f"{percent(share['share'])} %", f"{share['n']:,}", interval,
+        between(clustered) if clustered else "", share["share"],
+    )  # fmt: skip
+
+
+def _of_reading(reading: Reading) -> Figure:
+    spread = f"{reading.lowest:.4g} to {reading.highest:.4g} (range)"
+    return Figure(reading.name, f"{reading.value:.4g} {reading.unit}", f"{reading.repetitions} times", spread)
+
+
+def _demoted(section: Section) -> list[str]:
+    """A section's tables below a heading of this page."""
+    return [f"`{section.command}`", *(part.replace("## ", "### ", 1) for part in tables_of(section))]
+
+
+def _editions_in_force(editions: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for name, about in editions.items() if about.get("in_force")] or list(editions)
+
+
+def _published_by_others(published: Sequence[Published]) -> str:
+    rows = [
+        (row.system, row.method, row.model, f"{row.exact:.1f} %", f"{row.partial:.1f} %") for row in published
+    ]
+    return (
+        "## Figures of others, measured on other texts\n\n"
+        "2,024 diagnosis texts of a tumour documentation system, which are not public (medRxiv "
+        "10.64898/2026.05.27.26353695); the best embedding of each. The texts differ, so no row says that one of ours "
+        "is better or worse.\n\n"
+        + markdown_table(("system", "method", "language model", "exact", "partial"), rows)
     )
-    answers = _answers(agent, rows)
-    _add_recognition(section, rows, answers, asked=0.92)
-    for system in AXES:
-        _add_axis(
-            section, rows, answers, system, asked_partial=0.80 if system is CodeSystem.ICD10GM else None
-        )
-    _add_letters(section, rows, answers, agent)
-    if known := {term_key(line.text) for line in lines}:
-        new = [i for i, row in enumerate(rows) if term_key(row.text) not in known]
-        _add_unread(section, [rows[i] for i in new], [answers[i] for i in new])
-    section.notes += [
-        "Recognition: all rows whose note says tumour or non_tumour. Codes: tumour rows that have one; rows whose "
-        "text is literally a catalogue line stand apart; exact leaves out doubtful codes and subsites that the "
-        "text does not name.",
-        "Clustered: bootstrap over clusters, since some letters are near-duplicates of one another.",
-        "These sets are not the unpublished texts of the study: do not set the figures beside published ones.",
-    ]
-    return section
-
-
-def measure_recognition(agent: Agent, rows: Sequence[Row], others: Mapping[str, Sequence[str]]) -> Section:
-    """Tumour recognition on the development sets and on sets of texts that are no tumour diagnosis, by name."""
-    section = Section("recognition", "Tumour recognition", "onkokode eval recognition")
-    stated = [
-        (row, answer.tumour)
-        for row, answer in zip(rows, _answers(agent, rows), strict=True)
-        if row.tumour_stated
-    ]
-    section.shares.append(_recognised("development sets", stated, asked=0.98))
-    right = [row.tumour == said for row, said in stated]
-    for name, texts in others.items():
-        hits = [not answer.tumour for answer in tracked(agent.code_many(texts), name, len(texts))]
-        section.shares.append(Share.of(name, hits, asked=0.98))
-        right += hits
-    section.shares.append(Share.of("all together", right, asked=0.99))
-    section.notes.append(
-        "The catalogue lines are those that training kept back (one in twenty, by the hash of the text)."
-    )
-    return section
-
-
-def _add_letters(section: Section, rows: Sequence[Row], answers: Sequence[CodedText], agent: Agent) -> None:
-    """Whole diagnosis blocks: all rows of a letter, a line each, against its tumour's line by itself."""
-    letters: dict[str, list[int]] = {}
-    for i, row in enumerate(rows):
-        if row.file == LETTERS:
-            letters.setdefault(row.source_id, []).append(i)
-    tumours = [
-        (next((i for i in own if rows[i].tumour and rows[i].icd10), None), own) for own in letters.values()
-    ]
-    chosen = [(i, own) for i, own in tumours if i is not None]
-    if not chosen:
-        return
-    blocks = list(agent.code_many(["\n".join(rows[i].text for i in own) for _, own in chosen]))
-    gold = [rows[i].icd10 or "" for i, _ in chosen]
-    clusters = [rows[i].cluster for i, _ in chosen]
-    for name, said in (
-        ("tumour's line alone", [answers[i] for i, _ in chosen]),
-        ("whole diagnosis block", blocks),
-    ):
-        scored = score(gold, [first_choice(answer.icd10gm) for answer in said], CodeSystem.ICD10GM)
-        section.shares.append(
-            Share.of(f"letters, {name}: ICD-10 partial", scored.partial_hits, clusters=clusters)
-        )
-
-
-def _add_unread(section: Section, rows: Sequence[Row], answers: Sequence[CodedText]) -> None:
-    """The same for the rows whose text is no line of any catalogue or of the lexicon."""
-    pairs = list(zip(rows, answers, strict=True))
-    stated = [(row, answer.tumour) for row, answer in pairs if row.tumour_stated]
-    coded_rows = [(row, answer) for row, answer in pairs if row.tumour and row.icd10]
-    partial = score(
-        [row.icd10 or "" for row, _ in coded_rows],
-        [first_choice(answer.icd10gm) for _, answer in coded_rows],
-        CodeSystem.ICD10GM,
-    )
-    section.shares += [
-        _recognised("texts that no catalogue says: tumour recognition", stated),
-        Share.of("texts that no catalogue says: ICD-10 partial, first choice", partial.partial_hits),
-    ]
-
-
-def measure_clinical(agent: Agent, rows: Sequence[Row], name: str = "clinical") -> Section:
-    """Short clinical texts with their codes, with a record per row; `name` is that of the test set."""
-    section = Section(name, f"Clinical texts ({name}.tsv)", "onkokode eval clinical")
-    answers = _answers(agent, rows)
-    _add_recognition(section, rows, answers)
-    for system in AXES:
-        _add_axis(section, rows, answers, system)
-    section.notes.append(
-        "The texts and their codes are made by the project; they show use, not a clinic's mix."
-    )
-    section.rows = [
-        {
-            "row": f"{row.file}:{row.number}",
-            "tumour": [row.tumour, answer.tumour],
-            **{
-                system.value: [row.gold(system), first_choice(answer.coding(system))]
-                for system in AXES
-                if row.gold(system)
-            },
-        }
-        for row, answer in zip(rows, answers, strict=True)
-    ]
-    return section
-
-
-def measure_composed(agent: Agent, texts: Sequence[str], codes: Sequence[Sequence[str | None]]) -> Section:
-    """Composed clinical texts of site-and-morphology pairs that no training saw; `codes` follow AXES, None where
-    a text determines none."""
-    section = Section(
-        "composed", "Composed clinical texts, held out by site and morphology", "onkokode eval composed"
-    )
-    answers = list(tracked(agent.code_many(texts), "texts", len(texts)))
-    for place, system in enumerate(AXES):
-        pairs = [(gold[place], answer) for gold, answer in zip(codes, answers, strict=True) if gold[place]]
-        for label, answer_of in (("first choice", first_choice), ("coded", coded)):
-            said = [answer_of(answer.coding(system)) for _, answer in pairs]
-            scored = score([code or "" for code, _ in pairs], said, system)
-            name = f"{_AXIS_NAMES[system]}, {label}"
-            section.shares.append(Share.of(f"{name}: exact", scored.exact_hits))
-            section.shares.append(Share.of(f"{name}: {_PARTIAL_NAMES[system]}", scored.partial_hits))
-    section.shares.append(Share.of("recognised as a tumour", [answer.tumour for answer in answers]))
-    section.notes.append("The texts have the same author as the training texts, and flatter for it.")
-    return section
-
-
-def _recalled(retriever: Finds, texts: Sequence[str], gold: Sequence[str], k: int) -> list[bool]:
-    """Whether the right code is among the k candidates. Each k is asked for by itself, because the list's last
-    places go to lexical finds and so differ with k."""
-    hits: list[bool] = []
-    for start in tracked(range(0, len(texts), _BATCH), f"recall@{k}"):
-        found = retriever.retrieve(texts[start : start + _BATCH], CodeSystem.ICD10GM, k)
-        hits += [
-            code in [candidate.code for candidate in candidates[:k]]
-            for code, candidates in zip(gold[start : start + _BATCH], found, strict=True)
-        ]
-    return hits
-
-
-def _add_arms(
-    section: Section, agent: Agent, texts: Sequence[str], gold: Sequence[str], combined: Score
-) -> None:
-    """What each part of the decision would have chosen alone, and whether the combination beats it."""
-    arms = getattr(agent, "arms", None)
-    if arms is None:
-        section.notes.append("This agent does not say what its parts would choose alone.")
-        return
-    for name, codes in arms(texts, CodeSystem.ICD10GM).items():
-        alone = score(gold, codes, CodeSystem.ICD10GM)
-        section.shares += [
-            Share.of(f"{name} alone: exact", alone.exact_hits),
-            Share.of(f"{name} alone: partial", alone.partial_hits),
-            _malformed(f"{name} alone: malformed", alone),
-        ]
-        section.details[f"mcnemar_combined_against_{name}"] = asdict(
-            mcnemar(combined.exact_hits, alone.exact_hits)
-        )
-
-
-def _answers(agent: Agent, rows: Sequence[Row]) -> list[CodedText]:
-    return list(tracked(agent.code_many([row.text for row in rows]), "texts", len(rows)))
-
-
-def _add_recognition(
-    section: Section, rows: Sequence[Row], answers: Sequence[CodedText], asked: float | None = None
-) -> None:
-    stated = [(row, answer.tumour) for row, answer in zip(rows, answers, strict=True) if row.tumour_stated]
-    section.shares += [
-        _recognised("tumour recognition: accuracy", stated, asked),
-        _recognised("tumour recognition: sensitivity", [pair for pair in stated if pair[0].tumour]),
-        _recognised("tumour recognition: specificity", [pair for pair in stated if not pair[0].tumour]),
-    ]
-    files = dict.fromkeys(row.file for row, _ in stated)
-    if len(files) > 1:
-        section.shares += [
-            _recognised(f"tumour recognition, {file}", [pair for pair in stated if pair[0].file == file])
-            for file in files
-        ]
-
-
-def _add_axis(
-    section: Section,
-    rows: Sequence[Row],
-    answers: Sequence[CodedText],
-    system: CodeSystem,
-    asked_partial: float | None = None,
-) -> None:
-    """Exact, partial and malformed on one axis, over the tumour rows that have a code for it."""
-    pairs = [
-        (row, answer) for row, answer in zip(rows, answers, strict=True) if row.tumour and row.gold(system)
-    ]
-    name = _AXIS_NAMES[system]
-    own = [pair for pair in pairs if not pair[0].in_alpha_id]
-    for label, answer_of in (("first choice", first_choice), ("coded", coded)):
-        scored = _scored(own, system, answer_of)
-        clusters = [row.cluster for row, _ in own]
-        counts = [row.exact_counts for row, _ in own]
-        asked = asked_partial if label == "first choice" else None
-        section.shares += [
-            Share.of(
-                f"{name}, {label}: exact",
-                _only(scored.exact_hits, counts),
-                clusters=_only(clusters, counts),
-            ),
-            Share.of(
-                f"{name}, {label}: {_PARTIAL_NAMES[system]}",
-                scored.partial_hits,
-                clusters=clusters,
-                asked=asked,
-            ),
-        ]
-        if label == "first choice":
-            section.shares.append(_malformed(f"{name}, {label}: malformed", scored))
-    section.shares.append(
-        Share.of(f"{name}: abstained", [answer.coding(system).abstained for _, answer in own])
-    )
-    literal = [pair for pair in pairs if pair[0].in_alpha_id]
-    if literal:
-        scored = _scored(literal, system, first_choice)
-        section.shares += [
-            Share.of(f"{name}, texts that are catalogue lines: exact", scored.exact_hits),
-            Share.of(f"{name}, texts that are catalogue lines: partial", scored.partial_hits),
-        ]
-
-
-def _recognised(name: str, stated: Sequence[tuple[Row, bool]], asked: float | None = None) -> Share:
-    hits = [row.tumour == said for row, said in stated]
-    return Share.of(name, hits, clusters=[row.cluster for row, _ in stated], asked=asked)
-
-
-def _scored(
-    pairs: Sequence[tuple[Row, CodedText]], system: CodeSystem, answer_of: Callable[[Coding], str | None]
-) -> Score:
-    gold = [row.gold(system) or "" for row, _ in pairs]
-    return score(gold, [answer_of(answer.coding(system)) for _, answer in pairs], system)
-
-
-def _malformed(name: str, scored: Score, asked: float | None = None) -> Share:
-    interval = wilson(scored.malformed, scored.n)
-    return Share(name, scored.malformed, scored.n, interval, asked=asked, at_most=True)
-
-
-def _only(values: Sequence[_T], wanted: Sequence[bool]) -> list[_T]:
-    return [value for value, keep in zip(values, wanted, strict=True) if keep]

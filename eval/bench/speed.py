@@ -15,7 +15,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from agent.results import CodedText
-from eval.bench.figures import Agent, catalogue_files
-from eval.report.report import Reading, Section, Share, tracked
+from eval.report.section import Reading, Section, Share, tracked
+from eval.run.environment import peak_bytes
+from eval.run.testsets import catalogue_files
 from index.catalogue.lexicon import read_lexicon
 from index.errors import OnkokodeError
 from index.records import CodeSystem
@@ -48,10 +49,12 @@ _CHUNK = 500
 _EQUAL = 2e-6
 
 
-class FastAgent(Agent, Protocol):
-    """What the speed figures need of an agent."""
+class FastAgent(Protocol):
+    """What the speed figures need of an agent; `agent.CodingAgent` is one."""
 
     def code(self, text: str) -> CodedText: ...
+
+    def code_many(self, texts: Iterable[str]) -> Iterator[CodedText]: ...
 
 
 def query_texts(count: int, seed: int = SEED) -> list[str]:
@@ -185,24 +188,8 @@ def build_probe(shared: Path, folder: Path) -> dict[str, Any]:
         "seconds_reading": round(parsed - start, 2),
         "seconds_encoding": round(built - parsed, 2),
         "seconds_saving": round(end - built, 2),
-        "peak_mb": round(_peak_bytes() / 1e6, 1),
+        "peak_mb": round(peak_bytes() / 1e6, 1),
     }
-
-
-def _peak_bytes() -> int:
-    """The highest resident memory of this process.
-
-    Linux hands `ru_maxrss` of the parent on to a process that is spawned by it, so it is only the way out where
-    /proc is missing (it counts bytes there, on macOS).
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def print_build_probe(shared: str, folder: str) -> None:

@@ -18,7 +18,7 @@ from eval.report.blocks import AXIS_NAMES, Part, Plots, Table, percent
 from eval.report.comparison import compare
 from eval.report.published import Published
 from eval.report.row_browser import TitleOf, pack, payload
-from eval.report.tables import axis_parts, cost_of, recognition_table
+from eval.report.tables import axis_parts, cost_of, recall_table, recognition_table, traps_table
 from eval.run.compare import Run, Runs, cost_table
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -77,6 +77,7 @@ def _content(
         )
     return {
         "sets": sets,
+        "weights": sorted({run.info.get("weights", "") for run in runs.runs}),
         "variants": _variants(runs.runs),
         "left_out": _left_out(scores["left_out"]),
         "published": _published(scores, published),
@@ -88,10 +89,9 @@ def _content(
 
 
 def _further(of_set: Mapping[str, Any], costs: Mapping[str, Any]) -> Part:
-    recognition = [recognition_table(of_set["recognition"])] if of_set["recognition"] else []
-    return Part(
-        "Cost and recognition" if recognition else "Cost", [cost_of(costs), *recognition], folded=False
-    )
+    made = {"recognition": recognition_table, "traps": traps_table, "recall": recall_table}
+    tables = {name: table(of_set[name]) for name, table in made.items() if of_set[name]}
+    return Part(" and ".join(["Cost", *tables]), [cost_of(costs), *tables.values()], folded=False)
 
 
 def _variants(runs: Sequence[Run]) -> Table:

@@ -33,6 +33,7 @@ _ROOT = Path(__file__).resolve().parents[2]
     type=OutputFolder(),
     help="Where report.html, report.md, scores.json and costs.json go.",
 )
+@click.option("--testset", "testsets", multiple=True, help="Only this set's runs; may be repeated.")
 @click.option(
     "--texts",
     multiple=True,
@@ -48,14 +49,16 @@ _ROOT = Path(__file__).resolve().parents[2]
     ),
     help="Published figures to set apart. Default: those of the shared folder, where there is one.",
 )
-def report_command(folders: tuple[Path, ...], out: Path, texts: tuple[Path, ...], published: Path) -> None:
+def report_command(
+    folders: tuple[Path, ...], out: Path, testsets: tuple[str, ...], texts: tuple[Path, ...], published: Path
+) -> None:
     """Score the runs below DIR again, without models, and write the report."""
     require("matplotlib", "the report")
     from eval.report.ablation import write_report
     from eval.report.published import read_published
     from eval.run.compare import read_runs
 
-    runs = read_runs(folders)
+    runs = read_runs(folders, testsets)
     shown = _texts_of(texts) if texts else None
     for run in runs.left_out:
         click.echo(f"left out: {run.testset}, {run.variant}: {run.reason}", err=True)

@@ -2,20 +2,21 @@
 
     scores = compare(read_runs([Path("runs/ablation")]))        # JSON types, always the same for the same rows
 
-Rows count as in `eval.bench.figures`: those that are literally catalogue lines stand apart, *exact* leaves out doubtful
-codes and subsites that the text does not name. What counts is the *first choice*, unless *coded* is said.
+Rows with a code of a tumour count. Those that are literally catalogue lines stand apart; *exact* leaves out doubtful
+codes and subsites that the text does not name. What counts is the *first choice*, also where the variant abstains,
+unless *coded* is said. There is no other definition of these figures.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 from eval.report.knowing import abstaining, calibrated, honest_coverage, risk_coverage
-from eval.report.report import Share, tracked
+from eval.report.section import Share, tracked
 from eval.run.compare import Run, Runs
 from eval.run.folder import Answer, AnsweredRow
 from eval.scoring import (
@@ -28,7 +29,7 @@ from eval.scoring import (
     stem,
     top_k_hits,
 )
-from eval.statistics import cluster_bootstrap, holm, mcnemar, smallest_difference, wilson
+from eval.statistics import cluster_bootstrap, holm, mcnemar, smallest_difference
 from index.records import AXES, CodeSystem
 
 TOP_K = (1, 3, 5, 10)
@@ -57,14 +58,19 @@ def compare(runs: Runs) -> dict[str, Any]:
     }
 
 
-def _set_scores(runs: Sequence[Run]) -> dict[str, Any]:
-    judged = {axis: [_Judged(run, axis) for run in runs] for axis in AXES}
+def _set_scores(every: Sequence[Run]) -> dict[str, Any]:
+    # Lists of candidates are no answers, so they take no part in the tests.
+    lists = [run for run in every if run.info["variant"].get("answer") == "candidates"]
+    runs = [run for run in every if run not in lists] or every
+    judged = {axis: [_Judged(run, axis) for run in runs if run not in lists] for axis in AXES}
     return {
         "n": len(runs[0].rows),
         "sha256": runs[0].info["testset"].get("sha256"),
         "reference": runs[0].variant,
         "variants": [run.variant for run in runs],
         "recognition": {run.variant: found for run in runs if (found := _recognition(run.rows))},
+        "traps": {run.variant: found for run in runs if (found := _traps(run.rows))},
+        "recall": {run.variant: _recall(run.rows) for run in lists},
         "axes": {
             axis.value: _axis_scores([one for one in all_runs if one.asked])
             for axis, all_runs in judged.items()
@@ -186,17 +192,15 @@ def _top_k(one: _Judged) -> dict[str, Any]:
 def _strata(one: _Judged) -> dict[str, Any]:
     """Seen and unseen terms among the rows that count, and the rows that stand apart."""
 
-    def stratum(where: Sequence[int]) -> dict[str, Any]:
+    def stratum(name: str, exact: Iterable[int], partial: Iterable[int]) -> dict[str, Any]:
         return {
-            "exact": one.share(one.score.exact_hits, where),
-            "partial": one.share(one.score.partial_hits, where),
+            "exact": one.share(one.score.exact_hits, [i for i in exact if noted(one.rows[i], name)]),
+            "partial": one.share(one.score.partial_hits, [i for i in partial if noted(one.rows[i], name)]),
         }
 
-    found = {
-        name: stratum([i for i in one.counted if noted(one.rows[i], name)]) for name in ("seen", "unseen")
-    }
-    for name in _APART:
-        found[name] = stratum([i for i, row in enumerate(one.rows) if noted(row, name)])
+    every = range(len(one.rows))
+    found = {name: stratum(name, one.counted, one.own) for name in ("seen", "unseen")}
+    found |= {name: stratum(name, every, every) for name in _APART}
     return {name: value for name, value in found.items() if value["exact"]["n"]}
 
 
@@ -277,20 +281,56 @@ def _against(one: _Judged, reference: _Judged, measure: str) -> dict[str, Any]:
 
 
 def _recognition(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
-    """Tumour or not, over the rows of which both the set and the variant say it."""
+    """Tumour or not, over the rows of which both the set and the variant say it; and where the rows come from
+    several files, or some are said by no catalogue, for these by themselves."""
     stated = [row for row in rows if None not in row.tumour]
     kinds = {
         "accuracy": stated,
         "sensitivity": [row for row in stated if row.tumour[0]],
         "specificity": [row for row in stated if not row.tumour[0]],
+        "texts that no catalogue says": [row for row in stated if "unseen" in row.notes],
     }
+    files = dict.fromkeys(_file_of(row) for row in stated)
+    if len(files) > 1:
+        kinds |= {name: [row for row in stated if _file_of(row) == name] for name in files}
     return {
-        name: _share(
-            [row.tumour[0] == row.tumour[1] for row in of_kind], [r.cluster or r.row for r in of_kind]
-        )
+        name: _share([r.tumour[0] == r.tumour[1] for r in of_kind], [r.cluster or r.row for r in of_kind])
         for name, of_kind in kinds.items()
         if of_kind
     }
+
+
+def _file_of(row: AnsweredRow) -> str:
+    return row.row.rpartition(":")[0]
+
+
+def _traps(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
+    """The share of traps passed, by kind and of all; empty where there are none."""
+    traps = [row for row in rows if row.missed is not None]
+    kinds = {
+        kind: [row for row in traps if kind in row.notes]
+        for kind in sorted({*sum((r.notes for r in traps), ())})
+    }
+    found = {
+        kind: _share([not row.missed for row in of_kind], [row.row for row in of_kind])
+        for kind, of_kind in (kinds | {"all": traps}).items()
+    }
+    return found if traps else {}
+
+
+def _recall(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
+    """By axis and length k, the share of given codes that are among the k candidates."""
+    found = {}
+    for axis in AXES:
+        asked = [row for row in rows if is_coded(row, axis) and axis in row.answers]
+        lengths = sorted({k for row in asked for k in row.answers[axis].recalled})
+        found[axis.value] = {
+            str(k): _share(
+                [k in row.answers[axis].recalled for row in asked], [r.cluster or r.row for r in asked]
+            )
+            for k in lengths
+        }
+    return {axis: shares for axis, shares in found.items() if shares}
 
 
 def _share(hits: Sequence[bool], clusters: Sequence[Hashable]) -> dict[str, Any]:
@@ -299,6 +339,6 @@ def _share(hits: Sequence[bool], clusters: Sequence[Hashable]) -> dict[str, Any]
         "hits": share.hits,
         "n": share.n,
         "share": share.value,
-        "interval": asdict(wilson(share.hits, share.n)),
+        "interval": asdict(share.interval),
         "clustered": asdict(share.clustered) if share.clustered else None,
     }

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agent.models.answers import first_code
+from agent.models.generate import first_code
 from eval.report.blocks import AXIS_NAMES
 from eval.report.comparison import counts_for_exact, is_coded, ranked
 from eval.run.compare import Run

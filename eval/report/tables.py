@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eval.report import plots
-from eval.report.blocks import NONE, Part, Plots, Table, between, percent, points, probability
+from eval.report.blocks import AXIS_NAMES, NONE, Part, Plots, Table, between, percent, points, probability
 from eval.report.comparison import TOP_K
 from eval.report.knowing_tables import abstaining_tables, bins_table, knowing_blocks
 
@@ -216,18 +216,31 @@ def _confused(found: Mapping[str, Any]) -> Table:
 
 def recognition_table(recognition: Mapping[str, Any]) -> Table:
     """Tumour or not, per variant."""
+    return _shares_table("Tumour recognition, %", recognition)
+
+
+def traps_table(traps: Mapping[str, Any]) -> Table:
+    """Traps passed, by kind."""
+    return _shares_table("Traps passed, %", traps)
+
+
+def recall_table(recall: Mapping[str, Any]) -> Table:
+    """Given codes among the candidates, by axis and number of candidates."""
+    by_axis = {AXIS_NAMES[axis]: shares for found in recall.values() for axis, shares in found.items()}
+    return _shares_table("The right code among the k candidates of retrieval, %", by_axis)
+
+
+def _shares_table(heading: str, of_rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A row per share, a column per variant or axis."""
 
     def cell(share: Mapping[str, Any] | None) -> str:
         if share is None:
             return NONE
         return f"{percent(share['share'])} ({between(share['interval'])}; n {share['n']:,})"
 
-    kinds = ("accuracy", "sensitivity", "specificity")
-    return Table(
-        "Tumour recognition, %",
-        ["variant", *kinds],
-        [[variant, *(cell(found.get(kind)) for kind in kinds)] for variant, found in recognition.items()],
-    )
+    kinds = list(dict.fromkeys(kind for shares in of_rows.values() for kind in shares))
+    rows = [[kind, *(cell(shares.get(kind)) for shares in of_rows.values())] for kind in kinds]
+    return Table(heading, ["of", *of_rows], rows)
 
 
 def cost_of(costs: Mapping[str, Any]) -> Table:

@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from agent.agent import CodingAgent
 from agent.decide.records import AxisWeights, Decision
 from agent.decide.scores import AxisScores, scores_of_texts, shown
-from agent.models.answers import first_code
+from agent.models.generate import answer_text, batches_by_length, first_code, greedy
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
@@ -28,12 +29,14 @@ from agent.resources import Resources
 from agent.results import CodedText
 from eval.run.folder import Answer
 from eval.run.models import CountingEncoder, NotPossible, Parts
+from eval.run.traps import missed
 from eval.run.variants import Variant
 from eval.scoring import first_choice, first_confidence
 from eval.testset import Row
-from index.records import AXES, CodeSystem
+from index.records import AXES, Candidate, CodeSystem
 
 _TOP = 10
+RECALL_AT = (1, 5, 10, 20, 50)
 _BATCH = 32  # prompts that are answered in writing at a time
 _DIGITS = 6  # of a confidence; the digits after them differ between machines
 _THOUGHT_ENDS = "</think>"
@@ -43,18 +46,21 @@ _THINKING = "{% set enable_thinking = true %}"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answers to a row by axis, whether the variant calls it a tumour (None: was not asked), and how many
-    questions that were."""
+    """The answers to a row by axis, whether the variant calls it a tumour (None: was not asked), how many questions
+    that were, and what the answer to a trap misses (None: is no trap)."""
 
     answers: Mapping[CodeSystem, Answer]
     tumour: bool | None
     questions: int
+    missed: tuple[str, ...] | None = None
 
 
 def answerer_for(variant: Variant, parts: Parts) -> Answerer:
     """A variant with its models, loaded. Raises `NotPossible` where they cannot run it, `ModelError`."""
     if variant.answer == "agent":
         return _AgentAnswerer(parts.context(variant))
+    if variant.answer == "candidates":
+        return _CandidatesAnswerer(parts.context(variant))
     if variant.answer == "written":
         return _WrittenAnswerer(parts.context(variant), variant)
     return _ScoredAnswerer(parts.context(variant), variant.answer)
@@ -85,10 +91,21 @@ class Answerer:
 class _AgentAnswerer(Answerer):
     def answer(self, rows: Sequence[Row]) -> list[Reply]:
         agent = CodingAgent(self.context, batch_size=len(rows))
-        return [
-            Reply({axis: _of_coding(coded, axis) for axis in asked(row)}, coded.tumour, len(AXES))
-            for row, coded in zip(rows, agent.code_many([row.text for row in rows]), strict=True)
-        ]
+        codes = agent.code_many([row.text for row in rows])
+        return [reply_of(row, coded) for row, coded in zip(rows, codes, strict=True)]
+
+
+class _CandidatesAnswerer(Answerer):
+    def answer(self, rows: Sequence[Row]) -> list[Reply]:
+        found: list[dict[CodeSystem, Answer]] = [{} for _ in rows]
+        for axis in AXES:
+            places = [i for i, row in enumerate(rows) if axis in asked(row)]
+            texts = [core_of(rows[i].text) for i in places]
+            gold = [rows[i].gold(axis) or "" for i in places]
+            recalled = recalled_at(self.context.retriever, texts, gold, axis)
+            for i, lengths in zip(places, recalled, strict=True):
+                found[i][axis] = Answer(None, committed=False, recalled=lengths)
+        return [Reply(answers, None, len(answers)) for answers in found]
 
 
 class _ScoredAnswerer(Answerer):
@@ -137,8 +154,6 @@ class _WrittenAnswerer(Answerer):
         return self._asking
 
     def answer(self, rows: Sequence[Row]) -> list[Reply]:
-        from training.adapters.measure import greedy
-
         cores = [core_of(row.text) for row in rows]
         questions = [
             (i, axis, prompt)
@@ -147,7 +162,7 @@ class _WrittenAnswerer(Answerer):
         ]
         ids = self._asking.prompts([prompt for _, _, prompt in questions])
         found: list[dict[CodeSystem, Answer]] = [{} for _ in rows]
-        for batch in _by_length(ids):
+        for batch in batches_by_length(ids, _BATCH):
             prompts = [ids[q] for q in batch]
             for q, said in zip(
                 batch, greedy(self._model.model, self._asking.tokenizer, prompts, self._longest), strict=True
@@ -171,14 +186,43 @@ class _WrittenAnswerer(Answerer):
             yield i, prompts.question(text, axis, shown(candidates))
 
     def _read(self, said: Sequence[int], axis: CodeSystem) -> Answer:
-        from training.adapters.measure import answer_text
-
         if self._thinks:
             end = self._asking.tokenizer.convert_tokens_to_ids(_THOUGHT_ENDS)
             if end not in said:
                 return Answer(None, committed=False, reason="thought_unfinished")
             said = said[len(said) - list(reversed(said)).index(end) :]
         return of_words(answer_text(said, self._asking.tokenizer, axis.value, self.context.prompts), axis)
+
+
+class CandidateSource(Protocol):
+    """What lists candidates; `index.search.retriever.Retriever` is one."""
+
+    def retrieve(self, texts: Sequence[str], system: CodeSystem, k: int = 20) -> list[list[Candidate]]: ...
+
+
+def recalled_at(
+    retriever: CandidateSource,
+    texts: Sequence[str],
+    gold: Sequence[str],
+    axis: CodeSystem,
+    lengths: Sequence[int] = RECALL_AT,
+) -> list[tuple[int, ...]]:
+    """For each text the lengths k at which the list of k candidates holds the right code. Each k is asked for by
+    itself, because the list's last places go to lexical finds and so differ with k."""
+    found: list[tuple[int, ...]] = [()] * len(texts)
+    for k in lengths if texts else ():
+        for i, candidates in enumerate(retriever.retrieve(texts, axis, k)):
+            if gold[i] in [candidate.code for candidate in candidates[:k]]:
+                found[i] = (*found[i], k)
+    return found
+
+
+def reply_of(row: Row, coded: CodedText) -> Reply:
+    """What the agent's answer says on the axes that the row has a code for."""
+    answers = {axis: _of_coding(coded, axis) for axis in asked(row)}
+    return Reply(
+        answers, coded.tumour, len(AXES), tuple(missed(row.expected, coded)) if row.expected else None
+    )
 
 
 def asked(row: Row) -> tuple[CodeSystem, ...]:
@@ -246,8 +290,3 @@ def _of_coding(coded: CodedText, axis: CodeSystem) -> Answer:
         top=() if first is None else (first, *(a.code for a in coding.alternatives if a.code != first)),
         reason=reason,
     )
-
-
-def _by_length(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    return (order[start : start + _BATCH] for start in range(0, len(order), _BATCH))

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from agent.apps.options import OutputFolder
+from eval.run.testsets import corpus_option, load_testset, names, shared_option
 from index.errors import OnkokodeError
 
 if TYPE_CHECKING:
     from eval.run.variants import Variant
 
-_ROOT = Path(__file__).resolve().parents[2]
-_OWN = _ROOT / "eval" / "variants"
+_OWN = Path(__file__).parent / "variants"
 _FILES = click.Path(exists=True, path_type=Path)
 _variants = click.option(
     "--variants",
@@ -33,35 +33,25 @@ _variants = click.option(
     help="YAML file, or folder of them; may be repeated. Default: those of the package.",
 )
 
-shared_option = click.option(
-    "--shared",
-    type=click.Path(path_type=Path),
-    default=lambda: _ROOT / os.environ.get("ONKOKODE_SHARED", "../shared"),
-    help="The folder with catalogues/ and evalsets/. Default: ONKOKODE_SHARED, else ../shared.",
-)
-corpus_option = click.option(
-    "--corpus",
-    type=click.Path(path_type=Path),
-    default=Path("runs/models/corpus"),
-    show_default=True,
-    help="Corpus of `onkokode train all`, for the test set composed.",
-)
-
 
 @click.command("ls")
 @_variants
 def ls_command(variants: tuple[Path, ...]) -> None:
-    """The variants, and what each is."""
+    """The variants and the test sets, and what each is."""
     from rich.console import Console
     from rich.table import Table
+
+    from eval.run.variants import WITHOUT_MODEL
 
     table = Table("name", "answer", "adapter", "candidates", "about")
     for one in _read(variants):
         shown = "as the adapter asks" if one.candidates is None else str(one.candidates)
         table.add_row(
-            one.name, one.answer, one.adapter, "-" if one.answer == "retrieval" else shown, one.about
+            one.name, one.answer, one.adapter, "-" if one.answer in WITHOUT_MODEL else shown, one.about
         )
-    Console(width=None if os.isatty(1) else 140).print(table)
+    console = Console(width=None if os.isatty(1) else 140)
+    console.print(table)
+    console.print("test sets:", ", ".join(names()))
 
 
 @click.command("validate")
@@ -78,7 +68,7 @@ def validate_command(files: tuple[Path, ...]) -> None:
     "testsets",
     multiple=True,
     required=True,
-    help="heldout, composed, devsets, or a TSV file; may be repeated.",
+    help="A test set's name (see `onkokode eval ls`), or a TSV file; may be repeated.",
 )
 @click.option(
     "--out",
@@ -124,7 +114,6 @@ def run_command(
 
     from eval.run.models import Models
     from eval.run.run import run_ablation
-    from eval.run.testsets import load_testset
 
     models = Models(model, adapter, adapter_with_candidates, encoder, quantise)
     for name in testsets:

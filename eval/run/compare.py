@@ -9,7 +9,7 @@ Only finished runs on the same rows are compared; all others are named with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,8 @@ class Runs:
         return {name: [r for r in self.runs if r.testset == name] for name in _in_order(self.runs)}
 
 
-def read_runs(folders: Iterable[Path]) -> Runs:
-    """The runs below the folders, `<folder>/<set>/<variant>`. Unfinished, skipped and broken ones, and those that
+def read_runs(folders: Iterable[Path], testsets: Collection[str] = ()) -> Runs:
+    """The runs below the folders, `<folder>/<set>/<variant>`, of all sets or of `testsets`. Unfinished, skipped and broken ones, and those that
     answer other rows than the reference, are left out with the reason.
 
     Raises `RunError` where a folder holds no run at all, or two hold the same variant of the same set.
@@ -61,6 +61,7 @@ def read_runs(folders: Iterable[Path]) -> Runs:
     found: dict[tuple[str, str], Path] = {}
     for folder in folders:
         paths = [path for path in sorted(folder.glob("*/*")) if path.is_dir()]
+        paths = [path for path in paths if not testsets or path.parent.name in testsets]
         if not paths:
             raise RunError(f"{folder}: holds no <set>/<variant>; make runs with `onkokode eval run`")
         for path in paths:

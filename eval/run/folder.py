@@ -24,7 +24,7 @@ from typing import Any
 from index.errors import OnkokodeError
 from index.records import CodeSystem
 
-FORMAT = 1
+FORMAT = 2
 
 
 class RunError(OnkokodeError):
@@ -38,6 +38,7 @@ class Answer:
     `code` is its first choice, None where it gave none (*malformed*, where it had to write one). `committed`
     is false where it abstains; `reason` says why, as a key and not as a sentence with words of the text.
     `confidence` belongs to the first choice; None for a variant that has none. `top` ranks up to ten codes.
+    `recalled` are the lengths k, of those asked for, at which a list of k candidates holds the given code.
     """
 
     code: str | None
@@ -45,6 +46,7 @@ class Answer:
     confidence: float | None = None
     top: tuple[str, ...] = ()
     reason: str | None = None
+    recalled: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class AnsweredRow:
 
     `row` is `file:number`, `notes` are the set's own remarks on the row (`doubtful`, `in_alpha_id`, ...) and
     `seen` or `unseen`: whether the text is a catalogue term that training may have read. `cluster` names the
-    near-duplicates. `tumour` is (given, said), None where the set or the variant does not say.
+    near-duplicates. `tumour` is (given, said), None where the set or the variant does not say. `missed` are the
+    expectations of a trap that the answer does not meet, None for a row that is no trap.
     """
 
     row: str
@@ -62,6 +65,7 @@ class AnsweredRow:
     notes: tuple[str, ...] = ()
     cluster: str = ""
     tumour: tuple[bool | None, bool | None] = (None, None)
+    missed: tuple[str, ...] | None = None
 
     def to_json(self) -> str:
         """One line, always the same for the same answers."""
@@ -73,6 +77,7 @@ class AnsweredRow:
                 "notes": list(self.notes),
                 "cluster": self.cluster,
                 "tumour": list(self.tumour),
+                "missed": self.missed,
             },
             ensure_ascii=False,
         )
@@ -88,6 +93,7 @@ class AnsweredRow:
             tuple(values["notes"]),
             values["cluster"],
             (values["tumour"][0], values["tumour"][1]),
+            None if values["missed"] is None else tuple(values["missed"]),
         )
 
 
@@ -139,4 +145,4 @@ class RunFolder:
 
 
 def _answer_of(values: Mapping[str, Any]) -> Answer:
-    return Answer(**{**values, "top": tuple(values["top"])})
+    return Answer(**{**values, "top": tuple(values["top"]), "recalled": tuple(values["recalled"])})

@@ -4,13 +4,12 @@
 
 One process codes the file unbroken; a second one, beside it, is killed (SIGKILL) after a third and after two
 thirds of its chunks and started again. Both outputs must be equal byte by byte. Memory is the resident set
-of the process, read once a second.
+of the process, read once a second. `long-run.json` beside the runs of `onkokode eval figures` gets onto their page.
 """
 
 from __future__ import annotations
 
 import filecmp
-import json
 import os
 import signal
 import subprocess
@@ -21,7 +20,10 @@ from pathlib import Path
 
 import click
 
-from agent.apps.files.table import CHUNK_ROWS, open_table
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import CHUNK_ROWS
+from eval.report.section import Reading, Section, Share, write
+from eval.run.environment import environment
 
 
 class _Coding:
@@ -83,19 +85,21 @@ def long_run(source: Path, out: Path) -> None:
     unbroken.watch()
     seconds = time.monotonic() - unbroken.started
     killed.join()
+    section = Section(
+        "long-run", "A large file, killed twice", f"python -m eval.run.long_run {source} --out {out}"
+    )
+    peak = max(unbroken.memory)
+    section.readings += [
+        Reading("code-file: rows per second", rows / seconds, "rows/s", 1, rows / seconds, rows / seconds),
+        Reading("code-file: peak memory", peak, "MB", 1, peak, peak, asked=2500),
+    ]
+    same = filecmp.cmp(whole, broken, shallow=False)
+    section.shares.append(Share.of("killed twice and resumed, the same bytes", [same], asked=1.0))
     # The first tenth holds the loading of the models.
     tenth = max(1, len(unbroken.memory) // 10)
-    figures = {
-        "rows": rows,
-        "seconds": round(seconds),
-        "rows_per_second": round(rows / seconds, 1),
-        "peak_memory_mb": max(unbroken.memory),
-        "memory_mb_by_tenth": [max(unbroken.memory[i * tenth : (i + 1) * tenth] or [0]) for i in range(10)],
-        "kills": 2,
-        "identical": filecmp.cmp(whole, broken, shallow=False),
-    }
-    (out / "long_run.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    click.echo(json.dumps(figures, indent=1))
+    by_tenth = [max(unbroken.memory[i * tenth : (i + 1) * tenth] or [0]) for i in range(10)]
+    section.details |= {"rows": rows, "seconds": round(seconds), "memory_mb_by_tenth": by_tenth}
+    click.echo(write(section, out, environment()).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,9 @@ A model is loaded once and kept for all variants of its role; the next role take
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -22,9 +20,10 @@ from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
 from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, Resources
-from eval.run.variants import Variant
+from eval.run.variants import WITHOUT_MODEL, Variant
 from index.catalogue.catalogue import Catalogue
 from index.errors import OnkokodeError
+from index.io.fingerprint import fingerprint as fingerprint_of
 
 _EMBEDDED = "onkokode-embedded"
 _EMBEDDED_ADAPTERS = {"plain": EMBEDDED_ADAPTER, "candidates": EMBEDDED_WITH_CANDIDATES}
@@ -46,13 +45,22 @@ class Models:
     quantise: Literal["4bit", "8bit"] | None = None
 
     def source(self, role: str) -> tuple[str, str | None]:
-        """Model and adapter of a role. Raises `NotPossible` where no adapter of that role was named."""
+        """Model and adapter of a role.
+
+        Raises `NotPossible` where no adapter of that role was named, `OnkokodeError` where the package lacks it.
+        """
         model = self.model or str(EMBEDDED_MODEL)
         if role == "none":
             return model, None
         adapter = self.with_candidates if role == "candidates" else self.adapter
-        if adapter is None and self.model is None and _EMBEDDED_ADAPTERS[role].is_dir():
-            adapter = str(_EMBEDDED_ADAPTERS[role])
+        if adapter is None and self.model is None:
+            embedded = _EMBEDDED_ADAPTERS[role]
+            if not embedded.is_dir():
+                raise OnkokodeError(
+                    f"{embedded}: is not there, so no variant with the adapter {role} can run; make it with `onkokode "
+                    f"train all` and `onkokode train publish`, or name one with {_OPTIONS[role]}"
+                )
+            adapter = str(embedded)
         if adapter is None:
             raise NotPossible(f"needs an adapter of the role {role}; name it with {_OPTIONS[role]}")
         whole = not (Path(adapter) / "adapter_config.json").is_file()
@@ -91,7 +99,7 @@ class Parts:
 
     def prompts(self, variant: Variant) -> Prompts | None:
         """How the variant asks its model; None where it asks none. Raises `NotPossible`."""
-        if variant.answer == "retrieval":
+        if variant.answer in WITHOUT_MODEL:
             return None
         prompts = Prompts.of(*self.models.source(variant.adapter))
         return prompts if variant.candidates is None else replace(prompts, candidates=variant.candidates)
@@ -112,7 +120,7 @@ class Parts:
         """Name and fingerprint of each model that the variant runs on. Raises `NotPossible`."""
         own = self.base.names["encoder_fingerprint"]
         found = {"encoder": {"name": self.base.names["encoder"], "fingerprint": own}}
-        if variant.answer == "retrieval":
+        if variant.answer in WITHOUT_MODEL:
             return found
         for kind, source in zip(("model", "adapter"), self.models.source(variant.adapter), strict=True):
             if source is not None:
@@ -123,11 +131,11 @@ class Parts:
 
 
 def fingerprint(source: str) -> str:
-    """The SHA-256 over a folder's safetensors files; for a hub name the commit that lies in the hub's cache."""
+    """That of a folder's weights; for a hub name the commit that lies in the hub's cache."""
     from huggingface_hub import try_to_load_from_cache
 
     if Path(source).is_dir():
-        return _sha256(source)
+        return fingerprint_of(Path(source))
     for file in ("adapter_config.json", "config.json"):
         # A path of a folder that is not there is no hub name; the loaders say so.
         with suppress(ValueError):
@@ -135,15 +143,6 @@ def fingerprint(source: str) -> str:
             if isinstance(cached, str):
                 return f"commit {Path(cached).parent.name}"
     return "not fetched yet"
-
-
-@cache
-def _sha256(folder: str) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(Path(folder).glob("*.safetensors")):
-        with path.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _name(source: str) -> str:

@@ -19,15 +19,12 @@ from typing import Any
 import torch
 
 from agent.agent import CodingAgent
-
-# The peak of a process is read in one place.
-from eval.bench.speed import _peak_bytes as peak_bytes
-from eval.report.report import environment
 from eval.run.answerers import Answerer, Reply, answerer_for, asked, example_prompts
+from eval.run.environment import environment, peak_bytes
 from eval.run.folder import FORMAT, AnsweredRow, Cost
 from eval.run.models import Models, NotPossible, Parts
 from eval.run.testsets import TestSet, row_name
-from eval.run.variants import ADAPTERS, Variant
+from eval.run.variants import ADAPTERS, WITHOUT_MODEL, Variant
 from eval.run.writer import RunWriter
 from eval.testset import Row
 from index.io.progress import Pace
@@ -49,16 +46,21 @@ def run_ablation(
 ) -> list[Path]:
     """Run the variants on one test set, those of the same model one after another; the runs' folders.
 
-    A variant that these models cannot run leaves a folder with the reason. `restart` throws away what is there.
+    A variant that these models cannot run leaves a folder with the reason; the embedded ones must run all that are
+    not for chat models. `restart` throws away what is there.
 
     Raises:
         RunError: a folder holds another run (other models, rows, prompts or packages).
         OnkokodeError: a model, an adapter or the encoder cannot be loaded.
     """
+    # Before anything runs: what the package lacks is an error, what nobody named is left out below.
+    for variant in (variants := tuple(variants)):
+        with suppress(NotPossible):
+            models.source(variant.adapter)
     parts = Parts.load(models, testset.catalogue)
     # What needs no model comes first, so that its peak memory is its own.
     ordered = sorted(
-        variants, key=lambda v: (v.answer != "retrieval", ADAPTERS.index(v.adapter), v.candidates or 0)
+        variants, key=lambda v: (v.answer not in WITHOUT_MODEL, ADAPTERS.index(v.adapter), v.candidates or 0)
     )
     return [
         _run(variant, testset, parts, out / testset.name / variant.name, restart, chunk, say)
@@ -73,6 +75,8 @@ def _run(
     named = f"{testset.name}, {variant.name}"
     record: dict[str, Any] = {"finished": False, "skipped": None}
     try:
+        if variant.answer != "agent" and any(row.expected for row in testset.rows):
+            raise NotPossible("cannot be judged on traps: only the agent says what else a text holds")
         record |= _about(variant, testset, parts, chunk)
         done = 0 if restart else writer.resume(record)
         if done == len(testset.rows):
@@ -109,7 +113,7 @@ def _answer_rows(answerer: Answerer, rows: Sequence[Row], done: int, writer: Run
         took = time.perf_counter() - started
         questions = sum(reply.questions for reply in replies)
         writer.append(
-            [_answered(row, reply) for row, reply in zip(part, replies, strict=True)],
+            [answered(row, reply) for row, reply in zip(part, replies, strict=True)],
             Cost(len(part), questions, round(took, 4), answerer.tokens - tokens, _peak_mb()),
         )
         seconds += took
@@ -117,7 +121,8 @@ def _answer_rows(answerer: Answerer, rows: Sequence[Row], done: int, writer: Run
     say(f"{len(rows):,} rows, {1000 * seconds / (len(rows) - done):.1f} ms per text")
 
 
-def _answered(row: Row, reply: Reply) -> AnsweredRow:
+def answered(row: Row, reply: Reply) -> AnsweredRow:
+    """What a run keeps of a row and its reply."""
     return AnsweredRow(
         row_name(row),
         {axis: row.gold(axis) or "" for axis in asked(row)},
@@ -125,13 +130,14 @@ def _answered(row: Row, reply: Reply) -> AnsweredRow:
         row.note,
         row.cluster,
         (row.tumour if row.tumour_stated else None, reply.tumour),
+        reply.missed,
     )
 
 
 def _about(variant: Variant, testset: TestSet, parts: Parts, chunk: int) -> dict[str, Any]:
     """What a run is of, and what it is measured with. Raises `NotPossible`."""
     models = parts.models_of(variant)
-    measured_with = environment({})
+    measured_with = environment()
     info = CodingAgent(parts.base).info()
     return {
         "format": FORMAT,
@@ -139,6 +145,7 @@ def _about(variant: Variant, testset: TestSet, parts: Parts, chunk: int) -> dict
         "variant": asdict(variant),
         "testset": _of_testset(testset),
         "models": models,
+        "weights": measured_with["weights"],
         "catalogue": {name: info[name] for name in ("editions", "codes", "lines")},
         "prompts": example_prompts(
             parts.prompts(variant), [a for a in AXES if any(row.gold(a) for row in testset.rows)]

@@ -11,6 +11,7 @@ A variant names its adapter by role, never by path, so that the same files serve
     answer: scored        the model's own distribution over the codes that it is asked about
     answer: fused         that and the retrieval's distribution, fused with fitted weights, each axis by itself
     answer: agent         the whole agent through its public API
+    answer: candidates    no answer: whether the lists of k candidates that retrieval makes hold the given code
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from typing import Any, get_args, get_type_hints
 from index.errors import OnkokodeError
 
 VARIANTS = Path(__file__).parent / "variants"
-ANSWERS = ("retrieval", "written", "scored", "fused", "agent")
+ANSWERS = ("retrieval", "written", "scored", "fused", "agent", "candidates")
+WITHOUT_MODEL = ("retrieval", "candidates")
 ADAPTERS = ("none", "plain", "candidates")
 
 
@@ -107,8 +109,8 @@ def _contradiction(variant: Variant) -> str | None:
         (variant.answer not in ANSWERS, f"answer: {variant.answer} is none of {', '.join(ANSWERS)}"),
         (variant.adapter not in ADAPTERS, f"adapter: {variant.adapter} is none of {', '.join(ADAPTERS)}"),
         (
-            variant.answer == "retrieval" and (variant.adapter != "none" or variant.candidates),
-            "answer: retrieval asks no model; leave out adapter and candidates",
+            variant.answer in WITHOUT_MODEL and (variant.adapter != "none" or variant.candidates),
+            f"answer: {variant.answer} asks no model; leave out adapter and candidates",
         ),
         (
             variant.answer == "agent" and variant.candidates is not None,

@@ -24,7 +24,7 @@ from index.io.atomic import write_whole
 from training.runs import write_json
 
 # What has to be the same for a run to go on.
-_SAME = ("format", "chunk", "variant", "testset", "models", "catalogue", "prompts", "packages")
+_SAME = ("format", "chunk", "variant", "testset", "models", "weights", "catalogue", "prompts", "packages")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ onkokode catalogue show C34.1 --json
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -154,16 +153,14 @@ def _must_be_writable(home: Path) -> None:
 
 
 def _rebuild_index() -> None:
-    """The index lives in a module of its own, which loads the encoder: imported only when it is needed."""
     try:
-        build = importlib.import_module("index.search.index")
+        from index.search.index import build_user_index
     except ImportError as error:
         click.echo(
             f"The search index was not rebuilt, because {error.name or error} is not installed.", err=True
         )
         return
-    folder = build.build_user_index()
-    click.echo(f"search index built: {folder}")
+    click.echo(f"search index built: {build_user_index()}")
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -16,13 +16,14 @@ from pathlib import Path
 
 from index.catalogue.crosswalk import shipped_rules
 from index.catalogue.layouts.source import CatalogueError, CatalogueFile
+from index.catalogue.overrides import TableError, table_rows
 from index.records import CatalogueLine, Code, CodeSystem
 
 EDITION = "onkokode-lexicon"
 # The years of the classifications whose codes the lexicon holds.
 YEAR = {CodeSystem.ICD10GM: 2024, CodeSystem.TOPOGRAPHY: 2019, CodeSystem.MORPHOLOGY: 2019}
 FOLDER = Path(__file__).parent / "lexicon"
-_HEADER = "system\tcode\tkind\ttext"
+_COLUMNS = ("system", "code", "kind", "text")
 _KINDS = ("title", "synonym", "abbreviation")
 _NO_SYSTEM = "none"
 _CODE_FORMS = {
@@ -89,33 +90,24 @@ def _rows(folder: Path) -> list[tuple[str, CodeSystem | None, str, str, str]]:
     tables = _tables(folder)
     if not tables:
         raise CatalogueError(f"{folder}: holds no lexicon table; {_REMEDY}")
-    rows = []
-    for path in tables:
-        content = path.read_text(encoding="utf-8").split("\n")
-        if content[0] != _HEADER:
-            raise CatalogueError(f"{path.name}, row 1: is not the header system, code, kind, text; {_REMEDY}")
-        for number, row in enumerate(content[1:], start=2):
-            if row:
-                rows.append((path.name, *_row(path.name, number, row)))
-    return rows
-
-
-def _row(name: str, number: int, row: str) -> tuple[CodeSystem | None, str, str, str]:
-    fields = row.split("\t")
-    if len(fields) != 4 or fields[2] not in _KINDS or not fields[3].strip():
-        raise CatalogueError(
-            f"{name}, row {number}: needs system, code, kind (one of {', '.join(_KINDS)}) and text; {_REMEDY}"
-        )
-    system_name, code, kind, text = fields
-    if system_name == _NO_SYSTEM:
-        return None, "", kind, text.strip()
     try:
-        system = CodeSystem(system_name)
-    except ValueError:
-        raise CatalogueError(f"{name}, row {number}: {system_name!r} is no code system; {_REMEDY}") from None
+        return [(path.name, *_row(*row)) for path in tables for row in table_rows(path, _COLUMNS)]
+    except TableError as error:
+        raise CatalogueError(f"{error} {_REMEDY}") from None
+
+
+def _row(where: str, row: dict[str, str]) -> tuple[CodeSystem | None, str, str, str]:
+    name, code, kind, text = row.values()
+    if kind not in _KINDS or not text:
+        raise TableError(f"{where}: needs a kind ({', '.join(_KINDS)}) and a text;")
+    if name == _NO_SYSTEM:
+        return None, "", kind, text
+    if name not in _CODE_FORMS:
+        raise TableError(f"{where}: {name!r} is no code system;")
+    system = CodeSystem(name)
     if not _CODE_FORMS[system].match(code):
-        raise CatalogueError(f"{name}, row {number}: {code!r} is no code of {system.value}; {_REMEDY}")
-    return system, code, kind, text.strip()
+        raise TableError(f"{where}: {code!r} is no code of {system.value};")
+    return system, code, kind, text
 
 
 def _parent(system: CodeSystem, code: str) -> str | None:

@@ -27,7 +27,7 @@ from typing import Any
 
 from index.catalogue.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
 from index.io.failures import reason
-from index.io.sealed import Damaged, one_writer, read_files, read_manifest, whole_state, write_manifest
+from index.io.sealed import DamagedFile, one_writer, read_files, read_manifest, whole_state, write_manifest
 from index.records import CodeSystem
 from index.tables import TABLES, read_table, write_table
 
@@ -237,10 +237,12 @@ def _load(root: Path, entry: StoredFile) -> CatalogueFile:
             path = folder / f"{name}.parquet"
             records[name] = rows = read_table(name, content[path.name], path)
             if entry.counts.get(name) != len(rows):
-                raise Damaged(path, f"holds {len(rows)} {name}, the manifest has {entry.counts.get(name)}")
+                raise DamagedFile(
+                    path, f"holds {len(rows)} {name}, the manifest has {entry.counts.get(name)}"
+                )
             if name != "rules" and any(row.edition != entry.edition for row in rows):
-                raise Damaged(path, f"is of another edition than {entry.edition}")
-    except Damaged as error:
+                raise DamagedFile(path, f"is of another edition than {entry.edition}")
+    except DamagedFile as error:
         raise CatalogueError(
             f"{error}; run `onkokode catalogue remove {entry.edition}` and then `onkokode catalogue add` with the "
             f"file {entry.file}"
@@ -268,15 +270,15 @@ def _read_manifest(root: Path) -> tuple[StoredFile, ...]:
         except FileNotFoundError:
             lost = _folders(root)
             if lost:
-                raise Damaged(path, f"is missing, although {lost[0].name} is here") from None
+                raise DamagedFile(path, f"is missing, although {lost[0].name} is here") from None
             return ()
         files = manifest.get("files")
         if not isinstance(files, list):
-            raise Damaged(path, "is damaged, it lists no files")
+            raise DamagedFile(path, "is damaged, it lists no files")
         entries = tuple(_checked_entry(path, entry) for entry in files)
         if len({entry.folder for entry in entries}) < len(entries):
-            raise Damaged(path, "is damaged, it names a folder twice")
-    except Damaged as error:
+            raise DamagedFile(path, "is damaged, it names a folder twice")
+    except DamagedFile as error:
         index = (
             root.parent / "index"
         )  # made from the catalogue, and as old: the next message would be about it
@@ -292,7 +294,7 @@ def _checked_entry(path: Path, entry: Any) -> StoredFile:
     try:
         found = StoredFile(**entry)
     except TypeError:
-        raise Damaged(path, "is damaged, an entry has other fields") from None
+        raise DamagedFile(path, "is damaged, an entry has other fields") from None
     texts = (found.file, found.sha256, found.edition, found.layout, found.added, found.folder)
     sound = (
         all(isinstance(text, str) and text for text in texts)
@@ -307,7 +309,7 @@ def _checked_entry(path: Path, entry: Any) -> StoredFile:
         and _FOLDER.fullmatch(found.folder)
     )
     if not sound:
-        raise Damaged(path, "names a folder, a table or a code system that is none of ours")
+        raise DamagedFile(path, "names a folder, a table or a code system that is none of ours")
     return found
 
 

@@ -2,7 +2,7 @@
 
     with one_writer(home):                                          # a second one waits and says for whom
         write_manifest(path, 2, {"files": {"lines.parquet": sha256}})
-    content = read_manifest(path, 2)                                # Damaged where a single character differs
+    content = read_manifest(path, 2)                                # DamagedFile where a single character differs
     data = read_files(folder, content["files"])                     # exactly these files, each with its hash
     store = whole_state(path, lambda: load(path))                   # again where a writer was in between
 
@@ -41,18 +41,18 @@ _TRIES = 5
 _LOG = logging.getLogger("onkokode")
 
 
-class Damaged(Exception):
+class DamagedFile(Exception):
     """What is wrong with which file; its reader knows the remedy."""
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(f"{path}: {what}")
 
 
-class Unreachable(OnkokodeError):
+class UnreachableFile(OnkokodeError):
     """A file that may well be whole, but that the system does not give: nothing is to be deleted or built again."""
 
 
-class Busy(OnkokodeError):
+class BusyFolder(OnkokodeError):
     """Another process has been writing for too long."""
 
 
@@ -61,7 +61,7 @@ def one_writer(folder: Path, *, longest: float = _LONGEST_WAIT) -> Iterator[None
     """Holds the folder's lock; a lock of the operating system, so a killed process leaves none. A thread that holds
     it may take it again.
 
-    Waits for another writer, and logs for which process. Raises `Busy` after `longest` seconds, `OSError` where the
+    Waits for another writer, and logs for which process. Raises `BusyFolder` after `longest` seconds, `OSError` where the
     folder cannot be written.
     """
     from filelock import FileLock, Timeout
@@ -77,7 +77,7 @@ def one_writer(folder: Path, *, longest: float = _LONGEST_WAIT) -> Iterator[None
         try:
             lock.acquire(timeout=longest)
         except Timeout:
-            raise Busy(
+            raise BusyFolder(
                 f"{folder}: process {_process(owner)} has been changing it for {longest:.0f} seconds; try again "
                 "when it is done"
             ) from None
@@ -105,8 +105,8 @@ def write_manifest(path: Path, version: int, content: Mapping[str, Any]) -> None
 
 
 def read_manifest(path: Path, version: int) -> dict[str, Any]:
-    """The manifest. Raises `Damaged` where it is not as it was written, `FileNotFoundError` where there is none, and
-    `Unreachable` where the system does not let us read it, as `read_files` does."""
+    """The manifest. Raises `DamagedFile` where it is not as it was written, `FileNotFoundError` where there is none, and
+    `UnreachableFile` where the system does not let us read it, as `read_files` does."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -114,22 +114,22 @@ def read_manifest(path: Path, version: int) -> dict[str, Any]:
     except OSError as error:
         raise _not_read(path, error) from None
     except (ValueError, RecursionError):
-        raise Damaged(path, "is damaged, it is no JSON") from None
+        raise DamagedFile(path, "is damaged, it is no JSON") from None
     if not isinstance(manifest, dict) or "format" not in manifest:
-        raise Damaged(path, "is damaged, it is no manifest")
+        raise DamagedFile(path, "is damaged, it is no manifest")
     found = manifest["format"]
     if found != version or isinstance(found, bool):
         shown = found if isinstance(found, int) else type(found).__name__
-        raise Damaged(path, f"has format version {shown}, this version reads {version}")
+        raise DamagedFile(path, f"has format version {shown}, this version reads {version}")
     if manifest.pop("digest", None) != _digest(manifest):
-        raise Damaged(path, "is damaged, it was changed after it had been written")
+        raise DamagedFile(path, "is damaged, it was changed after it had been written")
     return manifest
 
 
-def _not_read(path: Path, error: OSError) -> Damaged | Unreachable:
+def _not_read(path: Path, error: OSError) -> DamagedFile | UnreachableFile:
     if isinstance(error, IsADirectoryError):
-        return Damaged(path, "is a folder")
-    return Unreachable(f"{path}: cannot be read: {reason(error)}, or set ONKOKODE_HOME to another folder")
+        return DamagedFile(path, "is a folder")
+    return UnreachableFile(f"{path}: cannot be read: {reason(error)}, or set ONKOKODE_HOME to another folder")
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
@@ -138,13 +138,13 @@ def _digest(manifest: Mapping[str, Any]) -> str:
 
 
 def file_names(folder: Path) -> set[str]:
-    """The files below a folder, by their paths in it. Raises `Damaged` for links and whatever else is no file."""
+    """The files below a folder, by their paths in it. Raises `DamagedFile` for links and whatever else is no file."""
     if folder.is_symlink() or not folder.is_dir():
-        raise Damaged(folder, "is missing" if not folder.is_symlink() else "is a link, not a folder")
+        raise DamagedFile(folder, "is missing" if not folder.is_symlink() else "is a link, not a folder")
     names = set()
     for path in folder.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise Damaged(path, "is a link, not a file")
+            raise DamagedFile(path, "is a link, not a file")
         if path.is_file():
             names.add(path.relative_to(folder).as_posix())
     return names
@@ -152,15 +152,15 @@ def file_names(folder: Path) -> set[str]:
 
 def read_files(folder: Path, hashes: Mapping[str, str], wanted: set[str]) -> dict[str, bytes]:
     """The bytes of the `wanted` files, which have to be those listed in `hashes` and those in the folder. Raises
-    `Damaged` for one that is missing, too much, or has another SHA-256."""
+    `DamagedFile` for one that is missing, too much, or has another SHA-256."""
     there = file_names(folder)
     for name in sorted(wanted | there | set(hashes)):
         if name not in there:
-            raise Damaged(folder / name, "is missing")
+            raise DamagedFile(folder / name, "is missing")
         if name not in wanted:
-            raise Damaged(folder / name, "does not belong here")
+            raise DamagedFile(folder / name, "does not belong here")
         if name not in hashes:
-            raise Damaged(folder / name, "is not in the manifest")
+            raise DamagedFile(folder / name, "is not in the manifest")
     content = {}
     for name in sorted(wanted):
         try:
@@ -168,7 +168,7 @@ def read_files(folder: Path, hashes: Mapping[str, str], wanted: set[str]) -> dic
         except OSError as error:
             raise _not_read(folder / name, error) from None
         if hashlib.sha256(content[name]).hexdigest() != hashes[name]:
-            raise Damaged(folder / name, "is damaged, its hash is not the one recorded")
+            raise DamagedFile(folder / name, "is damaged, its hash is not the one recorded")
     return content
 
 
@@ -179,7 +179,7 @@ def whole_state(manifest: Path, read: Callable[[], T]) -> T:
         before = _content(manifest)
         try:
             return read()
-        except (Damaged, OnkokodeError, OSError):
+        except (DamagedFile, OnkokodeError, OSError):
             if _content(manifest) == before:
                 raise
     return read()

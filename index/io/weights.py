@@ -33,7 +33,7 @@ _LOADING = threading.RLock()
 
 
 @dataclass
-class Loaded:
+class LoadReport:
     """What was noticed while loading: names of tensors that no file held."""
 
     missing: list[str] = field(default_factory=list)
@@ -76,12 +76,12 @@ def stored_snapshot(name: str) -> Path | None:
 
 
 @contextmanager
-def only_safetensors(source: str | Path) -> Iterator[Loaded]:
+def only_safetensors(source: str | Path) -> Iterator[LoadReport]:
     """While it lasts, `torch.load` raises `ModelError`, and what transformers did not find in the files is noted."""
     import torch
     from transformers import PreTrainedModel
 
-    loaded = Loaded()
+    loaded = LoadReport()
 
     def refuse(file: Any = None, *_: Any, **__: Any) -> Any:
         raise pickled(file if isinstance(file, str | Path) else source)

@@ -41,15 +41,8 @@ _ROUTES = {system: system.value for system in CodeSystem} | {CodeSystem.OPS: Cod
 _FOREIGN_SCALE = 60.0
 # What the loaders raise for a folder that they cannot use.
 _LOADING_ERRORS = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    AttributeError,
-    IndexError,
-    ImportError,
-)
+    OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, IndexError, ImportError,
+)  # fmt: skip
 # Below, everything is as near as everything else; above, exp(scale) leaves the range of float32.
 _SCALES = (1.0, 80.0)
 # transformers adds a layer for whole sentences, which sentence-transformers does not ask.

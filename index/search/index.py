@@ -29,7 +29,7 @@ from index.catalogue.catalogue import Catalogue, is_neoplasm
 from index.errors import IndexFolderError
 from index.io.sealed import (
     UNREADABLE,
-    Damaged,
+    DamagedFile,
     one_writer,
     read_files,
     read_manifest,
@@ -85,17 +85,20 @@ class Index:
     @classmethod
     def build(cls, catalogue: Catalogue, encoder: Encoder, *, progress: bool = False) -> Index:
         """Encode every searchable line of a catalogue. About 200,000 lines a minute on two cores."""
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
         groups = _by_space(catalogue.searchable_lines)
         spaces = {}
-        total = sum(len(lines) for lines in groups.values())
-        with _progress(total, progress) as advance:
+        columns = (TextColumn("Index"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        with Progress(*columns, disable=not progress) as bar:
+            task = bar.add_task("lines", total=sum(map(len, groups.values())))
             for name, lines in groups.items():
                 system = CodeSystem.ICD10GM if name == CONTEXT else CodeSystem(name)
                 chunks = []
                 for start in range(0, len(lines), _ENCODE_CHUNK):
                     chunk = lines[start : start + _ENCODE_CHUNK]
                     chunks.append(encoder.encode([line.text for line in chunk], system))
-                    advance(len(chunk))
+                    bar.advance(task, len(chunk))
                 vectors = np.concatenate(chunks) if chunks else encoder.encode([], system)
                 codes = () if name == CONTEXT else catalogue.codable_codes(system)
                 lexical = Lexical.build(line.text for line in lines) if lines and name != CONTEXT else None
@@ -162,7 +165,7 @@ class Index:
             index = whole_state(folder / MANIFEST, lambda: cls._read(folder))
         except FileNotFoundError:
             raise IndexFolderError(f"{folder}: no index here; {_REMEDY}") from None
-        except Damaged as error:
+        except DamagedFile as error:
             raise IndexFolderError(f"{error}; {_REMEDY}") from None
         if encoder is not None and index.encoder != encoder.fingerprint:
             raise IndexFolderError(
@@ -280,7 +283,7 @@ def _space(
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest with each field of its type. Raises `Damaged`, `FileNotFoundError`."""
+    """The manifest with each field of its type. Raises `DamagedFile`, `FileNotFoundError`."""
     manifest = read_manifest(path, FORMAT)
     texts = (manifest.get("encoder"), manifest.get("folder"))
     tables = (manifest.get("editions"), manifest.get("codes"), manifest.get("files"))
@@ -288,12 +291,12 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     # A name with a path in it would lead outside.
     sound = sound and bool(_FOLDER.fullmatch(manifest["folder"])) and set(manifest["codes"]) == set(SPACES)
     if not sound:
-        raise Damaged(path, "is no index manifest")
+        raise DamagedFile(path, "is no index manifest")
     for name, codes in manifest["codes"].items():
         if not isinstance(codes, list) or not all(isinstance(code, str) and code for code in codes):
-            raise Damaged(path, f"lists no codes for {name}")
+            raise DamagedFile(path, f"lists no codes for {name}")
         if codes != sorted(set(codes)):
-            raise Damaged(path, f"lists the codes of {name} twice or in another order")
+            raise DamagedFile(path, f"lists the codes of {name} twice or in another order")
     return manifest
 
 
@@ -302,10 +305,10 @@ def _read_space(name: str, codes: list[str], folder: Path, content: dict[str, by
     lines: tuple[CatalogueLine, ...] = read_table("lines", content[table.name], table)
     known = set(codes)
     if any(_space_of(line) != name or line.code not in known for line in lines):
-        raise Damaged(table, f"holds lines that are none of {name}")
+        raise DamagedFile(table, f"holds lines that are none of {name}")
     vectors = _vectors(content[array.name], array, len(lines))
     if lexical != (bool(lines) and name != CONTEXT):
-        raise Damaged(folder / f"{name}.lexical", "is there without lines, or is missing")
+        raise DamagedFile(folder / f"{name}.lexical", "is there without lines, or is missing")
     found = Lexical.load(folder / f"{name}.lexical", len(lines)) if lexical else None
     return _space(name, tuple(codes), lines, vectors, found)
 
@@ -314,15 +317,15 @@ def _vectors(data: bytes, path: Path, count: int) -> np.ndarray:
     try:
         vectors = np.load(io.BytesIO(data), allow_pickle=False)
     except UNREADABLE as error:
-        raise Damaged(path, f"cannot be read ({type(error).__name__})") from None
+        raise DamagedFile(path, f"cannot be read ({type(error).__name__})") from None
     if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32 or vectors.ndim != 2:
-        raise Damaged(path, "holds no table of float32 vectors")
+        raise DamagedFile(path, "holds no table of float32 vectors")
     if len(vectors) != count:
-        raise Damaged(path, f"holds {len(vectors)} vectors for {count} lines")
+        raise DamagedFile(path, f"holds {len(vectors)} vectors for {count} lines")
     lengths = np.linalg.norm(vectors, axis=1)
     # Written so that a length that is no number fails too.
     if not np.all((np.abs(lengths - 1) < _UNIT) | (lengths == 0)):
-        raise Damaged(path, "holds vectors that are not of unit length")
+        raise DamagedFile(path, "holds vectors that are not of unit length")
     return vectors
 
 
@@ -330,22 +333,3 @@ def file_sha256(path: Path) -> str:
     """The hash by which a file is known again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class _progress:
-    """A progress bar over lines; silent without a terminal."""
-
-    def __init__(self, total: int, shown: bool) -> None:
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("Index"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), disable=not shown
-        )
-        self._task = self._bar.add_task("lines", total=total)
-
-    def __enter__(self) -> Any:
-        self._bar.start()
-        return lambda n: self._bar.advance(self._task, n)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

@@ -15,7 +15,7 @@ from pathlib import Path
 import bm25s
 import numpy as np
 
-from index.io.sealed import UNREADABLE, Damaged
+from index.io.sealed import UNREADABLE, DamagedFile
 from index.text import normalise
 
 FILES = (
@@ -72,15 +72,15 @@ class Lexical:
 
     @classmethod
     def load(cls, folder: Path, size: int) -> Lexical:
-        """The index of `size` texts. Raises `Damaged` for one that is not as `build` makes them: its numbers lead
+        """The index of `size` texts. Raises `DamagedFile` for one that is not as `build` makes them: its numbers lead
         into arrays."""
         try:
             engine = bm25s.BM25.load(str(folder), load_corpus=False, allow_pickle=False)
             sound = _sound(engine, size)
         except UNREADABLE as error:
-            raise Damaged(folder, f"cannot be read ({type(error).__name__})") from None
+            raise DamagedFile(folder, f"cannot be read ({type(error).__name__})") from None
         if not sound:
-            raise Damaged(folder, f"is no lexical index of {size} lines")
+            raise DamagedFile(folder, f"is no lexical index of {size} lines")
         return cls(engine, size)
 
 

@@ -158,7 +158,7 @@ def test_whatever_a_model_says_the_answer_is_sound(
     assert_sound(agent, agent.code(text), text)
 
 
-@SETTINGS
+@settings(max_examples=40, deadline=None)
 @given(CLINICAL, CLINICAL)
 def test_the_same_text_gets_the_same_answer_whatever_came_before(text: str, before: str) -> None:
     agent = embedded_agent()

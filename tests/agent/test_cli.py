@@ -262,7 +262,7 @@ def test_help_is_quick_and_names_all_commands() -> None:
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
-    done = python("-c", "import agent.cli, sys; print(*sys.modules)")
+    done = python("-c", "import agent.apps.cli, sys; print(*sys.modules)")
     assert done.returncode == 0, done.stderr
     assert not HEAVY & set(done.stdout.decode().split())
 

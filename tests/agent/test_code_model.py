@@ -1,4 +1,4 @@
-"""Models from disk: loading and its errors, prompt tokens, scoring, constrained and free generation."""
+"""Models from disk: loading and its errors, prompt tokens, scoring, constrained and greedy generation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from agent.models.local import LocalModel, Question
+from agent.models.base import Question
+from agent.models.generate import greedy
+from agent.models.local import LocalModel
 from agent.models.tokens import PromptEncoder
 from index.errors import ModelError
 from tests.agent.tiny_models import (
@@ -137,8 +139,11 @@ def test_generate_gives_the_most_probable_allowed_answer(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_free_text_does_not_depend_on_the_batch(family: str, load: Callable[..., LocalModel]) -> None:
     model = load(family)
-    together = model.free(PROMPTS, max_new_tokens=6)
-    assert together == [model.free([prompt], max_new_tokens=6)[0] for prompt in PROMPTS]
+
+    def written(prompts: list[str]) -> list[list[int]]:
+        return greedy(model.model, model.encoder.tokenizer, model.encoder.prompts(prompts), 6)
+
+    assert written(PROMPTS) == [written([prompt])[0] for prompt in PROMPTS]
 
 
 def test_chat_turns() -> None:

@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from agent import CodingAgent
 from agent.decide.recognise import BUCKETS, Recogniser
 from agent.decide.records import WEIGHTS, Weights
-from agent.models.local import LocalModel, Question
+from agent.models.base import Question
+from agent.models.local import LocalModel
 from agent.models.prompts import STYLE_FILE, Prompts
 from agent.models.self_check import CODES, TEXT, check_encoder, check_model, check_recogniser
 from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL

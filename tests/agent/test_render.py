@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from agent.apps.render import bar, percent, print_coded, printable
+from agent.apps.render import bar, print_coded
+from agent.apps.wording import percent, printable
 from agent.results import Alternative, Check, CodedText, Coding, Evidence
 from index.records import AXES, CodeSystem
 

@@ -16,7 +16,7 @@ import numpy as np
 from agent.agent import CodingAgent
 from agent.decide.recognise import BUCKETS, Recogniser
 from agent.decide.records import RecognitionWeights, Weights
-from agent.models.local import CodeModel, Question
+from agent.models.base import CodeModel, Question
 from agent.models.prompts import Prompts
 from agent.resources import Resources
 from index.catalogue.catalogue import Catalogue
@@ -89,9 +89,6 @@ class ScriptedModel:
     def generate(self, prompts: Sequence[str], allowed: Sequence[Sequence[str]]) -> list[str]:
         self.generated += [(prompt, tuple(answers)) for prompt, answers in zip(prompts, allowed, strict=True)]
         return [self.writes if self.writes in answers else answers[0] for answers in allowed]
-
-    def free(self, prompts: Sequence[str], max_new_tokens: int = 24) -> list[str]:
-        return [self.writes] * len(prompts)
 
     def _answer(self, question: Question) -> np.ndarray:
         self.asked.append(question)

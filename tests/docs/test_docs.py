@@ -20,10 +20,12 @@ import pytest
 
 from agent.apps.cli import cli
 from agent.apps.options import Output
+from eval.run.environment import catalogue_fingerprint, shipped_weights
+from index.catalogue.catalogue import Catalogue
 from tests.agent.tiny_models import save_tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```(bash|text|)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 # Sizes for a test, added to the commands that train or measure.
@@ -43,12 +45,12 @@ def _blocks(page: Path, *languages: str) -> list[str]:
 def _commands() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
-        if page.name == "lab-notes.md":
-            continue
         for block in _blocks(page, "bash", "text", ""):
             for line in block.replace("\\\n", " ").splitlines():
                 if match := re.search(r"(?:^|&& |\.venv/bin/)onkokode (.+)", line):
                     found.append((page.name, match.group(1)))
+        cells = re.findall(r"^\| `onkokode ([^`]+)`", page.read_text(encoding="utf-8"), re.MULTILINE)
+        found += [(page.name, command) for command in cells]
     return found
 
 
@@ -75,7 +77,9 @@ def test_every_command_parses(page: str, command: str, monkeypatch: pytest.Monke
 @pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("page", ["files", "catalogues", "adapter", "ablation", "service"])
+@pytest.mark.parametrize(
+    "page", [page.stem for page in PAGES if "```bash\n" in page.read_text(encoding="utf-8")]
+)
 def test_the_commands_of_a_page_run(page: str, shared: Path, tmp_path: Path) -> None:
     model = tmp_path / "tiny-model"
     if page in ("adapter", "ablation"):
@@ -108,7 +112,55 @@ def test_the_commands_of_a_page_run(page: str, shared: Path, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
 
 
+def test_the_example_of_the_readme_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    example, printed = re.findall(r"^```python\n(.*?)^```\n```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
+    exec(example, {})
+    assert capsys.readouterr().out == printed
+
+
 def test_files_that_the_docs_name_are_there() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+# What is no figure of ours: intervals, limits that somebody chose, sizes of samples.
+NO_FIGURES = {"95 %", "2 %", "100 %"}
+_FIGURE = re.compile(r"\d[\d,.]*\d? (?:%|texts/s|rows/s)|\d[\d,.]* (?:texts|rows) per second")
+
+
+def test_every_figure_of_readme_and_docs_is_one_of_the_generated_page() -> None:
+    measured = set(_FIGURE.findall((ROOT / "docs/figures.md").read_text(encoding="utf-8")))
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "*.md", ":!dev", ":!docs/results", ":!docs/figures.md", ":!*/weights/*"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split("\0")  # fmt: skip
+    pages = [name for name in files if name in ("README.md", "CONTRIBUTING.md") or name.startswith("docs/")]
+    assert "README.md" in pages
+    for name in pages:
+        shown = set(_FIGURE.findall((ROOT / name).read_text(encoding="utf-8")))
+        assert not shown - measured - NO_FIGURES, f"{name}: not in docs/figures.md; run make bench"
+
+
+def test_published_tables_are_of_the_weights_that_are_shipped() -> None:
+    tables = [ROOT / "docs/figures.md", *sorted((ROOT / "docs/results").rglob("*.*"))]
+    pages = [
+        page
+        for page in PAGES
+        if "<!-- /figures -->" in page.read_text("utf-8") or "<!-- /ablation -->" in page.read_text("utf-8")
+    ]
+    assert {page.name for page in pages} >= {"README.md", "ablation.md"}
+    for path in (*tables, *pages):
+        named = re.findall(r"[Ww]eights[^`\n]*`([0-9a-f]{16})`", path.read_text(encoding="utf-8"))
+        assert named and set(named) == {shipped_weights()}, (
+            f"{path.name}: measured with other weights; run make bench"
+        )
+    lexicon = catalogue_fingerprint(Catalogue.builtin().editions)
+    assert f"`{lexicon}`" in tables[0].read_text(encoding="utf-8"), "another lexicon; run make bench"
+
+
+def test_results_are_small_and_hold_tables_alone() -> None:
+    files = [path for path in (ROOT / "docs/results").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {".md", ".json"}
+    assert sum(path.stat().st_size for path in files) < 600_000

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval.run.folder import Answer, AnsweredRow, Cost
+from eval.run.folder import FORMAT, Answer, AnsweredRow, Cost
 from index.records import CodeSystem
 
 ICD, TOPOGRAPHY = CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY
@@ -30,7 +30,7 @@ def write_run(out: Path, testset: str, variant: str, rows: Sequence[AnsweredRow]
     folder = out / testset / variant
     folder.mkdir(parents=True)
     record = {
-        "format": 1,
+        "format": FORMAT,
         "variant": {"name": variant, "about": f"about {variant}"},
         "testset": {"name": testset, "n": len(rows), "sha256": "00"},
         "finished": True,

@@ -197,7 +197,7 @@ def test_after_a_thought_only_what_follows_it_counts(
         asked.extend(tokenizer.decode(ids) for ids in prompts)
         return [tokenizer(next(said), add_special_tokens=False).input_ids for _ in prompts]
 
-    monkeypatch.setattr("training.adapters.measure.greedy", scripted)
+    monkeypatch.setattr("eval.run.answerers.greedy", scripted)
     row = replace(clinical(1).rows[0], icdo_topography=None, icdo_morphology=None)
     replies = answerer.answer([row] * 3)
     answers = [reply.answers[ICD] for reply in replies]

@@ -10,7 +10,7 @@ from scripted_runs import ICD, TOPOGRAPHY, row, write_run
 
 from eval.report.comparison import compare
 from eval.run.compare import cost_table, read_runs, reference_of
-from eval.run.folder import Answer, AnsweredRow, RunError
+from eval.run.folder import FORMAT, Answer, AnsweredRow, RunError
 from eval.statistics import holm, mcnemar
 
 
@@ -167,7 +167,7 @@ def test_runs_that_cannot_be_compared_are_named(tmp_path: Path) -> None:
     write_run(tmp_path, "set", "elsewhere", [rows[0], row(4, "C50.4", Answer("C50.4"))])
     write_run(tmp_path, "set", "garbled", rows).joinpath("rows.jsonl").write_text("{}\n")
     write_run(tmp_path, "set", "cost", rows).joinpath("cost.jsonl").write_text("no json\n")
-    write_run(tmp_path, "set", "bare", rows).joinpath("run.json").write_text('{"format": 1}')
+    write_run(tmp_path, "set", "bare", rows).joinpath("run.json").write_text(f'{{"format": {FORMAT}}}')
     (tmp_path / "set" / "empty").mkdir()
     runs = read_runs([tmp_path])
     assert [run.variant for run in runs.runs] == ["combined"]

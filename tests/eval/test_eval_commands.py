@@ -1,27 +1,25 @@
-"""The commands, with a scripted agent in place of the real one."""
+"""The commands: what they write, and errors in one line."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from scripted_agent import ScriptedAgent
 
-import agent
 from agent.apps.cli import cli
-from eval.bench import figures
+from eval.report.comparison import compare
+from eval.run import testsets
+from eval.run.compare import read_runs
+from eval.run.folder import RunFolder
 from eval.testset import DEVELOPMENT_FILES
 from index.catalogue.layouts import CatalogueFile
 from index.records import CatalogueLine, Code, CodeSystem
 
 
 @pytest.fixture
-def shared_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A shared folder with small development sets, and the scripted agent as `agent.CodingAgent`."""
-    # In the module's own names, so that a lazy `__getattr__` there is not asked.
-    monkeypatch.setitem(vars(agent), "CodingAgent", ScriptedAgent)
+def shared_folder(tmp_path: Path) -> Path:
+    """A shared folder with small development sets."""
     (tmp_path / "catalogues").mkdir()
     (tmp_path / "evalsets").mkdir()
     for name in DEVELOPMENT_FILES:
@@ -39,16 +37,19 @@ def _invoke(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_devsets_writes_what_it_prints(shared_folder: Path) -> None:
-    out = shared_folder / "out"
-    code, output = _invoke("devsets", "--shared", str(shared_folder), "--out", str(out))
+def _run(testset: str, shared: Path, variant: str) -> tuple[int, str]:
+    out = str(shared / "out")
+    return _invoke("run", "--testset", testset, "--only", variant, "--shared", str(shared), "--out", out)
+
+
+def test_devsets_are_answered_and_scored(shared_folder: Path) -> None:
+    code, output = _run("devsets", shared_folder, "agent")
     assert code == 0, output
-    assert "tumour recognition: accuracy" in output
-    record = json.loads((out / "devsets.json").read_text(encoding="utf-8"))
-    # The script knows no text, so everything is called no tumour: half of the rows are right.
-    assert (record["shares"][0]["hits"], record["shares"][0]["n"]) == (4, 8)
-    assert record["measured_with"]["agent"]["encoder"]["fingerprint"] == "e1"
-    assert "50.0 %" in (out / "devsets.md").read_text(encoding="utf-8")
+    found = compare(read_runs([shared_folder / "out"]))["sets"]["devsets"]
+    accuracy = found["recognition"]["agent"]["accuracy"]
+    assert (accuracy["hits"], accuracy["n"]) == (8, 8)
+    record = RunFolder(shared_folder / "out/devsets/agent").run()
+    assert len(record["weights"]) == len(record["models"]["encoder"]["fingerprint"]) == 16
 
 
 def test_heldout_measures_on_the_split(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,16 +62,12 @@ def test_heldout_measures_on_the_split(shared_folder: Path, monkeypatch: pytest.
         for i in range(40)
     )
     alphabet = CatalogueFile(Path("a.txt"), "1", "a", system, "alphabet-2023", lines=lines)
-    monkeypatch.setattr(figures, "catalogue_files", lambda shared: [systematic, alphabet])
-    out = shared_folder / "out"
-    code, output = _invoke("heldout", "--shared", str(shared_folder), "--out", str(out))
+    monkeypatch.setattr(testsets, "catalogue_files", lambda shared: (systematic, alphabet))
+    code, output = _run("heldout", shared_folder, "retrieval")
     assert code == 0, output
-    record = json.loads((out / "heldout.json").read_text(encoding="utf-8"))
-    assert record["details"]["held_out"] == 4
-    assert record["details"]["development"] == 2
-    assert record["details"]["catalogue"]["filtered"] == 6
-    assert {share["n"] for share in record["shares"]} == {4}
-    assert len((out / "heldout.rows.jsonl").read_text(encoding="utf-8").splitlines()) == 4
+    assert len(RunFolder(shared_folder / "out/heldout/retrieval").rows()) == 4
+    catalogue = testsets.load_testset("heldout", shared=shared_folder).catalogue
+    assert catalogue is not None and catalogue.report["filtered"] == 6
 
 
 def test_missing_shared_folder_is_one_clear_error(shared_folder: Path) -> None:
@@ -83,7 +80,7 @@ def test_missing_shared_folder_is_one_clear_error(shared_folder: Path) -> None:
 def test_a_broken_test_set_is_one_clear_error(shared_folder: Path) -> None:
     broken = shared_folder / "evalsets" / DEVELOPMENT_FILES[1]
     broken.write_text("text\n", encoding="utf-8")
-    code, output = _invoke("devsets", "--shared", str(shared_folder), "--out", str(shared_folder))
+    code, output = _run("devsets", shared_folder, "agent")
     assert code == 2
     assert f"{DEVELOPMENT_FILES[1]}, row 1" in output
 
@@ -91,5 +88,20 @@ def test_a_broken_test_set_is_one_clear_error(shared_folder: Path) -> None:
 def test_help_names_all_commands() -> None:
     code, output = _invoke("--help")
     assert code == 0
-    for name in ("figures", "heldout", "devsets", "clinical", "speed", "faiss"):
+    for name in ("run", "report", "figures", "speed", "faiss", "ceiling", "export"):
+        assert name in output
+
+
+def test_test_sets_are_listed_by_name() -> None:
+    _, output = _invoke("ls")
+    for name in (
+        "heldout",
+        "devsets",
+        "clinical",
+        "wards-development",
+        "notes",
+        "recognition",
+        "composed",
+        "traps",
+    ):
         assert name in output

@@ -12,7 +12,6 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, top_k_accur
 
 from eval.scoring import (
     chapter_group,
-    coded,
     coverage_at_error,
     distances,
     first_choice,
@@ -90,7 +89,7 @@ def test_lengths_must_agree() -> None:
 
 def test_abstaining_is_wrong_as_coded_and_counts_as_first_choice() -> None:
     sure, unsure, silent = coding(ICD, "C50.4"), coding(ICD, None, 0.0, ["C50.9", "C50.4"]), coding(ICD)
-    assert [coded(c) for c in (sure, unsure, silent)] == ["C50.4", None, None]
+    assert [c.code for c in (sure, unsure, silent)] == ["C50.4", None, None]
     assert [first_choice(c) for c in (sure, unsure, silent)] == ["C50.4", "C50.9", None]
     assert [first_confidence(c) for c in (sure, unsure, silent)] == [0.9, 0.3, 0.0]
 

@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from agent.apps.cli import cli
-from agent.models.answers import first_code, stem
+from agent.models.generate import first_code, stem
 from agent.models.prompts import Prompts
 from eval.export import ExportError, export_beir, export_lm_eval
 from eval.run.testsets import TestSet

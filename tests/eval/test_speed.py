@@ -12,6 +12,7 @@ import pytest
 from scripted_agent import ScriptedAgent
 
 from eval.bench import speed
+from eval.run.environment import peak_bytes
 from index.errors import OnkokodeError
 from index.records import CatalogueLine, CodeSystem
 from index.search.index import Space
@@ -50,8 +51,10 @@ def test_a_measured_process_that_fails_is_an_error() -> None:
 
 def test_peak_memory_is_the_process_own() -> None:
     ballast = np.ones(30_000_000)
-    child = int(speed._run(sys.executable, "-c", "import eval.bench.speed as s; print(s._peak_bytes())"))
-    assert 10e6 < child < ballast.nbytes < speed._peak_bytes()
+    child = int(
+        speed._run(sys.executable, "-c", "from eval.run.environment import peak_bytes; print(peak_bytes())")
+    )
+    assert 10e6 < child < ballast.nbytes < peak_bytes()
 
 
 class RandomEncoder:

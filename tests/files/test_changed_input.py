@@ -20,8 +20,9 @@ import pytest
 from openpyxl import Workbook
 
 from agent.apps.files import code_file
+from agent.apps.files.formats import open_table
 from agent.apps.files.run import LocalEngine
-from agent.apps.files.table import CHUNK_ROWS, TableError, open_table
+from agent.apps.files.table import CHUNK_ROWS, TableFileError
 from tests.files.stub_agent import StubAgent, code_of, stub
 
 MARK = "Brunnenkresse"  # in every text, so that it is seen wherever a text remains
@@ -95,7 +96,7 @@ def test_a_changed_file_is_an_error(tmp_path: Path, format_: str, call: int, cha
             WRITERS[format_](other, CHANGES[change](ROWS))
             other.replace(source)
 
-    with pytest.raises(TableError, match="verändert") as raised:
+    with pytest.raises(TableFileError, match="verändert") as raised:
         code_file(stub(swap), source, target)
     assert MARK not in str(raised.value) and "--restart" in str(raised.value)
     _assert_nothing_left(target)
@@ -106,7 +107,7 @@ def test_a_changed_header_is_an_error(tmp_path: Path, header: str) -> None:
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     _csv(source, ROWS)
     content = source.read_text(encoding="utf-8").replace("Nr;Diagnose\n", header)
-    with pytest.raises(TableError, match="verändert"):
+    with pytest.raises(TableFileError, match="verändert"):
         code_file(stub(lambda calls: source.write_text(content, encoding="utf-8")), source, target)
     _assert_nothing_left(target)
 
@@ -123,7 +124,7 @@ def test_a_file_that_changes_back_is_an_error_too(tmp_path: Path) -> None:
             _csv(source, ROWS)
             yield from coded
 
-    with pytest.raises(TableError, match="verändert"):
+    with pytest.raises(TableFileError, match="verändert"):
         code_file(stub(), source, target, engine=Reordered(stub()))
     _assert_nothing_left(target)
 
@@ -140,7 +141,7 @@ def test_a_stopped_run_goes_on_with_the_same_file_only(tmp_path: Path) -> None:
         code_file(stub(stop), source, target)
     _assert_nothing_left(target)
     _csv(source, CHANGES["reversed"](ROWS))
-    with pytest.raises(TableError, match="anderen Lauf"):
+    with pytest.raises(TableFileError, match="anderen Lauf"):
         code_file(stub(), source, target)
     _csv(source, ROWS)
     again = StubAgent()

@@ -18,7 +18,8 @@ from openpyxl import load_workbook
 from agent.apps.cli import cli
 from agent.apps.files import code_file
 from agent.apps.files.answer import COLUMNS as ADDED
-from agent.apps.files.table import CHUNK_ROWS, Options, TableError, open_table
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import CHUNK_ROWS, TableFileError, TableOptions
 from tests.agent.tiny_agent import embedded_agent
 from tests.files import tables
 from tests.files.tables import COLUMNS, CountingAgent, rows
@@ -161,10 +162,10 @@ def test_a_folder_of_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         code_file(CountingAgent(limit=0), source, tmp_path / "out.csv")
     source.write_text(source.read_text(encoding="utf-8") + "7;1;Hodenkarzinom;x\n", encoding="utf-8")
-    with pytest.raises(TableError, match="anderen Lauf"):
+    with pytest.raises(TableFileError, match="anderen Lauf"):
         code_file(embedded_agent(), source, tmp_path / "out.csv")
     assert code_file(embedded_agent(), source, tmp_path / "out.csv", restart=True).rows == 7
-    with pytest.raises(TableError, match="gibt es schon"):
+    with pytest.raises(TableFileError, match="gibt es schon"):
         code_file(embedded_agent(), source, tmp_path / "out.csv")
 
 
@@ -183,7 +184,7 @@ def test_a_folder_of_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
 )
 def test_files_that_cannot_be_coded(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(TableError, match=message) as raised:
+    with pytest.raises(TableFileError, match=message) as raised:
         code_file(embedded_agent(), tmp_path / name, tmp_path / "out.csv")
     assert name in str(raised.value)
     assert "karzinom" not in str(raised.value)
@@ -196,17 +197,17 @@ def test_the_text_column_is_found_by_its_words(tmp_path: Path) -> None:
     source.write_text("Art;Bemerkung;Fall\n" + lines, encoding="utf-8")
     run = code_file(embedded_agent(), source, tmp_path / "out.csv")
     assert run.counts["kodiert"] == 8
-    with pytest.raises(TableError, match="Bemerkung"):
+    with pytest.raises(TableFileError, match="Bemerkung"):
         code_file(embedded_agent(), source, tmp_path / "other.csv", column="Diagnose")
 
 
 def test_what_a_person_says_about_the_file_counts(tmp_path: Path) -> None:
     source = tmp_path / "in.txt"
     source.write_bytes("a,b;Diagnose\nx,y;Prostatakarzinom\n".encode("utf-16-le"))
-    table = open_table(source, Options(encoding="utf-16-le", delimiter=";"))
+    table = open_table(source, TableOptions(encoding="utf-16-le", delimiter=";"))
     assert table.columns == ("a,b", "Diagnose")
-    with pytest.raises(TableError, match="Zeichensatz"):
-        open_table(source, Options(encoding="ansi8"))
+    with pytest.raises(TableFileError, match="Zeichensatz"):
+        open_table(source, TableOptions(encoding="ansi8"))
 
 
 def test_the_command(tmp_path: Path) -> None:

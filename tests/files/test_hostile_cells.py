@@ -15,7 +15,8 @@ import pytest
 from openpyxl import Workbook, load_workbook
 
 from agent.apps.files import code_file
-from agent.apps.files.table import Options, TableError, open_table, text_of
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import TableFileError, TableOptions, text_of
 from tests.files.stub_agent import StubAgent, code_of, stub
 
 HINT = "onkokode_hinweis"
@@ -111,7 +112,7 @@ def test_every_input_can_be_written_in_every_format(tmp_path: Path, kind: str) -
         _xlsx(source)
     else:
         source.write_bytes(content)
-    options = Options(encoding="utf-16-le") if kind == "half a pair" else None
+    options = TableOptions(encoding="utf-16-le") if kind == "half a pair" else None
     for ending in ENDINGS[:4] if kind == "wide" else ENDINGS:
         target = tmp_path / f"out{ending}"
         run = code_file(stub(), source, target, column="Diagnose", options=options)
@@ -157,7 +158,7 @@ def test_too_much_for_excel_is_said_before_the_work(tmp_path: Path, monkeypatch:
     source, agent = tmp_path / "in.csv", StubAgent()
     source.write_text("Nr;Diagnose\n1;Karzinom\n2;Karzinom\n", encoding="utf-8")
     monkeypatch.setattr("agent.apps.files.writing._EXCEL_ROWS", 2)
-    with pytest.raises(TableError, match="Excel"):
+    with pytest.raises(TableFileError, match="Excel"):
         code_file(agent, source, tmp_path / "out.xlsx")  # type: ignore[arg-type]
     assert not agent.asked and [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
@@ -185,8 +186,8 @@ def test_every_codec_is_used_or_refused_in_one_line(tmp_path: Path, encoding: st
     except (LookupError, ValueError):
         source.write_bytes(CSV)
     try:
-        code_file(stub(), source, target, options=Options(encoding=encoding))
-    except TableError as error:
+        code_file(stub(), source, target, options=TableOptions(encoding=encoding))
+    except TableFileError as error:
         assert "Zeichensatz" in str(error) and "\n" not in str(error)
     else:
         assert target.exists()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.apps.files.table import Options, open_table
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import TableOptions
 
 # Each ends in bytes that are also one letter of UTF-8.
 BY_CHANCE = [
@@ -31,7 +32,7 @@ def _texts(
     path: Path, lines: list[bytes], encoding: str | None = None
 ) -> tuple[object, list[tuple[str, str | None]]]:
     path.write_bytes(b"\n".join([b"Fall;Diagnosetext", *(b"%d;" % n + x for n, x in enumerate(lines)), b""]))
-    table = open_table(path, Options(encoding))
+    table = open_table(path, TableOptions(encoding))
     rows = [row for chunk in table.chunks() for row in chunk.rows]
     return table.facts()["encoding"], [(row.values[1], row.problem) for row in rows]
 

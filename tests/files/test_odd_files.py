@@ -19,15 +19,16 @@ from openpyxl import Workbook
 
 from agent.apps.files import code_file
 from agent.apps.files.answer import COLUMNS as ADDED
+from agent.apps.files.formats import open_table
 from agent.apps.files.header import is_header
-from agent.apps.files.table import Options, TableError, open_table
+from agent.apps.files.table import TableFileError, TableOptions
 from tests.files.stub_agent import StubAgent, code_of, stub
 
 
-def _refused(source: Path, target: Path, options: Options | None = None, **more: bool) -> str:
+def _refused(source: Path, target: Path, options: TableOptions | None = None, **more: bool) -> str:
     """The message; nothing was coded, and nothing but the input is there."""
     agent = StubAgent()
-    with pytest.raises(TableError) as raised:
+    with pytest.raises(TableFileError) as raised:
         code_file(agent, source, target, options=options, **more)  # type: ignore[arg-type]
     assert not agent.asked
     return str(raised.value)
@@ -85,9 +86,9 @@ def test_what_may_be_either_is_asked_for(tmp_path: Path, first: str) -> None:
     source.write_text(f"{first}\nMammakarzinom;x\nProstatakarzinom;y\n", encoding="utf-8")
     message = _refused(source, target)
     assert "--no-header" in message and first not in message
-    assert open_table(source, Options(header=True)).rows == 2
-    assert open_table(source, Options(header=False)).rows == 3
-    assert open_table(source, Options(column=first.split(";")[0].lower())).rows == 2
+    assert open_table(source, TableOptions(header=True)).rows == 2
+    assert open_table(source, TableOptions(header=False)).rows == 3
+    assert open_table(source, TableOptions(column=first.split(";")[0].lower())).rows == 2
 
 
 def test_a_header_takes_its_time_from_no_cell() -> None:
@@ -112,7 +113,7 @@ def test_no_message_quotes_a_text_that_stands_for_a_name(tmp_path: Path, kind: s
         book.active.append(first)
         book.active.append(["Hodenkarzinom", "Hodentumor", "3"])
         book.save(source)
-    with pytest.raises(TableError, match="palte") as raised:
+    with pytest.raises(TableFileError, match="palte") as raised:
         code_file(stub(), source, target, column="Befund")
     assert not {word for name in first for word in name.split() if word in str(raised.value)}
     assert code_file(stub(), source, target, column="2").rows in (1, 2)
@@ -166,15 +167,15 @@ def test_damaged_pages_are_found_before_the_work(tmp_path: Path) -> None:
     [
         ("in.csv", b"\n\n;;\n", None, "leer"),
         ("in.jsonl", b"{}\n{}\n", None, "Objekt"),
-        ("in.csv", b"Nr;Diagnose\n1;x\n", Options(delimiter='"'), "trennen"),
-        ("in.csv", b"Nr;Diagnose\n1;x\n", Options(delimiter="\n"), "trennen"),
+        ("in.csv", b"Nr;Diagnose\n1;x\n", TableOptions(delimiter='"'), "trennen"),
+        ("in.csv", b"Nr;Diagnose\n1;x\n", TableOptions(delimiter="\n"), "trennen"),
         ("in.csv", b"Nr;Diagnose\n" + b"1;x;" * 5_000_000, None, "mehr als"),
         ("in.csv", b";".join(b"s_%d" % i for i in range(100_000)) + b"\n" + b";" * 99_999, None, "Spalten"),
         ("in.jsonl", b"\n".join(b'{"s%d": 1}' % i for i in range(20_000)), None, "Schlüssel"),
     ],
 )  # fmt: skip
 def test_refused_in_one_line(
-    tmp_path: Path, name: str, content: bytes, options: Options | None, message: str
+    tmp_path: Path, name: str, content: bytes, options: TableOptions | None, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
     begin = time.monotonic()
@@ -287,7 +288,9 @@ def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
     try:
         for source in (tmp_path / "pipe.csv", Path(f"/dev/fd/{reading}"), Path("/dev/null")):
             for restart in (False, True):
-                with pytest.raises(TableError, match=re.escape(f"{source} ist eine Pipe oder ein Gerät; ")):
+                with pytest.raises(
+                    TableFileError, match=re.escape(f"{source} ist eine Pipe oder ein Gerät; ")
+                ):
                     code_file(stub(), source, tmp_path / "out.csv", restart=restart)
     finally:
         os.close(reading)
@@ -307,4 +310,4 @@ def test_in_a_table_of_one_column_nothing_separates(tmp_path: Path, first: str) 
     header, *body = list(csv.reader(target.open(encoding="utf-8"), delimiter=";"))
     assert len(header) == 1 + len(ADDED) and [row[0] for row in body][-4:] == texts == agent.asked[0][-4:]
     assert not any(row[-1] for row in body) and run.rows == 4 + (first[0] == "M")
-    assert open_table(source, Options(delimiter=";")).facts()["delimiter"] == ";"
+    assert open_table(source, TableOptions(delimiter=";")).facts()["delimiter"] == ";"

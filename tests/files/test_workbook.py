@@ -16,7 +16,8 @@ import pytest
 from openpyxl import Workbook, load_workbook
 
 from agent.apps.files import workbook_parts
-from agent.apps.files.table import Chunk, Options, Row, TableError, open_table
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import Chunk, Row, TableFileError, TableOptions
 from agent.apps.files.workbook import WorkbookTable, write_workbook
 from tests.files import tables
 
@@ -66,11 +67,11 @@ def strings(inside: bytes) -> bytes:
 
 
 def read(path: Path) -> list[tuple[object, ...]]:
-    return [row.values for chunk in WorkbookTable(path, Options()).chunks() for row in chunk.rows]
+    return [row.values for chunk in WorkbookTable(path, TableOptions()).chunks() for row in chunk.rows]
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(TableError) as raised:
+    with pytest.raises(TableFileError) as raised:
         read(path)
     message = str(raised.value)
     assert message.startswith(f"{path}: ") and "\n" not in message and TEXT not in message
@@ -143,9 +144,9 @@ def test_one_cell_of_a_gigabyte_in_a_megabyte(parts: dict[str, bytes], tmp_path:
                 stream.write(b"A" * (1 << 20))
             stream.write(after)
     script = (
-        "import resource, sys; from pathlib import Path; from agent.apps.files.table import *\n"
+        "import resource, sys; from pathlib import Path; from agent.apps.files.formats import *\n"
         "try: open_table(Path(sys.argv[1]))\n"
-        "except TableError as error: print(error)\n"
+        "except TableFileError as error: print(error)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     )
     done = subprocess.run(
@@ -288,7 +289,7 @@ def test_damage_drawn_by_chance_ends_in_one_line(parts: dict[str, bytes], tmp_pa
             for chunk in open_table(path).chunks():
                 assert chunk.rows
             outcomes["read"] += 1
-        except TableError as error:
+        except TableFileError as error:
             assert str(error).startswith(f"{path}: ") and TEXT not in str(error)
             outcomes["refused"] += 1
     assert min(outcomes.values()) > 10, outcomes

@@ -180,7 +180,7 @@ def test_index_rebuilds(built: list[str]) -> None:
 
 def test_help_is_light() -> None:
     code = (
-        "import sys, index.commands, index.catalogue, index.store\n"
+        "import sys, index.catalogue.commands, index.catalogue.catalogue, index.catalogue.store\n"
         "print(sorted({'torch', 'faiss', 'lxml', 'pyarrow', 'rich', 'numpy'} & set(sys.modules)))"
     )
     assert (
@@ -193,13 +193,3 @@ def test_help_is_light() -> None:
         ).stdout
         == "[]\n"
     )
-
-
-@pytest.mark.shared_data
-def test_add_the_real_files(shared: Path) -> None:
-    result = run("add", "--no-index", shared / "catalogues")
-    assert result.exit_code == 0, result.output
-    assert len(store.stored()) == 18 and "README.md" in result.output
-    shown = json.loads(run("show", "C34.1", "--json").output)
-    assert [entry["system"] for entry in shown] == ["icd10gm", "icdo_topography"]
-    assert len(shown[0]["lines"]) >= 3 and shown[0]["crosswalk"]

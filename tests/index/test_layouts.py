@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from pathlib import Path
 
@@ -404,66 +403,3 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(CatalogueError, match="cannot be read"):
             parse(path)
-
-
-REAL: dict[str, tuple[str, dict[str, int]]] = {
-    "systematic-2024/icd10gm2024syst_kodes.txt": ("icd10gm-2024", {"codes": 16_793, "terminal": 14_290}),
-    "systematic-2017/x1gmt2017.zip": ("icd10gm-2017", {"codes": 15_930, "terminal": 13_574}),
-    "systematic-2024/neoplasm-rubrics.csv": ("icd10gm-rubrics-2024", {"rows": 1_401}),
-    "alphabet-2023/icd10gm2023.txt": ("alphabet-2023", {"rows": 85_686, "lines": 85_686}),
-    "alphabet-2010/icd10gm2010alpha_edv_ascii_20091030.txt": (
-        "alphabet-2010",
-        {"rows": 76_135, "without_code": 695},
-    ),
-    "alpha-id-se-2020-sample/icd10gm2020_alphaid_se_muster_edvtxt_20191004.txt": (
-        "alpha-id-se-2020",
-        {"rows": 7_278},
-    ),
-    "alpha-id-tumour-2024/Alpha_ID_dataset.csv": ("alpha-id-tumour-2024", {"lines": 12_021}),
-    "alpha-id-tumour-2024/ICDO3_LE_dataset.csv": ("alpha-id-topography-2024", {"rows": 8_981}),
-    "icd-o-3/icdo32019.xml": ("icdo3-2019", {"topography": 400, "morphology": 1_145, "inclusions": 2_597}),
-    "icd-o-3/icdo32014.xml": ("icdo3-2014", {"topography": 400, "morphology": 1_076}),
-    "ops-2024/ops2024_from_mapping_tree.tsv": ("ops-2024", {"nodes": 38_214}),
-    "crosswalks/icdo-icd10-solid-tumours.tsv": ("crosswalk-2019", {"rules": 2_820}),
-    "registry-tables/morphologie.csv": ("registry-morphology", {"rows": 5_790}),
-    "registry-tables/topographie.csv": ("registry-topography", {"codes": 400}),
-    "registry-tables/icd10.csv": ("registry-icd10", {"codes": 891}),
-    "registry-tables/seitenlokalisation.csv": ("registry-side", {"rows": 6}),
-    "registry-tables/diagnosesicherung.csv": ("registry-basis", {"rows": 8}),
-    "registry-tables/grading.csv": ("registry-grading", {"rows": 12}),
-}
-
-
-@pytest.mark.shared_data
-@pytest.mark.parametrize("name", REAL)
-def test_the_real_files(name: str, shared: Path, tmp_path: Path) -> None:
-    edition, counts = REAL[name]
-    file = parse(shared / "catalogues" / name)
-    assert file.edition == edition
-    assert {key: file.counts[key] for key in counts} == counts
-    assert len({line.line_id for line in file.lines}) == len(file.lines)
-    assert all(line.text and line.text == line.text.strip() for line in file.lines)
-    renamed = Path(shutil.copyfile(shared / "catalogues" / name, tmp_path / "renamed"))
-    assert parse(renamed).layout == file.layout
-
-
-@pytest.mark.shared_data
-@pytest.mark.parametrize(
-    "name",
-    [name for name in REAL if Path(name).stem not in ("seitenlokalisation", "diagnosesicherung", "grading")],
-)
-@pytest.mark.parametrize("share", [0.4, 0.93])
-def test_the_real_files_cut_off(name: str, share: float, shared: Path, tmp_path: Path) -> None:
-    data = (shared / "catalogues" / name).read_bytes()
-    size = int(len(data) * share)
-    while data[size - 1 : size] in (b"\n", b"\r") or data[size : size + 1] in (b"\n", b"\r"):
-        size += 1
-    with pytest.raises(CatalogueError) as error:
-        parse(written(tmp_path, data[:size]))
-    assert not isinstance(error.value, NotACatalogue)
-
-
-@pytest.mark.shared_data
-def test_the_readme_is_no_catalogue(shared: Path) -> None:
-    with pytest.raises(NotACatalogue):
-        parse(shared / "catalogues" / "README.md")

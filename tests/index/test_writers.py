@@ -14,11 +14,11 @@ import catalogue_files as sample
 import pytest
 
 from index.catalogue import store
-from index.io.sealed import LOCK, Busy, one_writer
+from index.io.sealed import LOCK, BusyFolder, one_writer
 from index.search.index import Index
 from tests.index.tiny_encoder import TableEncoder, catalogue_of
 
-WRITERS = 6
+WRITERS = 4
 ADD = "import sys; from pathlib import Path; from index.catalogue import store; print(store.add([Path(sys.argv[1])])[0].status)"
 
 
@@ -65,7 +65,7 @@ def test_a_second_writer_says_for_whom_it_waits(
 ) -> None:
     with (
         caplog.at_level(logging.WARNING),
-        pytest.raises(Busy, match=rf"process {held} has been changing"),
+        pytest.raises(BusyFolder, match=rf"process {held} has been changing"),
         one_writer(tmp_path / "home", longest=0.2),
     ):
         pass

@@ -5,8 +5,13 @@ adt(Tumour("C34.9", diagnosis="Bronchialkarzinom")).encode()
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.sax.saxutils import escape
+
+from agent.apps.registry.report import ReportRow, open_report
 
 NAME = "Beispielmann"  # the patient of all messages; must never show up anywhere
 
@@ -104,3 +109,13 @@ def adt(*cases: Case, encoding: str = "UTF-8") -> str:
 
 def obds(*cases: Case, encoding: str = "UTF-8") -> str:
     return document("obds", "".join(map(obds_meldung, cases)), encoding)
+
+
+def as_csv(rows: Iterable[ReportRow], with_text: bool = False) -> str:
+    """Rows as a report file holds them."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "report.csv"
+        with open_report(path, with_text=with_text) as report:
+            for row in rows:
+                report.write(row)
+        return path.read_text(encoding="utf-8-sig")

@@ -9,7 +9,7 @@ import pytest
 
 from agent.apps.registry.coding import NO_TEXT, code_tumours, joined
 from agent.apps.registry.compare import Verdict, as_code, verdict
-from agent.apps.registry.model import Histology, Tumour
+from agent.apps.registry.records import Histology, Tumour
 from index.records import CodeSystem
 from tests.agent.tiny_agent import embedded_agent
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from agent.apps.registry.errors import refused_because
-from agent.apps.registry.report import Row, as_csv
+from agent.apps.registry.report import ReportRow
 from agent.apps.registry.run import Run
 from index.xml import XmlError, safe_parse
-from tests.registry.messages import Case, adt, obds
+from tests.registry.messages import Case, adt, as_csv, obds
 from tests.registry.test_run import ListOfRows
 
 TEXT = "Frau Markerli Mammakarzinom 01.02.1950"
@@ -25,7 +25,7 @@ NAME = "Markerli"  # a name of an element, entity or encoding has no white space
 class Silent:
     """An agent that leaves every text open."""
 
-    context = SimpleNamespace(catalogue=SimpleNamespace(code=lambda system, code: None))
+    resources = SimpleNamespace(catalogue=SimpleNamespace(code=lambda system, code: None))
 
     def code_many(self, texts: Iterable[str]) -> Iterator[Any]:
         coding = SimpleNamespace(code=None, reason="Offen.", missing=())
@@ -75,7 +75,7 @@ def test_no_row_of_a_report_quotes_a_message(tmp_path: Path) -> None:
     documents = list(_documents())
     for document in documents:
         source.write_text(document, "utf-8")
-        rows: list[Row] = []
+        rows: list[ReportRow] = []
         run = Run(agent, [ListOfRows(rows)])  # type: ignore[arg-type]
         run.file(source, None)
         refused += run.counts.refused

@@ -14,16 +14,16 @@ from click.testing import CliRunner
 
 from agent.apps.cli import cli
 from agent.apps.registry.errors import RegistryError
-from agent.apps.registry.report import COLUMNS, Row, as_csv
+from agent.apps.registry.report import COLUMNS, ReportRow
 from agent.apps.registry.run import Run, plan_files
 from tests.agent.tiny_agent import embedded_agent
-from tests.registry.messages import NAME, Case, adt, adt_meldung, document, obds
+from tests.registry.messages import NAME, Case, adt, adt_meldung, as_csv, document, obds
 
 
 class ListOfRows:
     """A report as a list."""
 
-    def __init__(self, rows: list[Row]) -> None:
+    def __init__(self, rows: list[ReportRow]) -> None:
         self.rows, self.write = rows, rows.append
 
     def begin(self) -> None:
@@ -33,8 +33,10 @@ class ListOfRows:
         del self.rows[self.kept :]
 
 
-def _run(source: Path, target: Path | None = None, min_confidence: float = 0.0) -> tuple[list[Row], Run]:
-    rows: list[Row] = []
+def _run(
+    source: Path, target: Path | None = None, min_confidence: float = 0.0
+) -> tuple[list[ReportRow], Run]:
+    rows: list[ReportRow] = []
     run = Run(
         embedded_agent(),
         [ListOfRows(rows)],
@@ -45,7 +47,7 @@ def _run(source: Path, target: Path | None = None, min_confidence: float = 0.0) 
     return rows, run
 
 
-def _fill(folder: Path, data: bytes, min_confidence: float = 0.0) -> tuple[bytes, list[Row]]:
+def _fill(folder: Path, data: bytes, min_confidence: float = 0.0) -> tuple[bytes, list[ReportRow]]:
     source, target = folder / "in.xml", folder / "out.xml"
     source.write_bytes(data)
     rows, run = _run(source, target, min_confidence)
@@ -59,7 +61,7 @@ def test_all_real_messages_are_coded_and_come_back_byte_by_byte(shared: Path, tm
     folder = shared / "evalsets" / "obds-messages"
     files = plan_files([folder], tmp_path / "out")
     assert len(files) >= 60
-    rows: list[Row] = []
+    rows: list[ReportRow] = []
     run = Run(embedded_agent(), [ListOfRows(rows)], write=True)
     for source, target in files:
         assert run.file(source, target) and target is not None

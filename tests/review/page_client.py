@@ -37,8 +37,8 @@ SECRET = "Geheimrat Mustermann"
 def stub_agent() -> Any:
     """As much of an agent as the page and the service's start need."""
     catalogue = Catalogue.builtin()
-    context = SimpleNamespace(catalogue=catalogue, crosswalk=Crosswalk(catalogue.rules))
-    return SimpleNamespace(context=context, retriever=None, code=str, code_many=list, info=dict)
+    resources = SimpleNamespace(catalogue=catalogue, crosswalk=Crosswalk(catalogue.rules))
+    return SimpleNamespace(resources=resources, retriever=None, code=str, code_many=list, info=dict)
 
 
 class Service:

@@ -37,8 +37,8 @@ def main(database: Path, port: int, api_key: str | None) -> None:
             from index.catalogue.crosswalk import Crosswalk
 
             catalogue = Catalogue.builtin()
-            context = SimpleNamespace(catalogue=catalogue, crosswalk=Crosswalk(catalogue.rules))
-            agent = SimpleNamespace(context=context, retriever=None, code=str, code_many=list, info=dict)
+            resources = SimpleNamespace(catalogue=catalogue, crosswalk=Crosswalk(catalogue.rules))
+            agent = SimpleNamespace(resources=resources, retriever=None, code=str, code_many=list, info=dict)
         else:
             from agent import CodingAgent
 

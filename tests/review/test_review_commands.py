@@ -8,8 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from openpyxl import Workbook
 
 from agent.apps.cli import cli
 from agent.apps.review import commands
@@ -99,6 +102,31 @@ def test_a_table_with_its_own_references(coder: Coder) -> None:
         ("2", "Ca"),
         ("4711", 'Mamma-Ca; "links"'),
     ]
+
+
+@pytest.mark.parametrize("name", ["f.tsv", "f.xlsx", "f.parquet"])
+def test_tables_are_read_as_code_file_reads_them(coder: Coder, name: str) -> None:
+    """Every format, the text column found, and a header told from data."""
+    rows = [
+        {"Fall": "4711", "Diagnosetext": "Mamma-Ca links"},
+        {"Fall": "4712", "Diagnosetext": "Prostata-Ca"},
+    ]
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(rows), name)
+    elif name.endswith(".xlsx"):
+        book = Workbook()
+        for row in (rows[0], *(one.values() for one in rows)):
+            book.active.append(list(row))
+        book.save(name)
+    else:  # without a header, in the encoding of Windows
+        text = "".join(
+            "\t".join(one.values()) + "\n" for one in [*rows, {"a": "4713", "b": "Gebärmutter-Ca"}]
+        )
+        Path(name).write_bytes(text.encode("cp1252"))
+    result = _run("add", name, "--id-column", "1" if name == "f.tsv" else "Fall")
+    assert result.exit_code == 0, result.output
+    expected = [("4711", 1, "Mamma-Ca links"), ("4712", 1, "Prostata-Ca"), ("4713", 1, "Gebärmutter-Ca")]
+    assert _items() == (expected if name == "f.tsv" else expected[:2])
 
 
 def test_codings_made_before_are_not_made_again(coder: Coder) -> None:

@@ -50,14 +50,14 @@ def service(agent: CodingAgent | None = None, **settings: Any) -> Iterator[httpx
 
 
 def wait_ready(client: httpx.Client) -> None:
-    wait_for(lambda: client.get("/health/ready").status_code == 200)
+    wait_for(lambda: client.get("/health/ready").status_code == 200, every=0.1)
 
 
-def wait_for(condition: Any, seconds: float = 30) -> None:
+def wait_for(condition: Any, seconds: float = 30, every: float = 0.01) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 class GatedAgent(CodingAgent):

@@ -15,12 +15,12 @@ import pytest
 
 from agent.apps.service import schemas
 from agent.apps.service.app import create_app
-from agent.apps.service.load import essence, same
 from agent.apps.service.settings import ServiceSettings
 from agent.prepare.pipeline import MAX_CHARACTERS
 from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_agent import embedded_agent
+from tests.service.load import essence, same
 from tests.service.running import GatedAgent, service, wait_for, wait_ready
 
 SECRET = "Geheimrat Mustermann, Mamma-Ca"
@@ -230,11 +230,11 @@ def test_a_text_that_breaks_the_agent_is_named_and_the_others_are_answered(
 
 
 def test_a_model_that_is_gone_is_503_and_its_address_stays_here(caplog: pytest.LogCaptureFixture) -> None:
-    class Gone(GatedAgent):
+    class ClientGone(GatedAgent):
         def code_many(self, texts: Any) -> Any:
             raise ModelError("http://10.0.0.7:8001: the model server cannot be reached")
 
-    with service(Gone()) as client, caplog.at_level(logging.INFO):
+    with service(ClientGone()) as client, caplog.at_level(logging.INFO):
         for answer in (
             client.post("/v1/code", json={"text": SECRET}),
             client.post("/v1/code-many", json={"texts": [SECRET, SECRET]}),

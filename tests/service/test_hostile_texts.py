@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.apps.service.load import Connection
 from agent.prepare import worker
 from agent.prepare.worker import Reader
+from tests.service.load import Connection
 from tests.service.running import service, wait_ready
 
 # Took 5.4 s to prepare, and twice as long with each further category.

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from agent.apps.service import load
 from agent.apps.service.settings import ServiceError
 from tests.agent.tiny_agent import embedded_agent
+from tests.service import load
 
 TEXTS = ("Mamma-Ca li. oben außen, G2", "Z.n. Prostata-Ca", "Hypertonie")
 

@@ -19,11 +19,12 @@ from click.testing import CliRunner
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
+from agent.apps.cli import cli
 from agent.apps.service.app import create_app
 from agent.apps.service.commands import mount_review, serve
-from agent.apps.service.load import essence, same
 from agent.apps.service.settings import ServiceError, ServiceSettings
 from tests.agent.tiny_agent import embedded_agent
+from tests.service.load import essence, same
 from tests.service.running import running, wait_for, wait_ready
 
 KEY = "a-key-for-this-test-only"
@@ -74,24 +75,29 @@ def test_sigterm_answers_what_was_taken_and_exits_with_0(tmp_path: Path) -> None
     assert "Traceback" not in log
 
 
-def test_starts_that_cannot_work_end_with_one_line_and_2(tmp_path: Path) -> None:
+def test_a_taken_port_ends_with_one_line_and_2(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        wrong = [
-            (["--port", port], "another --host or --port"),
-            (["--api-key-file", str(tmp_path / "none")], "API key file"),
-            (["--queue", "3"], "queue"),
-        ]
-        for options, said in wrong:
-            done = subprocess.run(
-                [sys.executable, "-m", "agent", "serve", *options],
-                capture_output=True,
-                text=True,
-                timeout=60,
-                env={**os.environ, "ONKOKODE_HOME": str(tmp_path)},
-            )
-            assert done.returncode == 2
-            assert said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+        done = subprocess.run(
+            [sys.executable, "-m", "agent", "serve", "--port", str(taken.getsockname()[1])],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "ONKOKODE_HOME": str(tmp_path)},
+        )
+    assert done.returncode == 2
+    assert "another --host or --port" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"), [("--api-key-file", "none", "API key file"), ("--queue", "3", "queue")]
+)
+def test_options_that_cannot_work_end_with_one_line_and_2(
+    option: str, value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, ["serve", option, value])
+    assert done.exit_code == 2
+    assert said in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
 def test_the_review_page_is_mounted_with_the_key_and_asks_for_it_itself(

@@ -18,10 +18,13 @@ import pytest
 
 from agent.agent import CodingAgent
 from agent.apps.options import load_agent
-from agent.models.local import LocalModel, Question
+from agent.models.base import Question
+from agent.models.generate import answer_text, greedy
+from agent.models.local import LocalModel
+from agent.models.openai_api import ApiClient
 from agent.models.prompts import Prompts
 from agent.models.served import (
-    ServerModel,
+    ServedModel,
     answer_log_probability,
     joined_parts,
     lettered_parts,
@@ -69,8 +72,8 @@ def close(first: list[list[np.ndarray]], second: list[list[np.ndarray]]) -> None
 
 def test_prompt_log_probabilities_equal_those_of_the_model_here(folder: Path) -> None:
     with serving(SubsetServer(folder)) as server:
-        model = ServerModel.load(server.url, folder)
-        assert model.way == "prompt"
+        model = ServedModel.load(server.url, folder)
+        assert model.method == "prompt"
         close(model.score(questions()), LocalModel.load(folder).score(questions()))
 
 
@@ -87,8 +90,8 @@ def test_a_process_of_its_own_served_under_another_name(qwen: Path) -> None:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         # No name: it serves one model; the tokenizer is in the folder that it tells of.
-        model = ServerModel.load(f"{url}/v1/")
-        assert model.way == "prompt" and model.source == qwen
+        model = ServedModel.load(f"{url}/v1/")
+        assert model.method == "prompt" and model.source == qwen
         close(model.score(questions()), LocalModel.load(qwen).score(questions()))
     finally:
         process.kill()
@@ -98,15 +101,15 @@ def test_a_process_of_its_own_served_under_another_name(qwen: Path) -> None:
 @pytest.mark.parametrize("field", ["structured_outputs", "guided_choice"])
 def test_forced_candidates_have_the_same_scores_without_echo(qwen: Path, field: str) -> None:
     with serving(SubsetServer(qwen, echo=False, choice=field)) as server:
-        model = ServerModel.load(server.url)
-        assert model.way == "forced"
+        model = ServedModel.load(server.url)
+        assert model.method == "forced"
         close(model.score(questions()), LocalModel.load(qwen).score(questions()))
 
 
 def test_without_the_tokenizer_texts_still_hold_no_control_token(qwen: Path) -> None:
     with serving(SubsetServer(qwen, name="served", root=False)) as server:
-        model = ServerModel.load(server.url, "served")
-        assert model.way == "forced" and model.source is None
+        model = ServedModel.load(server.url, "served")
+        assert model.method == "forced" and model.source is None
         server.bodies.clear()
         model.score(questions()[2:])
         sent = [body["messages"][0]["content"] for body in server.bodies]
@@ -116,8 +119,8 @@ def test_without_the_tokenizer_texts_still_hold_no_control_token(qwen: Path) -> 
 
 def test_a_server_that_masks_its_probabilities_picks(qwen: Path) -> None:
     with serving(SubsetServer(qwen, echo=False, raw=False)) as server:
-        model = ServerModel.load(server.url)
-        assert model.way == "choice"
+        model = ServedModel.load(server.url)
+        assert model.method == "choice"
         [[scores, _]] = model.score(questions()[:1])
         # The server picks token by token, as its greedy decoding does.
         assert sorted(np.round(np.exp(scores), 4)) == pytest.approx([0.0333, 0.0333, 0.0333, 0.9])
@@ -127,8 +130,8 @@ def test_a_server_that_masks_its_probabilities_picks(qwen: Path) -> None:
 
 def test_a_server_that_only_writes_is_asked(qwen: Path) -> None:
     with serving(SubsetServer(qwen, echo=False, choice=None)) as server:
-        model = ServerModel.load(server.url)
-        assert model.way == "asked"
+        model = ServedModel.load(server.url)
+        assert model.method == "asked"
         [[scores, _]] = model.score(questions()[:1])
         # A random model writes no code: nothing is known.
         np.testing.assert_allclose(np.exp(scores), 0.25)
@@ -138,8 +141,8 @@ def test_a_server_that_only_writes_is_asked(qwen: Path) -> None:
 def test_a_server_that_weighs_options_gives_their_probabilities(qwen: Path) -> None:
     many = (*(f"C{n}.0" for n in range(10, 70)), "keiner")
     with serving(SubsetServer(qwen, echo=False, choice=None, decides=True)) as server:
-        model = ServerModel.load(server.url)
-        assert model.way == "labelled"
+        model = ServedModel.load(server.url)
+        assert model.method == "labelled"
         [[few, nested], [all_of_them]] = model.score([questions()[0], [Question("Kode?", many)]])
         for scores, answers in ((few, ICD), (nested, NESTED), (all_of_them, many)):
             assert len(scores) == len(answers)
@@ -181,8 +184,8 @@ def test_transformers_serve_itself(qwen: Path) -> None:
     )
     try:
         wait_for(lambda: _listens(port) or process.poll() is not None, 120)
-        model = ServerModel.load(f"http://127.0.0.1:{port}", qwen)
-        assert model.way == "labelled"
+        model = ServedModel.load(f"http://127.0.0.1:{port}", qwen)
+        assert model.method == "labelled"
         [[scores, _], *_rest] = model.score(questions()[:2])
         np.testing.assert_allclose(np.exp(scores).sum(), 1)
         assert len(set(np.round(scores, 6))) == len(ICD)
@@ -199,16 +202,22 @@ def _listens(port: int) -> bool:
 def test_generation_is_held_to_the_allowed_answers(qwen: Path) -> None:
     prompts = [question.prompt for [question, _] in questions()]
     with serving(SubsetServer(qwen)) as server:
-        model = ServerModel.load(server.url)
+        model = ServedModel.load(server.url)
         assert all(written in ICD for written in model.generate(prompts, [ICD] * 3))
-        assert model.free(prompts[:1], 5) == LocalModel.load(qwen).free(prompts[:1], 5)
+        here = LocalModel.load(qwen)
+        [ids] = here.encoder.prompts(prompts[:1])
+        [tokens] = greedy(here.model, here.encoder.tokenizer, [ids], 5)
+        client = ApiClient(server.url, None)
+        assert client.complete(str(qwen), ids, 5, None) == answer_text(
+            tokens, here.encoder.tokenizer, "icd10gm", Prompts()
+        )
         with pytest.raises(ValueError, match="allowed"):
             model.generate(prompts[:1], [()])
 
 
 def test_the_probe_holds_no_text_of_anyone(qwen: Path) -> None:
     with serving(SubsetServer(qwen)) as server:
-        ServerModel.load(server.url)
+        ServedModel.load(server.url)
         said = {
             str(body.get("messages", [{}])[0].get("content") or body.get("prompt")) for body in server.bodies
         }
@@ -217,7 +226,7 @@ def test_the_probe_holds_no_text_of_anyone(qwen: Path) -> None:
 
 def test_a_busy_server_is_asked_again(qwen: Path) -> None:
     with serving(SubsetServer(qwen)) as server:
-        model = ServerModel.load(server.url)
+        model = ServedModel.load(server.url)
         server.busy = 3
         close(model.score(questions()[:1]), LocalModel.load(qwen).score(questions()[:1]))
         assert server.busy == 0
@@ -229,11 +238,11 @@ def test_errors_name_the_address_and_the_remedy_and_no_text(
     monkeypatch.setattr("agent.models.openai_api._WAITS", (0.01, 0.01))
     with serving(SubsetServer(qwen, key="secret-of-the-server")) as server:
         with pytest.raises(ModelError, match="ONKOKODE_SERVER_KEY"):
-            ServerModel.load(server.url)
+            ServedModel.load(server.url)
         monkeypatch.setenv("ONKOKODE_SERVER_KEY", "secret-of-the-server")
-        model = ServerModel.load(server.url)
+        model = ServedModel.load(server.url)
         with pytest.raises(ModelError, match=f"{server.url}.*{qwen}.*--model"):
-            ServerModel.load(server.url, "another")
+            ServedModel.load(server.url, "another")
         # The server quotes the prompt in its error; ours does not.
         server.echo = False
         with pytest.raises(ModelError) as refused:
@@ -247,7 +256,7 @@ def test_errors_name_the_address_and_the_remedy_and_no_text(
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://", "http://user:pass@127.0.0.1", "http://x/?a=b"])
 def test_what_is_no_address_is_refused_before_anything_is_sent(url: str) -> None:
     with pytest.raises(ModelError, match=r"address"):
-        ServerModel.load(url)
+        ServedModel.load(url)
 
 
 def test_a_foreign_tokenizer_is_found_out(qwen: Path) -> None:
@@ -266,7 +275,7 @@ def test_a_foreign_tokenizer_is_found_out(qwen: Path) -> None:
         serving(SubsetServer(qwen, tokenizer=ByLetter())) as server,
         pytest.raises(ModelError, match="other tokens"),
     ):
-        ServerModel.load(server.url)
+        ServedModel.load(server.url)
 
 
 class _Other(BaseHTTPRequestHandler):
@@ -304,9 +313,9 @@ def test_redirects_and_proxies_are_not_followed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("HTTP_PROXY", "http://192.0.2.1:3128")
     with other_server() as url:
         with pytest.raises(ModelError, match="elsewhere"):
-            ServerModel.load(f"{url}/redirect", "name")
+            ServedModel.load(f"{url}/redirect", "name")
         with pytest.raises(ModelError, match="serves no model"):
-            ServerModel.load(url, "name")
+            ServedModel.load(url, "name")
 
 
 def test_what_a_model_writes_is_matched_with_care() -> None:
@@ -330,7 +339,7 @@ def test_the_end_token_counts_only_among_nested_answers() -> None:
 
 def test_an_agent_codes_with_a_served_model(qwen: Path) -> None:
     with serving(SubsetServer(qwen)) as server:
-        served = ServerModel.load(server.url)
+        served = ServedModel.load(server.url)
         texts = ["Mammakarzinom links", "Prostata-Ca"]
         here = CodingAgent(resources_with(LocalModel.load(qwen), candidates=4)).code_many(texts)
         there = CodingAgent(resources_with(served, candidates=4)).code_many(texts)

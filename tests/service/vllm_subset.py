@@ -1,4 +1,4 @@
-"""A minimal server with the part of vLLM's API that `ServerModel` uses, with a real model behind it. Not vLLM.
+"""A minimal server with the part of vLLM's API that `ServedModel` uses, with a real model behind it. Not vLLM.
 
     python -m tests.service.vllm_subset FOLDER --port 0         # prints its address
     with serving(SubsetServer(folder, echo=False)) as url: ...  # in a thread, with something left out

@@ -10,11 +10,11 @@ from zlib import crc32
 import pyarrow.parquet as pq
 import pytest
 
-from agent.models.prompts import Prompts, Shown
+from agent.models.prompts import PromptCandidates, Prompts
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.adapters.candidates import SPARE, cross_fitted, folds_of
-from training.adapters.pairs import Finds, Places, pairs_of, write_pairs
+from training.adapters.pairs import CandidateSource, Partition, pairs_of, write_pairs
 from training.leak import TEST_TERM, TRAIN, LeakGuard, near_keys
 from training.split import Split
 
@@ -24,7 +24,7 @@ K = 5
 @pytest.fixture(scope="module")
 def small() -> Catalogue:
     catalogue = Catalogue.builtin()
-    return dataclasses.replace(catalogue, searchable_lines=catalogue.searchable_lines[::12])
+    return dataclasses.replace(catalogue, searchable_lines=catalogue.searchable_lines[::24])
 
 
 def _part_of(line: CatalogueLine) -> str | None:
@@ -34,7 +34,7 @@ def _part_of(line: CatalogueLine) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def found(small: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shown]:
+def found(small: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PromptCandidates]:
     folder = tmp_path_factory.mktemp("found")
     result = cross_fitted(small, _part_of, folder, k=K, seed=13, folds=2, steps=20, say=lambda _: None)
     assert not list(folder.glob("encoder-*")) and not list(folder.glob("*.part"))
@@ -47,18 +47,20 @@ def _speaking(catalogue: Catalogue) -> list[CatalogueLine]:
     return [line for line in catalogue.searchable_lines if speaks_for_axis(line)]
 
 
-def test_every_line_with_a_part_gets_candidates(small: Catalogue, found: dict[str, Shown]) -> None:
+def test_every_line_with_a_part_gets_candidates(small: Catalogue, found: dict[str, PromptCandidates]) -> None:
     assert set(found) == {line.line_id for line in _speaking(small) if _part_of(line)}
     assert all(0 < len(shown) <= K + SPARE for shown in found.values())
 
 
-def test_a_line_never_shows_itself_or_its_spelling(small: Catalogue, found: dict[str, Shown]) -> None:
+def test_a_line_never_shows_itself_or_its_spelling(
+    small: Catalogue, found: dict[str, PromptCandidates]
+) -> None:
     for line in _speaking(small):
         for _, text in found.get(line.line_id, ()):
             assert not set(near_keys(text)) & set(near_keys(line.text))
 
 
-def test_no_measuring_line_is_shown(small: Catalogue, found: dict[str, Shown]) -> None:
+def test_no_measuring_line_is_shown(small: Catalogue, found: dict[str, PromptCandidates]) -> None:
     shown = {(code, text) for candidates in found.values() for code, text in candidates}
     learnt = {(line.code, line.text) for line in _speaking(small) if _part_of(line) == TRAIN}
     assert shown <= learnt
@@ -85,7 +87,7 @@ def _line(code: str = "C50.9") -> CatalogueLine:
     return CatalogueLine("x:1", code, "Mammakarzinom", "synonym", CodeSystem.ICD10GM, "x", "x.txt")
 
 
-SHOWN: Shown = (
+SHOWN: PromptCandidates = (
     *((f"C{n}.0", f"Zeile {n}") for n in range(30, 35)),
     ("C50.9", "Brustkrebs"),
     ("C61", "Prostata"),
@@ -93,39 +95,41 @@ SHOWN: Shown = (
 
 
 def test_prompts_of_training_vary_and_at_times_lack_the_right_code() -> None:
-    finds = Finds.of(K, {"x:1": (SHOWN[5], *SHOWN[:5], SHOWN[6])}, [_line()])
-    drawn = [finds.drawn(_line(), TRAIN, str(n)) for n in range(2000)]
+    finds = CandidateSource.of(K, {"x:1": (SHOWN[5], *SHOWN[:5], SHOWN[6])}, [("x:1", "C50.9")])
+    drawn = [finds.drawn("x:1", "C50.9", TRAIN, str(n)) for n in range(2000)]
     assert set(map(len, drawn)) == {3, 4, 5}
     assert {shown[0][0] for shown in drawn} >= {"C50.9", "C30.0", "C31.0"}
     missing = sum("C50.9" not in [code for code, _ in shown] for shown in drawn) / len(drawn)
     assert 0.08 < missing < 0.12
-    assert finds.drawn(_line(), TRAIN, "7") == finds.drawn(_line(), TRAIN, "7")
+    assert finds.drawn("x:1", "C50.9", TRAIN, "7") == finds.drawn("x:1", "C50.9", TRAIN, "7")
 
 
 def test_what_the_retriever_misses_counts_towards_the_tenth() -> None:
-    lines = [dataclasses.replace(_line(), line_id=str(n)) for n in range(20)]
+    lines = [(str(n), "C50.9") for n in range(20)]
     by_line = {str(n): SHOWN[:5] if n < 2 else (SHOWN[5], *SHOWN[:5]) for n in range(20)}
-    assert Finds.of(K, by_line, lines).taken_out == 0.0
+    assert CandidateSource.of(K, by_line, lines).taken_out == 0.0
     by_line["1"] = by_line["2"]
-    assert Finds.of(K, by_line, lines).taken_out == pytest.approx(0.05 / 0.95)
+    assert CandidateSource.of(K, by_line, lines).taken_out == pytest.approx(0.05 / 0.95)
 
 
 def test_prompts_that_measure_show_what_the_agent_would() -> None:
-    finds = Finds(K, {"x:1": SHOWN})
+    finds = CandidateSource(K, {"x:1": SHOWN})
     [pair] = [pair for pair in pairs_of(_line(), TEST_TERM, 13, finds) if pair.task == "icd10gm"]
     assert pair.candidates == tuple(code for code, _ in SHOWN[:K])
     assert pair.prompt == Prompts("instruct", K).question("Mammakarzinom", CodeSystem.ICD10GM, SHOWN[:K])
 
 
 def test_recognition_shows_no_candidates() -> None:
-    finds = Finds(K, {"x:1": SHOWN})
+    finds = CandidateSource(K, {"x:1": SHOWN})
     assert all(not pair.candidates for pair in pairs_of(_line(), TRAIN, 13, finds) if pair.task == "tumour")
 
 
-def test_pairs_hold_their_candidates(small: Catalogue, found: dict[str, Shown], tmp_path: Path) -> None:
+def test_pairs_hold_their_candidates(
+    small: Catalogue, found: dict[str, PromptCandidates], tmp_path: Path
+) -> None:
     lines = _speaking(small)
-    places = Places(LeakGuard.of(Split((lines[0],), (lines[1],)), share=0.0), frozenset())
-    made = write_pairs(small, places, tmp_path, seed=13, files={}, finds=Finds(K, found))
+    places = Partition(LeakGuard.of(Split((lines[0],), (lines[1],)), share=0.0), frozenset())
+    made = write_pairs(small, places, tmp_path, seed=13, files={}, source=CandidateSource(K, found))
     rows = pq.read_table(tmp_path / "train.parquet").to_pylist()
     with_candidates = [row for row in rows if row["candidates"]]
     assert made["candidates"] == K and "cross-fitted" in (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -22,7 +22,13 @@ from index.search.encoder import Encoder
 from training.fit import Material
 from training.split import Split
 from training.tuning.encoder import TuningPlan, nearest_codes, tune_encoder
-from training.tuning.pairs import OneLinePerCode, composed_queries, known_lines, mine_negatives, pairs_of
+from training.tuning.query_pairs import (
+    OneLinePerCode,
+    composed_queries,
+    known_lines,
+    mine_negatives,
+    query_pairs,
+)
 
 ICD, TOPOGRAPHY = CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY
 _SITES = {
@@ -167,7 +173,7 @@ def test_no_hard_negative_has_the_querys_code_or_words() -> None:
     # The nearest of all other lines is among them.
     allowed = [n for n, line in enumerate(lines) if line.code != lines[5].code and line.text != twin.text]
     assert max(allowed, key=lambda n: vectors[n] @ vectors[5]) in near[5]
-    pairs = pairs_of(lines, near, [("Ca Brust", "C50.9")], given.split, replace(PLAN, hard_negatives=2))
+    pairs = query_pairs(lines, near, [("Ca Brust", "C50.9")], given.split, replace(PLAN, hard_negatives=2))
     code_of = {line.text: line.code for line in lines if line is not twin}
     names = sorted(_SITES)
     for anchor, positive, codes, *wrong in zip(
@@ -184,7 +190,7 @@ def test_nothing_of_the_split_is_trained_on() -> None:
     given = tiny_material()
     lines, development = known_lines(given, ICD)
     assert len(development) == 4 and len(lines) == 8 * 7
-    pairs = pairs_of(lines, None, (), given.split, replace(PLAN, hard_negatives=0, noisy_copies=5))
+    pairs = query_pairs(lines, None, (), given.split, replace(PLAN, hard_negatives=0, noisy_copies=5))
     assert not any(given.split.bans(text) for text in (*pairs.anchors, *pairs.positives))
 
 

@@ -20,15 +20,17 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from agent.models.local import LocalModel, Question
+from agent.models.base import Question
+from agent.models.generate import answer_text, greedy
+from agent.models.local import LocalModel
 from agent.models.prompts import CANDIDATES_FOLLOW, TUMOUR, Prompts
 from agent.models.tokens import PromptEncoder
 from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_models import FAMILIES, save_tiny_model
-from training.adapters.data import Asked, Pairs, examples, write_examples
+from training.adapters.data import Example, PairFolder, examples, write_examples
 from training.adapters.lora import LoraPlan, train_lora
-from training.adapters.measure import TaskScore, answer_text, greedy, judged, measure_pairs
+from training.adapters.measure import TaskScore, judge, measure_pairs
 from training.adapters.report import compare_runs, read_results
 from training.adapters.trainer import load_base, trainer_for
 from training.commands import train
@@ -199,7 +201,7 @@ def test_a_compact_prompt_shows_its_candidates_and_ends_with_the_answer(
     compact_pairs: Path, compact_model: Path, tmp_path: Path
 ) -> None:
     tokenizer = LocalModel.load(compact_model).encoder.tokenizer
-    given = Pairs.open(compact_pairs, "compact", tokenizer.get_vocab())
+    given = PairFolder.open(compact_pairs, "compact", tokenizer.get_vocab())
     asked = [pair for chunk in given.read("train", ("icd10gm",), None, 13) for pair in chunk]
     first = asked[0]
     assert first.prompt == f"Magenkarzinom Corpus{CANDIDATES_FOLLOW}<|icd10gm:C34.1|><|icd10gm|>"
@@ -212,7 +214,7 @@ def test_a_compact_prompt_shows_its_candidates_and_ends_with_the_answer(
 
 def test_only_the_answer_counts_and_the_prompt_is_the_agents(pairs: Path, tmp_path: Path) -> None:
     tokenizer = LocalModel.load(save_tiny_model("llama", tmp_path / "llama")).encoder.tokenizer
-    asked = next(Pairs.open(pairs).read("development", (), None, 13))
+    asked = next(PairFolder.open(pairs).read("development", (), None, 13))
     write_examples([asked], PromptEncoder(tokenizer), 512, tmp_path / "x.arrow", with_end=True)
     example = examples(tmp_path / "x.arrow")[0]
     answer = [label for label in example["labels"] if label != -100]
@@ -221,7 +223,7 @@ def test_only_the_answer_counts_and_the_prompt_is_the_agents(pairs: Path, tmp_pa
 
 
 def test_a_draw_is_the_same_each_time_and_keeps_the_tasks(pairs: Path) -> None:
-    given = Pairs.open(pairs)
+    given = PairFolder.open(pairs)
     one, other = ([pair.row for chunk in given.read("train", (), 5, 7) for pair in chunk] for _ in range(2))
     assert one == other and len(one) == 5
     with pytest.raises(ModelError, match="no pair of the tasks tumour"):
@@ -233,17 +235,26 @@ def test_greedy_answers_are_those_of_generate(family: str, tmp_path: Path) -> No
     loaded = LocalModel.load(save_tiny_model(family, tmp_path / "model"))
     prompts = [Prompts().question(text, ICD) for text in ("Karzinom", "Mamma-Ca links oben außen", "x")]
     tokenizer = loaded.encoder.tokenizer
-    ids = greedy(loaded.model, tokenizer, loaded.encoder.prompts(prompts), 24)
-    said = [answer_text(answer, tokenizer, "icd10gm", Prompts()) for answer in ids]
-    assert said == loaded.free(prompts)
+    asked = loaded.encoder.prompts(prompts)
+    found = [
+        loaded.model.generate(
+            torch.tensor([ids]), do_sample=False, max_new_tokens=24, eos_token_id=tokenizer.eos_token_id
+        )[0, len(ids) :]
+        for ids in asked
+    ]
+    said = [
+        answer_text(ids, tokenizer, "icd10gm", Prompts())
+        for ids in greedy(loaded.model, tokenizer, asked, 24)
+    ]
+    assert said == [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in found]
 
 
 def test_answers_are_judged_as_in_the_study() -> None:
-    pair = Asked(3, "icd10gm", "", "C50.9", "C50.9")
+    pair = Example(3, "icd10gm", "", "C50.9", "C50.9")
     worth = {
         said: (hit.exact, hit.partial, hit.malformed)
         for said in ("C50.9", "Der Kode ist C50.1.", "keiner", "C34.1")
-        for hit in [judged(pair, said)]
+        for hit in [judge(pair, said)]
     }
     assert worth == {
         "C50.9": (True, True, False),
@@ -251,8 +262,8 @@ def test_answers_are_judged_as_in_the_study() -> None:
         "keiner": (False, False, True),
         "C34.1": (False, False, False),
     }
-    tumour = Asked(4, TUMOUR, "", "ja", "ja")
-    assert judged(tumour, "Ja.").exact and judged(tumour, "vielleicht").malformed
+    tumour = Example(4, TUMOUR, "", "ja", "ja")
+    assert judge(tumour, "Ja.").exact and judge(tumour, "vielleicht").malformed
     low, high = TaskScore(100, 88, 90, 0).interval(88)
     assert (round(low, 3), round(high, 3)) == (0.802, 0.930)
 
@@ -293,7 +304,7 @@ def test_runs_are_compared(tmp_path: Path) -> None:
 def test_packing_keeps_pairs_apart(family: str, pairs: Path, tmp_path: Path) -> None:
     loaded = LocalModel.load(save_tiny_model(family, tmp_path / "model"))
     tokenizer = loaded.encoder.tokenizer
-    asked = next(Pairs.open(pairs).read("train", (), None, 13))
+    asked = next(PairFolder.open(pairs).read("train", (), None, 13))
     write_examples([asked], loaded.encoder, 512, tmp_path / "x.arrow", with_end=True)
     data = examples(tmp_path / "x.arrow")
     plan = replace(PLAN, packing=True, longest=512, batch=2)
@@ -396,7 +407,8 @@ def test_a_base_in_four_bits_gets_an_adapter(pairs: Path, tmp_path: Path) -> Non
     assert {type(m).__name__ for n, m in network.named_modules() if n.endswith("_proj")} == {"Linear4bit"}
     results = train_lora(model, pairs, tmp_path / "out", plan, say=lambda _: None)
     assert results[2].loss < results[0].loss
-    assert LocalModel.load(model, tmp_path / "out", quantise="4bit").free(["Befund"])
+    loaded = LocalModel.load(model, tmp_path / "out", quantise="4bit")
+    assert greedy(loaded.model, loaded.encoder.tokenizer, loaded.encoder.prompts(["Befund"]), 24)
 
 
 def test_four_bits_cannot_be_trained_in_full() -> None:

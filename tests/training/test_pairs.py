@@ -12,7 +12,7 @@ import pytest
 from agent.models.prompts import Prompts
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
-from training.adapters.pairs import Finds, Places, held_out_codes, question_forms, write_pairs
+from training.adapters.pairs import CandidateSource, Partition, held_out_codes, question_forms, write_pairs
 from training.leak import PARTS, LeakGuard, near_keys, texts_of
 from training.split import Split
 
@@ -67,14 +67,17 @@ def test_test_sets_are_read_by_column_or_by_line(tmp_path: Path) -> None:
 
 
 def _written(
-    folder: Path, *planted: CatalogueLine, guard: LeakGuard | None = None, finds: Finds | None = None
+    folder: Path,
+    *planted: CatalogueLine,
+    guard: LeakGuard | None = None,
+    source: CandidateSource | None = None,
 ) -> dict[str, object]:
     catalogue = Catalogue.builtin()
     catalogue = dataclasses.replace(catalogue, searchable_lines=(*catalogue.searchable_lines[::40], *planted))
     codes = held_out_codes(catalogue, 0.05, 13)
     lines = [line for line in catalogue.searchable_lines if (line.system, line.code) in codes]
-    places = Places(guard or LeakGuard.of(SPLIT, lines), codes)
-    return write_pairs(catalogue, places, folder, seed=13, files={}, finds=finds)
+    places = Partition(guard or LeakGuard.of(SPLIT, lines), codes)
+    return write_pairs(catalogue, places, folder, seed=13, files={}, source=source)
 
 
 def test_a_planted_line_is_stopped(tmp_path: Path) -> None:

@@ -9,30 +9,36 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
 from agent.agent import CodingAgent
 from agent.decide.confidence import confidence_of
 from agent.decide.records import Weights
+from agent.models.prompts import Prompts
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from index.text import normalise
 from training.corpus import is_measured, read_rows
 from training.fit import Material, fit_signals, trained_context
-from training.recipe import Plan, train_all, train_encoder
+from training.plan import Plan
+from training.recipe import train_all, train_encoder
 
 TINY = Plan(
-    composed=800,
-    held_out=200,
+    composed=500,
+    held_out=140,
     copies=0,
-    contexts=400,
-    encoder_steps=40,
+    contexts=200,
+    encoder_steps=20,
     dimensions={"icd10gm": 32, "icdo_topography": 16, "icdo_morphology": 16},
     model_steps=8,
-    adapter_texts=120,
+    adapter_texts=60,
     adapter_measured=20,
     adapter_epochs=1,
+    candidates=5,
+    candidate_folds=2,
+    candidate_steps=10,
     batch=64,
 )
 
@@ -52,9 +58,9 @@ class FewLines:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, Path]:
-    # One line in ten: the pipeline is under test, not what comes out of it.
+    # One line in twenty: the pipeline is under test, not what comes out of it.
     full = Catalogue.builtin().filtered(
-        lambda line: line.code in ("C34.1", "D24") or crc32(line.text.encode()) % 10 == 0
+        lambda line: line.code in ("C34.1", "D24") or crc32(line.text.encode()) % 20 == 0
     )
     split = FewLines(
         tuple(full.lines_of(CodeSystem.ICD10GM, "C34.1") + full.lines_of(CodeSystem.ICD10GM, "D24"))[:12]
@@ -81,12 +87,32 @@ def test_every_part_is_there(trained: tuple[Material, Path]) -> None:
         "encoder/prototypes.safetensors",
         "model/model.safetensors",
         "adapter/adapter_model.safetensors",
+        "adapter-with-candidates/adapter_model.safetensors",
         "recogniser.safetensors",
         "decision.json",
         "plan.json",
     ):
         assert (out / name).is_file(), name
     assert not [p for p in out.rglob("*") if p.suffix in (".bin", ".pt", ".pkl")]
+
+
+def test_the_adapter_with_candidates_learns_the_same_texts_with_candidates(
+    trained: tuple[Material, Path],
+) -> None:
+    _, out = trained
+    plain, shown = (
+        pq.read_table(out / folder / "train.parquet").to_pylist()
+        for folder in ("clinical-pairs", "clinical-pairs-with-candidates")
+    )
+    assert [(p["task"], p["text"], p["code"]) for p in plain] == [
+        (p["task"], p["text"], p["code"]) for p in shown
+    ]
+    assert not any(pair["candidates"] for pair in plain)
+    asked = [pair for pair in shown if pair["task"] in {axis.value for axis in AXES}]
+    with_candidates = [pair for pair in asked if pair["candidates"]]
+    assert len(with_candidates) > 0.9 * len(asked)
+    assert all(len(pair["candidates"]) <= TINY.candidates for pair in with_candidates)
+    assert Prompts.of(out / "model", out / "adapter-with-candidates").candidates == TINY.candidates
 
 
 def test_nothing_held_out_gets_in(trained: tuple[Material, Path]) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.bench.figures import catalogue_files
-from index.catalogue.catalogue import Catalogue, is_neoplasm
+from index.catalogue.catalogue import Catalogue
 from index.catalogue.layouts import CatalogueError, CatalogueFile
 from index.records import CatalogueLine, Code, CodeSystem
 from training.split import Split
@@ -78,16 +77,3 @@ def test_a_missing_file_is_named() -> None:
         Split.of([SYSTEMATIC])
     with pytest.raises(CatalogueError, match="icd10gm-2024"):
         Split.of([_file("alphabet-2023", TERMS)])
-
-
-@pytest.mark.shared_data
-def test_the_split_of_the_real_files(shared: Path) -> None:
-    files = catalogue_files(shared)
-    split = Split.of(files)
-    assert (len(split.held_out), len(split.development)) == (1286, 643)
-    assert all(line.edition == "alphabet-2023" and is_neoplasm(line.code) for line in split.held_out)
-    catalogue = split.catalogue_without(Catalogue.from_files(files))
-    assert not any(split.bans(line.text) for line in catalogue.lines)
-    # The right code stays an answer that can be given.
-    codable = set(catalogue.codable_codes(ICD))
-    assert all(line.code in codable for line in split.held_out)

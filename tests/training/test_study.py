@@ -1,4 +1,4 @@
-"""The studies' arms at a tiny size: what each learns from, and the tables that are made of them."""
+"""The studies' arms at a tiny size: what each learns from."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.study import Measured, measure_arms, study_section
 from index.catalogue.catalogue import Catalogue
-from index.errors import OnkokodeError
-from index.records import AXES, CatalogueLine, CodeSystem
+from index.records import AXES, CatalogueLine
 from training.corpus import Row, catalogue_rows, composed_rows, is_tumour_diagnosis, tumour_lines, write_rows
 from training.fit import Material
 from training.studies.arms import (
@@ -25,7 +23,7 @@ from training.studies.arms import (
     train_arms,
 )
 
-ICD, SITE, _ = AXES
+_, SITE, _ = AXES
 TINY = Budget(encoder_steps=6, model_steps=4, batch=32, layers=1, width=32, inner=32)
 
 
@@ -97,34 +95,9 @@ def test_an_arm_searches_its_own_catalogue(given: Material) -> None:
     assert all(is_tumour_diagnosis(line) for line in searched_lines(None, catalogue))
 
 
-def test_arms_are_measured_and_reported(given: Material, arms: Path) -> None:
-    lines = [line for line in given.catalogue.searchable_lines if is_tumour_diagnosis(line)][:40]
-    measured = Measured("set", [x.text for x in lines], [x.code for x in lines], ["a"] * 5 + list("bcdefgh") * 5,
-                        [n % 2 == 0 for n in range(40)])  # fmt: skip
-    sets: dict[CodeSystem, list[Measured]] = {
-        ICD: [measured],
-        SITE: [Measured.of("sites", ["Mamma"], ["C50.9"])],
-    }
-    figures = measure_arms(arms, given.catalogue, sets, say=lambda _: None)
-    exact = {(f.arm, f.decider): f for f in figures if f.figure == "exact"}
-    assert {arm for arm, _ in exact} == {arm.name for arm in ARMS}
-    assert {decider for arm, decider in exact if arm == "both"} == {"retrieval", "model", "sum"}
-    assert exact["both", "sum"].n == 20
-    # The searched lines are the texts themselves.
-    assert exact["catalogue", "retrieval"].mean > 0.9
-    assert all(f.interval.low <= f.mean <= f.interval.high for f in figures)
-    section = study_section("texts", [f for f in figures if f.study == "texts"])
-    assert len(section.tables["set"][1]) == 4 * 3 * 2
-
-
 def test_a_second_run_trains_nothing(given: Material, corpus: Path, arms: Path) -> None:
     record = json.loads((arms / "both-13" / ARM_FILE).read_text(encoding="utf-8"))
     assert record["seed"] == 13 and record["budget"]["model_steps"] == 4
     said: list[str] = []
     train_arms(given, corpus, arms, seeds=(13,), budget=TINY, say=said.append)
     assert not said
-
-
-def test_a_folder_without_arms_names_the_command(given: Material, tmp_path: Path) -> None:
-    with pytest.raises(OnkokodeError, match="onkokode train study"):
-        measure_arms(tmp_path, given.catalogue, {})

@@ -14,21 +14,22 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agent.decide.scores import shown
-from agent.models.prompts import Shown
+from agent.models.prompts import PromptCandidates
 from agent.prepare import core_of
 from index.catalogue.catalogue import Catalogue
-from index.records import AXES, CatalogueLine
+from index.records import AXES, CatalogueLine, CodeSystem
+from index.search.retriever import Retriever
 from training.corpus import speaks_for_axis
-from training.hashing import hash64
 from training.leak import TRAIN, near_groups, near_keys
-from training.runs import parquet_writer
+from training.runs import Log, parquet_writer
+from training.split import hash64
 from training.texts.noise import perturb
 
 SPARE = 2  # found beyond those that a prompt shows, to take the place of a right code that is taken out
@@ -48,8 +49,8 @@ def cross_fitted(
     seed: int,
     folds: int = 3,
     steps: int = 400,
-    say: Callable[[str], None] = print,
-) -> Mapping[str, Shown]:
+    say: Log = print,
+) -> Mapping[str, PromptCandidates]:
     """The k + `SPARE` best candidates of every line that speaks for an axis and has a part, by line id.
 
     A fold's encoder and finds are kept in `folder` while the others are made, so a killed run goes on; the
@@ -58,8 +59,32 @@ def cross_fitted(
     path = folder / "candidates.parquet"
     settings = json.dumps({"k": k, "seed": seed, "folds": folds, "steps": steps, "lines": _digest(catalogue)})
     folder.mkdir(parents=True, exist_ok=True)
-    if not path.is_file() or pq.read_metadata(path).metadata.get(b"onkokode") != settings.encode():
-        _find(catalogue, part_of, folder, settings, k=k, seed=seed, folds=folds, steps=steps, say=say)
+    if path.is_file() and pq.read_metadata(path).metadata.get(b"onkokode") == settings.encode():
+        return _read(path)
+    spoken = catalogue.filtered(speaks_for_axis)
+    parts = {line.line_id: part_of(line) for line in spoken.searchable_lines}
+    place = folds_of([line for line in spoken.searchable_lines if parts[line.line_id] == TRAIN], folds)
+    # The lines that measure make a last fold, which no encoder learns from.
+    place |= {line: folds for line, part in parts.items() if part not in (TRAIN, None)}
+    made_by = f"encoder-{hash64(settings):016x}"
+    with parquet_writer(path, _SCHEMA.with_metadata({"onkokode": settings})) as out:
+        for fold in range(folds + 1):
+            others = {line for line, n in place.items() if n not in (fold, folds)}
+            seen = spoken.filtered(lambda line, others=others: line.line_id in others)  # type: ignore[misc]
+            asked = [line for line in spoken.searchable_lines if place.get(line.line_id) == fold]
+            if not asked:
+                continue
+            say(
+                f"candidates {fold + 1}/{folds + 1}: {len(asked):,} lines, from {len(seen.searchable_lines):,} others"
+            )
+            for rows in _found(seen, asked, folder / f"{made_by}-{fold}", k=k, seed=seed, steps=steps):
+                out.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+    for encoder in folder.glob("encoder-*"):
+        shutil.rmtree(encoder)
+    return _read(path)
+
+
+def _read(path: Path) -> Mapping[str, PromptCandidates]:
     table = pq.read_table(path)
     return {
         line: tuple(zip(codes, lines, strict=True))
@@ -80,63 +105,36 @@ def folds_of(lines: Sequence[CatalogueLine], folds: int) -> dict[str, int]:
     }
 
 
-def _find(
-    catalogue: Catalogue,
-    part_of: Callable[[CatalogueLine], str | None],
-    folder: Path,
-    settings: str,
-    *,
-    k: int,
-    seed: int,
-    folds: int,
-    steps: int,
-    say: Callable[[str], None],
-) -> None:
-    spoken = catalogue.filtered(speaks_for_axis)
-    parts = {line.line_id: part_of(line) for line in spoken.searchable_lines}
-    place = folds_of([line for line in spoken.searchable_lines if parts[line.line_id] == TRAIN], folds)
-    # The lines that measure make a last fold, which no encoder learns from.
-    place |= {line: folds for line, part in parts.items() if part not in (TRAIN, None)}
-    made_by = f"encoder-{hash64(settings):016x}"
-    with parquet_writer(folder / "candidates.parquet", _SCHEMA.with_metadata({"onkokode": settings})) as out:
-        for fold in range(folds + 1):
-            others = {line for line, n in place.items() if n not in (fold, folds)}
-            seen = spoken.filtered(lambda line, others=others: line.line_id in others)  # type: ignore[misc]
-            asked = [line for line in spoken.searchable_lines if place.get(line.line_id) == fold]
-            say(
-                f"candidates {fold + 1}/{folds + 1}: {len(asked):,} lines, from {len(seen.searchable_lines):,} others"
-            )
-            for rows in _found(seen, asked, folder / f"{made_by}-{fold}", k=k, seed=seed, steps=steps):
-                out.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
-    for encoder in folder.glob("encoder-*"):
-        shutil.rmtree(encoder)
-
-
 def _found(
     seen: Catalogue, asked: Sequence[CatalogueLine], encoder_folder: Path, *, k: int, seed: int, steps: int
 ) -> list[list[dict[str, object]]]:
     from index.search.encoder import Encoder
     from index.search.index import Index
-    from index.search.retriever import Retriever
 
     if not (encoder_folder / "onkokode.json").is_file():
         train_on_lines(seen, encoder_folder, steps=steps, seed=seed)
     encoder = Encoder.load(encoder_folder)
     retriever = Retriever(Index.build(seen, encoder), encoder)
-    chunks = []
+    chunks: list[list[dict[str, object]]] = []
     for axis in AXES:
         lines = [line for line in asked if line.system is axis]
-        for start in range(0, len(lines), _BATCH):
-            batch = lines[start : start + _BATCH]
-            found = retriever.retrieve([core_of(line.text) for line in batch], axis, k + SPARE)
-            rows: list[dict[str, object]] = []
-            for line, candidates in zip(batch, found, strict=True):
-                seen_as = shown(candidates)
-                rows.append(
-                    {"line": line.line_id, "codes": [c for c, _ in seen_as], "lines": [t for _, t in seen_as]}
-                )
-            chunks.append(rows)
+        found = candidates_of(retriever, [core_of(line.text) for line in lines], axis, k + SPARE)
+        chunks.append(
+            [
+                {"line": line.line_id, "codes": [c for c, _ in seen_as], "lines": [t for _, t in seen_as]}
+                for line, seen_as in zip(lines, found, strict=True)
+            ]
+        )
     return chunks
+
+
+def candidates_of(
+    retriever: Retriever, texts: Sequence[str], axis: CodeSystem, k: int
+) -> Iterator[PromptCandidates]:
+    """The k best candidates of each text as a prompt shows them, in order."""
+    for start in range(0, len(texts), _BATCH):
+        for candidates in retriever.retrieve(texts[start : start + _BATCH], axis, k):
+            yield shown(candidates)
 
 
 def train_on_lines(catalogue: Catalogue, folder: Path, *, steps: int, seed: int) -> None:

@@ -1,6 +1,6 @@
 """Instruction pairs as a model is asked them, streamed from Parquet: which rows, which prompt, which answer.
 
-    pairs = Pairs.open(Path("runs/pairs"), style="compact", vocabulary=tokenizer.get_vocab())
+    pairs = PairFolder.open(Path("runs/pairs"), style="compact", vocabulary=tokenizer.get_vocab())
     for chunk in pairs.read("train", tasks=("icd10gm",), limit=50_000, seed=13):
         chunk[0].prompt, chunk[0].answer
 
@@ -28,7 +28,7 @@ from agent.models.tokens import PromptEncoder
 from agent.prepare import core_of
 from index.errors import ModelError
 from index.records import CodeSystem
-from training.hashing import hash64
+from training.split import hash64
 
 _CHUNK = 5_000
 _EXAMPLE = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
@@ -38,7 +38,7 @@ _core = lru_cache(maxsize=50_000)(core_of)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Example:
     """A pair as a model is asked it. `row` is its number in the file, `code` what the answer means."""
 
     row: int
@@ -49,7 +49,7 @@ class Asked:
 
 
 @dataclass
-class Pairs:
+class PairFolder:
     """A folder that `onkokode train pairs` wrote, as a model with these prompts reads it.
 
     `left_out` counts, per part, the pairs whose answer the model has no token for (compact models only).
@@ -64,7 +64,7 @@ class Pairs:
     @classmethod
     def open(
         cls, folder: Path, style: Literal["compact", "instruct"] = "instruct", vocabulary: Container[str] = ()
-    ) -> Pairs:
+    ) -> PairFolder:
         """Raises `ModelError` where the folder holds no data card."""
         try:
             card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
@@ -75,7 +75,9 @@ class Pairs:
             ) from error
         return cls(folder, Prompts(style, int(card.get("candidates") or 0)), digest, vocabulary)
 
-    def read(self, part: str, tasks: tuple[str, ...], limit: int | None, seed: int) -> Iterator[list[Asked]]:
+    def read(
+        self, part: str, tasks: tuple[str, ...], limit: int | None, seed: int
+    ) -> Iterator[list[Example]]:
         """The pairs of a part, in the file's order, in chunks; a `limit` draws that many by the seed.
 
         Raises:
@@ -141,14 +143,14 @@ class Pairs:
             chosen[np.random.default_rng(seed).choice(rows, limit, replace=False)] = True
         return chosen
 
-    def _asked(self, row: int, entry: dict[str, Any]) -> Asked:
+    def _asked(self, row: int, entry: dict[str, Any]) -> Example:
         task = entry["task"]
         if self.prompts.style == "instruct":
-            return Asked(row, task, entry["prompt"], entry["completion"], entry["completion"])
+            return Example(row, task, entry["prompt"], entry["completion"], entry["completion"])
         answer = self._compact_answer(entry)
         text = _core(entry["text"])
         if task == TUMOUR:
-            return Asked(row, task, self.prompts.tumour_question(text), answer, entry["completion"])
+            return Example(row, task, self.prompts.tumour_question(text), answer, entry["completion"])
         system = CodeSystem(task)
         shown = [
             (code, line)
@@ -157,7 +159,7 @@ class Pairs:
             )
             if code_token(code, system) in self.vocabulary
         ]
-        return Asked(row, task, self.prompts.question(text, system, shown), answer, entry["code"])
+        return Example(row, task, self.prompts.question(text, system, shown), answer, entry["code"])
 
     def _compact_answer(self, entry: dict[str, Any]) -> str:
         if entry["task"] == TUMOUR:
@@ -186,7 +188,7 @@ class Pairs:
 
 
 def write_examples(
-    chunks: Iterable[list[Asked]], encoder: PromptEncoder, longest: int, path: Path, *, with_end: bool
+    chunks: Iterable[list[Example]], encoder: PromptEncoder, longest: int, path: Path, *, with_end: bool
 ) -> int:
     """Write tokens and labels of pairs as an Arrow stream, which `datasets` maps into memory; returns how many.
 
@@ -209,7 +211,7 @@ def write_examples(
                 prompt = prompt[-(longest - len(answer)) :]
                 ids.append(prompt + answer)
                 labels.append([_IGNORED] * len(prompt) + answer)
-            writer.write_batch(pa.record_batch([_lists(ids), _lists(labels)], schema=_EXAMPLE))
+            writer.write_batch(pa.record_batch({"input_ids": ids, "labels": labels}, schema=_EXAMPLE))
             count += len(chunk)
     return count
 
@@ -219,12 +221,6 @@ def examples(path: Path) -> Any:
     from datasets import Dataset
 
     return Dataset.from_file(str(path))
-
-
-def _lists(rows: list[list[int]]) -> pa.ListArray:
-    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int32)
-    flat = np.fromiter((number for row in rows for number in row), dtype=np.int32, count=int(offsets[-1]))
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat))
 
 
 def _new(key: str, seen: set[int]) -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,17 +28,17 @@ from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
 from index.io.atomic import new_file
 from index.io.progress import Pace
-from training.adapters.data import Asked, Pairs, examples, write_examples
-from training.adapters.measure import answered, by_task
+from training.adapters.data import Example, PairFolder, examples, write_examples
+from training.adapters.measure import answer_pairs, by_task
 from training.adapters.report import (
     EpochResult,
     best_epoch,
-    plot_epochs,
+    plot_runs,
     read_results,
     write_card,
 )
-from training.adapters.trainer import LoraPlan, each_epoch, load_base, paced, trainer_for
-from training.runs import RUN_FILE, last_checkpoint, same_run, write_json
+from training.adapters.trainer import LoraPlan, load_base, paced, trainer_for
+from training.runs import RUN_FILE, Log, each_epoch, last_checkpoint, same_run, write_json
 
 _AS_IN_THE_STUDY = LoraPlan()
 
@@ -48,7 +48,7 @@ def train_lora(
     pairs: Path,
     out: Path,
     plan: LoraPlan = _AS_IN_THE_STUDY,
-    say: Callable[[str], None] = print,
+    say: Log = print,
 ) -> list[EpochResult]:
     """Train an adapter, or with rank 0 the model, into `out`; the results before training and after each epoch.
 
@@ -60,7 +60,7 @@ def train_lora(
     together = PartialState(cpu=not torch.cuda.is_available())
     if not together.is_main_process:
         say = _silent
-    given = Pairs.open(pairs)
+    given = PairFolder.open(pairs)
     settings = {"model": str(model), "data": given.sha256, "plan": asdict(plan)}
     same_run(out, settings)
     results = read_results(out)
@@ -72,7 +72,7 @@ def train_lora(
 
     network, tokenizer = load_base(model, plan)
     encoder = PromptEncoder(tokenizer)
-    given = Pairs.open(pairs, Prompts.of(model).style, tokenizer.get_vocab())
+    given = PairFolder.open(pairs, Prompts.of(model).style, tokenizer.get_vocab())
     if together.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / RUN_FILE, settings)
@@ -113,7 +113,7 @@ def train_lora(
     trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
     together.wait_for_everyone()
     if together.is_main_process:
-        plot_epochs(results, out / "epochs.png")
+        plot_runs({out.name: [result.of_task(None, out) for result in results]}, out / "epochs.png")
         write_card(out, str(model), given.sha256, plan, results)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     say(f"weights, card and curve: {out}")
@@ -121,8 +121,8 @@ def train_lora(
 
 
 def _data(
-    given: Pairs, encoder: PromptEncoder, plan: LoraPlan, folder: Path, say: Callable[[str], None]
-) -> tuple[Any, Any, list[Asked]]:
+    given: PairFolder, encoder: PromptEncoder, plan: LoraPlan, folder: Path, say: Log
+) -> tuple[Any, Any, list[Example]]:
     """Both parts as tokens, on disk, and the development pairs as they are answered."""
     asked = [
         pair
@@ -130,7 +130,7 @@ def _data(
         for pair in chunk
     ]
     train = given.read("train", plan.tasks, plan.rows, plan.seed)
-    parts = {"train": _told(train, given.count("train"), say), "development": iter([asked])}
+    parts = {"train": _with_progress(train, given.count("train"), say), "development": iter([asked])}
     folder.mkdir(parents=True, exist_ok=True)
     for part, chunks in parts.items():
         path = folder / f"{part}.arrow"
@@ -144,7 +144,7 @@ def _data(
     return examples(folder / "train.arrow"), examples(folder / "development.arrow"), asked
 
 
-def _told(chunks: Iterable[list[Asked]], rows: int, say: Callable[[str], None]) -> Iterator[list[Asked]]:
+def _with_progress(chunks: Iterable[list[Example]], rows: int, say: Log) -> Iterator[list[Example]]:
     pace = Pace(rows, "rows read", say)
     for chunk in chunks:
         yield chunk
@@ -156,17 +156,17 @@ def _measured(
     trainer: Any,
     encoder: PromptEncoder,
     prompts: Prompts,
-    asked: list[Asked],
+    asked: list[Example],
     epoch: int,
     seconds: float,
-    say: Callable[[str], None],
+    say: Log,
 ) -> EpochResult:
     """Loss and greedy answers of the development pairs; every process computes its share in step."""
     # The random state belongs to the training: measuring must not move it.
     state = torch.get_rng_state()
     loss = float(trainer.evaluate()["eval_loss"])
     trainer.model.eval()
-    hits = answered(trainer.model, encoder, prompts, asked, say=say)
+    hits = answer_pairs(trainer.model, encoder, prompts, asked, say=say)
     trainer.model.train()
     torch.set_rng_state(state)
     n = len(hits)

@@ -1,13 +1,13 @@
 """Instruction pairs from catalogues: question and answer for every line, task and form of asking.
 
-    summary = write_pairs(catalogue, Places(guard, held_out_codes), out, seed=13)
+    summary = write_pairs(catalogue, Partition(guard, held_out_codes), out, seed=13)
     summary["rows"]["train"]["icd10gm"]
 
 Four tasks: the three axes, and whether a text is a tumour diagnosis at all (other diagnoses and procedures
 are the negatives). A training line is asked in every form of `tables/questions.tsv` and in the agent's own;
 lines that measure are asked in the agent's form only. One Parquet file per part, written as it is made.
 
-With the finds of `training.adapters.candidates` a prompt shows candidates, as the agent's does: for training a varying
+With the candidates of `training.adapters.candidates` a prompt shows candidates, as the agent's does: for training a varying
 number in random order and in about a tenth of the prompts without the right code, so that the model learns to
 weigh them instead of copying; for measuring what the retriever found, as it found it.
 """
@@ -30,13 +30,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agent.models.prompts import TUMOUR, Prompts, Shown, candidate_lines, fenced
+from agent.models.prompts import TUMOUR, PromptCandidates, Prompts, candidate_lines, fenced
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import NONE, UNKNOWN, Row, is_tumour_diagnosis, speaks_for_axis
-from training.hashing import SPAN, hash64
 from training.leak import PARTS, TEST_CODE, TRAIN, LeakGuard
 from training.runs import parquet_writer
+from training.split import SPAN, hash64
 
 _QUESTIONS = Path(__file__).parents[1] / "texts" / "tables" / "questions.tsv"
 _INSTRUCT = Prompts("instruct")
@@ -71,37 +71,43 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Finds:
-    """What the retriever found for each line (`training.adapters.candidates`), of which a prompt shows up to k. From
-    the share `taken_out` of the training prompts the right code is taken out."""
+class CandidateSource:
+    """What the retriever found for each asked text, by its key (`training.adapters.candidates`), of which a prompt
+    shows up to k. From the share `taken_out` of the training prompts the right code is taken out."""
 
     k: int
-    by_line: Mapping[str, Shown]
+    found: Mapping[str, PromptCandidates]
     taken_out: float = 0.0
 
     @classmethod
-    def of(cls, k: int, by_line: Mapping[str, Shown], train: Iterable[CatalogueLine]) -> Finds:
-        """With as much taken out as a tenth needs, going by what was found for the training lines."""
-        found = [[code for code, _ in by_line[x.line_id]].index(x.code) if x.code in dict(by_line[x.line_id]) else k
-                 for x in train if x.line_id in by_line]  # fmt: skip
+    def of(
+        cls, k: int, found: Mapping[str, PromptCandidates], train: Iterable[tuple[str, str]]
+    ) -> CandidateSource:
+        """With as much taken out as a tenth needs, going by what was found for the training texts, given as
+        (key, right code)."""
+        places = []
+        for key, code in train:
+            if key in found:
+                codes = [candidate for candidate, _ in found[key]]
+                places.append(codes.index(code) if code in codes else k)
         sizes = range(min(_FEWEST_SHOWN, k), k + 1)
-        missed = sum(place >= size for place in found for size in sizes) / max(1, len(found) * len(sizes))
-        return cls(k, by_line, max(0.0, (_MISSING - missed) / (1 - missed)) if missed < 1 else 0.0)
+        missed = sum(place >= size for place in places for size in sizes) / max(1, len(places) * len(sizes))
+        return cls(k, found, max(0.0, (_MISSING - missed) / (1 - missed)) if missed < 1 else 0.0)
 
-    def drawn(self, line: CatalogueLine, part: str, key: str) -> Shown:
-        """The candidates of one prompt; `key` seeds the draw."""
-        found = self.by_line.get(line.line_id, ())
+    def drawn(self, key: str, code: str, part: str, seed: str) -> PromptCandidates:
+        """The candidates of one prompt whose right answer is `code`; `seed` seeds the draw."""
+        found = self.found.get(key, ())
         if part != TRAIN:
             return found[: self.k]
-        rng = random.Random(key)
-        kept = [c for c in found if c[0] != line.code] if rng.random() < self.taken_out else list(found)
+        rng = random.Random(seed)
+        kept = [c for c in found if c[0] != code] if rng.random() < self.taken_out else list(found)
         kept = kept[: rng.randint(min(_FEWEST_SHOWN, self.k), self.k)]
         rng.shuffle(kept)
         return tuple(kept)
 
 
 @dataclass(frozen=True)
-class Places:
+class Partition:
     """Which part each line is in. No line of a held-out code may be learnt; `excluded` are line ids that the
     audit advises against."""
 
@@ -148,11 +154,13 @@ def held_out_codes(catalogue: Catalogue, share: float, seed: int) -> frozenset[t
     )
 
 
-def pairs_of(line: CatalogueLine, part: str, seed: int, finds: Finds | None = None) -> Iterator[Pair]:
+def pairs_of(
+    line: CatalogueLine, part: str, seed: int, source: CandidateSource | None = None
+) -> Iterator[Pair]:
     """All pairs of a catalogue line; none where the line says nothing for any task."""
     tumour = line.system is CodeSystem.MORPHOLOGY or is_tumour_diagnosis(line)
     if speaks_for_axis(line):
-        yield from _asked(line, line.system.value, line.code, part, seed, finds)
+        yield from _asked(line, line.system.value, line.code, part, seed, source)
     if line.system is not CodeSystem.TOPOGRAPHY and part != TEST_CODE:
         answer = _INSTRUCT.tumour_answer(tumour)
         yield from _asked(line, TUMOUR, answer, part, seed, None, _POSITIVE_FORMS if tumour else 1)
@@ -164,7 +172,7 @@ def _asked(
     answer: str,
     part: str,
     seed: int,
-    finds: Finds | None,
+    source: CandidateSource | None,
     limit: int | None = None,
 ) -> Iterator[Pair]:
     forms = question_forms()[task]
@@ -175,7 +183,8 @@ def _asked(
         # Seeded by the line, so that a pair does not depend on what else was read.
         chosen = random.Random(f"{seed}:{line.line_id}:{task}").sample(chosen, limit)
     for form in chosen:
-        seen = finds.drawn(line, part, f"{seed}:{line.line_id}:{form}") if finds else ()
+        seed_of_form = f"{seed}:{line.line_id}:{form}"
+        seen = source.drawn(line.line_id, line.code, part, seed_of_form) if source else ()
         if form:
             prompt = candidate_lines(seen) + forms[form - 1].replace("{text}", fenced(line.text))
         elif task == TUMOUR:
@@ -188,12 +197,12 @@ def _asked(
 
 def write_pairs(
     catalogue: Catalogue,
-    places: Places,
+    places: Partition,
     out: Path,
     *,
     seed: int,
     files: Mapping[str, str],
-    finds: Finds | None = None,
+    source: CandidateSource | None = None,
     progress: Callable[[int], None] = lambda lines: None,
 ) -> dict[str, Any]:
     """Write `train`, `development`, `test_term` and `test_code` as Parquet, and the data card.
@@ -227,7 +236,7 @@ def write_pairs(
             if part is None:
                 left_out[why] += 1
                 continue
-            for pair in pairs_of(line, part, seed, finds):
+            for pair in pairs_of(line, part, seed, source):
                 rows[part][pair.task] += 1
                 waiting[part].append(pair)
                 if part == TRAIN and pair.task in seen:
@@ -244,7 +253,7 @@ def write_pairs(
         "forms": {task: len(forms) + 1 for task, forms in question_forms().items()},
         "codes": {axis.value: [len(seen[axis.value]), len(catalogue.codable_codes(axis))] for axis in AXES},
         "left_out": dict(left_out),
-        "candidates": finds.k if finds else 0,
+        "candidates": source.k if source else 0,
         "without_the_right_code": round(shown[False] / shown.total(), 4) if shown else None,
         "sha256": {part: digest.hexdigest() for part, digest in digests.items()},
         "editions": sorted(catalogue.editions),
@@ -256,30 +265,43 @@ def write_pairs(
     return {**summary, "seconds": time.monotonic() - started}
 
 
-def write_text_pairs(folder: Path, parts: Mapping[str, Sequence[Row]]) -> None:
-    """Pairs from texts with labels on several axes instead of catalogue lines, asked in the agent's form."""
+def write_text_pairs(
+    folder: Path, parts: Mapping[str, Sequence[Row]], source: CandidateSource | None = None
+) -> None:
+    """Pairs from texts with labels on several axes instead of catalogue lines, asked in the agent's form, with
+    candidates where `source` holds some under `text_key`."""
     folder.mkdir(parents=True, exist_ok=True)
     digests = {}
     for part, rows in parts.items():
-        pairs = [pair for number, row in enumerate(rows) for pair in _of_text(row, part, number)]
+        pairs = [pair for number, row in enumerate(rows) for pair in _of_text(row, part, number, source)]
         table = pa.Table.from_pylist([asdict(pair) for pair in pairs], schema=_SCHEMA)
         pq.write_table(table, folder / f"{part}.parquet", compression="zstd")
         digests[part] = hashlib.sha256(
             "\n".join(f"{p.prompt}\0{p.completion}" for p in pairs).encode()
         ).hexdigest()
     (folder / "card.json").write_text(
-        json.dumps({"sha256": digests, "candidates": 0}, indent=1) + "\n", encoding="utf-8"
+        json.dumps({"sha256": digests, "candidates": source.k if source else 0}, indent=1) + "\n",
+        encoding="utf-8",
     )
 
 
-def _of_text(row: Row, part: str, number: int) -> Iterator[Pair]:
+def text_key(part: str, number: int, axis: CodeSystem) -> str:
+    """The key of a text's candidates: row `number` of a part, on an axis."""
+    return f"{part}:{number}:{axis.value}"
+
+
+def _of_text(row: Row, part: str, number: int, source: CandidateSource | None) -> Iterator[Pair]:
     at = f"{part}:{number}"
     for axis, code in zip(AXES, row.codes, strict=True):
         # That no code fits is learnt, but it is no code that could be measured.
         if code == UNKNOWN or (code == NONE and part != TRAIN):
             continue
         code = _INSTRUCT.answer(None if code == NONE else code, axis)
-        yield Pair(axis.value, _INSTRUCT.question(row.raw, axis), code, row.raw, code, at, row.origin, 0)
+        key = text_key(part, number, axis)
+        seen = source.drawn(key, code, part, key) if source else ()
+        codes, lines = zip(*seen, strict=True) if seen else ((), ())
+        prompt = Prompts("instruct", len(seen)).question(row.raw, axis, seen)
+        yield Pair(axis.value, prompt, code, row.raw, code, at, row.origin, 0, codes, lines)
     if row.tumour >= 0:
         answer = _INSTRUCT.tumour_answer(row.tumour == 1)
         yield Pair(TUMOUR, _INSTRUCT.tumour_question(row.raw), answer, row.raw, "", at, row.origin, 0)

@@ -7,7 +7,7 @@ table = compare_runs([Path("runs/rank8"), Path("runs/full")], Path("runs/compare
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Template
@@ -16,7 +16,11 @@ from typing import Any
 from index.errors import ModelError
 from training.runs import RUN_FILE
 
-_CARD = Path(__file__).parent / "adapter_card.md"
+_CARD = Path(__file__).parents[1] / "cards" / "adapter.md"
+
+
+# Per epoch: its number, n, exact, partial, seconds.
+Epochs = list[tuple[int, int, float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,13 @@ class EpochResult:
     malformed: float = 0.0
     tasks: dict[str, tuple[int, float, float]] = field(default_factory=dict)
     seconds: float = 0.0
+
+    def of_task(self, task: str | None, folder: Path) -> tuple[int, int, float, float, float]:
+        """What `Epochs` holds, of all tasks or one. Raises `ModelError` naming the folder."""
+        if task is not None and task not in self.tasks:
+            raise ModelError(f"{folder}: has no results for {task}; it has {', '.join(self.tasks) or 'none'}")
+        n, exact, partial = self.tasks[task] if task is not None else (self.n, self.exact, self.partial)
+        return self.epoch, n, exact, partial, self.seconds
 
     def line(self) -> str:
         """One line for the terminal."""
@@ -96,25 +107,6 @@ def write_card(out: Path, model: str, data: str, plan: Any, results: Sequence[Ep
     (out / "README.md").write_text(card, encoding="utf-8")
 
 
-def plot_epochs(results: Sequence[EpochResult], path: Path) -> None:
-    """The curve of exact and partial answers over the epochs, as PNG."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.subplots()
-    epochs = [result.epoch for result in results]
-    axes.plot(epochs, [100 * result.partial for result in results], "o--", label="partial")
-    axes.plot(epochs, [100 * result.exact for result in results], "o-", label="exact")
-    axes.set(
-        xlabel="epoch (0: before training)",
-        ylabel=f"development pairs, % (n = {results[0].n})",
-        ylim=(0, 100),
-    )
-    axes.set_xticks(epochs)
-    axes.legend()
-    figure.savefig(path, dpi=150)
-
-
 def compare_runs(folders: Sequence[Path], out: Path, task: str | None = None) -> str:
     """Several runs' epochs side by side: `compare.md`, whose text is returned, and `compare.png`.
 
@@ -154,30 +146,16 @@ def compare_runs(folders: Sequence[Path], out: Path, task: str | None = None) ->
     text = "\n".join(lines) + "\n"
     out.mkdir(parents=True, exist_ok=True)
     (out / "compare.md").write_text(text, encoding="utf-8")
-    _plot_runs(runs, task, out / "compare.png")
+    plot_runs({name: results for name, (_, results) in runs.items()}, out / "compare.png", task)
     return text
 
 
-# Per epoch: its number, n, exact, partial, seconds.
-_Epochs = list[tuple[int, int, float, float, float]]
-
-
-def _run(folder: Path, task: str | None) -> tuple[dict[str, Any], _Epochs]:
+def _run(folder: Path, task: str | None) -> tuple[dict[str, Any], Epochs]:
     results = read_results(folder)
     if not results or not (folder / RUN_FILE).is_file():
         raise ModelError(f"{folder}: holds no run with results; train one with `onkokode train lora`")
     about = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    rows: _Epochs = []
-    for result in results:
-        if task is None:
-            rows.append((result.epoch, result.n, result.exact, result.partial, result.seconds))
-        elif task in result.tasks:
-            rows.append((result.epoch, *result.tasks[task], result.seconds))
-        else:
-            raise ModelError(
-                f"{folder}: has no results for {task}; it has {', '.join(result.tasks) or 'none'}"
-            )
-    return about, rows
+    return about, [result.of_task(task, folder) for result in results]
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -186,26 +164,23 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(folder) for folder in folders]
 
 
-def _plot_runs(runs: dict[str, tuple[dict[str, Any], _Epochs]], task: str | None, path: Path) -> None:
+def plot_runs(runs: Mapping[str, Epochs], path: Path, task: str | None = None) -> None:
+    """The curves of exact and partial answers over the epochs, as PNG, beside each other."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True)
     for panel, what, column in zip(panels, ("exact", "partial"), (2, 3), strict=True):
-        for number, (name, (_, results)) in enumerate(runs.items()):
+        for number, (name, epochs) in enumerate(runs.items()):
             panel.plot(
-                [row[0] for row in results],
-                [100 * row[column] for row in results],
+                [epoch[0] for epoch in epochs],
+                [100 * epoch[column] for epoch in epochs],
                 marker="osD^vP*X"[number % 8],
                 label=name,
             )
         panel.set(title=f"{what}, {task or 'all tasks'}", xlabel="epoch (0: before training)", ylabel="%")
-        panel.set_xticks(sorted({row[0] for _, results in runs.values() for row in results}))
+        panel.set_xticks(sorted({epoch[0] for epochs in runs.values() for epoch in epochs}))
         panel.grid(alpha=0.3)
-    figure.legend(
-        *panels[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=min(4, len(runs)),
-        fontsize=9,
-    )
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=min(4, len(runs)), fontsize=9)
     figure.savefig(path, dpi=150)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ import torch
 
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
-from training.adapters.data import Pairs, examples, write_examples
+from training.adapters.data import PairFolder, examples, write_examples
 from training.adapters.packing import PackedRows
 from training.adapters.trainer import LoraPlan, load_base, trainer_for
+from training.runs import Log
 
 PADDED_FULL, PADDED, GROUPED, PACKED = ARMS = (
     "padded to the longest allowed",
@@ -47,7 +48,7 @@ def measure_throughput(
     *,
     steps: int = 20,
     rows: int = 20_000,
-    say: Callable[[str], None] = print,
+    say: Log = print,
 ) -> dict[str, Any]:
     """Per arm tokens per second, share of padding and seconds per step; the ratio of the packed arm to each.
 
@@ -56,7 +57,7 @@ def measure_throughput(
     with tempfile.TemporaryDirectory() as folder:
         tokens_file = Path(folder) / "train.arrow"
         network, tokenizer = load_base(model, plan)
-        given = Pairs.open(pairs, Prompts.of(model).style, tokenizer.get_vocab())
+        given = PairFolder.open(pairs, Prompts.of(model).style, tokenizer.get_vocab())
         chunks = given.read("train", plan.tasks, rows, plan.seed)
         with_end = given.prompts.style == "instruct"
         count = write_examples(chunks, PromptEncoder(tokenizer), plan.longest, tokens_file, with_end=with_end)
@@ -126,7 +127,7 @@ def _plain_trainer(
     return trainer
 
 
-def _timed(trainer: Any, arm: str, say: Callable[[str], None]) -> dict[str, float]:
+def _timed(trainer: Any, arm: str, say: Log) -> dict[str, float]:
     """Runs a trainer; the median step's real tokens per second, and the share of padding over all steps."""
     from transformers import TrainerCallback
 

@@ -2,7 +2,6 @@
 
     network, tokenizer = load_base("Qwen/Qwen3-8B", plan)
     trainer = trainer_for(network, tokenizer, train, development, out, plan)
-    trainer.add_callback(each_epoch(lambda epoch, seconds: print(epoch)))
     trainer.train()
 
 `training/adapters/lora.py` makes a whole run of it, and `training/adapters/throughput.py` measures its steps.
@@ -14,7 +13,6 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from agent.models.local import LocalModel
 from index.errors import ModelError
 from index.io.progress import Pace
 from training.adapters.packing import PackedRows, real_tokens
+from training.runs import Log
 
 
 @dataclass(frozen=True)
@@ -178,29 +177,7 @@ def _score_only_answers() -> None:
         utils._use_triton = only_labelled
 
 
-def each_epoch(measure: Callable[[int, float], None]) -> Any:
-    from transformers import TrainerCallback
-
-    class EachEpoch(TrainerCallback):
-        """Measures before the first step and after each epoch, also one whose measuring was cut off by a kill."""
-
-        started = 0.0
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            steps = state.max_steps // round(state.num_train_epochs)
-            if state.global_step % steps == 0:
-                measure(state.global_step // steps, 0.0)
-
-        def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.started = time.monotonic()
-
-        def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            measure(round(state.epoch), time.monotonic() - self.started)
-
-    return EachEpoch()
-
-
-def paced(trainer: Any, say: Callable[[str], None]) -> Any:
+def paced(trainer: Any, say: Log) -> Any:
     """Counts what the trainer collates, and says how far it is; on a terminal the trainer's bar does."""
     from transformers import TrainerCallback
 

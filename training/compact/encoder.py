@@ -78,11 +78,11 @@ def train_tokenizer(texts: Iterable[str], pieces: int = PIECES) -> Tokenizer:
     return tokenizer
 
 
-Labelled = Sequence[tuple[str, str]]  # (text, code)
+LabelledTexts = Sequence[tuple[str, str]]  # (text, code)
 
 
 def train_axis(
-    lines: Labelled,
+    lines: LabelledTexts,
     queries: Callable[[random.Random, int], list[tuple[str, str, int]]],
     codes: Sequence[str],
     tokenizer: Tokenizer,

@@ -26,7 +26,8 @@ from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import Row, is_tumour_diagnosis, read_rows, tumour_lines
 from training.fit import Material
-from training.recipe import Say, paced, question_ids
+from training.recipe import paced, question_ids
+from training.runs import Log
 
 if TYPE_CHECKING:
     from training.compact.model import Batch
@@ -82,7 +83,7 @@ def train_arms(
     studies: Sequence[str] = ("texts", "topography"),
     seeds: Sequence[int] = (13, 14, 15),
     budget: Budget = Budget(),
-    say: Say = print,
+    say: Log = print,
 ) -> None:
     """Train every arm of the studies that is not there yet. `corpus` is the folder that `train all` wrote."""
     texts = StudyTexts.read(given, corpus)
@@ -170,7 +171,7 @@ def searched_lines(arm_lines: str | None, catalogue: Catalogue) -> list[Catalogu
     ]
 
 
-def _train_arm(arm: Arm, texts: StudyTexts, out: Path, seed: int, budget: Budget, say: Say) -> None:
+def _train_arm(arm: Arm, texts: StudyTexts, out: Path, seed: int, budget: Budget, say: Log) -> None:
     from training.compact.encoder import Settings, save_encoder, train_axis, train_tokenizer
 
     place = AXES.index(arm.axis)

@@ -30,7 +30,7 @@ from index.icd import CHAPTER_GROUPS, is_secondary
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
 from training.corpus import is_tumour_diagnosis, speaks_for_axis
 from training.leak import near_keys
-from training.studies.unseen import Read, read_unseen
+from training.studies.unseen import UnseenReading, read_unseen
 
 _FEW = 2
 _SHOWN = 200
@@ -185,7 +185,7 @@ def _decided(lines: Sequence[CatalogueLine]) -> np.ndarray:
     return np.array([best[line.system, _exact_key(line.text)] == line.code for line in lines])
 
 
-def _by_group(lines: Sequence[CatalogueLine], decided: np.ndarray, read: Read) -> dict[str, Ceiling]:
+def _by_group(lines: Sequence[CatalogueLine], decided: np.ndarray, read: UnseenReading) -> dict[str, Ceiling]:
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, line in enumerate(lines):
         rows_of[_group(line.system, line.code)].append(row)
@@ -216,10 +216,7 @@ def write_report(found: Audit, out: Path) -> None:
     content = {
         "editions": found.editions,
         "ceiling": {group: asdict(ceiling) for group, ceiling in found.ceiling.items()},
-        "findings": {
-            kind: [{"text": f.text, "codes": f.codes, "lines": f.lines} for f in findings]
-            for kind, findings in found.findings.items()
-        },
+        "findings": {kind: list(map(asdict, findings)) for kind, findings in found.findings.items()},
     }
     (out / "audit.json").write_text(
         json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"

@@ -8,14 +8,19 @@ set -euo pipefail
 onkokode=${ONKOKODE:-.venv/bin/onkokode}
 catalogues=${ONKOKODE_SHARED:-../shared}/catalogues
 runs=${RUNS:-runs}
-results=${RESULTS:-docs/results}
+results=${RESULTS:-$runs/studies}
 
 # The corpus is the first step of `make models`.
 [ -f "$runs/models/corpus/composed_heldout.parquet" ] || { echo "no corpus in $runs/models: run make models first" >&2; exit 2; }
 
 # 1. Arms of training texts, with the same budget and three seeds each.
 "$onkokode" train study --catalogues "$catalogues" --corpus "$runs/models/corpus" --out "$runs/study"
-"$onkokode" eval study --arms "$runs/study" --corpus "$runs/models/corpus" --out "$results"
+for arm in "$runs"/study/*/; do
+    variants=retrieval
+    [ -d "$arm/model" ] && variants=retrieval,base
+    "$onkokode" eval run --encoder "$arm/encoder" --model "$arm/model" --only "$variants" --rows 2000 \
+        --testset heldout --testset devsets --testset composed --corpus "$runs/models/corpus" --out "$results/arms/$(basename "$arm")"
+done
 
 # 2. Pairs without and with cross-fitted candidates, over the published split alone.
 for k in 0 10; do
@@ -50,7 +55,6 @@ measure rank-8-shown-candidates pairs-k10 --model "$base" --adapter "$runs/lora/
 measure full-shown-candidates pairs-k10 --model "$runs/lora/full"
 measure rank-8-trained-with-candidates pairs-k10 --model "$base" --adapter "$runs/lora/rank-8-candidates"
 measure full-trained-with-candidates pairs-k10 --model "$runs/lora/full-candidates"
-"$onkokode" eval answers "$results"/candidates/*.json --against rank-8 --out "$results"
 
 # 5. The embedded model with candidates, for `make ablation`; it goes into the package by hand:
 # cp -r runs/lora/embedded-candidates agent/weights/adapter-with-candidates

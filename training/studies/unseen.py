@@ -30,7 +30,7 @@ Report = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Read:
+class UnseenReading:
     """Per line whether the reader's code is right: exactly, and to the three-character code or the four-digit
     histology; `classes` is the number of codes."""
 
@@ -51,7 +51,9 @@ class Read:
         return 1 - (1 - max(0.0, 1 - most * error) ** 0.5) / most
 
 
-def read_unseen(lines: Sequence[CatalogueLine], seed: int = 13, report: Report = lambda share: None) -> Read:
+def read_unseen(
+    lines: Sequence[CatalogueLine], seed: int = 13, report: Report = lambda share: None
+) -> UnseenReading:
     """Read every line of an axis without it; `report` gets the share of the work done since it was last called."""
     names, codes = np.unique([line.code for line in lines], return_inverse=True)
     stems = np.unique([_stem(name, lines[0].system) for name in names], return_inverse=True)[1]
@@ -62,7 +64,7 @@ def read_unseen(lines: Sequence[CatalogueLine], seed: int = 13, report: Report =
     best = max(guesses, key=lambda guess: int((guess == codes).sum()))
     # -1: no other line to be near to.
     known = best >= 0
-    return Read(best == codes, known & (stems[best] == stems[codes]), len(names))
+    return UnseenReading(best == codes, known & (stems[best] == stems[codes]), len(names))
 
 
 def _nearest_by_letters(

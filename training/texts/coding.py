@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from index.icd import chapter_behaviours, is_haematological
-from training.texts.tables import Morphology, Site
+from training.texts.tables import SITE_FORMS, Morphology, Site
 
 # how often a site is reached by metastases, by topography prefix
 METASTATIC_SITES = {"C77": 6.0, "C34": 6.0, "C22": 8.0, "C41": 5.0, "C40": 1.0, "C71": 6.0, "C74": 2.0, "C44": 3.0,
@@ -76,21 +76,10 @@ def worded(site: Site, morphology: Morphology) -> Site | None:
         if site.topography in topographies and any(
             low <= morphology.histology <= high for low, high in spans
         ):
-
-            def kept(names: tuple[str, ...], words: re.Pattern[str] = words) -> tuple[str, ...]:
-                return tuple(name for name in names if words.search(name))
-
-            if not (nouns := kept(site.nouns)):
-                return None
-            return replace(
-                site,
-                nouns=nouns,
-                genitives=kept(site.genitives),
-                locatives=kept(site.locatives),
-                compounds=kept(site.compounds),
-                adjectives=kept(site.adjectives),
-                abbreviations=kept(site.abbreviations),
-            )
+            names: dict[str, Any] = {
+                form: tuple(filter(words.search, getattr(site, form))) for form in SITE_FORMS
+            }
+            return replace(site, **names) if names["nouns"] else None
     return site
 
 

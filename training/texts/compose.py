@@ -23,10 +23,10 @@ from typing import Generic, TypeVar
 import pyarrow as pa
 
 from index.catalogue.crosswalk import Crosswalk
-from index.catalogue.overrides import NO_SITE, NOT_COMPOSED, Override, load_overrides
+from index.catalogue.overrides import NO_SITE, NOT_COMPOSED, load_overrides
 from index.records import CrosswalkRule
-from training.hashing import SPAN, hash64
 from training.runs import parquet_writer
+from training.split import SPAN, hash64
 from training.texts.coding import (
     CODED_WITHOUT_SITE,
     METASTASIS_CODES,
@@ -41,6 +41,7 @@ from training.texts.noise import perturb
 from training.texts.phrasing import SIDED, Entry, diagnosis_core, side_mark
 from training.texts.surroundings import wrapped
 from training.texts.tables import (
+    PHRASES,
     Morphology,
     NamedDiagnosis,
     Site,
@@ -54,8 +55,6 @@ from training.texts.wrappers import one
 BEHAVIOURS = (("3", 0.72), ("2", 0.08), ("0", 0.14), ("1", 0.06))
 KINDS = (("composed", 0.58), ("diagnosis", 0.25), ("morphology", 0.08), ("metastasis", 0.04), ("site", 0.05))
 _HEAD_GENDERS = (("om", "n"), ("ämie", "f"), ("ose", "f"), ("asie", "f"), ("tase", "f"), ("tumor", "m"))
-_OF_PRIMARY = ("eines {t}s", "bei {t}", "eines bekannten {t}s", "bei bek. {t}", "bei bekanntem {t}", "ausgehend von einem {t}",
-               "eines metastasierten {t}s", "bei Z.n. {t}", ", Primarius: {t}", "eines rezidivierten {t}s")  # fmt: skip
 _T = TypeVar("_T")
 
 
@@ -113,9 +112,7 @@ def compose(
     """
     if only_holdout and holdout is None:
         raise ValueError("only_holdout needs a holdout")
-    composer = _Composer(
-        rules, load_sites(), load_morphologies(), load_diagnoses(), load_overrides(), holdout, only_holdout
-    )
+    composer = _Composer(rules, holdout, only_holdout)
     rng = random.Random(seed)
     for _ in range(count):
         yield composer.draw(rng)
@@ -156,18 +153,10 @@ def write_texts(
 
 
 class _Composer:
-    def __init__(
-        self,
-        rules: Sequence[CrosswalkRule],
-        sites: Sequence[Site],
-        morphologies: Sequence[Morphology],
-        diagnoses: Sequence[NamedDiagnosis],
-        overrides: Sequence[Override],
-        holdout: Holdout | None,
-        only_holdout: bool,
-    ) -> None:
+    def __init__(self, rules: Sequence[CrosswalkRule], holdout: Holdout | None, only_holdout: bool) -> None:
+        sites, morphologies, diagnoses = load_sites(), load_morphologies(), load_diagnoses()
         self._crosswalk = Crosswalk(rules)
-        self._overrides = overrides
+        self._overrides = load_overrides()
         self._site_by_code = {site.topography: site for site in sites}
 
         def wanted(topography: str | None, morphology: str | None) -> bool:
@@ -204,18 +193,19 @@ class _Composer:
         self._diagnoses, self._terms = _Weighted(named), _Weighted(alone)
         self._behaviours = _Weighted(BEHAVIOURS)
         self._bare_sites = _Weighted([(site, site.weight**0.5) for site in sites])
-        pools: dict[str, Sequence[object]] = {
-            "composed": drawable, "diagnosis": named, "morphology": [] if only_holdout else alone, "metastasis": reached,
-            "site": () if only_holdout else sites,
-        }  # fmt: skip
-        self._kinds = _Weighted([(kind, weight if pools[kind] else 0.0) for kind, weight in KINDS])
-        self._makers: dict[str, Callable[[random.Random], ComposedText]] = {
-            "composed": self._composed, "diagnosis": self._diagnosis, "morphology": self._morphology,
-            "metastasis": self._metastasis, "site": self._bare_site,
-        }  # fmt: skip
+        makers: dict[str, tuple[Sequence[object], Callable[[random.Random], ComposedText]]] = {
+            "composed": (drawable, self._composed),
+            "diagnosis": (named, self._diagnosis),
+            "morphology": ([] if only_holdout else alone, self._morphology),
+            "metastasis": (reached, self._metastasis),
+            "site": ([] if only_holdout else sites, self._bare_site),
+        }
+        self._makers = _Weighted(
+            [(make, weight if pool else 0.0) for kind, weight in KINDS for pool, make in [makers[kind]]]
+        )
 
     def draw(self, rng: random.Random) -> ComposedText:
-        return self._makers[self._kinds.draw(rng)](rng)
+        return self._makers.draw(rng)(rng)
 
     def _entries_at(
         self,
@@ -380,7 +370,7 @@ class _Composer:
         if generic and primary.topography[:3] != site.topography[:3] and rng.random() < 0.4:
             tumour = one(rng, primary.compounds)
             tumour += "-Karzinom" if tumour[-1].isupper() or " " in tumour else "karzinom"
-            tail = one(rng, _OF_PRIMARY).format(t=tumour)
+            tail = one(rng, PHRASES["of a primary"]).format(t=tumour)
             # with the primary named, ICD-O topography may mean either site
             core, topography, morphology_code = f"{core} {tail}".replace(" ,", ","), None, "8010/6"
         text = wrapped(rng, core, gender, site.topography, morphology_code)

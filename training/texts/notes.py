@@ -6,6 +6,9 @@
 
 `tables/notes.tsv` holds the phrases with the place where they stand and the sites that they fit. None of them names
 a tumour, a metastasis or a subsite, so the diagnosis keeps its codes.
+
+Recognition learns from the negatives here, `no_tumour` and `ailment`: a tumour that is denied, feared, screened for or
+somebody else's, and what else is done and found on the same wards.
 """
 
 from __future__ import annotations
@@ -17,8 +20,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from index.catalogue.overrides import TableError, table_rows
-from training.texts.tables import TABLES
-from training.texts.wrappers import one
+from training.texts.tables import PHRASES, TABLES
+from training.texts.wrappers import ALL_PREFIXES, one
 
 PLACES = ("before", "before_dative", "before_genitive", "after", "other_diagnosis", "sentence")
 _COLUMNS = ("place", "organ", "text")
@@ -107,3 +110,52 @@ def _said(rng: random.Random, place: str, topography: str | None) -> str:
     by_site = _phrases()[place]
     own = by_site.get((topography or "")[:3])
     return one(rng, own if own and rng.random() < 0.4 else by_site["*"])
+
+
+def no_tumour(rng: random.Random, tumour_text: str) -> str:
+    """A hard negative for tumour recognition: the text's tumour negated, feared, screened for or somebody
+    else's (two in three), or a procedure or finding of the same wards (one in three). `tumour_text` should
+    be a plain term without TNM or therapy (`NSCLC`, `Mammakarzinom links`); a leading `V.a.` is cut."""
+    if rng.random() < 0.34:
+        text = one(rng, PHRASES["procedures"])
+        draw = rng.random()
+        if draw < 0.3:
+            return f"{text} {1 + int(rng.random() * 12):02d}/{2008 + int(rng.random() * 17)}"
+        return f"{one(rng, ('Z.n. ', 'geplant: ', 'Therapie: ', 'Aktuell: '))}{text}" if draw < 0.4 else text
+    start = next((len(prefix) for prefix in ALL_PREFIXES if tumour_text.startswith(prefix)), 0)
+    return one(rng, PHRASES["no tumour"]).format(t=tumour_text[start:] or tumour_text)
+
+
+def ailment(rng: random.Random, text: str) -> str:
+    """A diagnosis that is no tumour as practice and ward write it: with a date, a side, a certainty, in a list.
+    One in ten gives way to a finding or a value that is written the same way."""
+    if rng.random() < 0.1:
+        text = one(rng, PHRASES["ailments"])
+    frame = one(rng, PHRASES["other diagnosis"])
+    year = 1963 + int(rng.random() * 62)
+    return frame.format(
+        t=text,
+        s=one(rng, PHRASES["secondary diagnoses"]),
+        o=one(rng, PHRASES["secondary diagnoses"]),
+        m=1 + int(rng.random() * 12),
+        y=year if rng.random() < 0.6 else f"{year % 100:02d}",
+    )
+
+
+def still_a_tumour(rng: random.Random, tumour_text: str) -> str:
+    """A tumour of the patient with a procedure, a history or an exclusion beside it."""
+    return one(rng, PHRASES["still a tumour"]).format(
+        t=tumour_text,
+        p=one(rng, PHRASES["procedures"]),
+        m=1 + int(rng.random() * 12),
+        y=1990 + int(rng.random() * 35),
+    )
+
+
+def among_ailments(rng: random.Random, tumour_text: str, others: tuple[str, str]) -> str:
+    """A tumour diagnosis in a list of one to two other ailments, at any place: still a tumour."""
+    listed = [tumour_text, *others[: 1 + int(rng.random() * 2)]]
+    rng.shuffle(listed)
+    if rng.random() < 0.2:
+        return " ".join(f"{number}. {text}" for number, text in enumerate(listed, start=1))
+    return one(rng, (", ", ", ", "; ", "\n", " / ")).join(listed)

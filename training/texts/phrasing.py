@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from index.catalogue.overrides import Override
 from training.texts import wrappers
-from training.texts.tables import Morphology, Site, Term
+from training.texts.tables import PHRASES, Morphology, Site, Term
 from training.texts.wrappers import one
 
 SIDED = re.compile(r"\b(?:recht|link|beid|re\b|li\b|bds)|\bre\.|\bli\.|\d Uhr", re.IGNORECASE)
@@ -36,25 +36,6 @@ _FIELDS = (
     "Lok.: {s}; Histo: {n}", "Histologie: {n}\nLokalisation: {s}", "Tumorlokalisation: {s} / Histologie: {n}",
     "{s}\n{n}", "Primärtumor: {s}; Histologie: {n}", "Histologie: {n}; Lokalisation: {s}", "Organ: {s}, Diagnose: {n}",
 )  # fmt: skip
-_SITE_FIRST = (
-    "{s}: {n}",
-    "{s}, {n}",
-    "{s} {n}",
-    "{s} - {n}",
-    "{s}: {n}",
-    "{s} / {n}",
-    "{s}; {n}",
-    "{s} = {n}",
-)
-_NAME_FIRST = (
-    "{n}, {s}",
-    "{n} {s}",
-    "{n} ({s})",
-    "{n} - {s}",
-    "{n}, Lokalisation: {s}",
-    "{n} Bereich {s}",
-    "{n} {s}",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +99,9 @@ def diagnosis_core(rng: random.Random, site: Site, entry: Entry) -> tuple[str, s
             f"{mark} {place}" if rng.random() < 0.12 else f"{place}{one(rng, (' ', ' ', ' ', ', '))}{mark}"
         )
     if form < 0.64:
-        return one(rng, _NAME_FIRST).format(n=name, s=place), gender
+        return one(rng, PHRASES["name first"]).format(n=name, s=place), gender
     if form < 0.93:
-        return one(rng, _SITE_FIRST).format(n=name, s=place), None
+        return one(rng, PHRASES["site first"]).format(n=name, s=place), None
     return one(rng, _FIELDS).format(n=name, s=place), None
 
 

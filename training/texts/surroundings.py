@@ -10,13 +10,9 @@ import random
 import re
 
 from training.texts import wrappers
+from training.texts.tables import PHRASES
 from training.texts.wrappers import one
 
-# no complete remission: ICD-10-GM gives that a fifth character of its own
-_LYMPHOMA = ("Ann Arbor IIIB", "Stadium IVA", "Stadium II nach Ann Arbor", "ED {m}/{y}", "Z.n. 6 Zyklen R-CHOP",
-             "Rezidiv {y}", "Erstdiagnose {d}.{m}.{y}", "ED {y}", "unter Therapie", "Z.n. autologer SZT {y}", "IPI 3")  # fmt: skip
-_LEUKAEMIA = ("ED {m}/{y}", "Rezidiv {y}", "Z.n. allogener SZT {y}", "Erstdiagnose {d}.{m}.{y}", "ED {y}",
-              "unter Therapie", "Z.n. Chemotherapie", "refraktär", "progredient", "transfusionspflichtig")  # fmt: skip
 _GRADED_ALREADY = re.compile(
     r"differenz|\bdiff|grad|\bG ?[1-4]|anaplast|mikroinv|frühinv|minimal|siegelring|\bNET|\bNEC",
     re.IGNORECASE,
@@ -29,23 +25,8 @@ _TOLD = re.compile(
 )
 _DOUBTED = re.compile(r"(?:dringender )?V\. ?a|Va |Verdacht|DD|fragl|am ehesten|\w+: V\.a")
 _EXCISED = ("C0", "C44", "C49", "C50", "C51", "C60", "C77")
-_SMALL_IF_BENIGN = (
-    "C0",
-    "C10",
-    "C11",
-    "C12",
-    "C13",
-    "C14",
-    "C30",
-    "C32",
-    "C51",
-    "C52",
-    "C53",
-    "C60",
-    "C67",
-    "C68",
-    "C21",
-)
+_SMALL_IF_BENIGN = ("C0", "C10", "C11", "C12", "C13", "C14", "C30", "C32", "C51", "C52", "C53", "C60", "C67", "C68",
+                    "C21")  # fmt: skip
 _SMALL = ("C44", "C69", "C32.0", "C75", "C00")
 _WITHOUT_TNM = ("C26", "C38.0", "C39", "C42", "C70", "C71", "C72", "C75", "C76", "C77", "C80", "C55", "C57.7",
                 "C57.9", "C63.8", "C63.9", "C68.9", "C14", "C74.1", "C74.9")  # fmt: skip
@@ -134,18 +115,18 @@ class _Surroundings:
     def adjective(self) -> str | None:
         rng = self.rng
         if self.haematological:
-            return one(rng, wrappers.HAEMATOLOGY_ADJECTIVES)
+            return one(rng, PHRASES["haematology adjectives"])
         if self.behaviour != "3":
-            return one(rng, wrappers.BENIGN_ADJECTIVES) if self.behaviour != "6" else None
+            return one(rng, PHRASES["benign adjectives"]) if self.behaviour != "6" else None
         if self.topography.startswith("C80"):
             return one(
                 rng, ("metastasiert", "histologisch gesichert", "progredient", "lymphogen metastasiert")
             )
         if self.local:
-            return one(rng, wrappers.LOCAL_ADJECTIVES)
+            return one(rng, PHRASES["local adjectives"])
         if self.topography.startswith("C44"):
-            return one(rng, wrappers.SKIN_MALIGNANT)
-        adjective = one(rng, wrappers.MALIGNANT_ADJECTIVES)
+            return one(rng, PHRASES["skin adjectives"])
+        adjective = one(rng, PHRASES["malignant adjectives"])
         if "metast" in adjective:
             if self.metastatic or not self._fits(adjective):
                 return None
@@ -156,12 +137,12 @@ class _Surroundings:
 
     def recurrences(self) -> tuple[str, ...]:
         if self.behaviour == "6":
-            return wrappers.METASTASIS_RECURRENCES
+            return PHRASES["metastasis recurrences"]
         if self.haematological or self.topography.startswith(("C80", "C42")):
-            return wrappers.DIFFUSE_RECURRENCES
+            return PHRASES["diffuse recurrences"]
         if not self.topography.startswith(_EXCISED):
-            return tuple(word for word in wrappers.RECURRENCES if word != "Exzision")
-        return wrappers.RECURRENCES
+            return tuple(word for word in PHRASES["recurrences"] if word != "Exzision")
+        return PHRASES["recurrences"]
 
     def prefixed(self, gender: str | None) -> str:
         rng, core = self.rng, self.text
@@ -214,11 +195,15 @@ class _Surroundings:
         """A remark on something that the text has not said yet, or None."""
         rng, draw = self.rng, self.rng.random()
         if draw < 0.2:
-            return self._new("date", wrappers.fill(rng, one(rng, wrappers.DATES)))
+            return self._new("date", wrappers.fill(rng, one(rng, PHRASES["dates"])))
         if draw < 0.27:
-            return None if _DOUBTED.match(self.text) else self._new("certainty", one(rng, wrappers.CERTAINTY))
+            return (
+                None if _DOUBTED.match(self.text) else self._new("certainty", one(rng, PHRASES["certainty"]))
+            )
         if self.haematological:
-            return self._therapy(_LYMPHOMA if self.histology < 9730 else _LEUKAEMIA)
+            return self._therapy(
+                PHRASES["lymphoma remarks"] if self.histology < 9730 else PHRASES["leukaemia remarks"]
+            )
         if draw < 0.43 and (formula := self.tnm()):
             return formula
         markers = wrappers.markers(rng, self.topography, self.histology) if draw < 0.58 else None
@@ -234,17 +219,17 @@ class _Surroundings:
         if draw < 0.72 and self.behaviour == "3" and (beside := self._beside()):
             return self._new("beside", beside)
         if self.nervous:
-            return self._therapy(wrappers.NERVOUS_THERAPIES)
+            return self._therapy(PHRASES["nervous therapies"])
         if self.behaviour == "3" and not self.local:
             if draw < 0.79:
                 return self._stage()
             if draw < 0.87:
                 return self._metastases()
         if self.topography.startswith(("C77", "C80", "C42")):
-            return self._therapy(wrappers.NODAL_THERAPIES)
+            return self._therapy(PHRASES["nodal therapies"])
         if self.behaviour in "36" and not self.local:
-            return self._therapy(wrappers.THERAPIES)
-        return self._therapy(wrappers.MILD_THERAPIES)
+            return self._therapy(PHRASES["therapies"])
+        return self._therapy(PHRASES["mild therapies"])
 
     def _new(self, topic: str, remark: str) -> str | None:
         if topic in self.said:
@@ -286,7 +271,7 @@ class _Surroundings:
     def _metastases(self) -> str | None:
         if self.histology in _MINUTE or "metastases" in self.said or self.metastatic is False:
             return None
-        remark = one(self.rng, wrappers.METASTASES)
+        remark = one(self.rng, PHRASES["metastases"])
         nodal = re.search("lymph|LK", remark, re.IGNORECASE) is not None
         if not self._fits(remark) or (nodal and self.said & {"tnm", "stage"}):
             return None
@@ -316,7 +301,9 @@ class _Surroundings:
             if formula := self.tnm():
                 lines.append(one(rng, ("TNM: ", "Stadium: ", "Tumorstadium: ")) + formula)
             if rng.random() < 0.8 and (
-                therapy := self._therapy(wrappers.NERVOUS_THERAPIES if self.nervous else wrappers.THERAPIES)
+                therapy := self._therapy(
+                    PHRASES["nervous therapies"] if self.nervous else PHRASES["therapies"]
+                )
             ):
                 course = re.search("ezidiv|Progress|Erst|Remission|Nachsorge|folgt|tumor", therapy)
                 header = (
@@ -326,6 +313,6 @@ class _Surroundings:
         if rng.random() < 0.7:
             lines.append(
                 one(rng, ("Nebendiagnosen: ", "ND: ", "Begleiterkrankungen: "))
-                + one(rng, wrappers.SECONDARY_DIAGNOSES)
+                + one(rng, PHRASES["secondary diagnoses"])
             )
         return "\n".join(lines)

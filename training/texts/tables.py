@@ -1,6 +1,7 @@
-"""The hand-written tables that composed texts are made from: sites, morphologies, named diagnoses.
+"""The hand-written tables that composed texts are made from: sites, morphologies, named diagnoses, phrases.
 
     sites, morphologies = load_sites(), load_morphologies()
+    PHRASES["dates"]                                # ('ED {m}/{y}', 'ED {y}', …)
     morphologies[0].plausibility("C50.4")           # 0.0 where nobody would write the combination
 
 All are tab-separated with a header; several values in a cell are parted by `|`. In `morphologies.tsv` a
@@ -14,15 +15,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from index.catalogue.overrides import TableError, table_rows
 
 TABLES = Path(__file__).parent / "tables"
-SITE_COLUMNS = (
-    "topography", "weight", "nouns", "genitives", "locatives", "compounds", "adjectives", "abbreviations", "paired",
-)  # fmt: skip
+SITE_FORMS = ("nouns", "genitives", "locatives", "compounds", "adjectives", "abbreviations")
+SITE_COLUMNS = ("topography", "weight", *SITE_FORMS, "paired")
 MORPHOLOGY_COLUMNS = ("morphology", "weight", "gender", "nouns", "suffixes", "abbreviations", "sites")
 DIAGNOSIS_COLUMNS = ("icd10", "topography", "morphology", "weight", "terms")
+PHRASE_COLUMNS = ("use", "note", "phrases")
 _SUFFIX_GENDERS = {"krebs": "m", "tumor": "m", "nävus": "m", "raumforderung": "f", "metastase": "f",
                    "metastasierung": "f", "metastasen": "p", "filiae": "p"}  # fmt: skip
 
@@ -103,22 +105,11 @@ def load_sites(path: Path = TABLES / "sites.tsv") -> tuple[Site, ...]:
     """Reads `sites.tsv`. Raises `TableError` naming file and row."""
     sites = []
     for where, row in table_rows(path, SITE_COLUMNS):
-        nouns = _values(row["nouns"])
-        if not nouns:
+        if not _values(row["nouns"]):
             raise TableError(f"{where}: no noun for {row['topography']}.")
-        sites.append(
-            Site(
-                row["topography"],
-                _number(where, row["weight"]),
-                nouns,
-                _values(row["genitives"]),
-                _values(row["locatives"]),
-                _values(row["compounds"]),
-                _values(row["adjectives"]),
-                _values(row["abbreviations"]),
-                paired=row["paired"] in ("1", "true", "yes", "ja"),
-            )
-        )
+        forms = {form: _values(row[form]) for form in SITE_FORMS}
+        paired = row["paired"] in ("1", "true", "yes", "ja")
+        sites.append(Site(row["topography"], _number(where, row["weight"]), **forms, paired=paired))
     return tuple(sites)
 
 
@@ -156,16 +147,17 @@ def load_diagnoses(path: Path = TABLES / "diagnoses.tsv") -> tuple[NamedDiagnosi
         terms = _values(row["terms"])
         if not terms:
             raise TableError(f"{where}: no term for {row['icd10']}.")
-        diagnoses.append(
-            NamedDiagnosis(
-                row["icd10"] or None,
-                row["topography"] or None,
-                row["morphology"] or None,
-                _number(where, row["weight"]),
-                terms,
-            )
-        )
+        codes: dict[str, Any] = {axis: row[axis] or None for axis in DIAGNOSIS_COLUMNS[:3]}
+        diagnoses.append(NamedDiagnosis(**codes, weight=_number(where, row["weight"]), terms=terms))
     return tuple(diagnoses)
+
+
+def load_phrases(path: Path = TABLES / "phrases.tsv") -> dict[str, tuple[str, ...]]:
+    """Reads `phrases.tsv`: what is written around a diagnosis, by use; rows of one use belong together."""
+    phrases: dict[str, tuple[str, ...]] = {}
+    for _, row in table_rows(path, PHRASE_COLUMNS):
+        phrases[row["use"]] = phrases.get(row["use"], ()) + _values(row["phrases"])
+    return phrases
 
 
 def _values(cell: str) -> tuple[str, ...]:
@@ -209,3 +201,6 @@ def _site_weights(where: str, cell: str) -> tuple[dict[str, float], bool]:
     if not weights and not everywhere:
         raise TableError(f"{where}: no site.")
     return weights, everywhere
+
+
+PHRASES = load_phrases()

@@ -15,35 +15,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
+from training.texts.tables import PHRASES
+
 _T = TypeVar("_T")
 
 ENDINGS = {"n": "es", "m": "er", "f": "e", "p": "e"}
-SIDES = ("links", "rechts", "beidseits")
+
 SIDE_FORMS = {
     "links": ("links", "li.", "li", "lks.", "linksseitig", "L", "links", "li."),
     "rechts": ("rechts", "re.", "re", "rechtsseitig", "R", "rechts", "re."),
     "beidseits": ("beidseits", "bds.", "bds", "bilateral", "beidseitig"),
 }
-MALIGNANT_ADJECTIVES = (
-    "metastasiert", "fortgeschritten", "lokal fortgeschritten", "inoperabl", "multifokal", "klein", "groß",
-    "ausgedehnt", "bekannt", "histologisch gesichert", "neu diagnostiziert", "primär", "rezidiviert",
-    "pulmonal metastasiert", "hepatisch metastasiert", "ossär metastasiert", "lymphogen metastasiert", "progredient",
-    "diffus metastasiert", "oligometastasiert", "synchron metastasiert", "infiltrierend", "schnell wachsend",
-    "cerebral metastasiert", "peritoneal metastasiert", "R0-reseziert", "voroperiert", "inzidentell", "metast.",
-)  # fmt: skip
-# locally growing tumours that do not spread: basal cell carcinoma and glioma
-LOCAL_ADJECTIVES = ("klein", "groß", "ausgedehnt", "bekannt", "rezidiviert", "neu diagnostiziert", "multifokal",
-                    "histologisch gesichert", "progredient", "zentral ulzeriert", "schnell wachsend")  # fmt: skip
-BENIGN_ADJECTIVES = (
-    "klein",
-    "groß",
-    "bekannt",
-    "histologisch gesichert",
-    "symptomatisch",
-    "inzidentell",
-)
-SKIN_MALIGNANT = ("klein", "ausgedehnt", "exulzeriert", "ulzeriert", "rezidiviert", "histologisch gesichert",
-                  "blutend", "krustig belegt", "pigmentiert", "flach erhaben")  # fmt: skip
 HEADERS = ("Diagnose: ", "Diagnosen: ", "Hauptdiagnose: ", "Dg.: ", "HD: ", "1. ", "1) ", "Tumordiagnose: ", "- ",
            "Onkologische Diagnose: ", "Klin. Angaben: ", "Aktuell: ", "a) ", "Dx: ", "Bekannt: ")  # fmt: skip
 # each with the case that it governs: nominative, accusative, dative or genitive
@@ -62,55 +44,12 @@ MALIGNANT_PREFIXES = (
 ALL_PREFIXES = tuple(
     sorted({*HEADERS, *(p for p, _ in (*PREFIXES, *MALIGNANT_PREFIXES))}, key=len, reverse=True)
 )
-HAEMATOLOGY_ADJECTIVES = (
-    "bekannt",
-    "histologisch gesichert",
-    "neu diagnostiziert",
-    "rezidiviert",
-    "primär",
-    "refraktär",
-)
-RECURRENCES = ("Rezidiv", "Lokalrezidiv", "Erstdiagnose", "Progress", "Resektion", "V.a. Rezidiv", "Zweitrezidiv",
-               "Nachresektion", "Exzision", "Erneutes Rezidiv", "Biopsie")  # fmt: skip
-# what can be said of a tumour that has no place to be cut out
-DIFFUSE_RECURRENCES = (
-    "Rezidiv",
-    "Erstdiagnose",
-    "Progress",
-    "V.a. Rezidiv",
-    "Zweitrezidiv",
-    "Erneutes Rezidiv",
-)
-METASTASIS_RECURRENCES = ("Progress", "Biopsie", "Resektion", "Z.n. Resektion")
-METASTASES = (
-    "mit Lebermetastasen", "mit Lungenmetastasen", "ossär metastasiert", "mit Lymphknotenmetastasen", "hepatisch met.",
-    "multiple Lungenmetastasen", "mit Knochenmetastasen", "mit Hirnmetastasen", "pulmonal metast.", "metastasiert",
-    "mit Fernmetastasen", "Filiae hepatisch und pulmonal", "lymphogene Metastasierung", "Peritonealkarzinose",
-    "mit zerebralen Filiae", "HEP, PUL", "M1 (HEP)", "M1 (OSS)", "mit Pleurakarzinose",
-    "Metastasen: Leber, Lunge", "ED Lebermetastasen {m}/{y}", "synchrone Lebermetastasen", "Filiae ossär", "M1 (PUL)",
-)  # fmt: skip
 # a metastasis in the organ of the primary would be nonsense: what is said, and the sites where it is not
 SAME_ORGAN = (
     ("hepat", "C22"), ("leber", "C22"), ("HEP", "C22"), ("pulmonal", "C34"), ("lunge", "C34"), ("PUL", "C34"),
     ("ossär", "C40"), ("ossär", "C41"), ("knochen", "C40"), ("knochen", "C41"), ("OSS", "C40"), ("OSS", "C41"),
     ("erebral", "C71"), ("hirn", "C71"), ("periton", "C48"), ("pleura", "C38"), ("axill", "C44"), ("axill", "C49"),
 )  # fmt: skip
-THERAPIES = (
-    "Z.n. OP {y}", "Z.n. Chemotherapie", "Z.n. Radiochemotherapie", "Z.n. R0-Resektion", "Z.n. Resektion {m}/{y}",
-    "adjuvante Chemotherapie", "palliative Chemotherapie", "unter Immuntherapie", "Z.n. Radiatio {y}",
-    "neoadjuvante Therapie geplant", "unter Systemtherapie", "OP {m}/{y}", "Op am {d}.{m}.{y}", "best supportive care",
-    "Radiatio bis {m}/{y}", "R0", "Z.n. Tumorresektion", "keine Systemtherapie", "Staging folgt", "TNM folgt",
-    "Vorstellung Tumorboard", "in Remission", "Progress", "Lokalrezidiv", "Rezidiv {y}", "Erstdiagnose", "OP geplant",
-    "Z.n. 4 Zyklen Chemotherapie", "Nachsorge unauffällig", "Tumornachsorge", "Progress unter Chemotherapie",
-)  # fmt: skip
-# therapies that a TNM formula says already or denies
-_STAGED = ("R0", "Z.n. R0-Resektion", "Staging folgt", "TNM folgt", "OP geplant")
-MILD_THERAPIES = ("Z.n. Exzision {y}", "Verlaufskontrolle", "R0 exzidiert", "Z.n. OP {y}", "Zufallsbefund",
-                  "Abtragung {m}/{y}", "Entfernung am {d}.{m}.{y}", "Kontrolle in 6 Monaten", "asymptomatisch")  # fmt: skip
-NERVOUS_THERAPIES = ("Z.n. Resektion {y}", "Z.n. Teilresektion {m}/{y}", "Verlaufskontrolle im MRT", "Z.n. Radiatio {y}",
-                     "stereotaktische Biopsie {m}/{y}", "Z.n. OP {y}", "Resttumor", "OP geplant")  # fmt: skip
-NODAL_THERAPIES = ("Z.n. Chemotherapie", "unter Systemtherapie", "Radiatio bis {m}/{y}", "best supportive care",
-                   "Verlaufskontrolle", "palliative Chemotherapie", "Progress", "Vorstellung Tumorboard")  # fmt: skip
 # a benign, precancerous or non-invasive lesion beside the carcinoma does not change its codes:
 # (topography prefix, lowest and highest histology, what is written)
 BESIDE: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
@@ -131,17 +70,6 @@ BESIDE: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
     ("C56", 8380, 8461, ("bei Endometriose", "mit Aszites", "BRCA2-Mutation")),
     ("C54", 8380, 8380, ("bei atypischer Hyperplasie", "bei Adipositas")),
 )  # fmt: skip
-SECONDARY_DIAGNOSES = (
-    "aHT", "Hypertonus, DM II", "KHK", "VHF", "COPD", "DM 2", "Adipositas", "Hypothyreose", "Niereninsuffizienz", "keine",
-    "Osteoporose", "Z.n. AE", "Penicillinallergie", "aHT, HLP", "pAVK", "Z.n. Hüft-TEP links", "Depression", "Asthma",
-    "Nikotinabusus", "Hyperurikämie", "Z.n. CHE 2004", "Gicht", "Hypertonie, Gonarthrose", "Herzinsuffizienz NYHA II",
-)  # fmt: skip
-DATES = ("ED {m}/{y}", "ED {y}", "Erstdiagnose {d}.{m}.{y}", "EM {y}", "ED: {m}/{y}", "({m}/{y})", "{y}",
-         "vom {d}.{m}.{y}", "Erstdiagnose {m}/{y}", "seit {y}", "E.D. {m}.{y}", "Histo vom {d}.{m}.{y}",
-         "Diag. {d}.{m}.{s}")  # fmt: skip
-CERTAINTY = ("histologisch gesichert", "histol. gesichert", "zytologisch gesichert", "bioptisch gesichert", "gesichert",
-             "histologisch bestätigt", "klinisch", "laut Histologie", "lt. Histo", "mikroskopisch", "(G)", "(V)")  # fmt: skip
-ROMAN = ("I", "IA", "IB", "II", "IIA", "IIB", "IIc", "III", "IIIa", "IIIb", "IIIC", "IV", "IVA", "IVb")
 
 
 def one(rng: random.Random, values: tuple[_T, ...]) -> _T:
@@ -224,7 +152,7 @@ def _weak(word: str) -> str:
 
 
 def fill(rng: random.Random, template: str) -> str:
-    """Puts day, month and year into a template of `DATES` or a therapy."""
+    """Puts day, month and year into a template of `PHRASES["dates"]` or a therapy."""
     if "{" not in template:
         return template
     year = 2003 + int(rng.random() * 22)
@@ -294,7 +222,7 @@ _SUBSTAGES = {"0": ("0",), "I": ("I", "IA", "IB"), "II": ("II", "IIA", "IIB"), "
 
 def stage(rng: random.Random, topography: str, group: str | None = None) -> tuple[str, bool]:
     """A stage remark and whether it means distant metastases; `group` is the stage that the text comes to."""
-    roman = one(rng, _SUBSTAGES[group] if group else ROMAN)
+    roman = one(rng, _SUBSTAGES[group] if group else PHRASES["stages"])
     name = one(rng, ("UICC", "UICC-Stadium", "Stadium", "Std.", "UICC Stad."))
     if topography[:3] in ("C51", "C52", "C53", "C54", "C56", "C57") and rng.random() < 0.7:
         name = one(rng, ("FIGO", "FIGO-Stadium", "Figo"))
@@ -304,7 +232,7 @@ def stage(rng: random.Random, topography: str, group: str | None = None) -> tupl
 def therapy(rng: random.Random, therapies: tuple[str, ...], staged: bool) -> str:
     """A therapy; where a TNM formula stands in the text, none that repeats or denies it."""
     chosen = one(rng, therapies)
-    while staged and chosen in _STAGED:
+    while staged and chosen in PHRASES["therapies of a stage"]:
         chosen = one(rng, therapies)
     return fill(rng, chosen)
 

@@ -17,7 +17,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
@@ -32,14 +32,14 @@ from index.errors import ModelError
 from index.io.atomic import new_file
 from index.records import AXES, CodeSystem
 from index.search.encoder import CONFIG, Encoder
-from training.runs import RUN_FILE, last_checkpoint, same_run, write_json
-from training.tuning.pairs import (
+from training.runs import RUN_FILE, Log, each_epoch, last_checkpoint, same_run, write_json
+from training.tuning.query_pairs import (
     OneLinePerCode,
-    Pairs,
+    QueryPairs,
     composed_queries,
     known_lines,
     mine_negatives,
-    pairs_of,
+    query_pairs,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from training.fit import Material
 
-_CARD = Path(__file__).parent / "encoder_card.md"
+_CARD = Path(__file__).parents[1] / "cards" / "encoder.md"
 _RECALL_AT = 20
 # What a run that goes on reads instead of making it again; deleted at the end.
 _NEGATIVES = "negatives.npz"
@@ -103,7 +103,7 @@ def tune_encoder(
     *,
     model: str | Path | None = None,
     composed: Path | None = None,
-    say: Callable[[str], None] = print,
+    say: Log = print,
 ) -> list[TuningResult]:
     """Train an encoder into `out`; returns the development scores before training and after each epoch.
 
@@ -135,7 +135,7 @@ def tune_encoder(
     negatives = _negatives(encoder, known, plan, out / _NEGATIVES)
     extra = composed_queries(composed, given.split, plan.composed_rows, plan.seed) if composed else {}
     pairs = {
-        axis: pairs_of(lines, negatives.get(axis.value), extra.get(axis, ()), given.split, plan)
+        axis: query_pairs(lines, negatives.get(axis.value), extra.get(axis, ()), given.split, plan)
         for axis, (lines, _) in known.items()
     }
     trainer = _trainer(network, _dataset(pairs), out, plan, static=model is None)
@@ -144,7 +144,7 @@ def tune_encoder(
             f"{axis.value}: {len(lines):,} lines, {len(pairs[axis].anchors):,} pairs, {len(development):,} to develop on"
         )
 
-    def measure(epoch: int) -> None:
+    def measure(epoch: int, _seconds: float) -> None:
         if any(result.epoch == epoch for result in results):
             return
         training = network.training
@@ -175,7 +175,7 @@ def tune_encoder(
         # After the weights: a run that is killed between the two measures and saves the epoch once more.
         write_json(out / "epochs.json", [asdict(result) for result in results])
 
-    trainer.add_callback(_each_epoch(measure, ceil(len(trainer.get_train_dataloader()))))
+    trainer.add_callback(each_epoch(measure, ceil(len(trainer.get_train_dataloader()))))
     last = last_checkpoint(out / "checkpoints")
     if last is not None:
         say(f"goes on from {last.name}")
@@ -245,7 +245,7 @@ def _negatives(
         return {name: stored[name] for name in stored.files}
 
 
-def _dataset(pairs: Mapping[CodeSystem, Pairs]) -> DatasetDict:
+def _dataset(pairs: Mapping[CodeSystem, QueryPairs]) -> DatasetDict:
     from datasets import Dataset, DatasetDict
 
     made = {}
@@ -318,22 +318,6 @@ def _trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def _each_epoch(measure: Callable[[int], None], steps: int) -> Any:
-    from transformers import TrainerCallback
-
-    class EachEpoch(TrainerCallback):
-        """Measures before the first step and after each epoch, also one that a kill cut off before its measure."""
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step % steps == 0:
-                measure(state.global_step // steps)
-
-        def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            measure(ceil(state.global_step / steps))
-
-    return EachEpoch()
 
 
 def _save(network: SentenceTransformer, out: Path, scale: float) -> None:

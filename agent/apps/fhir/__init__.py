@@ -1,0 +1,7 @@
+"""Codings as FHIR R4 Conditions.
+
+conditions(agent.code("Mamma-Ca links"), subject="Patient/17")      # fhir.bundle
+
+bundle.py      Conditions and bundles in the form of the MII oncology module
+commands.py    `onkokode fhir`
+"""

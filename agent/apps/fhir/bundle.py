@@ -88,19 +88,10 @@ def years_in_force(agent: CodingAgent) -> dict[CodeSystem, int]:
     return years
 
 
-def conditions(
-    coded: CodedText,
-    subject: str | None = None,
-    *,
-    with_text: bool = False,
-    years: Years = YEAR,
-    key: str = "",
-) -> list[dict[str, Any]]:
-    """One Condition for the text and one for each further diagnosis in it."""
-    found = [condition(coded, subject, with_text=with_text, years=years, key=key)]
-    for other in coded.further:
-        found += conditions(other, subject, with_text=with_text, years=years, key=key)
-    return found
+def conditions(coded: CodedText, subject: str | None = None, **options: Any) -> list[dict[str, Any]]:
+    """One Condition for the text and one for each further diagnosis in it; options as for `condition`."""
+    further = (one for other in coded.further for one in conditions(other, subject, **options))
+    return [condition(coded, subject, **options), *further]
 
 
 def condition(
@@ -111,7 +102,14 @@ def condition(
     years: Years = YEAR,
     key: str = "",
 ) -> dict[str, Any]:
-    """One diagnosis as a Condition, without those in `further`. `subject` is a reference such as `Patient/17`."""
+    """One diagnosis as a Condition, without those in `further`.
+
+    Args:
+        subject: a reference such as `Patient/17`.
+        with_text: put the diagnosis text in, as `code.text`.
+        years: of the editions that the codes are from (`years_in_force`).
+        key: the secret under which ids are made.
+    """
     resource: dict[str, Any] = {
         "resourceType": "Condition",
         "id": _identifier(coded, subject, key),
@@ -140,36 +138,23 @@ def condition(
     return resource
 
 
-def bundle(
-    coded_texts: Iterable[CodedText],
-    subject: str | None = None,
-    *,
-    with_text: bool = False,
-    years: Years = YEAR,
-    key: str = "",
-) -> dict[str, Any]:
-    """All Conditions as one Bundle in memory; for a file `write_bundle`."""
-    entries = list(_entries(coded_texts, subject, with_text=with_text, years=years, key=key))
+def bundle(coded_texts: Iterable[CodedText], subject: str | None = None, **options: Any) -> dict[str, Any]:
+    """All Conditions as one Bundle in memory, with the options of `condition`; for a file `write_bundle`."""
+    entries = list(_entries(coded_texts, subject, **options))
     return {"resourceType": "Bundle", "type": "collection", **({"entry": entries} if entries else {})}
 
 
 def write_bundle(
-    path: Path,
-    coded_texts: Iterable[CodedText],
-    subject: str | None = None,
-    *,
-    with_text: bool = False,
-    years: Years = YEAR,
-    key: str = "",
+    path: Path, coded_texts: Iterable[CodedText], subject: str | None = None, **options: Any
 ) -> int:
-    """Writes a Bundle as the answers come and says how many Conditions it holds. The file appears under its
-    name once it is complete."""
+    """Writes a Bundle as the answers come, with the options of `condition`, and says how many Conditions it holds.
+    The file appears under its name once it is complete."""
     number = 0
     try:
         with new_file(path) as half, half.open("w", encoding="utf-8", newline="\n") as stream:
             stream.write('{"resourceType": "Bundle", "type": "collection"')
             between = ', "entry": [\n'
-            for entry in _entries(coded_texts, subject, with_text=with_text, years=years, key=key):
+            for entry in _entries(coded_texts, subject, **options):
                 stream.write(between + json.dumps(entry, ensure_ascii=False))
                 between = ",\n"
                 number += 1

@@ -1,6 +1,21 @@
 """Tables in, coded tables out: `onkokode code-file`, on one machine or on many.
 
 code_file(CodingAgent.load(), Path("diagnosen.csv"), Path("kodiert.csv"))
+
+run.py            a table coded from end to end, in chunks that survive a kill
+formats.py        which format a file has, which an output gets
+table.py          what all formats have in common
+delimited.py      CSV, TSV: encoding and delimiter found        (lines.py: line by line, each decoded by itself)
+json_lines.py     JSON Lines
+parquet.py        Parquet, types kept
+workbook.py       Excel: table and writer        (workbook_parts.py: looked over before openpyxl sees it)
+header.py         whether the first row names the columns
+text_column.py    which column holds the diagnosis texts
+answer.py         a coded text as columns
+writing.py        values made fit for the format that they go into
+work_folder.py    what lies beside an output while a run lasts
+ray_engine.py     the same on many machines
+commands.py       `onkokode code-file`
 """
 
 from agent.apps.files.run import FileRun, code_file

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from agent.apps.options import OutputFile, agent_options, load_agent
+from agent.apps.wording import thousands
 from index.io.failures import require
 
 
@@ -68,7 +69,7 @@ def code_file_command(
     OUT.onkokode, codes only, and removes it at the end).
     """
     from agent.apps.files.run import code_file
-    from agent.apps.files.table import Options
+    from agent.apps.files.table import TableOptions
 
     if engine == "ray":
         require("ray", "--engine ray")
@@ -84,7 +85,7 @@ def code_file_command(
             source,
             target,
             column=column,
-            options=Options(encoding, _character(delimiter), sheet, header),
+            options=TableOptions(encoding, _character(delimiter), sheet, header),
             engine=chosen,
             restart=restart,
             progress=progress,
@@ -92,10 +93,10 @@ def code_file_command(
     for note in run.notes:
         click.echo(f"Hinweis: {note}", err=True)
     coded = run.rows - run.done_before
-    counts = ", ".join(f"{name} {count:,}".replace(",", ".") for name, count in run.counts.items())
+    counts = ", ".join(f"{name} {thousands(count)}" for name, count in run.counts.items())
     click.echo(
-        f"{target}: {_german(run.rows)} Zeilen ({counts})"
-        + (f"; {_german(run.done_before)} waren schon kodiert" if run.done_before else "")
+        f"{target}: {thousands(run.rows)} Zeilen ({counts})"
+        + (f"; {thousands(run.done_before)} waren schon kodiert" if run.done_before else "")
         + f"; {run.seconds:.0f} s, {coded / max(run.seconds, 0.001):.0f} Zeilen/s",
         err=True,
     )
@@ -107,10 +108,6 @@ def _character(delimiter: str | None) -> str | None:
     if delimiter is not None and len(delimiter) != 1:
         raise click.BadParameter("one character, or `tab`", param_hint="--delimiter")
     return delimiter
-
-
-def _german(number: int) -> str:
-    return f"{number:,}".replace(",", ".")
 
 
 @contextmanager

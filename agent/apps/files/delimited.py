@@ -1,6 +1,6 @@
 """CSV and its relatives: encoding and delimiter are found, values are kept letter by letter.
 
-DelimitedTable(Path("diagnosen.csv"), Options()).facts()     # {'encoding': 'cp1252', 'delimiter': ';', ...}
+DelimitedTable(Path("diagnosen.csv"), TableOptions()).facts()     # {'encoding': 'cp1252', 'delimiter': ';', ...}
 """
 
 from __future__ import annotations
@@ -8,22 +8,20 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from agent.apps.files.lines import LONGEST_LINE, TextLines
 from agent.apps.files.table import (
-    CHUNK_ROWS,
     SAMPLE_ROWS,
     Chunk,
-    Options,
     Row,
     Table,
-    TableError,
+    TableFileError,
+    TableOptions,
     TableWriter,
-    in_chunks,
 )
 
 _DELIMITERS = (";", "\t", ",", "|")
@@ -39,10 +37,10 @@ class DelimitedTable(Table):
 
     endings = (".csv", ".tsv", ".txt")
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: TableOptions) -> None:
         super().__init__(path, options)
         if options.delimiter is not None and options.delimiter in '"\r\n\0':
-            raise TableError(f"{path}: dieses Zeichen kann Felder nicht trennen; üblich: ; , | tab")
+            raise TableFileError(f"{path}: dieses Zeichen kann Felder nicht trennen; üblich: ; , | tab")
         self._lines = TextLines(path, options.encoding, all_ends=True)
         self.encoding = self._lines.encoding
         head = self._head()
@@ -52,7 +50,7 @@ class DelimitedTable(Table):
         self._splits = self.delimiter
         records = [record for _, record, _ in islice(self._records(), SAMPLE_ROWS + 1)]
         if not records:
-            raise TableError(f"{path}: die Datei ist leer")
+            raise TableFileError(f"{path}: die Datei ist leer")
         self.name_columns(records[0], records[1:])
         self._first = records[0]
         if found is None and len(self.columns) == 1:
@@ -60,15 +58,8 @@ class DelimitedTable(Table):
             self._splits = _NEVER
             self._first = next(self._records())[1]
 
-    def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
-        return in_chunks(self._rows(), size, first)
-
-    @contextmanager
-    def writer(self, path: Path, added: Sequence[str]) -> Iterator[TableWriter]:
-        with write_delimited(
-            path, self.columns, added, self.delimiter, self.encoding, self.line_end
-        ) as writer:
-            yield writer
+    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
+        return write_delimited(path, self.columns, added, self.delimiter, self.encoding, self.line_end)
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -95,7 +86,7 @@ class DelimitedTable(Table):
         def texts() -> Iterator[str]:
             for text, note, dropped in self._lines:
                 if dropped:
-                    raise TableError(
+                    raise TableFileError(
                         f"{self.path}: Zeile {line + 1} hat mehr als {LONGEST_LINE:,} Zeichen; ist es eine Tabelle?"
                     )
                 if note:
@@ -111,12 +102,12 @@ class DelimitedTable(Table):
                 line = reader.line_num
                 notes.clear()
         except csv.Error:
-            raise TableError(
+            raise TableFileError(
                 f"{self.path}: ab Zeile {line + 1} wird ein Anführungszeichen nicht geschlossen; "
                 "bitte die Zeile berichtigen"
             ) from None
 
-    def _rows(self) -> Iterator[Row]:
+    def read_rows(self) -> Iterator[Row]:
         width = len(self.columns)
         records = self._records()
         if self.header and next(records, (0, [], None))[1] != self._first:

@@ -1,6 +1,6 @@
 """JSON Lines: an object per line; keys keep their order, a line that is no object keeps its place.
 
-JsonLinesTable(Path("diagnosen.jsonl"), Options()).columns
+JsonLinesTable(Path("diagnosen.jsonl"), TableOptions()).columns
 
 An object that goes out as JSON goes out letter by letter, with our keys before its last bracket: parsed and
 written again, `1.10`, `1e400` and keys that occur twice would not be what they were.
@@ -11,23 +11,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from agent.apps.files.lines import LONGEST_LINE, TextLines
 from agent.apps.files.table import (
-    CHUNK_ROWS,
     MISSING,
     MOST_COLUMNS,
     REPLACED,
     Chunk,
-    Options,
     Row,
     Table,
-    TableError,
+    TableFileError,
+    TableOptions,
     TableWriter,
-    in_chunks,
     readable,
 )
 
@@ -70,7 +68,7 @@ class JsonLinesTable(Table):
 
     endings = (".jsonl", ".ndjson")
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: TableOptions) -> None:
         super().__init__(path, options)
         self._lines = TextLines(path, options.encoding, all_ends=False)
         names: dict[str, None] = {}
@@ -79,21 +77,16 @@ class JsonLinesTable(Table):
             names.update(dict.fromkeys(record.members or ()))
             rows += 1
             if len(names) > MOST_COLUMNS:
-                raise TableError(
+                raise TableFileError(
                     f"{path}: mehr als {MOST_COLUMNS} verschiedene Schlüssel; bitte nur die nötigen"
                 )
         if not names:
-            raise TableError(f"{path}: keine Zeile ist ein JSON-Objekt; erwartet wird eines je Zeile")
+            raise TableFileError(f"{path}: keine Zeile ist ein JSON-Objekt; erwartet wird eines je Zeile")
         self.columns = tuple(names)
         self.rows = rows
 
-    def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
-        return in_chunks(self._rows(), size, first)
-
-    @contextmanager
-    def writer(self, path: Path, added: Sequence[str]) -> Iterator[TableWriter]:
-        with write_json_lines(path, self.columns, added) as writer:
-            yield writer
+    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
+        return write_json_lines(path, self.columns, added)
 
     def facts(self) -> dict[str, Any]:
         return {"format": "jsonl", "encoding": self._lines.encoding}
@@ -125,7 +118,7 @@ class JsonLinesTable(Table):
             )
             yield _Record(members, text, "; ".join(filter(None, problems)) or None)
 
-    def _rows(self) -> Iterator[Row]:
+    def read_rows(self) -> Iterator[Row]:
         known = set(self.columns)
         for number, (members, text, problem) in enumerate(self._records(), start=1):
             if members is None:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from agent.apps.files.table import REPLACED, TableError, readable
+from agent.apps.files.table import REPLACED, TableFileError, readable
 
 LONGEST_LINE = 16_000_000  # bytes (letters of UTF-16); more is not held in memory
 _BOMS = (
@@ -56,12 +56,12 @@ class TextLines:
     Lines end with a line feed, with `all_ends` also with a carriage return.
 
     Raises:
-        TableError: `encoding` is none that a text can be written in.
+        TableFileError: `encoding` is none that a text can be written in.
     """
 
     def __init__(self, path: Path, encoding: str | None, *, all_ends: bool) -> None:
         self.path, self.all_ends = path, all_ends
-        self._told = encoding is not None
+        self._named = encoding is not None
         found = encoding or self._find_encoding()
         self.encoding = _text_encoding(path, found)
         # A file of UTF-8 or found to be cp1252 may hold lines of the other.
@@ -80,7 +80,7 @@ class TextLines:
                 if raw.isascii():
                     yield Line(raw.decode("ascii"), None, dropped)
                 else:
-                    yield Line(*_decode(raw, usual, told=self._told), dropped)
+                    yield Line(*decode_line(raw, usual, trusted=self._named), dropped)
 
     def _of_one_encoding(self) -> Iterator[Line]:
         wide = codecs.lookup(self.encoding).name.startswith("utf")
@@ -144,12 +144,20 @@ def _is_utf8(raw: bytes, usual: str = "utf-8") -> bool:
     return len(_NOT_ASCII.findall(text)) - errors - chance > errors + chance
 
 
-def _decode(raw: bytes, usual: str, *, told: bool) -> tuple[str, str | None]:
-    """Text and note of a line in a file most of whose lines are in `usual`; `told` by a person who knows."""
+def decode_line(
+    raw: bytes, usual: str = "utf-8", *, trusted: bool = False, mixed: bool = True
+) -> tuple[str, str | None]:
+    """Text and note of a line that stands among lines in `usual` ("utf-8" or "cp1252").
+
+    `trusted`: a person named the encoding, so what is valid UTF-8 is UTF-8. Without `mixed` every line is UTF-8, and
+    bytes that are none become lone surrogates.
+    """
     with suppress(UnicodeDecodeError):
         text = raw.decode("utf-8")
-        if told or _is_utf8(raw, usual):
+        if trusted or not mixed or _is_utf8(raw, usual):
             return text, None if usual == "utf-8" else "Zeile als UTF-8 gelesen, anders als die übrigen"
+    if not mixed:
+        return raw.decode("utf-8", "onkokode-mark"), REPLACED
     if _is_utf8(raw, usual):
         return raw.decode("utf-8", "replace"), REPLACED
     text = raw.decode("cp1252", "onkokode-mark")
@@ -167,7 +175,7 @@ def _text_encoding(path: Path, encoding: str) -> str:
             return encoding
     except Exception:  # each of these codecs fails in a way of its own
         pass
-    raise TableError(f"{path}: {encoding} ist kein Zeichensatz für Texte; üblich: utf-8, cp1252")
+    raise TableFileError(f"{path}: {encoding} ist kein Zeichensatz für Texte; üblich: utf-8, cp1252")
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:

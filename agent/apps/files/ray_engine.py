@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from agent.apps.files.run import CodedChunk, code_chunk
-from agent.apps.files.table import Chunk, Row, Table, TableError, text_of
+from agent.apps.files.table import Chunk, Row, Table, TableFileError, text_of
 
 _READ_TASK_CHUNKS = 64
 _SHORT = "/tmp" if os.path.isdir("/tmp") else None
@@ -59,7 +59,7 @@ class RayEngine:
         try:
             import ray
         except ModuleNotFoundError:
-            raise TableError("--engine ray braucht Ray; pip install 'onkokode[ray]'") from None
+            raise TableFileError("--engine ray braucht Ray; pip install 'onkokode[ray]'") from None
         if ray.is_initialized():
             yield from self._coded(table, column, sorted(missing))
             return
@@ -69,9 +69,9 @@ class RayEngine:
     def _coded(self, table: Table, column: str, missing: list[int]) -> Iterator[CodedChunk]:
         import ray
 
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.target_max_block_size = _BLOCK_BYTES
+        settings = ray.data.DataContext.get_current()
+        settings.enable_progress_bars = False
+        settings.target_max_block_size = _BLOCK_BYTES
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         resources = ray.cluster_resources()
         cpus = resources.get("CPU", 1.0)
@@ -127,7 +127,7 @@ def _this_machine() -> Iterator[None]:
     # Where Ray was imported before, it has read the variable before. The node's address would not tell: without a
     # network it is loopback, and the sockets listen on all interfaces all the same.
     if getattr(ray_constants, "ENABLE_RAY_CLUSTER", True):
-        raise TableError(
+        raise TableFileError(
             "Ray würde auch auf andere Rechner hören; vor dem ersten `import ray` "
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 setzen, oder mit address= den eigenen Cluster nennen"
         )

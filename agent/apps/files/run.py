@@ -2,7 +2,7 @@
 
     code_file(agent, Path("diagnosen.csv"), Path("kodiert.csv"))
 
-Beside the output lies a folder `kodiert.csv.onkokode` while the run lasts (`agent/apps/files/work.py`); the same command
+Beside the output lies a folder `kodiert.csv.onkokode` while the run lasts (`agent/apps/files/work_folder.py`); the same command
 goes on with the chunks that are missing. The table is read three times: all of it before any work, which finds
 what is damaged and gives each chunk a digest; to code; and to put rows and codes together. Each reading of a chunk has
 to give that digest again, so a file that changes meanwhile is an error and never another row's code. The output
@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent.apps.files.answer import COLUMNS, answer_of, unread
-from agent.apps.files.columns import find_text_column
-from agent.apps.files.table import Chunk, Options, Table, TableError, must_be_a_file, open_table, text_of
-from agent.apps.files.work import Answers, WorkFolder
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import Chunk, Table, TableFileError, TableOptions, must_be_a_file, text_of
+from agent.apps.files.text_column import find_text_column
+from agent.apps.files.work_folder import Answers, WorkFolder
 from agent.apps.files.writing import must_fit, write_table
 from index.io.atomic import new_file
 
@@ -94,7 +95,7 @@ def code_file(
     target: Path,
     *,
     column: str | None = None,
-    options: Options | None = None,
+    options: TableOptions | None = None,
     engine: Engine | None = None,
     restart: bool = False,
     progress: Progress = lambda done, rows: None,
@@ -108,12 +109,12 @@ def code_file(
         progress: called after each chunk.
 
     Raises:
-        TableError: a file cannot be read or written, belongs to another run, or changed while it was coded.
+        TableFileError: a file cannot be read or written, belongs to another run, or changed while it was coded.
     """
     started = time.monotonic()
     must_be_a_file(source)
     _must_be_writable(source, target, restart)
-    table = open_table(source.resolve(), replace(options or Options(), column=column))
+    table = open_table(source.resolve(), replace(options or TableOptions(), column=column))
     name = find_text_column(table, column)
     _must_be_free(table)
     with WorkFolder(target, restart=restart) as work:
@@ -148,19 +149,19 @@ Digests = list[tuple[str, int]]  # per chunk: its digest and its rows
 
 def _must_be_writable(source: Path, target: Path, restart: bool) -> None:
     if target.is_dir():
-        raise TableError(f"{target} ist ein Ordner; bitte eine Datei nennen")
+        raise TableFileError(f"{target} ist ein Ordner; bitte eine Datei nennen")
     if target.exists() and not restart:
-        raise TableError(f"{target} gibt es schon; mit --restart wird neu kodiert und überschrieben")
+        raise TableFileError(f"{target} gibt es schon; mit --restart wird neu kodiert und überschrieben")
     if source.resolve() == target.resolve():
-        raise TableError(f"{target}: Ein- und Ausgabe sind dieselbe Datei")
+        raise TableFileError(f"{target}: Ein- und Ausgabe sind dieselbe Datei")
     if not target.parent.is_dir():
-        raise TableError(f"{target.parent}: den Ordner gibt es nicht")
+        raise TableFileError(f"{target.parent}: den Ordner gibt es nicht")
 
 
 def _must_be_free(table: Table) -> None:
     taken = sorted(set(table.columns) & set(COLUMNS))
     if taken:
-        raise TableError(
+        raise TableFileError(
             f"{table.path} hat schon die Spalte {taken[0]}; ist die Datei schon kodiert? Sonst bitte umbenennen"
         )
 
@@ -227,7 +228,9 @@ def _put_together(table: Table, work: WorkFolder, target: Path, digests: Digests
                 _must_be_same(table, digests, chunk.number, digest)
                 answers = work.answers(chunk.number, digest)
                 if answers is None:
-                    raise TableError(f"{work.path} wurde verändert; bitte denselben Befehl noch einmal geben")
+                    raise TableFileError(
+                        f"{work.path} wurde verändert; bitte denselben Befehl noch einmal geben"
+                    )
                 for answer in answers:
                     counts[_kind(answer)] += 1
                 writer.write(chunk, answers)

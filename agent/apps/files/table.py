@@ -1,6 +1,5 @@
-"""What all table formats have in common: a table is opened by its content, read in chunks, and written again.
+"""What all table formats have in common: a table is read in chunks and written again. `formats` opens one.
 
-table = open_table(Path("diagnosen.csv"))
 for chunk in table.chunks(1024):
     chunk.number, chunk.rows[0].values, chunk.rows[0].problem
 
@@ -12,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -40,7 +38,7 @@ class _Missing(Enum):
 MISSING: Final = _Missing.MISSING  # a value that a row does not have at all
 
 
-class TableError(OnkokodeError):
+class TableFileError(OnkokodeError):
     """A table that cannot be read or written; the message names file, row and remedy."""
 
 
@@ -81,7 +79,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Options:
+class TableOptions:
     """What a person may say about a table; None is found out."""
 
     encoding: str | None = None
@@ -105,7 +103,7 @@ class Table(ABC):
 
     endings: ClassVar[tuple[str, ...]]
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: TableOptions) -> None:
         self.path = path
         self.options = options
         self.columns: tuple[str, ...] = ()
@@ -122,13 +120,13 @@ class Table(ABC):
         """Take the names of the columns from the first row, or number the columns where it is no header.
 
         Raises:
-            TableError: it may be either, there are too many columns, or two have one name.
+            TableFileError: it may be either, there are too many columns, or two have one name.
         """
         wanted, columns = self.options, len(first)
         _must_be_few(self.path, columns)
         header = is_header(first, sample, wanted.column) if wanted.header is None else wanted.header
         if header is None:
-            raise TableError(
+            raise TableFileError(
                 f"{self.path}: ob die erste Zeile die Spalten nennt oder schon Daten enthält, ist nicht sicher; "
                 "bitte --header oder --no-header angeben"
             )
@@ -151,16 +149,29 @@ class Table(ABC):
         more = f" … ({len(shown)} Spalten)" if len(shown) > _SHOWN else ""
         return ", ".join(shown[:_SHOWN]) + more
 
-    def changed(self, where: str = "") -> TableError:
+    def changed(self, where: str = "") -> TableFileError:
         """What to raise where the file is not what it was."""
-        return TableError(
+        return TableFileError(
             f"{self.path} wurde während des Laufs verändert{where}; es wurde nichts ausgegeben. Bitte noch "
             "einmal mit --restart beginnen und die Datei so lange nicht anrühren"
         )
 
-    @abstractmethod
     def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
         """The rows from chunk `first` on, `size` a chunk."""
+        kept: list[Row] = []
+        number = 0
+        for row in self.read_rows():
+            kept.append(row)
+            if len(kept) == size:
+                if number >= first:
+                    yield Chunk(number, tuple(kept))
+                number, kept = number + 1, []
+        if kept and number >= first:
+            yield Chunk(number, tuple(kept))
+
+    @abstractmethod
+    def read_rows(self) -> Iterator[Row]:
+        """All rows, one at a time."""
 
     @abstractmethod
     def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
@@ -169,33 +180,6 @@ class Table(ABC):
     @abstractmethod
     def facts(self) -> dict[str, Any]:
         """What was found out about the file, for the run's record."""
-
-
-def open_table(path: Path, options: Options | None = None) -> Table:
-    """The table that a file holds, recognised by its content, and by its ending where that leaves a choice.
-
-    Raises:
-        TableError: the file is missing, empty or no table; the message says what would help.
-    """
-    from agent.apps.files.delimited import DelimitedTable
-    from agent.apps.files.json_lines import JsonLinesTable
-
-    options = options or Options()
-    head = _head(path)
-    if head.startswith(b"PAR1"):
-        from agent.apps.files.arrow import ParquetTable
-
-        return ParquetTable(path, options)
-    if head.startswith(b"PK\x03\x04"):
-        _must_be_workbook(path)
-        from agent.apps.files.workbook import WorkbookTable
-
-        return WorkbookTable(path, options)
-    if head.startswith(b"\xd0\xcf\x11\xe0"):
-        raise TableError(f"{path}: ein altes Excel-Format (.xls); bitte als .xlsx oder .csv speichern")
-    if path.suffix.lower() in (".jsonl", ".ndjson") or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b'{"'):
-        return JsonLinesTable(path, options)
-    return DelimitedTable(path, options)
 
 
 def text_of(value: Any) -> str:
@@ -208,21 +192,6 @@ def readable(text: str) -> str:
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
-def in_chunks(rows: Iterator[Row], size: int, first: int) -> Iterator[Chunk]:
-    """Rows as chunks, those before chunk `first` passed over."""
-    kept: list[Row] = []
-    number = 0
-    for row in rows:
-        kept.append(row)
-        if len(kept) == size:
-            if number >= first:
-                yield Chunk(number, tuple(kept))
-            number += 1
-            kept = []
-    if kept and number >= first:
-        yield Chunk(number, tuple(kept))
-
-
 def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
     """Column names as text; one without a name is called by its place."""
     _must_be_few(path, len(names))
@@ -231,7 +200,7 @@ def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
     first: dict[str, int] = {}
     for place, name in enumerate(columns, start=1):
         if first.setdefault(name, place) != place:
-            raise TableError(
+            raise TableFileError(
                 f"{path}: die Kopfzeile nennt eine Spalte mehrmals (Spalte {first[name]} und {place}); bitte die "
                 "Spalten umbenennen"
             )
@@ -245,45 +214,23 @@ def _width(row: Sequence[Any]) -> int:
 
 def _must_be_few(path: Path, columns: int) -> None:
     if columns > MOST_COLUMNS:
-        raise TableError(
+        raise TableFileError(
             f"{path}: {columns} Spalten; mehr als {MOST_COLUMNS} geht nicht. Bitte nur die nötigen ausgeben"
         )
 
 
 def must_be_a_file(path: Path) -> None:
-    """Raises `TableError` where a path is no file that can be read more than once, before it is opened: a pipe that
+    """Raises `TableFileError` where a path is no file that can be read more than once, before it is opened: a pipe that
     nobody writes into would be waited for, and one under a name such as /dev/fd/63 is gone once links are followed."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise TableError(f"{path}: die Datei gibt es nicht") from None
+        raise TableFileError(f"{path}: die Datei gibt es nicht") from None
     except OSError as error:
-        raise TableError(f"{path}: nicht lesbar ({error.strerror})") from None
+        raise TableFileError(f"{path}: nicht lesbar ({error.strerror})") from None
     if stat.S_ISDIR(mode):
-        raise TableError(f"{path} ist ein Ordner; bitte eine Datei nennen")
+        raise TableFileError(f"{path} ist ein Ordner; bitte eine Datei nennen")
     if not stat.S_ISREG(mode):
-        raise TableError(
+        raise TableFileError(
             f"{path} ist eine Pipe oder ein Gerät; eine Tabelle wird mehrmals gelesen, bitte erst als Datei speichern"
         )
-
-
-def _head(path: Path) -> bytes:
-    must_be_a_file(path)
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(4096)
-    except OSError as error:
-        raise TableError(f"{path}: nicht lesbar ({error.strerror})") from None
-    if not head.strip():
-        raise TableError(f"{path}: die Datei ist leer")
-    return head
-
-
-def _must_be_workbook(path: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile:
-        raise TableError(f"{path}: die Excel-Datei ist beschädigt oder nur halb kopiert") from None
-    if "xl/workbook.xml" not in names:
-        raise TableError(f"{path}: ein ZIP-Archiv, aber keine Excel-Datei; bitte erst entpacken")

@@ -1,6 +1,6 @@
 """Excel: one sheet of a workbook, streamed; numbers and dates keep their type.
 
-WorkbookTable(Path("diagnosen.xlsx"), Options(sheet="Tumoren")).columns
+WorkbookTable(Path("diagnosen.xlsx"), TableOptions(sheet="Tumoren")).columns
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,15 @@ from openpyxl.utils.exceptions import IllegalCharacterError
 from openpyxl.worksheet._writer import WorksheetWriter
 
 from agent.apps.files.table import (
-    CHUNK_ROWS,
     SAMPLE_ROWS,
     Chunk,
-    Options,
     Row,
     Table,
-    TableError,
+    TableFileError,
+    TableOptions,
     TableWriter,
-    in_chunks,
 )
-from agent.apps.files.workbook_parts import CheckedArchive, open_book
-from agent.apps.files.workbook_rows import rows_of
+from agent.apps.files.workbook_parts import CheckedArchive, open_book, rows_of
 from index.errors import OnkokodeError
 
 # Its warnings quote cells.
@@ -45,28 +42,23 @@ class WorkbookTable(Table):
 
     endings = (".xlsx",)
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: TableOptions) -> None:
         super().__init__(path, options)
         self._checked: set[tuple[str, str]] = set()
         with self._sheet() as sheet:
             self.sheet = sheet.title
             head = [cells[: _length(cells)] for cells, _ in islice(rows_of(sheet), SAMPLE_ROWS + 1)]
         if not any(head):
-            raise TableError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
+            raise TableFileError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
         self._first = head[0]
         if not self._first:
-            raise TableError(
+            raise TableFileError(
                 f"{path}: die erste Zeile des Blattes {self.sheet} ist leer; sie muss die Spalten benennen"
             )
         self.name_columns(self._first, head[1:])
 
-    def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
-        return in_chunks(self._rows(), size, first)
-
-    @contextmanager
-    def writer(self, path: Path, added: Sequence[str]) -> Iterator[TableWriter]:
-        with write_workbook(path, self.columns, added, self.sheet) as writer:
-            yield writer
+    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
+        return write_workbook(path, self.columns, added, self.sheet)
 
     def facts(self) -> dict[str, Any]:
         return {"format": "xlsx", "sheet": self.sheet, "header": self.header}
@@ -80,12 +72,12 @@ class WorkbookTable(Table):
             ):
                 sheets = {sheet.title: sheet for sheet in open_book(stream, archive).worksheets}
                 if not sheets:
-                    raise TableError(
+                    raise TableFileError(
                         f"{self.path}: kein Tabellenblatt; bitte als Excel-Arbeitsmappe speichern"
                     )
                 name = self.options.sheet or next(iter(sheets))
                 if name not in sheets:
-                    raise TableError(f"{self.path}: kein Blatt {name}; vorhanden: {', '.join(sheets)}")
+                    raise TableFileError(f"{self.path}: kein Blatt {name}; vorhanden: {', '.join(sheets)}")
                 # What the file claims as its size would be filled up with empty cells.
                 sheets[name].reset_dimensions()
                 yield sheets[name]
@@ -95,12 +87,12 @@ class WorkbookTable(Table):
             # On a broken part openpyxl fails with whatever its next line of code meets.
             if isinstance(error, OSError) and error.errno:
                 raise
-            raise TableError(
+            raise TableFileError(
                 f"{self.path}: die Excel-Datei ist beschädigt ({type(error).__name__}); bitte in Excel öffnen "
                 "und neu speichern"
             ) from None
 
-    def _rows(self) -> Iterator[Row]:
+    def read_rows(self) -> Iterator[Row]:
         width = len(self.columns)
         waiting: list[int] = []  # empty rows count only where another one follows
         with self._sheet() as sheet:

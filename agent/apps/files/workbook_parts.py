@@ -2,23 +2,30 @@
 and openpyxl holds a row, a text and all shared texts whole.
 
     with path.open("rb") as stream, CheckedArchive(stream, path, checked=set()) as archive:
-        book = open_book(stream, archive)       # TableError: '… Zelle C7 …; bitte … als CSV speichern'
+        book = open_book(stream, archive)       # TableFileError: '… Zelle C7 …; bitte … als CSV speichern'
+        for cells, odd in rows_of(book.active): ...     # ('4711', None), 'Spalte 2: Formel ohne Ergebnis, …'
 
 What a part may hold depends on what openpyxl takes it for, not on its name or its root element, which are the
 file's own words. A part that passed once is not looked over again: `checked` keeps the names.
+
+`rows_of` says what openpyxl passes over without a word. A file that another program wrote may hold formulas that
+nobody has worked out yet; their cells read as empty. A number in a cell for dates that is none reads as `#VALUE!`.
 """
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from openpyxl import Workbook
 from openpyxl.reader.excel import ExcelReader
+from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 from openpyxl.xml.constants import SHARED_STRINGS
 
-from agent.apps.files.table import TableError
+from agent.apps.files.table import TableFileError
+from agent.apps.wording import thousands
 from index.xml import CutOffXml, EndlessXml, UnsafeXml, XmlError, inspect_stream
 
 # What Excel itself can hold.
@@ -39,6 +46,8 @@ _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main "
 _CSV = "bitte in Excel öffnen und das Blatt als CSV speichern"
 _AGAIN = "bitte in Excel öffnen und neu speichern"
 _ENCRYPTED = 0x1
+_NO_RESULT = "Formel ohne Ergebnis, bitte in Excel öffnen und neu speichern"
+_NO_DATE = "kein mögliches Datum"
 
 
 class CheckedArchive(zipfile.ZipFile):
@@ -49,12 +58,14 @@ class CheckedArchive(zipfile.ZipFile):
         self._path, self._checked = path, checked
         self._kinds: dict[str, str] = {}
         if len(self.filelist) > _MAX_PARTS:
-            raise TableError(f"{path}: die Excel-Datei hat mehr als {_german(_MAX_PARTS)} Teile; {_CSV}")
+            raise TableFileError(
+                f"{path}: die Excel-Datei hat mehr als {thousands(_MAX_PARTS)} Teile; {_CSV}"
+            )
 
     def streamed(self, name: str, kind: str) -> None:
         """From now on the part `name` is opened piece by piece, as a sheet or as the shared texts."""
         if self._kinds.setdefault(name, kind) != kind:
-            raise TableError(f"{self._path}: {name} ist Blatt und Textliste zugleich; {_AGAIN}")
+            raise TableFileError(f"{self._path}: {name} ist Blatt und Textliste zugleich; {_AGAIN}")
 
     def open(self, name: Any, *arguments: Any, **options: Any) -> IO[bytes]:
         info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(name)
@@ -70,32 +81,32 @@ class CheckedArchive(zipfile.ZipFile):
         if (info.filename, kind) in self._checked:
             return
         if info.flag_bits & _ENCRYPTED:
-            raise TableError(
+            raise TableFileError(
                 f"{self._path}: die Excel-Datei ist verschlüsselt; bitte ohne Kennwort speichern"
             )
         part = _Part(info.filename, kind)
         try:
             if info.file_size > _MAX_BYTES[kind]:
                 raise TooLarge(
-                    f"{info.filename} ist größer als die erlaubten {_german(_MAX_BYTES[kind])} Bytes"
+                    f"{info.filename} ist größer als die erlaubten {thousands(_MAX_BYTES[kind])} Bytes"
                 )
             with super().open(info) as stream:
                 inspect_stream(stream, part.started, max_text=MAX_CELL, between=part.between)  # type: ignore[arg-type]
         except TooLarge as error:
-            raise TableError(f"{self._path}: {error}; {_CSV}") from None
+            raise TableFileError(f"{self._path}: {error}; {_CSV}") from None
         except EndlessXml:
-            raise TableError(
-                f"{self._path}: {part.place()} hat mehr als {_german(MAX_CELL)} Zeichen; {_CSV}"
+            raise TableFileError(
+                f"{self._path}: {part.place()} hat mehr als {thousands(MAX_CELL)} Zeichen; {_CSV}"
             ) from None
         except UnsafeXml:
-            raise TableError(
+            raise TableFileError(
                 f"{self._path}: {info.filename} enthält einen DOCTYPE, der in Excel-Dateien nicht erlaubt ist; "
                 f"{_AGAIN}"
             ) from None
         except XmlError as error:
             what = "ist abgeschnitten" if isinstance(error, CutOffXml) else "ist beschädigt"
             line = f" (Zeile {error.line} des XML)" if error.line else ""
-            raise TableError(f"{self._path}: {info.filename} {what}{line}; {_AGAIN}") from None
+            raise TableFileError(f"{self._path}: {info.filename} {what}{line}; {_AGAIN}") from None
         self._checked.add((info.filename, kind))
 
 
@@ -118,15 +129,11 @@ class _Reader(ExcelReader):
 
 
 def open_book(stream: BinaryIO, archive: CheckedArchive) -> Workbook:
-    """The workbook, to be read row by row. Raises `TableError`, and whatever openpyxl raises on broken parts."""
+    """The workbook, to be read row by row. Raises `TableFileError`, and whatever openpyxl raises on broken parts."""
     reader = _Reader(stream, read_only=True, data_only=True, keep_links=False)
     reader.archive = archive
     reader.read()
     return reader.wb
-
-
-def _german(number: int) -> str:
-    return f"{number:,}".replace(",", ".")
 
 
 class TooLarge(Exception):
@@ -155,21 +162,21 @@ class _Part:
         elif name == _STRING and self.kind == _STRINGS:
             self.strings += 1
             if self.strings > _MAX_STRINGS:
-                raise TooLarge(f"{self.name} hat mehr als {_german(_MAX_STRINGS)} Texte")
+                raise TooLarge(f"{self.name} hat mehr als {thousands(_MAX_STRINGS)} Texte")
             self._unit("si", byte)
         if self.elements > self.allowed:
-            raise TooLarge(f"{self.place()} hat mehr als {_german(self.allowed)} Elemente")
+            raise TooLarge(f"{self.place()} hat mehr als {thousands(self.allowed)} Elemente")
 
     def between(self, read: int) -> None:
         if read - self.since > _MAX_UNIT + (1 << 20):
-            raise TooLarge(f"{self.place()} ist größer als {_german(_MAX_UNIT)} Bytes")
+            raise TooLarge(f"{self.place()} ist größer als {thousands(_MAX_UNIT)} Bytes")
 
     def place(self) -> str:
         """In words for a person who sees the file in Excel."""
         if self.row:
             cell = self.cell.get("r", "")
             return f"{self.name}, {f'Zelle {cell[:12]}' if cell else f'Zeile {self.row}'}"
-        return f"{self.name}, Text {_german(self.strings)}" if self.strings else self.name
+        return f"{self.name}, Text {thousands(self.strings)}" if self.strings else self.name
 
     def _number(self, attributes: dict[str, str]) -> int:
         written = attributes.get("r")
@@ -178,15 +185,15 @@ class _Part:
         elif written.isascii() and written.isdigit() and len(written) < 10:
             number = int(written)
         else:
-            raise TooLarge(f"{self.name}: nach Zeile {_german(self.row)} kommt eine ohne Nummer")
+            raise TooLarge(f"{self.name}: nach Zeile {thousands(self.row)} kommt eine ohne Nummer")
         if number > MAX_ROWS:
             raise TooLarge(
-                f"{self.name} nennt die Zeile {_german(number)}; ein Blatt hat höchstens {_german(MAX_ROWS)}"
+                f"{self.name} nennt die Zeile {thousands(number)}; ein Blatt hat höchstens {thousands(MAX_ROWS)}"
             )
         if number <= self.row:
             # openpyxl would leave such a row out without a word.
             raise TooLarge(
-                f"{self.name}: nach Zeile {_german(self.row)} kommt noch einmal Zeile {_german(number)}"
+                f"{self.name}: nach Zeile {thousands(self.row)} kommt noch einmal Zeile {thousands(number)}"
             )
         return number
 
@@ -195,3 +202,42 @@ class _Part:
 
 
 _CELL, _ROW, _STRING = (_MAIN + name for name in ("c", "row", "si"))
+
+
+class _RowParser(WorkSheetParser):
+    """Keeps what was odd about the row that it gives."""
+
+    def parse_row(self, row: Any) -> Any:
+        self.odd: list[str] = []
+        return super().parse_row(row)
+
+    def parse_cell(self, element: Any) -> Any:
+        cell = super().parse_cell(element)
+        if cell["value"] is None:
+            # The result may be an empty text.
+            result = element.get("t") == "str" and element.find(VALUE_TAG) is not None
+            if element.find(FORMULA_TAG) is not None and not result:
+                self.odd.append(f"Spalte {cell['column']}: {_NO_RESULT}")
+        elif cell["data_type"] == "e" and element.get("t", "n") != "e":
+            self.odd.append(f"Spalte {cell['column']}: {_NO_DATE}")
+        return cell
+
+
+def rows_of(sheet: Any) -> Iterator[tuple[tuple[Any, ...], str | None]]:
+    """The values of each row from the first on, none for one that the file leaves out, and what is odd about them,
+    in German. Raises whatever openpyxl raises on broken parts."""
+    book, expected = sheet.parent, 1
+    with sheet._get_source() as source:
+        parser = _RowParser(
+            source,
+            sheet._shared_strings,
+            data_only=True,
+            epoch=book.epoch,
+            date_formats=book._date_formats,
+            timedelta_formats=book._timedelta_formats,
+        )
+        for number, cells in parser.parse():
+            for _ in range(expected, number):
+                yield (), None
+            expected = number + 1
+            yield sheet._get_row(cells, values_only=True), "; ".join(parser.odd) or None

@@ -12,17 +12,26 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
 from typing import Any
 
-from agent.apps.files.table import MISSING, MOST_COLUMNS, Chunk, Row, Table, TableError, TableWriter, readable
+from agent.apps.files.formats import ENDINGS, JSON_LINES, open_writer
+from agent.apps.files.table import (
+    MISSING,
+    MOST_COLUMNS,
+    Chunk,
+    Row,
+    Table,
+    TableFileError,
+    TableWriter,
+    readable,
+)
 
 Fit = Callable[[Any, set[str]], Any]  # a value and the row's hints to what it becomes
 
-_ENDINGS = {".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".xlsx", ".parquet"}
 _EXCEL_ROWS, _EXCEL_LETTERS = 1_048_576, 32_767
 _EXCEL_DIGITS = 15  # Excel's numbers have no more
 _FIRST_DAY = date(1900, 1, 1)
@@ -30,12 +39,12 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def must_fit(table: Table, target: Path, added: Sequence[str]) -> None:
-    """Raise `TableError` where the format of `target` cannot hold so many rows or columns."""
+    """Raise `TableFileError` where the format of `target` cannot hold so many rows or columns."""
     if _own(table, target) != ".xlsx":
         return
     rows, columns = table.rows + 1, len(table.columns) + len(added)
     if rows > _EXCEL_ROWS or columns > MOST_COLUMNS:
-        raise TableError(
+        raise TableFileError(
             f"{target}: ein Excel-Blatt fasst {_EXCEL_ROWS} Zeilen und {MOST_COLUMNS} Spalten, nötig sind {rows} und "
             f"{columns}; bitte als .csv oder .parquet ausgeben"
         )
@@ -46,42 +55,20 @@ def write_table(table: Table, target: Path, added: Sequence[str], path: Path) ->
     """A writer to `path` in the format that the ending of `target` names, else in the table's own. It takes any
     value; the last of the added columns is that of hints."""
     ending = target.suffix.lower()
-    if ending in table.endings or ending not in _ENDINGS:
+    if ending in table.endings or ending not in ENDINGS:
         fit = _OWN_FITS.get(table.endings[0]) or _in_encoding(table.facts().get("encoding", "utf-8"))
         opened = table.writer(path, added)
     else:
         fit = _FITS[ending]
         names = tuple(str(fit(name, set())) for name in table.columns)
-        opened = _foreign_writer(ending, names, added, path)
+        opened = open_writer(ending, names, added, path)
     with opened as writer:
         yield _FittingWriter(writer, fit, keeps_surplus=ending != ".parquet")
 
 
 def _own(table: Table, target: Path) -> str:
     ending = target.suffix.lower()
-    return ending if ending in _ENDINGS else table.endings[0]
-
-
-def _foreign_writer(
-    ending: str, columns: Sequence[str], added: Sequence[str], path: Path
-) -> AbstractContextManager[TableWriter]:
-    if ending in (".jsonl", ".ndjson"):
-        from agent.apps.files.json_lines import write_json_lines
-
-        return write_json_lines(path, columns, added)
-    if ending == ".xlsx":
-        from agent.apps.files.workbook import write_workbook
-
-        return write_workbook(path, columns, added)
-    if ending == ".parquet":
-        from agent.apps.files.arrow import write_parquet
-
-        return write_parquet(path, columns, added)
-    from agent.apps.files.delimited import write_delimited
-
-    # What German Excel opens without being asked.
-    delimiter = "\t" if ending == ".tsv" else ";"
-    return write_delimited(path, columns, added, delimiter, "utf-8-sig", "\r\n")
+    return ending if ending in ENDINGS else table.endings[0]
 
 
 class _FittingWriter(TableWriter):
@@ -177,12 +164,8 @@ def _excel(value: Any, hints: set[str]) -> Any:
 
 
 _FITS: dict[str, Fit] = {
-    ".csv": _text,
-    ".tsv": _text,
-    ".txt": _text,
-    ".parquet": _text,
-    ".jsonl": _json,
-    ".ndjson": _json,
+    **dict.fromkeys(ENDINGS, _text),
+    **dict.fromkeys(JSON_LINES, _json),
     ".xlsx": _excel,
 }
 _OWN_FITS: dict[str, Fit] = {".jsonl": _json, ".xlsx": _excel, ".parquet": _as_it_is}

@@ -1,4 +1,17 @@
-"""Registry messages, oBDS 3 and ADT/GEKID 2: read, code, compare, fill. `commands` is the command line.
+"""Registry messages, oBDS 3 and ADT/GEKID 2: read, code, compare, fill.
 
-from agent.apps.registry.run import Run
+run = Run(agent, [report], write=True)              # registry.run
+run.file(Path("meldung.xml"), Path("gefuellt.xml"))
+
+run.py         many messages, in batches
+messages.py    XML to Meldungen, with the place of each code in the bytes of the file
+records.py     what is kept of a message: nothing of the patient
+coding.py      which texts of a tumour the agent is asked
+compare.py     a code of the message against the proposal
+rows.py        rows of the report, and what is to be filled
+versions.py    of which edition a code is, as the schemas write it
+fill.py        codes written into empty elements, every other byte as it was
+report.py      CSV and JSON reports
+errors.py      why a message is refused
+commands.py    `onkokode registry`
 """

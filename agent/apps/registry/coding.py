@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.apps.registry.model import Histology, Tumour
+from agent.apps.registry.records import Histology, Tumour
 from index.records import CodeSystem
 
 if TYPE_CHECKING:

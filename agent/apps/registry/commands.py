@@ -17,7 +17,7 @@ from agent.apps.terminal import counting
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agent.apps.registry.report import Counts, FirstRows, Row
+    from agent.apps.registry.report import Counts, FirstRows, ReportRow
 
 # What a person looks through on a screen; the report file has no limit.
 _SHOWN = 300
@@ -106,7 +106,7 @@ def _print_rows(console: Console, shown: FirstRows, *, with_text: bool, kept: Pa
     from rich.table import Table
     from rich.text import Text
 
-    by_file: dict[str, list[Row]] = {}
+    by_file: dict[str, list[ReportRow]] = {}
     for row in shown.rows:
         by_file.setdefault(row.file, []).append(row)
     for file, rows in by_file.items():

@@ -1,6 +1,6 @@
 """Why a registry message is refused, in German and with the place: for documentation officers.
 
-raise Refused(3, "oBDS", "das Dokument enthält keine Meldung", "Export mit Meldungen erzeugen")
+raise RefusedDocument(3, "oBDS", "das Dokument enthält keine Meldung", "Export mit Meldungen erzeugen")
 refused_because(error)         # the same for what the XML parser or the system says
 """
 
@@ -14,7 +14,7 @@ class RegistryError(OnkokodeError):
     """The command cannot do what it was asked to; the message says why and what helps."""
 
 
-class Refused(RegistryError):
+class RefusedDocument(RegistryError):
     """A document that is not coded. `element` is a name of the schema: no word of a message comes from the
     document, since a text can stand in any attribute, namespace or name."""
 
@@ -24,16 +24,20 @@ class Refused(RegistryError):
         super().__init__(f"{place}{f', Element {self.element}' if element else ''}: {reason}; {remedy}")
 
 
-def refused_because(error: Refused | XmlError | OSError) -> Refused:
+def refused_because(error: RefusedDocument | XmlError | OSError) -> RefusedDocument:
     """Any error of reading one file, as a refusal."""
-    if isinstance(error, Refused):
+    if isinstance(error, RefusedDocument):
         return error
     if isinstance(error, OSError):
-        return Refused(None, "", f"nicht lesbar oder schreibbar ({error.strerror})", "Pfad und Rechte prüfen")
-    return Refused(error.line, "", *_SAID[next(kind for kind in _SAID if isinstance(error, kind))])
+        return RefusedDocument(
+            None, "", f"nicht lesbar oder schreibbar ({error.strerror})", "Pfad und Rechte prüfen"
+        )
+    return RefusedDocument(
+        error.line, "", *_REASONS[next(kind for kind in _REASONS if isinstance(error, kind))]
+    )
 
 
-_SAID: dict[type[XmlError], tuple[str, str]] = {
+_REASONS: dict[type[XmlError], tuple[str, str]] = {
     EndlessXml: (
         "zu tief geschachtelt, oder ein Element oder Text ist zu lang",
         "die Datei neu exportieren: eine Meldedatei sieht nicht so aus",

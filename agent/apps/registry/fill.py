@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from agent.apps.registry.errors import Refused
-from agent.apps.registry.model import Leaf
+from agent.apps.registry.errors import RefusedDocument
+from agent.apps.registry.records import Leaf
 from index.io.atomic import new_file
 
 _BLOCK = 1 << 20
@@ -29,7 +29,7 @@ _SPACE = " \t\r\n"  # of XML; str.split would also cut at bytes of a longer char
 def filled_copy(source: Path, target: Path) -> Iterator[Filler]:
     """A copy that appears at the end of the block; with an error in the block nothing is left of it.
 
-    Raises `Refused` where the copy cannot be written, and `OSError` where `source` cannot be read.
+    Raises `RefusedDocument` where the copy cannot be written, and `OSError` where `source` cannot be read.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def filled_copy(source: Path, target: Path) -> Iterator[Filler]:
     except OSError as error:
         if error.filename in (None, str(source)):
             raise
-        raise Refused(
+        raise RefusedDocument(
             None,
             "",
             f"die Kopie ist nicht geschrieben ({error.strerror})",

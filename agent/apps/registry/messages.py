@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from agent.apps.registry.errors import Refused
-from agent.apps.registry.model import Histology, Leaf, Meldung, Notice, Place, Slot, Tumour
+from agent.apps.registry.errors import RefusedDocument
+from agent.apps.registry.records import Histology, Leaf, Meldung, Place, Remark, Slot, Tumour
 from index.records import CodeSystem
 from index.xml import End, Other, Start, Text, stream_events
 
@@ -60,7 +60,7 @@ _MAX_GROUPS = 2000
 def read_meldungen(stream: BinaryIO) -> Iterator[Meldung]:
     """The Meldungen of a document, in order.
 
-    Raises `Refused` for a document that is no oBDS 3 or ADT/GEKID 2 message, and `XmlError`.
+    Raises `RefusedDocument` for a document that is no oBDS 3 or ADT/GEKID 2 message, and `XmlError`.
     """
     reader = _Reader()
     for event in stream_events(stream, text_in=_LEAVES):
@@ -134,7 +134,7 @@ class _Reader:
         self.skip_below: int | None = None
         self.meldungen = 0
         self.unknown: list[int] = []
-        self.notices: list[Notice] = []
+        self.notices: list[Remark] = []
         self.root = ("", 0)
         self._clear()
 
@@ -239,20 +239,20 @@ class _Reader:
             return
         name, line = self.root
         if self.unknown:
-            raise Refused(
+            raise RefusedDocument(
                 self.unknown[0],
                 f"{name}/…",
                 "das Element ist unter dem Wurzelelement nicht bekannt, und eine Meldung gibt es nicht",
                 "Namen des Elements prüfen: Meldungen stehen in Menge_Patient/Patient/Menge_Meldung/Meldung",
             )
-        raise Refused(
+        raise RefusedDocument(
             line, name, "das Dokument enthält keine Meldung", "Export mit mindestens einer Meldung erzeugen"
         )
 
     def _check_root(self, event: Start) -> None:
         name = event.name
         if name not in _ROOTS:
-            raise Refused(
+            raise RefusedDocument(
                 event.line,
                 "",
                 "das Dokument ist weder oBDS 3 noch ADT/GEKID 2",
@@ -260,7 +260,7 @@ class _Reader:
             )
         namespace, major = _ROOTS[name]
         if event.namespace != namespace:
-            raise Refused(
+            raise RefusedDocument(
                 event.line,
                 name,
                 f"der Namensraum {'ist ein anderer' if event.namespace else 'fehlt'}",
@@ -268,7 +268,7 @@ class _Reader:
             )
         version = event.attributes.get("Schema_Version", major)
         if not version.startswith(f"{major}.") and version != major:
-            raise Refused(
+            raise RefusedDocument(
                 event.line,
                 name,
                 f"die Schema_Version ist keine {major}",
@@ -280,7 +280,7 @@ class _Reader:
         if len(self.unknown) < 20:
             self.unknown.append(event.line)
             self.notices.append(
-                Notice(
+                Remark(
                     event.line,
                     f"{self.root[0]}/…",
                     "Element unter dem Wurzelelement unbekannt, nicht gelesen",
@@ -291,7 +291,7 @@ class _Reader:
     def _count_group(self, event: Start) -> None:
         self.groups += 1
         if self.groups > _MAX_GROUPS:
-            raise Refused(
+            raise RefusedDocument(
                 event.line,
                 event.name,
                 f"eine Meldung enthält mehr als {_MAX_GROUPS} Histologien und Codes",
@@ -316,7 +316,7 @@ class _Reader:
         if len(text) > MAX_TEXT:
             text = text[:MAX_TEXT]
             self.notices.append(
-                Notice(
+                Remark(
                     leaf.place.line,
                     leaf.name,
                     f"Text ist länger als {MAX_TEXT} Zeichen, nur der Anfang wurde kodiert",
@@ -339,7 +339,7 @@ class _Reader:
             (self.histology or self.section).slots.extend(container.close())
         else:
             self.notices.append(
-                Notice(
+                Remark(
                     container.line,
                     container.container,
                     "kein Code-Element: darin steht kein <Code>, gefüllt wird nichts",
@@ -358,7 +358,7 @@ class _Reader:
         notices, self.notices = self.notices, []
         if not identifier:
             notices.append(
-                Notice(start.line, "Meldung", "Meldung_ID fehlt", "vor dem Versand eine Meldung_ID vergeben")
+                Remark(start.line, "Meldung", "Meldung_ID fehlt", "vor dem Versand eine Meldung_ID vergeben")
             )
         assignments = [section for section in self.sections if section.section == "Tumorzuordnung"]
         notices += _missing(start.line, assignments, self.sections)
@@ -371,15 +371,15 @@ class _Reader:
         return Meldung(identifier, start.line, tumours, tuple(notices))
 
 
-def _missing(line: int, assignments: list[_Section], sections: list[_Section]) -> Iterator[Notice]:
+def _missing(line: int, assignments: list[_Section], sections: list[_Section]) -> Iterator[Remark]:
     """What a registry needs to know which tumour a Meldung speaks of."""
     if not sections:
-        yield Notice(line, "Meldung", "nennt keinen Tumor", "Tumorzuordnung mit Tumor_ID ergänzen")
+        yield Remark(line, "Meldung", "nennt keinen Tumor", "Tumorzuordnung mit Tumor_ID ergänzen")
     elif not assignments:
         remedy = "Tumorzuordnung mit Tumor_ID ergänzen, sonst kann das Register den Tumor nicht zuordnen"
-        yield Notice(line, "Meldung", "Tumorzuordnung fehlt", remedy)
+        yield Remark(line, "Meldung", "Tumorzuordnung fehlt", remedy)
     elif not any(section.tumour_id for section in sections):
-        yield Notice(assignments[0].line, "Tumorzuordnung", "Tumor_ID fehlt", "Tumor_ID ergänzen")
+        yield Remark(assignments[0].line, "Tumorzuordnung", "Tumor_ID fehlt", "Tumor_ID ergänzen")
 
 
 def _tumour(name: str, sections: list[_Section]) -> Tumour:

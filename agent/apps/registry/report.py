@@ -10,11 +10,10 @@ A row names file, line, Meldung_ID and Tumor_ID, and nothing of the patient. The
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,14 +21,10 @@ from typing import Any, Protocol, TextIO
 
 from agent.apps.registry.compare import Verdict
 from agent.apps.registry.errors import RegistryError
+from agent.apps.spreadsheet import ENCODING, harmless, spreadsheet_writer
+from agent.apps.wording import AXIS_NAMES
 from index.io.atomic import new_file
-from index.records import CodeSystem
 
-AXIS_NAMES = {
-    CodeSystem.ICD10GM: "ICD-10-GM",
-    CodeSystem.TOPOGRAPHY: "Topographie",
-    CodeSystem.MORPHOLOGY: "Morphologie",
-}
 REFUSED = "abgelehnt"
 NOTICE = "Hinweis"
 # Column of the report -> attribute of the row. German: documentation officers open the file in a spreadsheet.
@@ -52,7 +47,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReportRow:
     """One line of the report. `verdict` is a `Verdict`, or `Hinweis` or `abgelehnt` for a notice or a file
     that was not coded. `text` is what the agent was asked; reports leave it out unless told otherwise."""
 
@@ -85,7 +80,7 @@ class Counts:
     copies: int = 0
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ReportRow) -> None:
         self.filled += row.filled
         self.verdicts[row.axis, row.verdict] += 1
 
@@ -117,7 +112,7 @@ class Report(Protocol):
 
     def begin(self) -> None: ...
 
-    def write(self, row: Row) -> None: ...
+    def write(self, row: ReportRow) -> None: ...
 
     def take_back(self) -> None: ...
 
@@ -127,14 +122,14 @@ class FirstRows:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.rows: list[Row] = []
+        self.rows: list[ReportRow] = []
         self.more = 0
         self.begin()
 
     def begin(self) -> None:
         self.kept = len(self.rows), self.more
 
-    def write(self, row: Row) -> None:
+    def write(self, row: ReportRow) -> None:
         if row.verdict == Verdict.NEITHER and not row.element:
             return
         if len(self.rows) < self.limit:
@@ -176,7 +171,7 @@ class FileReport:
         with _writable(self.path):
             self.kept = self.stream.tell(), self.rows
 
-    def write(self, row: Row) -> None:
+    def write(self, row: ReportRow) -> None:
         self._put(self.form.row(row, first=not self.rows))
         self.rows += 1
 
@@ -206,7 +201,7 @@ def _writable(path: Path) -> Iterator[None]:
         raise RegistryError(f"--report {path}: nicht schreibbar ({error.strerror or error})") from None
 
 
-def values(row: Row, with_text: bool) -> dict[str, Any]:
+def values(row: ReportRow, with_text: bool) -> dict[str, Any]:
     """The row under the names of the columns."""
     found = {column: getattr(row, name) for column, name in COLUMNS.items()}
     if row.confidence is not None:
@@ -217,31 +212,28 @@ def values(row: Row, with_text: bool) -> dict[str, Any]:
 
 
 class _Csv:
-    encoding = "utf-8-sig"  # a spreadsheet takes plain UTF-8 for Windows' encoding
+    encoding = ENCODING
 
     def __init__(self, with_text: bool) -> None:
         self.with_text = with_text
 
     def head(self) -> str:
-        return _csv_line([*COLUMNS, *self._last("Text")])
+        return _csv_line([*COLUMNS, *["Text"] * self.with_text])
 
-    def row(self, row: Row, *, first: bool) -> str:
+    def row(self, row: ReportRow, *, first: bool) -> str:
         cells = values(row, self.with_text) | {"Gefuellt": "ja" if row.filled else ""}
         if row.confidence is not None:
             cells["Konfidenz"] = f"{row.confidence:.2f}".replace(".", ",")
-        return _csv_line([_harmless(cell) for cell in cells.values()])
+        return _csv_line(map(harmless, cells.values()))
 
     def foot(self, counts: Counts) -> str:
         """In rows of the same width, so that the file stays one table."""
-        lines = []
-        for axis, verdict, number in counts.lines():
-            row = dict.fromkeys(COLUMNS, "") | {"Datei": "Summe", "Achse": axis, "Urteil": verdict}
-            row["Grund"] = str(number)
-            lines.append(_csv_line([*row.values(), *self._last("")]))
-        return "".join(lines)
-
-    def _last(self, cell: str) -> list[str]:
-        return [cell] if self.with_text else []
+        empty = dict.fromkeys([*COLUMNS, *["Text"] * self.with_text], "")
+        rows = (
+            empty | {"Datei": "Summe", "Achse": axis, "Urteil": verdict, "Grund": str(number)}
+            for axis, verdict, number in counts.lines()
+        )
+        return "".join(_csv_line(row.values()) for row in rows)
 
 
 class _Json:
@@ -253,26 +245,14 @@ class _Json:
     def head(self) -> str:
         return '{"zeilen": [\n'
 
-    def row(self, row: Row, *, first: bool) -> str:
+    def row(self, row: ReportRow, *, first: bool) -> str:
         return ("" if first else ",\n") + json.dumps(values(row, self.with_text), ensure_ascii=False)
 
     def foot(self, counts: Counts) -> str:
         return '\n], "summen": ' + json.dumps(counts.to_dict(), ensure_ascii=False) + "}\n"
 
 
-def _csv_line(cells: list[str]) -> str:
+def _csv_line(cells: Iterable[str]) -> str:
     stream = io.StringIO()
-    csv.writer(stream, delimiter=";", lineterminator="\r\n").writerow(cells)
+    spreadsheet_writer(stream).writerow(cells)
     return stream.getvalue()
-
-
-def _harmless(cell: Any) -> str:
-    """A cell that no spreadsheet takes for a formula: Meldung_ID and file names come from outside."""
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def as_csv(rows: list[Row], with_text: bool = False) -> str:
-    """Rows as the text of a CSV file, for tests and small reports."""
-    form = _Csv(with_text)
-    return form.head() + "".join(form.row(row, first=False) for row in rows)

@@ -12,8 +12,9 @@ from typing import Any
 
 from agent.apps.registry.coding import NO_TEXT, CodedTumour, Proposal
 from agent.apps.registry.compare import Verdict, as_code, verdict
-from agent.apps.registry.model import Leaf, Slot, Tumour
-from agent.apps.registry.report import AXIS_NAMES, Row
+from agent.apps.registry.records import Leaf, Slot, Tumour
+from agent.apps.registry.report import ReportRow
+from agent.apps.wording import AXIS_NAMES
 from index.icd import is_secondary
 from index.records import CodeSystem
 
@@ -43,7 +44,7 @@ class Rules:
 
 def rows_of(
     file: str, meldung_id: str, coded: CodedTumour, rules: Rules
-) -> Iterator[tuple[Row, list[Filling]]]:
+) -> Iterator[tuple[ReportRow, list[Filling]]]:
     """One row per code element, and one per axis that has a text but no element."""
     tumour = coded.tumour
     base: dict[str, Any] = {
@@ -67,13 +68,13 @@ def rows_of(
     rows += [(row, []) for row in _without_element(base, coded, single)]
     if not rows:
         axis, reason = AXIS_NAMES[CodeSystem.ICD10GM], f"{NO_ELEMENT}; {NO_TEXT}"
-        rows = [(Row(**base, line=tumour.line, axis=axis, verdict=Verdict.NEITHER, reason=reason), [])]
+        rows = [(ReportRow(**base, line=tumour.line, axis=axis, verdict=Verdict.NEITHER, reason=reason), [])]
     yield from sorted(rows, key=lambda found: found[0].line or 0)
 
 
 def _without_element(
     base: dict[str, Any], coded: CodedTumour, single: dict[CodeSystem, Proposal]
-) -> Iterator[Row]:
+) -> Iterator[ReportRow]:
     tumour = coded.tumour
     there = {slot.system for slot in tumour.slots} | {s.system for h in tumour.histologies for s in h.slots}
     silent: list[tuple[CodeSystem, int, str, Proposal]] = [
@@ -89,17 +90,23 @@ def _without_element(
             if histology.text and not histology.slots
         ]
     for system, line, section, proposal in silent:
-        yield Row(
-            **base,
-            line=line,
-            section=section,
-            axis=AXIS_NAMES[system],
-            proposed=proposal.code or "",
-            confidence=proposal.confidence if proposal.code else None,
-            verdict=verdict(system, "", proposal.code),
-            reason=" ".join(part for part in (f"{NO_ELEMENT}.", proposal.reason) if part),
-            text=proposal.text,
-        )
+        reason = " ".join(filter(None, (f"{NO_ELEMENT}.", proposal.reason)))
+        found: dict[str, Any] = {
+            "line": line,
+            "section": section,
+            "verdict": verdict(system, "", proposal.code),
+        }
+        yield ReportRow(**base, **found, **_proposed(system, proposal), reason=reason)
+
+
+def _proposed(system: CodeSystem, proposal: Proposal) -> dict[str, Any]:
+    """What a row says of the proposal."""
+    return {
+        "axis": AXIS_NAMES[system],
+        "proposed": proposal.code or "",
+        "confidence": proposal.confidence if proposal.code else None,
+        "text": proposal.text,
+    }
 
 
 def _row(
@@ -109,7 +116,7 @@ def _row(
     proposal: Proposal,
     rules: Rules,
     secondary: bool,
-) -> tuple[Row, list[Filling]]:
+) -> tuple[ReportRow, list[Filling]]:
     system, written = slot.system, slot.code.text
     code = as_code(system, written) if written else ""
     judged = verdict(system, written, proposal.code)
@@ -134,20 +141,17 @@ def _row(
             reasons.insert(0, obstacle)
         elif rules.write:
             fillings = _fillings(slot, proposal.code, rules)
-    row = Row(
+    row = ReportRow(
         **base,
         line=slot.code.place.line,
         section=slot.section,
         element=slot.code.name,
-        axis=AXIS_NAMES[system],
         written="" if code is None else code,
         version=_plain_version(slot.version),
-        proposed=proposal.code or "",
-        confidence=proposal.confidence if proposal.code else None,
         verdict=judged,
         filled=bool(fillings),
         reason=" ".join(reasons),
-        text=proposal.text,
+        **_proposed(system, proposal),
     )
     return row, fillings
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.apps.registry.coding import code_tumours
-from agent.apps.registry.errors import Refused, RegistryError, refused_because
+from agent.apps.registry.errors import RefusedDocument, RegistryError, refused_because
 from agent.apps.registry.fill import Filler, filled_copy
 from agent.apps.registry.messages import read_meldungen
-from agent.apps.registry.model import Meldung
-from agent.apps.registry.report import NOTICE, REFUSED, Counts, Report, Row
+from agent.apps.registry.records import Meldung
+from agent.apps.registry.report import NOTICE, REFUSED, Counts, Report, ReportRow
 from agent.apps.registry.rows import Rules, rows_of, shown_id, texts_of
 from agent.apps.registry.versions import version_of
 from index.records import CodeSystem
@@ -83,19 +83,19 @@ class Run:
                     self._batch(str(source), batch, filler)
                 after = source.stat()
                 if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                    raise Refused(
+                    raise RefusedDocument(
                         None, "", "die Datei hat sich während des Lesens geändert", "noch einmal ausführen"
                     )
             self.counts.copies += target is not None
             return True
-        except (Refused, XmlError, OSError) as error:
+        except (RefusedDocument, XmlError, OSError) as error:
             said = refused_because(error)
             for report in self.reports:
                 report.take_back()
             self.counts = before_it
             self.counts.refused += 1
             reason = f"{said.reason}; {said.remedy}"
-            self._write(Row(str(source), said.line, REFUSED, reason, element=said.element))
+            self._write(ReportRow(str(source), said.line, REFUSED, reason, element=said.element))
             return False
 
     def _batch(self, file: str, meldungen: list[Meldung], filler: Filler | None) -> None:
@@ -104,7 +104,7 @@ class Run:
             for notice in meldung.notices:
                 reason = f"{notice.reason}; {notice.remedy}"
                 self._write(
-                    Row(
+                    ReportRow(
                         file,
                         notice.line,
                         NOTICE,
@@ -125,7 +125,7 @@ class Run:
             self.counts.tumours += len(meldung.tumours)
         self.advance(len(meldungen))
 
-    def _write(self, row: Row) -> None:
+    def _write(self, row: ReportRow) -> None:
         self.counts.add(row)
         for report in self.reports:
             report.write(row)

@@ -1,10 +1,18 @@
-"""The review of codings by documentation officers: a work list in SQLite, a page for it, and a LangGraph
-interrupt for Python users.
+"""The review of codings by documentation officers. Nothing here sends a text anywhere, and no error repeats one.
 
-    from agent.apps.review.store import Store
-    store = Store.open(Path("review.sqlite"))       # the work list and every decision ever made
-    mount(app, agent, Path("review.sqlite"))        # agent.review.page: the page at /review
+store = Store.open(Path("review.sqlite"))           # review.store: the work list and every decision ever made
+mount(app, agent, Path("review.sqlite"))            # review.page: the page at /review
 
-Start with `decision.py` (what a decision is), then `store.py` (where it is kept); `desk.py` is what one person
-has in front of them, `page.py` shows it. Nothing here sends a text anywhere, and no error repeats one.
+decision.py         what a decision is, and when it is valid: start reading here
+store.py            where items and decisions are kept; schema.py: its tables, and how the file is opened
+sources.py          where texts for the list come from
+export.py           decisions as CSV and as training pairs
+desk.py             what one person has in front of them, knowing nothing of browsers
+view.py             a desk as HTML (templates/)
+page.py             the NiceGUI page (assets/)
+session.py          who is at work: login and cookie
+browser.py          what a browser may do with the page
+interrupt.py        the review in LangGraph, for Python users
+checkpoint_file.py  its checkpoints in a file that may hold anything
+commands.py         `onkokode review`
 """

@@ -12,16 +12,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.apps.review.session import Gate
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 _SOCKET = "/_nicegui_ws"
@@ -46,7 +40,7 @@ class OwnOrigin:
     """Refuses what another site's page asks for, drops a prefix that is no plain path, and adds the headers that bind
     a browser to this host."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +75,7 @@ class OwnOrigin:
 class SocketNeedsName:
     """Closes the page's socket to whoever has no session: it is opened by a page that has one."""
 
-    def __init__(self, app: App, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self._app = app
         self._gate = gate
 

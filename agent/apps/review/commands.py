@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.apps.options import OutputFile, OutputFolder, agent_options, load_agent
+from agent.apps.terminal import counting
+from agent.apps.wording import printable
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
-    from agent.apps.review.sources import Row
+    from agent.apps.review.sources import TextRow
     from agent.apps.review.store import Store
 
 _BATCH = 64
@@ -60,8 +61,8 @@ def review() -> None:
 @review.command("add")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_filled
-@click.option("--text-column", default="text", show_default=True, help="CSV, JSONL: where the text stands.")
-@click.option("--id-column", help="CSV, JSONL: your own reference; without it, the row number.")
+@click.option("--text-column", help="Tables, JSONL: where the text stands; by default `text`, or found.")
+@click.option("--id-column", help="Tables, JSONL: your own reference; without it, the row number.")
 @click.option("--source", help="Name of this file in the list; by default its file name.")
 @click.option(
     "--coded",
@@ -72,7 +73,7 @@ def review() -> None:
 def add_command(
     file: Path,
     database: Path,
-    text_column: str,
+    text_column: str | None,
     id_column: str | None,
     source: str | None,
     coded: Path | None,
@@ -82,7 +83,7 @@ def add_command(
 
     \b
     onkokode review add diagnosen.txt                                   # one text per line, UTF-8
-    onkokode review add faelle.csv --text-column Diagnose --id-column Fall
+    onkokode review add faelle.xlsx --text-column Diagnose --id-column Fall
     onkokode review add texte.jsonl --db tumorboard.sqlite
     onkokode code --json - < diagnosen.txt > codes.jsonl && onkokode review add diagnosen.txt --coded codes.jsonl
 
@@ -179,16 +180,16 @@ def export_command(database: Path, table: Path | None, pairs: Path | None) -> No
             click.echo(f"{pairs}: " + ", ".join(f"{count} pairs in {part}" for part, count in rows.items()))
 
 
-def _fill(store: Store, rows: Iterator[Row], source: str, options: dict[str, Any]) -> dict[str, int]:
+def _fill(store: Store, rows: Iterator[TextRow], source: str, options: dict[str, Any]) -> dict[str, int]:
     """Codes and stores in batches, each in one transaction, so that an interrupt loses a batch at most."""
     from agent.apps.review.decision import clean
 
     counts = dict.fromkeys(("texts", "entries", "known", "blank", "other"), 0)
     agent: CodingAgent | None = None
-    with _progress() as advance:
+    with counting("Texte") as advance:
         while batch := list(itertools.islice(rows, _BATCH)):
             there = store.texts_of(source, [row.reference for row in batch])
-            fresh: dict[str, Row] = {}
+            fresh: dict[str, TextRow] = {}
             for row in batch:
                 text = there.get(
                     clean(row.reference), fresh[row.reference].text if row.reference in fresh else None
@@ -211,7 +212,7 @@ def _fill(store: Store, rows: Iterator[Row], source: str, options: dict[str, Any
     return counts
 
 
-def _items(source: str, row: Row, coding: dict[str, Any]) -> list[Any]:
+def _items(source: str, row: TextRow, coding: dict[str, Any]) -> list[Any]:
     from agent.apps.review.sources import diagnoses
     from agent.apps.review.store import NewItem
 
@@ -230,32 +231,4 @@ def _existing(database: Path) -> Store:
 
 def _visible(text: str) -> str:
     """What goes to a terminal must not steer it."""
-    from agent.apps.render import printable
-
     return "\t".join(printable(part) for part in text.split("\t"))
-
-
-class _progress:
-    """A running count on standard error, if somebody is there to see it."""
-
-    def __enter__(self) -> Any:
-        if not sys.stderr.isatty():
-            self._bar: Any = None
-            return lambda count: None
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.completed} Texte"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._bar.start()
-        task = self._bar.add_task("", total=None)
-        return lambda count: self._bar.advance(task, count)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()

@@ -39,6 +39,14 @@ class Action(StrEnum):
     REOPEN = "reopen"
 
 
+ACTION_NAMES = {
+    Action.ACCEPT: "angenommen",
+    Action.CHANGE: "geändert",
+    Action.REJECT: "abgelehnt",
+    Action.REOPEN: "wieder geöffnet",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One decision. `codes` names the code of every axis, None where the text determines none; a rejected or

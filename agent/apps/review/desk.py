@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.apps.review.decision import Action, Decision, ReviewError, decide, proposal
-from agent.apps.review.store import ConflictError, Fault, Item, Shown, Status, Store, StoreError
+from agent.apps.review.store import ConflictError, Fault, Filter, Item, Status, Store, StoreError
 from index.records import AXES, CodeSystem
 from index.search.code_search import CodeSearch
 
@@ -32,7 +32,7 @@ _NOT_READ = {
     Fault.FULL: "Die Arbeitsliste kann nicht gelesen werden: der Datenträger ist voll.",
     Fault.OTHER: "Die Arbeitsliste kann nicht gelesen werden; bitte verständigen Sie, wer diesen Rechner betreut.",
 }
-_FILTERS: tuple[Shown, ...] = ("open", "decided", "all")
+_FILTERS: tuple[Filter, ...] = ("open", "decided", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Desk:
     search: CodeSearch
     by: str
     known: Callable[[CodeSystem, str], bool] | None = None
-    shown: Shown = "open"
+    shown: Filter = "open"
     words: str = ""
     limit: int = PAGE
     axis: CodeSystem = CodeSystem.ICD10GM

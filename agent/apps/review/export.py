@@ -8,7 +8,6 @@ Both are readable by their owner only and appear when they are complete.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterator
@@ -16,20 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from agent.apps.review.decision import Action, Decision, ReviewError, proposal
+from agent.apps.review.decision import ACTION_NAMES, Action, Decision, ReviewError, proposal
 from agent.apps.review.store import Item, Store
+from agent.apps.spreadsheet import ENCODING, harmless, spreadsheet_writer
 from index.io.atomic import new_file
 from index.records import AXES
 
-_ACTIONS = {Action.ACCEPT: "angenommen", Action.CHANGE: "geändert", Action.REJECT: "abgelehnt"}
 _COLUMNS = (
     "Quelle", "Referenz", "Diagnose", "Text", "Entscheidung",
     "ICD-10-GM", "Topographie", "Morphologie",
     "Vorschlag ICD-10-GM", "Vorschlag Topographie", "Vorschlag Morphologie",
     "Entschieden von", "Entschieden am (UTC)", "Kommentar",
 )  # fmt: skip
-# A spreadsheet takes a cell that starts so for a formula, and a formula can call a program or a web page.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 TRAIN, DEVELOPMENT = "train", "development"
 # One text of this many is kept from training, so that the trainer has something to measure.
 _DEVELOPMENT_SHARE = 10
@@ -38,15 +35,14 @@ _DEVELOPMENT_SHARE = 10
 def write_csv(store: Store, path: Path) -> int:
     """Every decided item with the decision that stands, one a row; returns how many.
 
-    Semicolons and a byte order mark, as spreadsheets in German expect. A cell that would be taken for a formula
-    starts with an apostrophe.
+    A cell that a spreadsheet would take for a formula starts with an apostrophe.
     """
     count = 0
     with _new_file(path) as file:
-        writer = csv.writer(file, delimiter=";", lineterminator="\r\n")
+        writer = spreadsheet_writer(file)
         writer.writerow(_COLUMNS)
         for item, decision in store.decided():
-            writer.writerow([_cell(value) for value in _row(item, decision)])
+            writer.writerow(map(harmless, _row(item, decision)))
             count += 1
     return count
 
@@ -101,17 +97,13 @@ def _row(item: Item, decision: Decision) -> list[str]:
         item.reference,
         f"{item.part} von {item.parts}",
         item.text,
-        _ACTIONS[decision.action],
+        ACTION_NAMES[decision.action],
         *(decision.codes[axis] or "" for axis in AXES),
         *(offered[axis] or "" for axis in AXES),
         decision.by,
         decision.at,
         decision.comment,
     ]
-
-
-def _cell(value: str) -> str:
-    return f"'{value}" if value.startswith(_FORMULA) else value
 
 
 def _pairs_of(item: Item, decision: Decision) -> Iterator[dict[str, Any]]:
@@ -183,7 +175,7 @@ def _digest(pairs: list[dict[str, Any]]) -> str:
 
 
 @contextmanager
-def _new_file(path: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
+def _new_file(path: Path, encoding: str = ENCODING) -> Iterator[TextIO]:
     try:
         with new_file(path, private=True) as half, half.open("w", encoding=encoding, newline="") as file:
             yield file

@@ -1,32 +1,36 @@
-"""Where texts for the work list come from: a file with one text per line, a CSV table, or JSONL.
+"""Where texts for the work list come from: a file with one text per line, a table, or JSONL.
 
     for row in read(Path("diagnosen.csv"), text_column="Diagnose", id_column="Fall"):
         row.reference, row.text, row.coding         # coding is None unless the JSONL holds it
 
-JSONL of `onkokode code --json` holds codings without their texts; `with_codings` joins it, line by line, with the
-file of texts that it was made from.
+Tables (CSV, TSV, XLSX, Parquet) are read as `onkokode code-file` reads them. JSONL of `onkokode code --json` holds
+codings without their texts; `with_codings` joins it, line by line, with the file of texts that it was made from.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from agent.apps.files.formats import format_of, open_table
+from agent.apps.files.lines import TextLines
+from agent.apps.files.table import TableFileError, TableOptions, text_of
+from agent.apps.files.text_column import find_text_column
 from agent.apps.review.decision import ReviewError
+from agent.apps.terminal import text_lines
+from index.io.failures import reason
 from index.records import AXES
 
-_TABLES = {".csv", ".tsv"}
-_OBJECTS = {".jsonl", ".ndjson"}
-_LONGEST_CELL = 1_000_000
+TEXT_COLUMN = "text"
+_TABLES = {".csv", ".tsv"}  # of all text files; any other holds a text per line
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TextRow:
     """A text with its own reference, or its row number; and its coding, where there is one already."""
 
     reference: str
@@ -34,30 +38,29 @@ class Row:
     coding: dict[str, Any] | None = None
 
 
-def read(path: Path, *, text_column: str = "text", id_column: str | None = None) -> Iterator[Row]:
-    """The rows of a file, one at a time; its ending says what it is. Errors name the row, never its text.
+def read(path: Path, *, text_column: str | None = None, id_column: str | None = None) -> Iterator[TextRow]:
+    """The rows of a file, one at a time. Without `text_column` that is `text`, or the one that can be no other.
+    Errors name the row, never its text.
 
     Raises:
         ReviewError: the file cannot be read, or has no such column.
+        TableFileError: it is damaged, or whether it has a header cannot be told.
     """
     try:
-        # Only a line feed ends a row of texts; a stray carriage return or form feed is part of one.
-        newline = "" if path.suffix.lower() in _TABLES else "\n"
-        with path.open("r", encoding="utf-8-sig", errors="surrogateescape", newline=newline) as file:
-            if path.suffix.lower() in _TABLES:
-                yield from _table(path, file, text_column, id_column)
-            elif path.suffix.lower() in _OBJECTS:
-                yield from _objects(path, file, text_column, id_column)
-            else:
-                for number, line in enumerate(file, start=1):
-                    yield Row(str(number), line.removesuffix("\n").removesuffix("\r"))
+        kind = format_of(path)
+        if kind == "jsonl":
+            yield from _objects(path, text_column or TEXT_COLUMN, id_column)
+        elif kind == "delimited" and path.suffix.lower() not in _TABLES:
+            with path.open("rb") as stream:
+                for number, text in enumerate(text_lines(stream, []), start=1):
+                    yield TextRow(str(number), text)
+        else:
+            yield from _table(path, text_column, id_column)
     except OSError as error:
-        raise ReviewError(f"{path}: cannot be read ({error.strerror})") from error
-    except csv.Error as error:
-        raise ReviewError(f"{path}: not a table that can be read ({error})") from error
+        raise ReviewError(f"{path}: cannot be read: {reason(error)}") from error
 
 
-def with_codings(rows: Iterable[Row], path: Path) -> Iterator[Row]:
+def with_codings(rows: Iterable[TextRow], path: Path) -> Iterator[TextRow]:
     """The rows with the codings that `onkokode code --json` made of them: line n belongs to row n.
 
     Raises:
@@ -78,27 +81,31 @@ def diagnoses(coding: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**one, "further": []} for one in (coding, *coding.get("further", ()))]
 
 
-def _table(path: Path, file: IO[str], text_column: str, id_column: str | None) -> Iterator[Row]:
-    csv.field_size_limit(_LONGEST_CELL)
-    first = file.readline()
-    file.seek(0)
-    delimiter = max(";\t,", key=first.count)
-    table = csv.DictReader(file, delimiter=delimiter)
-    for name in filter(None, (text_column, id_column)):
-        if name not in (table.fieldnames or ()):
-            there = ", ".join(map(repr, table.fieldnames or ())) or "none"
+def _table(path: Path, text_column: str | None, id_column: str | None) -> Iterator[TextRow]:
+    table = open_table(path, TableOptions(column=text_column))
+
+    def place(name: str | None) -> int:
+        try:
+            found = TEXT_COLUMN if name is None and TEXT_COLUMN in table.columns else None
+            return table.columns.index(found or find_text_column(table, name))
+        except TableFileError:
             raise ReviewError(
-                f"{path}: no column {name!r} (here: {there}); name it with --text-column or --id-column"
-            )
-    for number, row in enumerate(table, start=1):
-        yield Row(_reference(row, id_column, number), row[text_column] or "")
+                f"{path}: no column {name or TEXT_COLUMN!r} (here: {table.shown_columns()}); name it with "
+                "--text-column or --id-column"
+            ) from None
+
+    text_at, id_at = place(text_column), place(id_column) if id_column else None
+    rows = (row for chunk in table.chunks() for row in chunk.rows)
+    for number, row in enumerate(rows, start=1):
+        own = "" if id_at is None else text_of(row.values[id_at])
+        yield TextRow(own or str(number), text_of(row.values[text_at]))
 
 
-def _objects(path: Path, file: IO[str], text_column: str, id_column: str | None) -> Iterator[Row]:
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
+def _objects(path: Path, text_column: str, id_column: str | None) -> Iterator[TextRow]:
+    for number, line in enumerate(TextLines(path, None, all_ends=False), start=1):
+        if not line.text.strip() and not line.dropped:
             continue
-        found = _object(path, number, line)
+        found = _object(path, number, line.text)
         text = found.get(text_column)
         if not isinstance(text, str):
             hint = (
@@ -108,12 +115,8 @@ def _objects(path: Path, file: IO[str], text_column: str, id_column: str | None)
             )
             raise ReviewError(f"{path}: line {number} has no text in {text_column!r}{hint}")
         coding = _coding(found, text, path, number) if "icd10gm" in found and "span" in found else None
-        yield Row(_reference(found, id_column, number), text, coding)
-
-
-def _reference(row: dict[str, Any], id_column: str | None, number: int) -> str:
-    own = row.get(id_column) if id_column else None
-    return str(own) if own not in (None, "") else str(number)
+        own = found.get(id_column) if id_column else None
+        yield TextRow(str(number) if own in (None, "") else str(own), text, coding)
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -29,7 +29,7 @@ from agent.apps.review.decision import Action, Decision, ReviewError, clean, unc
 from agent.apps.review.schema import BUSY_SECONDS, connect
 from index.records import AXES
 
-Shown = Literal["open", "decided", "all"]
+Filter = Literal["open", "decided", "all"]
 
 _AXIS_COLUMNS = ", ".join(AXES)
 
@@ -199,7 +199,7 @@ class Store:
             raise ReviewError(f"the work list has no item {number}")
         return _item(rows[0])
 
-    def page(self, shown: Shown, search: str, limit: int = 100) -> list[Item]:
+    def page(self, shown: Filter, search: str, limit: int = 100) -> list[Item]:
         """The first items in working order, the least certain first."""
         where, values = _where(shown, search)
         return [
@@ -209,12 +209,12 @@ class Store:
             )
         ]
 
-    def count(self, shown: Shown, search: str) -> int:
+    def count(self, shown: Filter, search: str) -> int:
         """How many items there are."""
         where, values = _where(shown, search)
         return int(self._read(f"SELECT count(*) FROM items WHERE {where}", values)[0][0])
 
-    def beside(self, item: Item, shown: Shown, search: str, *, forward: bool = True) -> Item | None:
+    def beside(self, item: Item, shown: Filter, search: str, *, forward: bool = True) -> Item | None:
         """The item after or before this one in working order, whether or not this one is itself shown."""
         where, values = _where(shown, search)
         than, order = ("<", "uncertainty DESC, id") if forward else (">", "uncertainty, id DESC")
@@ -355,26 +355,15 @@ class Store:
             raise StoreError(self.path, error, _FAULTS.get(code, Fault.OTHER), writing=writing) from error
 
 
-def _where(shown: Shown, search: str) -> tuple[str, tuple[object, ...]]:
+def _where(shown: Filter, search: str) -> tuple[str, tuple[object, ...]]:
     condition = {"open": "state = 'open'", "decided": "state <> 'open'", "all": "1"}[shown]
     words = clean(search).casefold().split()
     return " AND ".join([condition, *["instr(folded, ?) > 0"] * len(words)]), tuple(words)
 
 
 def _item(row: sqlite3.Row) -> Item:
-    names = (
-        "id",
-        "source",
-        "reference",
-        "part",
-        "parts",
-        "text",
-        "uncertainty",
-        "added",
-        "state",
-        "revision",
-    )
-    return Item(coding=json.loads(row["coding"]), **{name: row[name] for name in names})
+    given = {column.name: row[column.name] for column in fields(Item)}
+    return Item(**{**given, "coding": json.loads(row["coding"])})
 
 
 def _decision(row: sqlite3.Row) -> Decision:

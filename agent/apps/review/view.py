@@ -18,29 +18,18 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agent.apps.render import percent, printable
-from agent.apps.review.decision import Action, Decision, proposal
+from agent.apps.review.decision import ACTION_NAMES, Action, Decision, proposal
 from agent.apps.review.desk import Desk
 from agent.apps.review.store import Item
+from agent.apps.wording import AXIS_NAMES, percent, printable
 from agent.decide.checks import check, checks_of
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
 from index.records import AXES, CodeSystem
 from index.search.code_search import Hit
 
-AXIS_NAMES = {
-    CodeSystem.ICD10GM: "ICD-10-GM",
-    CodeSystem.TOPOGRAPHY: "Topographie",
-    CodeSystem.MORPHOLOGY: "Morphologie",
-}
 AXIS_KEYS = {CodeSystem.ICD10GM: "i", CodeSystem.TOPOGRAPHY: "t", CodeSystem.MORPHOLOGY: "m"}
-STATES = {"open": "offen", "accept": "angenommen", "change": "geändert", "reject": "abgelehnt"}
-ACTIONS = {
-    Action.ACCEPT: "angenommen",
-    Action.CHANGE: "geändert",
-    Action.REJECT: "abgelehnt",
-    Action.REOPEN: "wieder geöffnet",
-}
+STATES = {"open": "offen", **{str(action): name for action, name in ACTION_NAMES.items()}}
 REASONS = ("Keine Tumordiagnose", "Text zu unbestimmt", "Text unleserlich", "Doppelter Eintrag")
 KEYS = (
     ("Entscheiden", (("Enter", "Auswahl annehmen, weiter"), ("x", "Ablehnen, mit Grund"), ("u", "Zurücknehmen"),
@@ -105,8 +94,8 @@ class View:
             text=_marked(item, desk.axis),
             facts=_facts(item),
             axes=[self._axis(desk, axis, checks) for axis in AXES],
-            history=[_said(one) for one in desk.history],
-            standing=_said(desk.standing) if desk.standing else None,
+            history=[_shown_decision(one) for one in desk.history],
+            standing=_shown_decision(desk.standing) if desk.standing else None,
             comment=desk.comment,
             label=_confirm_label(desk),
             state=STATES[item.state],
@@ -236,11 +225,11 @@ def _confirm_label(desk: Desk) -> str:
     return "Änderung annehmen" if desk.changed else "Annehmen"
 
 
-def _said(decision: Decision) -> dict[str, Any]:
+def _shown_decision(decision: Decision) -> dict[str, Any]:
     at = datetime.fromisoformat(decision.at).astimezone()
     codes = [decision.codes[axis] or "–" for axis in AXES]
     return {
-        "action": ACTIONS[decision.action],
+        "action": ACTION_NAMES[decision.action],
         "codes": codes if decision.action in (Action.ACCEPT, Action.CHANGE) else [],
         "by": decision.by,
         "at": f"{at:%d.%m.%Y, %H:%M}",

@@ -21,7 +21,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from agent.agent import CodingAgent
-from agent.apps.service import answers, schemas
+from agent.apps.service import errors, schemas
 from agent.apps.service.batcher import Batcher, report
 from agent.apps.service.docs_page import docs_page
 from agent.apps.service.guard import Guard
@@ -82,7 +82,7 @@ def create_app(agent: CodingAgent, settings: ServiceSettings) -> FastAPI:
     )
     app.state.batcher = batcher
     app.state.ready = False
-    answers.install(app)
+    errors.install(app)
     # For the description alone: the guard checks the key, before anything is parsed.
     described = [
         Security(APIKeyHeader(name="X-API-Key", auto_error=False)),

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from agent.apps.service.logs import kind_and_place
 from agent.results import CodedText
 from index.errors import OnkokodeError
 
@@ -296,6 +296,4 @@ def _outcome(call: Callable[[], Any]) -> Any:
 
 def report(what: str, error: BaseException) -> None:
     """Logs an error without its message, which may quote a text: its type, and where it happened."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown place"
-    _LOG.error("%s: %s at %s", what, type(error).__name__, where)
+    _LOG.error("%s: %s", what, kind_and_place(error))

@@ -14,7 +14,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from agent.apps.service.refusals import CLOSE, Gone, Receive, Refused
+from starlette.types import Receive
+
+from agent.apps.service.errors import CLOSE, ClientGone, RefusedRequest
 from agent.apps.service.settings import ServiceSettings
 
 RETRY = (b"retry-after", b"5")
@@ -47,8 +49,8 @@ class Bodies:
         """The body of a request.
 
         Raises:
-            Refused: it is too large (413), too slow (408), or had to make room (503).
-            Gone: the client went away before it was complete.
+            RefusedRequest: it is too large (413), too slow (408), or had to make room (503).
+            ClientGone: the client went away before it was complete.
         """
         body = _Body(asyncio.timeout(self._seconds))
         try:
@@ -59,7 +61,9 @@ class Bodies:
                 self._leaving -= body.size
 
     async def _whole(self, body: _Body, headers: Mapping[str, str], receive: Receive) -> bytes:
-        too_large = Refused(413, "body_too_large", f"a request body may have {self._largest:,} bytes", CLOSE)
+        too_large = RefusedRequest(
+            413, "body_too_large", f"a request body may have {self._largest:,} bytes", CLOSE
+        )
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self._largest:
             raise too_large
@@ -70,7 +74,7 @@ class Bodies:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise Gone
+                        raise ClientGone
                     part = message.get("body", b"")
                     if body.displaced:
                         # It was told while its last bytes were on their way; counting on would unbalance the sum.
@@ -86,10 +90,12 @@ class Bodies:
                         return b"".join(parts)
         except TimeoutError:
             if body.displaced:
-                raise Refused(
+                raise RefusedRequest(
                     503, "too_many_bodies", "too many requests are being sent", RETRY, CLOSE
                 ) from None
-            raise Refused(408, "body_too_slow", "the request body did not arrive in time", CLOSE) from None
+            raise RefusedRequest(
+                408, "body_too_slow", "the request body did not arrive in time", CLOSE
+            ) from None
         finally:
             self._arriving.pop(body, None)
 

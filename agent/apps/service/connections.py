@@ -20,6 +20,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agent.apps.service.settings import ServiceSettings, is_one_of
 
+try:
+    import resource
+except ImportError:  # Windows, where sockets take no descriptors
+    resource = None  # type: ignore[assignment]
+
 # In the state of a connection that came when all places were at work: it is answered, but not served.
 CROWDED = "onkokode.crowded"
 # Connections beyond the places, for those answers and for what is being closed.
@@ -33,9 +38,7 @@ _SWEEP_SECONDS = 1.0
 
 def places() -> int:
     """How many connections this process has descriptors for, at most 2,048."""
-    try:
-        import resource
-    except ImportError:  # Windows, where sockets take no descriptors
+    if resource is None:
         return _MOST
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
@@ -45,9 +48,7 @@ def places() -> int:
 
 def ask_for_descriptors() -> None:
     """Raises the process's own limit as far as it may, up to what all places need."""
-    try:
-        import resource
-    except ImportError:
+    if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _WANTED_DESCRIPTORS)

@@ -17,16 +17,16 @@ import hmac
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable
 from time import perf_counter
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.apps.service.batcher import report
 from agent.apps.service.bodies import Bodies
 from agent.apps.service.connections import CROWDED
-from agent.apps.service.refusals import CLOSE, Gone, Message, Receive, Refused, Scope, Send, respond
+from agent.apps.service.errors import CLOSE, ClientGone, RefusedRequest, respond
 from agent.apps.service.settings import ServiceSettings
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ACCESS = logging.getLogger("onkokode.service.access")
 _SHORT_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,36}")
@@ -55,7 +55,7 @@ _OWN_HEADERS = (
 class Guard:
     """The outermost middleware."""
 
-    def __init__(self, app: App, settings: ServiceSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
         self._app = app
         self._settings = settings
         self._bodies = Bodies(settings)
@@ -72,7 +72,7 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
-        headers = _headers(scope)
+        headers = Headers(scope=scope)
         token = headers.get("x-request-id", "")
         request_id = token if _SHORT_TOKEN.fullmatch(token) else uuid.uuid4().hex[:16]
         status = 0
@@ -88,15 +88,17 @@ class Guard:
             self._check(scope, headers)
             async with self._bodies.read(headers, receive) as body:
                 await self._app(scope, _replayed(body, receive), answer)
-        except Refused as refused:
+        except RefusedRequest as refused:
             linger = refused.status in _BODY_UNREAD
             await respond(answer, refused, receive if linger else None)
-        except Gone:
+        except ClientGone:
             status = 499
         except Exception as error:
             report(f"request {request_id} failed", error)
             if not status:
-                await respond(answer, Refused(500, "internal_error", "the service failed on this request"))
+                await respond(
+                    answer, RefusedRequest(500, "internal_error", "the service failed on this request")
+                )
         finally:
             route = getattr(scope.get("route"), "path", "-")
             _ACCESS.info(
@@ -111,8 +113,8 @@ class Guard:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Mounted pages use these; the same key and names hold for them."""
         try:
-            self._check(scope, _headers(scope))
-        except Refused:
+            self._check(scope, Headers(scope=scope))
+        except RefusedRequest:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -121,21 +123,21 @@ class Guard:
         except Exception as error:
             report("a websocket failed", error)
 
-    def _check(self, scope: Scope, headers: dict[str, str]) -> None:
+    def _check(self, scope: Scope, headers: Headers) -> None:
         if scope.get("state", {}).get(CROWDED) and scope["path"] not in _OPEN:
-            raise Refused(
+            raise RefusedRequest(
                 503, "too_many_connections", "too many connections are open", (b"retry-after", b"5"), CLOSE
             )
         names = self._settings.allowed_hosts
         if names and _host_name(headers.get("host", "")) not in names:
-            raise Refused(421, "wrong_host", "this service does not answer to that host name")
+            raise RefusedRequest(421, "wrong_host", "this service does not answer to that host name")
         if self._key is None or scope["path"] in _OPEN or self._asks_itself(scope["path"]):
             return
         given = _given_key(headers)
         if given is None or not hmac.compare_digest(_digest(given), self._key):
             # Basic for a person's browser, which has no other way to send a key; the key is its password.
             ways = (b"www-authenticate", b'Bearer, Basic realm="onkokode", charset="UTF-8"')
-            raise Refused(
+            raise RefusedRequest(
                 401, "unauthorised", "send the API key as `Authorization: Bearer …` or `X-API-Key`", ways
             )
 
@@ -165,14 +167,6 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    """The first value of each header; latin-1 never fails."""
-    found: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        found.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
-    return found
-
-
 def _host_name(host: str) -> str:
     """`localhost:8000` -> `localhost`, `[::1]:8000` -> `::1`."""
     if host.startswith("["):
@@ -180,7 +174,7 @@ def _host_name(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-def _given_key(headers: dict[str, str]) -> str | None:
+def _given_key(headers: Headers) -> str | None:
     if "x-api-key" in headers:
         return headers["x-api-key"].strip()
     scheme, _, value = headers.get("authorization", "").partition(" ")

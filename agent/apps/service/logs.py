@@ -14,18 +14,9 @@ import traceback
 
 # Whoever handles what a client sends.
 _NETWORK = (
-    "asyncio",
-    "concurrent",
-    "engineio",
-    "fastapi",
-    "multipart",
-    "nicegui",
-    "python_multipart",
-    "socketio",
-    "starlette",
-    "uvicorn",
-    "websockets",
-)
+    "asyncio", "concurrent", "engineio", "fastapi", "multipart", "nicegui", "python_multipart", "socketio",
+    "starlette", "uvicorn", "websockets",
+)  # fmt: skip
 
 
 class WithoutContents(logging.Formatter):
@@ -37,19 +28,29 @@ class WithoutContents(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         if record.name.partition(".")[0] in _NETWORK:
             record = logging.makeLogRecord(
-                {**record.__dict__, "msg": _said(record), "args": (), "exc_info": None, "exc_text": None}
+                {
+                    **record.__dict__,
+                    "msg": _without_message(record),
+                    "args": (),
+                    "exc_info": None,
+                    "exc_text": None,
+                }
             )
             record.stack_info = None
         return super().format(record)
 
 
-def _said(record: logging.LogRecord) -> str:
-    error = record.exc_info[1] if record.exc_info else None
-    if error is None:
-        return f"reported something at {record.filename}:{record.lineno}"
+def kind_and_place(error: BaseException, otherwise: str = "unknown place") -> str:
+    """What can be said of an error without its message, which may quote a text: `ValueError at batcher.py:12`."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else f"{record.filename}:{record.lineno}"
+    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else otherwise
     return f"{type(error).__name__} at {where}"
+
+
+def _without_message(record: logging.LogRecord) -> str:
+    error = record.exc_info[1] if record.exc_info else None
+    place = f"{record.filename}:{record.lineno}"
+    return kind_and_place(error, place) if error is not None else f"reported something at {place}"
 
 
 def set_up() -> None:

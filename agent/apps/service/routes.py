@@ -15,8 +15,8 @@ from starlette.concurrency import run_in_threadpool
 
 from agent.agent import CodingAgent
 from agent.apps.service import schemas
-from agent.apps.service.answers import error_response
 from agent.apps.service.batcher import Batcher
+from agent.apps.service.errors import error_response
 from agent.apps.service.lookup import CodeLookup
 from agent.apps.service.settings import ServiceSettings
 from agent.prepare.pipeline import MAX_CHARACTERS

@@ -3,8 +3,15 @@
     file = parse(Path("icd10gm2023.txt"))
     file.layout, file.edition, file.counts     # ('ICD-10-GM Alphabet (Text)', 'alphabet-2023', {'rows': 85686, …})
 
-Each module of this package holds a family of layouts: a function that says whether a file is of that layout,
-and one that reads it. A file that is no catalogue raises `NotACatalogue`, a damaged one `CatalogueError`.
+Each module holds a family of layouts: a function that says whether a file is of that layout, and one that reads
+it. A file that is no catalogue raises `NotACatalogue`, a damaged one `CatalogueError`.
+
+    source.py       a file's bytes, their decoding, its rows, the errors about it; editions.py: which edition it is
+    systematic.py   ICD-10-GM metadata, its rubrics, the OPS tree
+    claml.py        ClaML; labels.py: its labels as text
+    alphabets.py    the alphabet in both layouts, Alpha-ID
+    datasets.py     tumour term lists
+    registry.py     tables of the cancer registries, the crosswalk
 """
 
 from __future__ import annotations

@@ -51,11 +51,7 @@ def read_plain_alphabet(source: Source) -> CatalogueFile:
             )
         found.append((number, match["code"], clean_term(match["term"])))
     edition = edition_id(source, "alphabet", codes={code for _, code, _ in found})
-    lines = [
-        CatalogueLine(f"{edition}:{number}", code, term, "synonym", SYSTEM, edition, source.name)
-        for number, code, term in found
-        if term
-    ]
+    lines = [source.line(edition, number, code, term) for number, code, term in found if term]
     return source.finish("ICD-10-GM Alphabet (Text)", SYSTEM, edition, {"rows": len(found)}, lines=lines)
 
 
@@ -94,7 +90,7 @@ def read_official_alphabet(source: Source) -> CatalogueFile:
         SYSTEM,
         edition,
         {"rows": rows, "without_code": without_code},
-        lines=_numbered_lines(edition, source.name, found),
+        lines=_numbered_lines(source, edition, found),
     )
 
 
@@ -139,11 +135,11 @@ def read_alpha_id(source: Source) -> CatalogueFile:
         SYSTEM,
         edition,
         {"rows": rows, "without_code": without_code, "invalid": invalid},
-        lines=_numbered_lines(edition, source.name, found),
+        lines=_numbered_lines(source, edition, found),
     )
 
 
-def _numbered_lines(edition: str, name: str, found: list[tuple[str, str, str]]) -> list[CatalogueLine]:
+def _numbered_lines(source: Source, edition: str, found: list[tuple[str, str, str]]) -> list[CatalogueLine]:
     """Lines whose id is the Alpha-ID; a number that comes twice gets a suffix, so that ids stay unique."""
     lines: list[CatalogueLine] = []
     seen: dict[str, int] = {}
@@ -151,6 +147,6 @@ def _numbered_lines(edition: str, name: str, found: list[tuple[str, str, str]]) 
         if not term:
             continue
         seen[alpha_id] = repeat = seen.get(alpha_id, 0) + 1
-        line_id = f"{edition}:{alpha_id}" + (f"#{repeat}" if repeat > 1 else "")
-        lines.append(CatalogueLine(line_id, code, term, "synonym", SYSTEM, edition, name))
+        number = f"{alpha_id}#{repeat}" if repeat > 1 else alpha_id
+        lines.append(source.line(edition, number, code, term))
     return lines

@@ -28,6 +28,12 @@ _ICD10_CODE = re.compile(r"^[A-Z]\d\d(?:\.\d{1,2})?$")
 _TOPOGRAPHY_CODE = re.compile(r"^C\d\d(?:\.\d)?$")
 _MORPHOLOGY_CODE = re.compile(r"^\d{4}[:/]\d$")
 _OPS_CODE = re.compile(r"^\d-\d[0-9a-z]{1,2}(?:\.[0-9a-z]{1,3})?$")
+# Mark in the title, name, family of editions.
+_CLASSIFICATIONS = (
+    ("ICD-O", "ICD-O-3", "icdo3", CodeSystem.MORPHOLOGY),
+    ("ICD-10", "ICD-10-GM", "icd10gm", CodeSystem.ICD10GM),
+    ("OPS", "OPS", "ops", CodeSystem.OPS),
+)
 _NOT_PRIMARY = ("aster", "optional")
 _TERM_KINDS = {"inclusion": "inclusion", "exclusion": "exclusion", "note": "note", "coding-hint": "note"}
 
@@ -76,20 +82,9 @@ def read_claml(source: Source) -> CatalogueFile:
         ]
     )
     stated = _stated_year(root, title)
-    if "ICD-O" in heading:
-        return _read(
-            source, root, "ICD-O-3 (ClaML)", CodeSystem.MORPHOLOGY, edition_id(source, "icdo3", stated=stated)
-        )
-    if "ICD-10" in heading:
-        return _read(
-            source,
-            root,
-            "ICD-10-GM (ClaML)",
-            CodeSystem.ICD10GM,
-            edition_id(source, "icd10gm", stated=stated),
-        )
-    if "OPS" in heading:
-        return _read(source, root, "OPS (ClaML)", CodeSystem.OPS, edition_id(source, "ops", stated=stated))
+    for mark, name, family, system in _CLASSIFICATIONS:
+        if mark in heading:
+            return _read(source, root, f"{name} (ClaML)", system, edition_id(source, family, stated=stated))
     raise source.error(
         "is ClaML, but neither ICD-10-GM nor ICD-O-3 nor OPS by its Title; only these three are read"
     )
@@ -123,11 +118,7 @@ def _read(source: Source, root: _Element, layout: str, system: CodeSystem, editi
     inclusions = 0
 
     def add_line(code: str, text: str, kind: str, code_system: CodeSystem) -> None:
-        lines.append(
-            CatalogueLine(
-                f"{edition}:claml/{len(lines) + 1}", code, text, kind, code_system, edition, source.name
-            )
-        )
+        lines.append(source.line(edition, f"claml/{len(lines) + 1}", code, text, kind, code_system))
 
     for raw, element in classes.items():
         code, code_system = _code_and_system(source, raw, system, element.sourceline)
@@ -141,17 +132,8 @@ def _read(source: Source, root: _Element, layout: str, system: CodeSystem, editi
         finer = [] if raw in divided else list(_extended(stem, raw, everything, modifiers))
         parent = _parent(element, classes)
         for made, terminal, above in ((stem, raw not in divided and not finer, parent), *finer):
-            codes.append(
-                Code(
-                    made.code,
-                    made.title,
-                    code_system,
-                    edition,
-                    above,
-                    terminal,
-                    valid=made.usage not in _NOT_PRIMARY,
-                )
-            )
+            valid = made.usage not in _NOT_PRIMARY
+            codes.append(Code(made.code, made.title, code_system, edition, above, terminal, valid))
             add_line(made.code, made.title, "title", code_system)
         for text, kind in dict.fromkeys(terms):
             if text != title or kind != "title":

@@ -41,12 +41,7 @@ def read_tumour_terms(source: Source) -> CatalogueFile:
         codes={code for _, code, _ in found},
         last_alpha_id=max(numbers, default=None),
     )
-    lines = [
-        CatalogueLine(
-            f"{edition}:{alpha_id}", code, term, "synonym", CodeSystem.ICD10GM, edition, source.name
-        )
-        for alpha_id, code, term in found
-    ]
+    lines = [source.line(edition, *row) for row in found]
     return source.finish(
         "Alpha-ID, tumour terms (CSV)", CodeSystem.ICD10GM, edition, {"rows": len(found)}, lines=lines
     )
@@ -80,25 +75,12 @@ def read_topography_terms(source: Source) -> CatalogueFile:
     lines: list[CatalogueLine] = []
     uncertain = 0
     for line_id, icd10, topography, label in found:
-        lines.append(
-            CatalogueLine(
-                f"{edition}:{line_id}", icd10, label, "synonym", CodeSystem.ICD10GM, edition, source.name
-            )
-        )
+        lines.append(source.line(edition, line_id, icd10, label))
         if len(topographies[icd10]) > 1:
             uncertain += 1
             continue
-        lines.append(
-            CatalogueLine(
-                f"{edition}:{line_id}/topography",
-                topography,
-                label,
-                "synonym",
-                CodeSystem.TOPOGRAPHY,
-                edition,
-                source.name,
-            )
-        )
+        system = CodeSystem.TOPOGRAPHY
+        lines.append(source.line(edition, f"{line_id}/topography", topography, label, system=system))
     counts = {"rows": len(found), "uncertain_topography": uncertain}
     return source.finish(
         "Alpha-ID terms with ICD-O-3 topography (CSV)", CodeSystem.TOPOGRAPHY, edition, counts, lines=lines

@@ -13,7 +13,7 @@ import re
 from index.catalogue.layouts.alphabets import plain_code
 from index.catalogue.layouts.editions import edition_id
 from index.catalogue.layouts.source import CUT_OFF, CatalogueFile, Source
-from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule
+from index.records import Code, CodeSystem, CrosswalkRule
 
 _MORPHOLOGY_MARK = ["code", "name", "histologie", "group"]
 _TOPOGRAPHY_HEADER = ["id", "code", "name", "id3", "istPaarig"]
@@ -51,7 +51,7 @@ def read_morphology(source: Source) -> CatalogueFile:
     edition = edition_id(source, "registry-morphology")
     codes = [Code(code, name, CodeSystem.MORPHOLOGY, edition) for code, name in named.items()]
     counts = {"rows": rows, "without_name": rows - len(named)}
-    return _table(source, "Registry table: morphology (CSV)", CodeSystem.MORPHOLOGY, edition, counts, codes)
+    return _table(source, "morphology", CodeSystem.MORPHOLOGY, codes, counts)
 
 
 def is_topography(source: Source) -> bool:
@@ -102,17 +102,14 @@ def _read_code_table(source: Source, width: int, name: str, system: CodeSystem) 
         )
         for code, title in named.items()
     ]
-    return _table(source, f"Registry table: {name} (CSV)", system, edition, {"rows": len(named)}, codes)
+    return _table(source, name, system, codes, {"rows": len(named)})
 
 
 def _table(
-    source: Source, layout: str, system: CodeSystem, edition: str, counts: dict[str, int], codes: list[Code]
+    source: Source, name: str, system: CodeSystem, codes: list[Code], counts: dict[str, int]
 ) -> CatalogueFile:
-    lines = [
-        CatalogueLine(f"{edition}:{code.code}", code.code, code.title, "title", system, edition, source.name)
-        for code in codes
-    ]
-    return source.finish(layout, system, edition, counts, codes=codes, lines=lines)
+    layout, edition = f"Registry table: {name} (CSV)", edition_id(source, f"registry-{name}")
+    return source.finish(layout, system, edition, counts, codes=codes, lines=source.titles(codes))
 
 
 def is_reference_table(source: Source) -> bool:

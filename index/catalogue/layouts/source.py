@@ -216,6 +216,22 @@ class Source:
             raise self.error(f"has {len(fields)} fields instead of {wanted}: {CUT_OFF}", number)
         return fields
 
+    def line(
+        self,
+        edition: str,
+        number: int | str,
+        code: str,
+        text: str,
+        kind: str = "synonym",
+        system: CodeSystem = CodeSystem.ICD10GM,
+    ) -> CatalogueLine:
+        """A line of this file; `number` tells it from all others of the edition."""
+        return CatalogueLine(f"{edition}:{number}", code, text, kind, system, edition, self.name)
+
+    def titles(self, codes: Iterable[Code]) -> list[CatalogueLine]:
+        """The titles of codes as lines."""
+        return [self.line(c.edition, c.code, c.code, c.title, "title", c.system) for c in codes]
+
     def finish(
         self,
         layout: str,
@@ -230,13 +246,14 @@ class Source:
     ) -> CatalogueFile:
         """The result of reading this source; codes and lines are counted, an empty result is an error."""
         code_list, line_list, rule_list = tuple(codes), tuple(lines), tuple(rules)
-        full = dict(counts)
-        if code_list:
-            full |= {"codes": len(code_list), "terminal": sum(code.terminal for code in code_list)}
-        if line_list:
-            full["lines"] = len(line_list)
-        if rule_list:
-            full["rules"] = len(rule_list)
+        terminal = sum(code.terminal for code in code_list)
+        found = {
+            "codes": len(code_list),
+            "terminal": terminal,
+            "lines": len(line_list),
+            "rules": len(rule_list),
+        }
+        full = counts | {name: n for name, n in found.items() if n or (name == "terminal" and code_list)}
         if system is not None and not (code_list or line_list or rule_list):
             raise self.error(f"looks like {layout}, but holds no entry; {CUT_OFF}")
         return CatalogueFile(

@@ -12,7 +12,7 @@ import re
 from index.catalogue.layouts.alphabets import plain_code
 from index.catalogue.layouts.editions import edition_id
 from index.catalogue.layouts.source import CUT_OFF, CatalogueFile, Source
-from index.records import CatalogueLine, Code, CodeSystem
+from index.records import Code, CodeSystem
 
 _METADATA_MARK = re.compile(r"^[345];[TN];[XS];\d\d;[A-Z]\d\d;[A-Z]\d\d")
 _AGE = re.compile(r"^(?:[tj]\d{3}|9999)$")
@@ -62,10 +62,10 @@ def read_metadata(source: Source) -> CatalogueFile:
     layout = (
         "ICD-10-GM Systematik, Metadaten (Zip)" if source.member else "ICD-10-GM Systematik, Metadaten (Text)"
     )
-    lines = _title_lines(codes, source.name)
     return source.finish(
-        layout, CodeSystem.ICD10GM, edition, {"rows": len(rows)}, codes=codes, lines=lines, systematic=True
-    )
+        layout, CodeSystem.ICD10GM, edition, {"rows": len(rows)},
+        codes=codes, lines=source.titles(codes), systematic=True,
+    )  # fmt: skip
 
 
 def _metadata_code(code: str, fields: list[str], edition: str) -> Code:
@@ -99,15 +99,6 @@ def _parent(code: str) -> str | None:
     return code[:-1].rstrip(".")
 
 
-def _title_lines(codes: list[Code], name: str) -> list[CatalogueLine]:
-    return [
-        CatalogueLine(
-            f"{code.edition}:{code.code}", code.code, code.title, "title", code.system, code.edition, name
-        )
-        for code in codes
-    ]
-
-
 def is_rubrics(source: Source) -> bool:
     """The header row is the whole mark."""
     return source.header.split(";") == _RUBRICS_HEADER
@@ -125,10 +116,7 @@ def read_rubrics(source: Source) -> CatalogueFile:
             )
         found.append((number, code, label.strip(), kind))
     edition = edition_id(source, "icd10gm-rubrics", codes={code for _, code, _, _ in found})
-    lines = [
-        CatalogueLine(f"{edition}:{number}", code, label, kind, CodeSystem.ICD10GM, edition, source.name)
-        for number, code, label, kind in found
-    ]
+    lines = [source.line(edition, *row) for row in found]
     counts = {"rows": len(found), "categories": len({code for _, code, _, _ in found})}
     return source.finish("ICD-10-GM neoplasm rubrics (CSV)", CodeSystem.ICD10GM, edition, counts, lines=lines)
 
@@ -158,7 +146,7 @@ def read_ops_tree(source: Source) -> CatalogueFile:
         for code, (parent, title) in nodes.items()
     ]
     counts = {"rows": len(nodes), "nodes": len(nodes)}
-    lines = _title_lines(codes, source.name)
     return source.finish(
-        "OPS, tree (TSV)", CodeSystem.OPS, edition, counts, codes=codes, lines=lines, systematic=True
-    )
+        "OPS, tree (TSV)", CodeSystem.OPS, edition, counts,
+        codes=codes, lines=source.titles(codes), systematic=True,
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""The formats of tables: which one a file has, and which one an output is written in.
+
+table = open_table(Path("diagnosen.csv"))
+with open_writer(".xlsx", table.columns, COLUMNS, Path("kodiert.xlsx")) as writer: writer.write(chunk, answers)
+
+A format's module, and the library that it needs, is imported when a file has that format.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
+
+from agent.apps.files.table import Table, TableFileError, TableOptions, TableWriter, must_be_a_file
+
+JSON_LINES = (".jsonl", ".ndjson")
+ENDINGS = {".csv", ".tsv", ".txt", *JSON_LINES, ".xlsx", ".parquet"}
+
+
+def format_of(path: Path) -> Literal["parquet", "xlsx", "jsonl", "delimited"]:
+    """The format of a file by its content, and by its ending where that leaves a choice.
+
+    Raises:
+        TableFileError: the file is missing, empty or no table; the message says what would help.
+    """
+    head = _head(path)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"PK\x03\x04"):
+        _must_be_workbook(path)
+        return "xlsx"
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        raise TableFileError(f"{path}: ein altes Excel-Format (.xls); bitte als .xlsx oder .csv speichern")
+    if path.suffix.lower() in JSON_LINES or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b'{"'):
+        return "jsonl"
+    return "delimited"
+
+
+def open_table(path: Path, options: TableOptions | None = None) -> Table:
+    """The table that a file holds. Raises `TableFileError` as `format_of`, and where its content is damaged."""
+    options = options or TableOptions()
+    kind = format_of(path)
+    if kind == "parquet":
+        from agent.apps.files.parquet import ParquetTable
+
+        return ParquetTable(path, options)
+    if kind == "xlsx":
+        from agent.apps.files.workbook import WorkbookTable
+
+        return WorkbookTable(path, options)
+    if kind == "jsonl":
+        from agent.apps.files.json_lines import JsonLinesTable
+
+        return JsonLinesTable(path, options)
+    from agent.apps.files.delimited import DelimitedTable
+
+    return DelimitedTable(path, options)
+
+
+def open_writer(
+    ending: str, columns: Sequence[str], added: Sequence[str], path: Path
+) -> AbstractContextManager[TableWriter]:
+    """A writer of the format of an ending, for a table of another format."""
+    if ending in JSON_LINES:
+        from agent.apps.files.json_lines import write_json_lines
+
+        return write_json_lines(path, columns, added)
+    if ending == ".xlsx":
+        from agent.apps.files.workbook import write_workbook
+
+        return write_workbook(path, columns, added)
+    if ending == ".parquet":
+        from agent.apps.files.parquet import write_parquet
+
+        return write_parquet(path, columns, added)
+    from agent.apps.files.delimited import write_delimited
+
+    # What German Excel opens without being asked.
+    delimiter = "\t" if ending == ".tsv" else ";"
+    return write_delimited(path, columns, added, delimiter, "utf-8-sig", "\r\n")
+
+
+def _head(path: Path) -> bytes:
+    must_be_a_file(path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4096)
+    except OSError as error:
+        raise TableFileError(f"{path}: nicht lesbar ({error.strerror})") from None
+    if not head.strip():
+        raise TableFileError(f"{path}: die Datei ist leer")
+    return head
+
+
+def _must_be_workbook(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:
+        raise TableFileError(f"{path}: die Excel-Datei ist beschädigt oder nur halb kopiert") from None
+    if "xl/workbook.xml" not in names:
+        raise TableFileError(f"{path}: ein ZIP-Archiv, aber keine Excel-Datei; bitte erst entpacken")

@@ -1,0 +1,85 @@
+"""What is kept of a registry message: Meldungen, their tumours, texts and code elements, and nothing of the
+patient.
+
+for slot in meldung.tumours[0].slots: slot.system, slot.code.text, slot.code.place.line
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from index.records import CodeSystem
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An element in the bytes of the file: the offset of its start tag, of its first text (None where it has
+    none, or something besides text), and of its end tag."""
+
+    line: int
+    start: int
+    content: int | None
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An element that holds a text: its name, what it says, and where. `fillable` is false for an element
+    that says to be empty on purpose (xsi:nil), or that holds other elements."""
+
+    name: str
+    text: str
+    place: Place
+    fillable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """An element for a code, with the version element beside it. `section` is where it stands."""
+
+    system: CodeSystem
+    section: str
+    code: Leaf
+    version: Leaf | None
+
+
+@dataclass(frozen=True, slots=True)
+class Histology:
+    """One histology: its text and its morphology codes."""
+
+    section: str
+    line: int
+    text: str
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tumour:
+    """What one Meldung says of one tumour. `slots` are the codes outside of a histology."""
+
+    tumour_id: str
+    line: int
+    diagnosis: str
+    place: str
+    histologies: tuple[Histology, ...]
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that a documentation officer should know, that does not stop the coding."""
+
+    line: int
+    element: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Meldung:
+    """One Meldung; the notices about the document stand with the Meldung that follows them."""
+
+    meldung_id: str
+    line: int
+    tumours: tuple[Tumour, ...]
+    notices: tuple[Remark, ...]

@@ -1,0 +1,204 @@
+"""What a language model writes, one of the allowed answers or whatever it likes, and the code in it.
+
+    constrained(network, encoder, prompts, [("C50.9", "C61")] * len(prompts))     # ['C50.9', …]
+    [ids] = greedy(network, tokenizer, encoder.prompts(prompts[:1]), 24)
+    first_code(answer_text(ids, tokenizer, "icd10gm", style), CodeSystem.ICD10GM)
+
+The agent writes a code where no candidate fits; training and evaluation measure greedy answers. The code in an answer
+is read as the study reads it (arXiv 2510.13624): the first one counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from agent.models.prompts import Prompts
+from index.records import CodeSystem
+
+if TYPE_CHECKING:  # what only reads codes starts without torch
+    import torch
+
+    from agent.models.tokens import PromptEncoder
+
+_BEAMS = 4
+_BEAM_BATCH = 16
+_TOPOLOGICAL = re.compile(r"\b(?<![\w/])[A-Z](?![A-Z])\d{1,2}(?:\.\d{1,2})?(?!\.\d|\w|-|/)")
+_MORPHOLOGICAL = re.compile(r"(?<![\w/.-])\d{4}/\d(?![\w/])")
+
+
+def code_pattern(system: CodeSystem) -> re.Pattern[str]:
+    """What a code in an answer looks like. ICD-10 and topography share one form."""
+    return _MORPHOLOGICAL if system is CodeSystem.MORPHOLOGY else _TOPOLOGICAL
+
+
+def first_code(answer: str | None, system: CodeSystem) -> str | None:
+    """The first code in an answer, None where it has none."""
+    found = code_pattern(system).search(answer or "")
+    return found[0] if found else None
+
+
+def stem(code: str) -> str:
+    """What partial accuracy compares: `C50.4` -> `C50`, `8500/3` -> `8500`."""
+    return re.split(r"[./]", code, maxsplit=1)[0]
+
+
+def answer_text(ids: Sequence[int], tokenizer: Any, task: str, prompts: Prompts) -> str:
+    """The answer in words: `C50.9` for the compact model's token of that code, if it is one of this task."""
+    if prompts.style == "instruct":
+        return str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
+    token = str(tokenizer.convert_ids_to_tokens(list(ids[:1]))[0]) if ids else ""
+    inner = token.removeprefix(f"<|{task}:")
+    return inner.removesuffix("|>") if inner != token else ""
+
+
+def batches_by_length(ids: Sequence[Sequence[int]], size: int) -> list[list[int]]:
+    """The positions of prompts in batches of up to `size`, the short ones first, so that little is padded."""
+    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def constrained(
+    network: Any, encoder: PromptEncoder, prompts: Sequence[str], allowed: Sequence[Sequence[str]]
+) -> list[str]:
+    """Per prompt one of its allowed answers, by beam search.
+
+    Raises:
+        ValueError: a prompt has no allowed answer.
+    """
+    import torch
+
+    if not all(allowed):
+        raise ValueError("constrained generation needs at least one allowed answer")
+    tokenizer = encoder.tokenizer
+    end: int = tokenizer.eos_token_id
+    answer_of = [dict(zip(map(tuple, encoder.answers(answers)), answers, strict=True)) for answers in allowed]
+    continuations = [_continuations(answers, end) for answers in answer_of]
+    longest = max((len(tokens) for answers in answer_of for tokens in answers), default=0) + 1
+    ids = encoder.prompts(prompts)
+    written = [""] * len(prompts)
+    for rows in batches_by_length(ids, _BEAM_BATCH):
+        padded, seen = _left_padded([ids[row] for row in rows], network, tokenizer)
+        width = padded.shape[1]
+
+        # Bound as defaults: the function must see this batch's rows.
+        def next_tokens(
+            number: int, so_far: torch.Tensor, rows: list[int] = rows, width: int = width
+        ) -> list[int]:
+            return continuations[rows[number]].get(tuple(so_far[width:].tolist()), [end])
+
+        with torch.inference_mode():
+            output = network.generate(
+                input_ids=padded,
+                attention_mask=seen,
+                max_new_tokens=longest,
+                num_beams=_BEAMS,
+                # A beam's score is its log-probability, as in `score`, not a mean that favours long codes.
+                length_penalty=0.0,
+                prefix_allowed_tokens_fn=next_tokens,
+                # Model folders often ask for sampling; the same text must get the same code twice.
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                repetition_penalty=None,
+                eos_token_id=end,
+                pad_token_id=pad_id(tokenizer),
+            )
+        for row, sequence in zip(rows, output[:, width:].tolist(), strict=True):
+            written[row] = answer_of[row][tuple(_before(end, sequence))]
+    return written
+
+
+def greedy(
+    network: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int
+) -> list[list[int]]:
+    """The likeliest next token, again and again, up to the end token (which is not returned) or the limit.
+
+    `generate` would do the same, but it calls the inner network: one that is sharded over processes (FSDP2) has
+    to be called from its outermost module, by all processes equally often.
+    """
+    import torch
+
+    end = tokenizer.eos_token_id
+    ids, seen = _left_padded(prompts, network, tokenizer)
+    position = (seen.cumsum(1) - 1).clamp(min=0)
+    finished = torch.zeros(len(prompts), dtype=torch.bool, device=ids.device)
+    written: list[torch.Tensor] = []
+    past: Any = None
+    with torch.no_grad():
+        while True:
+            output = network(
+                input_ids=ids,
+                attention_mask=seen,
+                position_ids=position,
+                past_key_values=past,
+                use_cache=max_new_tokens > 1,
+                logits_to_keep=1,
+            )
+            chosen = output.logits[:, -1].argmax(-1)
+            written.append(chosen)
+            finished |= chosen == end
+            if len(written) == max_new_tokens or _finished_everywhere(finished):
+                break
+            past = output.past_key_values
+            ids = chosen[:, None]
+            seen = torch.cat([seen, seen.new_ones(len(prompts), 1)], dim=1)
+            position = position[:, -1:] + 1
+    return [_before(end, row) for row in torch.stack(written, dim=1).tolist()]
+
+
+def pad_id(tokenizer: Any) -> int:
+    """What fills a row: the tokenizer's own padding, or else its end token."""
+    return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+
+
+def processes() -> tuple[int, int]:
+    """How many processes run together, and which of them this is."""
+    import torch
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_world_size(), torch.distributed.get_rank()
+    return 1, 0
+
+
+def _finished_everywhere(finished: torch.Tensor) -> bool:
+    """True where no process has an answer that is still being written."""
+    import torch
+
+    left = (~finished).sum()
+    if processes()[0] > 1:
+        torch.distributed.all_reduce(left)
+    return int(left) == 0
+
+
+def _left_padded(
+    prompts: Sequence[Sequence[int]], network: Any, tokenizer: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids (prompts, longest prompt) and the mask of those that are no padding, on the network's device."""
+    import torch
+
+    width = max(map(len, prompts))
+    ids = torch.full((len(prompts), width), pad_id(tokenizer))
+    seen = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        seen[row, width - len(prompt) :] = 1
+    device = next(network.parameters()).device
+    return ids.to(device), seen.to(device)
+
+
+def _before(end: int, tokens: list[int]) -> list[int]:
+    return tokens[: tokens.index(end)] if end in tokens else tokens
+
+
+def _continuations(answers: Iterable[tuple[int, ...]], end: int) -> dict[tuple[int, ...], list[int]]:
+    """The tokens that may follow each beginning of an answer."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for answer in answers:
+        for position, token in enumerate((*answer, end)):
+            choices = found.setdefault(answer[:position], [])
+            if token not in choices:
+                choices.append(token)
+    return found

@@ -1,0 +1,139 @@
+"""`onkokode eval figures`, `speed` and `faiss`: the list of runs behind docs/figures.md, and what no run gives.
+
+onkokode eval figures                         what is not there yet, then docs/figures.md; the list is runs.yaml
+onkokode eval figures --testset heldout       these runs of the list alone
+onkokode eval speed --out runs/measured
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.apps.options import OutputFolder
+from eval.run.environment import ROOT, environment, shipped_weights
+from eval.run.testsets import corpus_option, load_testset, shared_option
+
+if TYPE_CHECKING:
+    from eval.report.section import Section
+
+_out = click.option(
+    "--out",
+    type=OutputFolder(),
+    default=Path("runs/measured"),
+    show_default=True,
+    help="Where the runs lie.",
+)
+
+
+@click.command("figures")
+@click.option("--testset", "testsets", multiple=True, help="Only the list's runs on this set, and no page.")
+@click.option("--rows", type=click.IntRange(min=1), help="The first rows only, to try it.")
+@click.option("--restart", is_flag=True, help="Throw away what was measured before.")
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=ROOT,
+    help="Checkout whose README.md and docs are written. Default: that of the program.",
+)
+@_out
+@shared_option
+@corpus_option
+def figures_command(
+    testsets: tuple[str, ...],
+    rows: int | None,
+    restart: bool,
+    root: Path,
+    out: Path,
+    shared: Path,
+    corpus: Path,
+) -> None:
+    """Run the list of eval/bench/runs.yaml with the embedded models, and write docs/figures.md from the folders.
+
+    What is there already is not run again, so a command that was stopped goes on.
+    """
+    from eval.bench.figures import read_plan, write_figures
+    from eval.report.published import read_published
+    from eval.run.models import Models
+    from eval.run.run import run_ablation
+    from eval.run.variants import VARIANTS, read_variants
+
+    plan, shared = read_plan(), shared.resolve()
+    variants = {variant.name: variant for variant in read_variants([VARIANTS])}
+    for run in plan.runs:
+        if testsets and run.testset not in testsets:
+            continue
+        testset = load_testset(run.testset, shared=shared, corpus=corpus, rows=rows or run.rows)
+        chosen = [variants[name] for name in run.variants]
+        run_ablation(chosen, testset, Models(), out, restart=restart, say=click.echo)
+    if testsets:
+        return
+    for name in plan.sections:
+        if restart or not _measured(out, name):
+            _write(_SECTIONS[name](shared), out)
+    others = shared / "evalsets" / "published-mainz-results.csv"
+    for path in write_figures(out, plan, root, read_published(others) if others.is_file() else ()):
+        click.echo(f"written: {path}")
+
+
+@click.command("speed")
+@_out
+@shared_option
+def speed_command(out: Path, shared: Path) -> None:
+    """Start, first answer, single text, batch, and the index build."""
+    _write(_speed(shared.resolve()), out)
+
+
+@click.command("faiss")
+@_out
+@shared_option
+def faiss_command(out: Path, shared: Path) -> None:
+    """FAISS against NumPy on 10,000 queries, over the lines of all catalogue files."""
+    _write(_faiss(shared.resolve()), out)
+
+
+def _measured(out: Path, name: str) -> bool:
+    """Whether the section is there, of these weights."""
+    from eval.report.section import read_section
+
+    path = out / f"{name}.json"
+    return path.is_file() and read_section(path)[1]["weights"] == shipped_weights()
+
+
+def _write(section: Section, out: Path) -> None:
+    from eval.report.section import to_markdown, write
+
+    measured_with = environment()
+    click.echo(to_markdown(section, measured_with))
+    click.echo(f"written: {write(section, out, measured_with)}")
+
+
+def _speed(shared: Path) -> Section:
+    from agent import CodingAgent
+    from eval.bench.speed import measure_speed
+
+    return measure_speed(CodingAgent.load(), shared if (shared / "catalogues").is_dir() else None)
+
+
+def _faiss(shared: Path) -> Section:
+    from agent import CodingAgent
+    from eval.bench.speed import measure_faiss
+    from index.records import CodeSystem
+
+    heldout = load_testset("heldout", shared=shared)
+    retriever = CodingAgent.load(catalogue=heldout.catalogue).retriever
+    return measure_faiss(retriever.index.spaces[CodeSystem.ICD10GM.value], retriever.encoder)
+
+
+def _ceiling(shared: Path) -> Section:
+    from eval.ceiling import JUDGED, ceiling_section, read_judgements
+
+    section = ceiling_section(read_judgements([JUDGED]), load_testset("devsets", shared=shared))
+    section.name = "ceiling"
+    return section
+
+
+_SECTIONS: dict[str, Callable[[Path], Section]] = {"speed": _speed, "faiss": _faiss, "ceiling": _ceiling}

@@ -1,0 +1,99 @@
+"""When, on what and with what a figure is measured.
+
+environment()["weights"], environment()["hardware"]["cpu"]
+peak_bytes()                                    # highest resident memory of this process
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from index.io.fingerprint import fingerprint
+
+ROOT = Path(__file__).resolve().parents[2]
+WEIGHTS = (ROOT / "agent" / "weights", ROOT / "index" / "search" / "weights")
+_PACKAGES = (
+    "onkokode",
+    "torch",
+    "transformers",
+    "peft",
+    "sentence-transformers",
+    "faiss-cpu",
+    "langgraph",
+    "numpy",
+)
+
+
+def shipped_weights() -> str:
+    """The fingerprint of the weights that the package holds: models, recogniser, fitted numbers and encoder."""
+    return fingerprint(*WEIGHTS)
+
+
+def catalogue_fingerprint(editions: Mapping[str, Mapping[str, Any]]) -> str:
+    """The first 16 digits of the SHA-256 over the files of a catalogue's editions, as `CodingAgent.info` lists them."""
+    files = sorted(f"{name} {file['sha256']}" for name, about in editions.items() for file in about["files"])
+    return hashlib.sha256("\n".join(files).encode()).hexdigest()[:16]
+
+
+def environment() -> dict[str, Any]:
+    """Date, hardware, versions, and the fingerprint of the package's weights; JSON types."""
+    return {
+        "date": date.today().isoformat(),
+        "hardware": {
+            "cpu": _cpu_model(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "memory_gib": _memory_gib(),
+            "system": platform.platform(),
+        },
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "weights": shipped_weights(),
+    }
+
+
+def peak_bytes() -> int:
+    """The highest resident memory of this process.
+
+    Linux hands `ru_maxrss` of the parent on to a process that is spawned by it, so it is only the way out where
+    /proc is missing (it counts bytes there, on macOS).
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    except (ValueError, OSError, AttributeError):
+        return None
