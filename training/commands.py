@@ -231,7 +231,7 @@ def study_command(
 
     \b
     onkokode train study --catalogues ../shared/catalogues --out runs/study
-    onkokode eval run --encoder runs/study/both-13/encoder --model runs/study/both-13/model --only retrieval,base
+    onkokode eval run --model runs/study/both-13/model --encoder runs/study/both-13/encoder --testset heldout --out runs/both
     """
     from training.recipe import material
     from training.studies.arms import train_arms

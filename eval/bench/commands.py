@@ -35,7 +35,7 @@ _out = click.option(
 @click.option("--restart", is_flag=True, help="Throw away what was measured before.")
 @click.option(
     "--root",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputFolder(),
     default=ROOT,
     help="Checkout whose README.md and docs are written. Default: that of the program.",
 )

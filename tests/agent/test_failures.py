@@ -336,7 +336,7 @@ def _commands(group: click.Group, way: tuple[str, ...] = ()) -> Iterator[tuple[s
 # Paths that may be missing and are read all the same, or, as the work list, opened before anything is coded.
 READ = {
     "code-file source", "serve api_key_file", "eval ceiling files", "eval report published", "review status database", "review list database", "review export database",
-    *(f"eval {name} {option}" for name, option in (("run", "corpus"), ("annotate", "corpus"), ("ceiling", "corpus"),
+    *(f"eval {name} {option}" for name, option in (("run", "corpus"), ("figures", "corpus"), ("annotate", "corpus"), ("ceiling", "corpus"),
       ("export lm-eval", "corpus"), ("export beir", "corpus"))),
 }  # fmt: skip
 
@@ -363,7 +363,7 @@ REFUSED: dict[str, Callable[[Path], list[str | Path]]] = {
     "registry --write": lambda d: ["registry", d / "m.xml", "--write", d / "in.csv" / "x.xml"],
     "review add": lambda d: ["review", "add", d / "texts.txt", "--db", d / "nowhere" / "r.sqlite"],
     "serve --review": lambda d: ["serve", "--port", "0", "--review", d / "nowhere" / "r.sqlite"],
-    "eval clinical": lambda d: ["eval", "clinical", "--out", d / "in.csv"],
+    "eval speed": lambda d: ["eval", "speed", "--out", d / "in.csv"],
     "eval run": lambda d: ["eval", "run", "--testset", "devsets", "--out", d / "in.csv" / "x"],
     "train corpus": lambda d: ["train", "corpus", "--catalogues", d, "--out", d / "in.csv"],
     "train lora": lambda d: ["train", "lora", "--model", "m", "--pairs", d, "--out", d / "in.csv"],

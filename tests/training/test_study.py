@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine
-from training.corpus import Row, catalogue_rows, composed_rows, tumour_lines, write_rows
+from training.corpus import (
+    Row,
+    catalogue_rows,
+    composed_rows,
+    tumour_lines,
+)
 from training.fit import Material
 from training.studies.arms import (
     ARM_FILE,
@@ -41,14 +49,20 @@ def given() -> Material:
     return Material(replace(catalogue, searchable_lines=tuple(lines)), NoBans(), {})  # type: ignore[arg-type]
 
 
+def _write(rows: Iterable[Row], path: Path) -> None:
+    columns = ("raw", "core", *(axis.value for axis in AXES), "tumour", "origin", "line")
+    made = [(r.raw, r.core, *r.codes, r.tumour, r.origin, r.line) for r in rows]
+    pq.write_table(pa.table(dict(zip(columns, map(list, zip(*made, strict=True)), strict=True))), path)
+
+
 @pytest.fixture(scope="module")
 def corpus(given: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     lines = tumour_lines(given.catalogue, given.split)
-    write_rows(catalogue_rows(lines, 1, given.split, 13), folder / "catalogue.parquet")
+    _write(catalogue_rows(lines, 1, given.split, 13), folder / "catalogue.parquet")
     for n in (1, 2):
         rows = composed_rows(given.catalogue.rules, 200, given.split, n, False)
-        write_rows(rows, folder / f"composed_{n}.parquet")
+        _write(rows, folder / f"composed_{n}.parquet")
     return folder
 
 
