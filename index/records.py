@@ -6,6 +6,7 @@ line = CatalogueLine("alphabet-2023:17", "C50.9", "Mammakarzinom", "synonym",
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,6 +20,13 @@ class CodeSystem(StrEnum):
     OPS = "ops"
 
 
+# How a code is written, without marks.
+CODE_FORMS = {
+    CodeSystem.ICD10GM: re.compile(r"[A-Z]\d\d(?:\.\d{1,2})?"),
+    CodeSystem.TOPOGRAPHY: re.compile(r"C\d\d(?:\.\d)?"),
+    CodeSystem.MORPHOLOGY: re.compile(r"\d{4}/\d"),
+    CodeSystem.OPS: re.compile(r"\d-\d[0-9a-z]{1,2}(?:\.[0-9a-z]{1,3})?"),
+}
 AXES: tuple[CodeSystem, ...] = (CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY)
 
 
@@ -58,6 +66,11 @@ class Code:
     valid: bool = True
     sex: str | None = None
     age: tuple[float | None, float | None] | None = None
+
+
+def code_above(code: str) -> str | None:
+    """`C90.00` -> `C90.0` -> `C90` -> None."""
+    return code[:-1].rstrip(".") if len(code) > 3 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,16 @@ def kept_back(catalogue: Catalogue, count: int, seed: int = 13) -> tuple[list[st
     return procedures, diagnoses
 
 
+def write_rows(rows: Iterator[Row], path: Path) -> None:
+    """Stream rows to Parquet."""
+    with parquet_writer(path, _SCHEMA) as writer:
+        while chunk := list(islice(rows, _ROWS)):
+            columns = zip(
+                *((r.raw, r.core, *r.codes, r.tumour, r.origin, r.line) for r in chunk), strict=True
+            )
+            writer.write_table(pa.table(dict(zip(_SCHEMA.names, columns, strict=True)), schema=_SCHEMA))
+
+
 def read_rows(path: Path) -> list[Row]:
     table = pq.read_table(path)
     columns = [table.column(name).to_pylist() for name in _SCHEMA.names]
@@ -244,11 +254,11 @@ def write_corpus(
     if only is not None:
         jobs = {only: jobs[only]}
     missing = {name: job for name, job in jobs.items() if not (folder / f"{name}.parquet").is_file()}
-    # Fork: the catalogue is shared with the children instead of pickled.
+    # Fork: catalogue and generators are shared with the children instead of pickled.
     context = get_context("fork")
     running: list[ForkProcess] = []
     for name, (rows, arguments) in missing.items():
-        process = context.Process(target=_write, args=(rows, arguments, folder / f"{name}.parquet"))
+        process = context.Process(target=write_rows, args=(rows(*arguments), folder / f"{name}.parquet"))
         process.start()
         running.append(process)
         if len(running) == 2:
@@ -256,16 +266,6 @@ def write_corpus(
     for process in running:
         _join(process)
     return {name: pq.read_metadata(folder / f"{name}.parquet").num_rows for name in jobs}
-
-
-def _write(rows: Callable[..., Iterator[Row]], arguments: tuple[object, ...], path: Path) -> None:
-    made = rows(*arguments)
-    with parquet_writer(path, _SCHEMA) as writer:
-        while chunk := list(islice(made, _ROWS)):
-            columns = zip(
-                *((r.raw, r.core, *r.codes, r.tumour, r.origin, r.line) for r in chunk), strict=True
-            )
-            writer.write_table(pa.table(dict(zip(_SCHEMA.names, columns, strict=True)), schema=_SCHEMA))
 
 
 def _join(process: ForkProcess) -> None:

@@ -3,7 +3,7 @@
 prepare("Z.n. Prostata-Ca, Gleason 3+4=7").diagnoses[0].core        # 'Prostatakarzinom'
 
 pipeline.py       the steps in their order; worker.py: in a process with a limit of time
-records.py        what comes out; drafts.py: a diagnosis in the making
+records.py        what comes out; drafts.py: a diagnosis in the making; leading.py: the one that leads
 normalise.py      letters and blanks, offsets kept
 split.py          several diagnoses; focus.py: the one that counts; alternatives.py, operations.py, mentions.py
 patterns.py       TNM, grade, dates and codes set aside

@@ -17,7 +17,7 @@ from pathlib import Path
 from index.catalogue.crosswalk import shipped_rules
 from index.catalogue.layouts.source import CatalogueError, CatalogueFile
 from index.catalogue.overrides import TableError, table_rows
-from index.records import CatalogueLine, Code, CodeSystem
+from index.records import CODE_FORMS, CatalogueLine, Code, CodeSystem, code_above
 
 EDITION = "onkokode-lexicon"
 # The years of the classifications whose codes the lexicon holds.
@@ -26,12 +26,6 @@ FOLDER = Path(__file__).parent / "lexicon"
 _COLUMNS = ("system", "code", "kind", "text")
 _KINDS = ("title", "synonym", "abbreviation")
 _NO_SYSTEM = "none"
-_CODE_FORMS = {
-    CodeSystem.ICD10GM: re.compile(r"^[A-Z]\d\d(?:\.\d{1,2})?$"),
-    CodeSystem.TOPOGRAPHY: re.compile(r"^C\d\d(?:\.\d)?$"),
-    CodeSystem.MORPHOLOGY: re.compile(r"^\d{4}/\d$"),
-    CodeSystem.OPS: re.compile(r"^\d-\d[0-9a-z]{1,2}(?:\.[0-9a-z]{1,3})?$"),
-}
 _REMEDY = "the installation is damaged; install onkokode again"
 # ICD-10 categories of the female and the male organs.
 _WOMEN = re.compile(r"^(?:C5[1-8]|D06|D07\.[0-3]|D2[5-8]|D39)")
@@ -102,18 +96,16 @@ def _row(where: str, row: dict[str, str]) -> tuple[CodeSystem | None, str, str, 
         raise TableError(f"{where}: needs a kind ({', '.join(_KINDS)}) and a text;")
     if name == _NO_SYSTEM:
         return None, "", kind, text
-    if name not in _CODE_FORMS:
+    if name not in CODE_FORMS:
         raise TableError(f"{where}: {name!r} is no code system;")
     system = CodeSystem(name)
-    if not _CODE_FORMS[system].match(code):
+    if not CODE_FORMS[system].fullmatch(code):
         raise TableError(f"{where}: {code!r} is no code of {system.value};")
     return system, code, kind, text
 
 
 def _parent(system: CodeSystem, code: str) -> str | None:
-    if system in (CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY) and len(code) > 3:
-        return code[:-1].rstrip(".")
-    return None
+    return code_above(code) if system in (CodeSystem.ICD10GM, CodeSystem.TOPOGRAPHY) else None
 
 
 def _sex(code: str) -> str | None:

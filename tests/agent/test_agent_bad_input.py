@@ -219,7 +219,7 @@ def test_the_answer_holds_the_keys_of_the_format() -> None:
             set(line) == {"line_id", "text", "code", "system", "edition", "source", "matched"}
             for line in answer[axis]["evidence"]
         )
-        assert all(set(check) == {"number", "passed", "message"} for check in answer[axis]["checks"])
+        assert all(set(check) == {"number", "passed", "message", "axis"} for check in answer[axis]["checks"])
 
 
 def test_a_new_process_works_without_a_network() -> None:

@@ -6,10 +6,11 @@ import pytest
 
 from agent.agent import CodingAgent
 from agent.decide.records import AxisWeights, RecognitionWeights, Weights
+from agent.prepare import core_of, leading, prepare
 from agent.results import CodedText
 from index.records import AXES, CodeSystem
 from index.text import normalise
-from tests.agent.tiny_agent import NO_TUMOURS, ScriptedModel, builtin, resources_with
+from tests.agent.tiny_agent import NO_TUMOURS, ScriptedModel, builtin, embedded_agent, resources_with
 
 ICD10, TOPOGRAPHY, MORPHOLOGY, _ = CodeSystem
 SURE = {"Mamma": {"C50.9": 0.97, "8500/3": 0.97}, "Prostata": {"C61": 0.9, "C61.9": 0.97, "8140/3": 0.97}}
@@ -145,3 +146,19 @@ def test_more_diagnoses_come_as_further_with_their_place() -> None:
 def test_the_first_tumour_speaks_for_the_text() -> None:
     answer = coded("1. Ausschluss Mammakarzinom\n2. Prostatakarzinom")
     assert answer.tumour and answer.icd10gm.code == "C61" and answer.further == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "core"),
+    [
+        ("Z.n. Mamma-Ca 2011, jetzt Rektum-Ca", "Rektumkarzinom"), ("Rektum-Ca; Z.n. Mamma-Ca 2011", "Rektumkarzinom"),
+        ("Arterielle Hypertonie; Mamma-Ca links", "Mammakarzinom"), ("Kein Mamma-Ca; Rektum-Ca", "Rektumkarzinom"),
+        ("Arterielle Hypertonie; Diabetes", "Arterielle Hypertonie"), ("C50.9", "C50.9"), ("", ""),
+    ],
+)  # fmt: skip
+def test_one_rule_says_which_diagnosis_leads(text: str, core: str) -> None:
+    """By words for training and ablation; the agent tells it which diagnoses are tumours."""
+    assert core_of(text) == core
+    diagnoses, coded = prepare(text).diagnoses, embedded_agent().code(text)
+    if coded.tumour:
+        assert diagnoses[leading(text, diagnoses)].span == coded.span

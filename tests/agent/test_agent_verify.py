@@ -195,3 +195,12 @@ def test_each_axis_shows_its_own_checks_and_icd10_those_across() -> None:
     assert sorted(c.message for axis in AXES for c in shown[axis]) == sorted(c.message for c in checks)
     for axis in (TOPOGRAPHY, MORPHOLOGY):
         assert all(c.message.startswith(LABELS[axis]) for c in shown[axis])
+
+
+def test_a_check_says_whose_code_it_checks() -> None:
+    checks = found("C50.9", "C50.9", "8500/2", text="Frau")
+    assert {c.axis for c in checks if c.number in ("K01", "K02")} == set(AXES)
+    assert {c.number: c.axis for c in checks if c.number not in ("K01", "K02")} == {
+        "K04": None, "K05": None, "K07": None, **({"K03": ICD10} if "K03" in {c.number for c in checks} else {}),
+    }  # fmt: skip
+    assert [c.axis for c in found("C78.7") if c.number == "K06"] == [ICD10]

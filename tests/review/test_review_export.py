@@ -12,7 +12,7 @@ from agent.apps.review.export import write_csv, write_pairs
 from agent.apps.review.store import Store
 from index.records import CodeSystem
 from tests.review.review_helpers import add, coding
-from training.adapters.data import Pairs
+from training.adapters.data import PairFolder
 from training.adapters.pairs import _SCHEMA
 
 ICD = CodeSystem.ICD10GM
@@ -74,7 +74,7 @@ def test_pairs_are_read_by_the_trainer(store: Store, tmp_path: Path) -> None:
     add(store, "offen", of)
     counts = write_pairs(store, tmp_path / "pairs")
 
-    pairs = Pairs.open(tmp_path / "pairs")
+    pairs = PairFolder.open(tmp_path / "pairs")
     asked = {part: [one for chunk in pairs.read(part, (), None, 13) for one in chunk] for part in counts}
     assert {part: len(found) for part, found in asked.items()} == counts
     found = [(one.task, one.answer) for part in asked.values() for one in part if "«geändert»" in one.prompt]
@@ -92,7 +92,7 @@ def test_a_compact_model_reads_the_pairs_too(store: Store, tmp_path: Path) -> No
         store.decide(add(store, text, of), decide(of, Action.ACCEPT, by="A"), seen=0)
     write_pairs(store, tmp_path)
     vocabulary = {"<|icd10gm:C50.9|>", "<|tumour:ja|>"}
-    pairs = Pairs.open(tmp_path, style="compact", vocabulary=vocabulary)
+    pairs = PairFolder.open(tmp_path, style="compact", vocabulary=vocabulary)
     asked = [one for chunk in pairs.read("train", (), None, 13) for one in chunk]
     assert {one.answer for one in asked} == vocabulary
 

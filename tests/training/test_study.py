@@ -13,7 +13,12 @@ import pytest
 
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine
-from training.corpus import Row, catalogue_rows, composed_rows, is_tumour_diagnosis, tumour_lines
+from training.corpus import (
+    Row,
+    catalogue_rows,
+    composed_rows,
+    tumour_lines,
+)
 from training.fit import Material
 from training.studies.arms import (
     ARM_FILE,
@@ -21,8 +26,6 @@ from training.studies.arms import (
     Budget,
     StudyTexts,
     carried_topographies,
-    is_icdo_term,
-    searched_lines,
     train_arms,
 )
 
@@ -93,15 +96,6 @@ def test_only_terms_of_a_unique_topography_are_carried_over(given: Material, cor
     assert len(more) > len(own) > 0
     for row in more:
         assert row.codes[0] == "" or row.codes[1] == carried[row.codes[0]]
-
-
-def test_an_arm_searches_its_own_catalogue(given: Material) -> None:
-    catalogue = given.catalogue
-    assert all(is_icdo_term(line) for line in searched_lines("icd-o", catalogue))
-    carried = searched_lines("carried", catalogue)
-    assert len(carried) > len(searched_lines("icd-o", catalogue))
-    assert {line.system for line in carried} == {SITE}
-    assert all(is_tumour_diagnosis(line) for line in searched_lines(None, catalogue))
 
 
 def test_a_second_run_trains_nothing(given: Material, corpus: Path, arms: Path) -> None:

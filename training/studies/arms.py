@@ -3,7 +3,7 @@
     train_arms(material, Path("runs/models/corpus"), Path("runs/study"), seeds=(13, 14, 15))
 
 Every arm becomes a folder `<arm>-<seed>` with an encoder, and for `TEXTS` a small language model; `onkokode eval
-study` measures them all. An arm that is there already is skipped, so a stopped study goes on.
+run --encoder … --model …` measures it. An arm that is there already is skipped, so a stopped study goes on.
 
 `TEXTS` asks whether composed clinical texts help: catalogue lines as they stand, the same with clinical
 noise, composed texts alone, and noise with composed texts. `TOPOGRAPHY` asks whether the topography axis
@@ -18,7 +18,7 @@ import random
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,21 +154,6 @@ def carried_topographies(catalogue: Catalogue) -> dict[str, str]:
         for icd10, topographies in sources.items()
         if len(topographies) == 1 and topographies <= known
     }
-
-
-def searched_lines(arm_lines: str | None, catalogue: Catalogue) -> list[CatalogueLine]:
-    """The lines that an arm's retriever searches: those of its catalogue; an arm of composed texts alone
-    searches the catalogue like the others, since that is what a user's machine has."""
-    if arm_lines in (None, "catalogue"):
-        return [line for line in catalogue.searchable_lines if is_tumour_diagnosis(line)]
-    if arm_lines == "icd-o":
-        return [line for line in catalogue.searchable_lines if is_icdo_term(line)]
-    carried = carried_topographies(catalogue)
-    return [line for line in catalogue.searchable_lines if line.system is TOPOGRAPHY_AXIS] + [
-        replace(line, line_id=f"{line.line_id}:carried", code=carried[line.code], system=TOPOGRAPHY_AXIS)
-        for line in catalogue.searchable_lines
-        if is_tumour_diagnosis(line) and line.code in carried
-    ]
 
 
 def _train_arm(arm: Arm, texts: StudyTexts, out: Path, seed: int, budget: Budget, say: Log) -> None:

@@ -26,7 +26,7 @@ import numpy as np
 
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.layouts import CatalogueFile
-from index.icd import CHAPTER_GROUPS
+from index.icd import CHAPTER_GROUPS, is_secondary
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
 from training.corpus import is_tumour_diagnosis, speaks_for_axis
 from training.leak import near_keys
@@ -160,7 +160,7 @@ def _clash(one: CatalogueLine, other: CatalogueLine) -> Finding:
 def _behaviours(icd10: str) -> str:
     """The behaviour digits that an ICD-10 code allows."""
     if icd10[0] == "C":
-        return "6" if icd10[:3] in ("C77", "C78", "C79") else "39"
+        return "6" if is_secondary(icd10) else "39"
     return "2" if icd10 < "D10" else "0" if icd10 < "D37" else "013"
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from index.icd import chapter_behaviours, is_haematological
 from training.texts.tables import SITE_FORMS, Morphology, Site
 
 # how often a site is reached by metastases, by topography prefix
@@ -84,10 +85,9 @@ def worded(site: Site, morphology: Morphology) -> Site | None:
 
 def dressed(icd10: str | None, morphology: str) -> str:
     """The morphology with the behaviour that ICD-10 gives the diagnosis: no TNM for what is coded as benign."""
-    if icd10 is None or icd10[0] != "D" or int(morphology[:4]) >= 9590:
+    if icd10 is None or icd10[0] != "D" or is_haematological(morphology):
         return morphology
-    number = int(icd10[1:3])
-    return morphology[:5] + ("2" if number < 10 else "0" if number < 37 else "1")
+    return morphology[:5] + chapter_behaviours(icd10)
 
 
 def longest(values: Mapping[str, _T], topography: str) -> _T | None:

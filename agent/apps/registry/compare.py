@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from index.records import CodeSystem
+from index.records import CODE_FORMS, CodeSystem
 
 
 class Verdict(StrEnum):
@@ -28,11 +28,8 @@ class Verdict(StrEnum):
     NO_CODE = "kein Kode"
 
 
-_FORMS = {
-    CodeSystem.ICD10GM: re.compile(r"[A-Z]\d\d(?:\.\d{1,2})?"),
-    CodeSystem.TOPOGRAPHY: re.compile(r"C\d\d(?:\.\d)?"),
-    CodeSystem.MORPHOLOGY: re.compile(r"\d{4}(?:/\d)?"),
-}
+# A message may leave the behaviour out.
+_FORMS = {**CODE_FORMS, CodeSystem.MORPHOLOGY: re.compile(r"\d{4}(?:/\d)?")}
 # Marks that ICD-10-GM prints at a code, and the open end of a category (`C34.-`).
 _MARKS = re.compile(r"[-+*!#]+$")
 

@@ -15,11 +15,11 @@ from agent.apps.registry.compare import Verdict, as_code, verdict
 from agent.apps.registry.records import Leaf, Slot, Tumour
 from agent.apps.registry.report import ReportRow
 from agent.apps.wording import AXIS_NAMES
+from index.icd import is_secondary
 from index.records import CodeSystem
 
 # Of ICD-10-GM and ICD-O-3, as both schemas list them.
 _VERSION = re.compile(r"|[0-9]{1,2}(?: [0-9]{4} (?:GM|WHO))?|bb|Sonstige")
-_SECONDARY = ("C77", "C78", "C79")
 NO_ELEMENT = "kein Code-Element in der Meldung"
 # The version that goes beside a code, and whether the edition in use has the code.
 VersionOf = Callable[[CodeSystem, str], str | None]
@@ -61,7 +61,7 @@ def rows_of(
         ((slot,), single[slot.system]) for slot in tumour.slots
     ]
     groups += [(h.slots, p) for h, p in zip(tumour.histologies, coded.histologies, strict=True)]
-    secondary = (coded.icd10gm.code or "")[:3] in _SECONDARY
+    secondary = is_secondary(coded.icd10gm.code or "")
     rows = [
         _row(base, slot, slots, proposal, rules, secondary) for slots, proposal in groups for slot in slots
     ]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from index.catalogue.layouts.editions import edition_id
 from index.catalogue.layouts.labels import label_terms
 from index.catalogue.layouts.source import CatalogueFile, Source
-from index.records import CatalogueLine, Code, CodeSystem
+from index.records import CODE_FORMS, CatalogueLine, Code, CodeSystem
 from index.xml import XmlError, safe_parse
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 _XML_MARK = re.compile(rb"^(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*<")
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)")
-_ICD10_CODE = re.compile(r"^[A-Z]\d\d(?:\.\d{1,2})?$")
-_TOPOGRAPHY_CODE = re.compile(r"^C\d\d(?:\.\d)?$")
-_MORPHOLOGY_CODE = re.compile(r"^\d{4}[:/]\d$")
-_OPS_CODE = re.compile(r"^\d-\d[0-9a-z]{1,2}(?:\.[0-9a-z]{1,3})?$")
 # Mark in the title, name, family of editions.
 _CLASSIFICATIONS = (
     ("ICD-O", "ICD-O-3", "icdo3", CodeSystem.MORPHOLOGY),
@@ -147,13 +143,11 @@ def _read(source: Source, root: _Element, layout: str, system: CodeSystem, editi
 
 def _code_and_system(source: Source, raw: str, system: CodeSystem, row: int | None) -> tuple[str, CodeSystem]:
     """The code as it is printed (`8140:3` -> `8140/3`), and its system (ICD-O-3 holds two)."""
-    if system is CodeSystem.MORPHOLOGY:
-        if _MORPHOLOGY_CODE.match(raw):
-            return raw.replace(":", "/"), CodeSystem.MORPHOLOGY
-        if _TOPOGRAPHY_CODE.match(raw):
-            return raw, CodeSystem.TOPOGRAPHY
-    elif (_OPS_CODE if system is CodeSystem.OPS else _ICD10_CODE).match(raw):
-        return raw, system
+    icdo = system is CodeSystem.MORPHOLOGY
+    code = raw.replace(":", "/") if icdo else raw
+    for one in (CodeSystem.MORPHOLOGY, CodeSystem.TOPOGRAPHY) if icdo else (system,):
+        if CODE_FORMS[one].fullmatch(code):
+            return code, one
     raise source.error(f"{raw[:40]!r} is no code of this classification; download the file again", row)
 
 

@@ -13,7 +13,7 @@ import re
 from index.catalogue.layouts.alphabets import plain_code
 from index.catalogue.layouts.editions import edition_id
 from index.catalogue.layouts.source import CUT_OFF, CatalogueFile, Source
-from index.records import Code, CodeSystem, CrosswalkRule
+from index.records import CODE_FORMS, Code, CodeSystem, CrosswalkRule
 
 _MORPHOLOGY_MARK = ["code", "name", "histologie", "group"]
 _TOPOGRAPHY_HEADER = ["id", "code", "name", "id3", "istPaarig"]
@@ -22,7 +22,6 @@ _FLAGS = {"True", "False", "1", "0", ""}
 _REFERENCE_HEADERS = (["code", "name"], ["code", "name", "description"])
 _CROSSWALK_MARK = ["Version", "Topographie"]
 _CROSSWALK_COLUMNS = ("Version", "Topographie", "Morphologiecodes", "Dignität", "Default", "ICD10")
-_MORPHOLOGY = re.compile(r"^\d{4}/\d$")
 # No quantifier gets in, so that a rule's expression always matches in linear time.
 _TOPOGRAPHY_RULE = re.compile(r"^C[\dd.\\()?!|\[\]C-]{0,80}$")
 _RANGE = re.compile(r"^(\d{4})(?:-(\d{4}))?$")
@@ -43,7 +42,7 @@ def read_morphology(source: Source) -> CatalogueFile:
     rows = 0
     for number, row in source.rows(skip=1):
         code, behaviour, name, histology, _group = source.fields(row, ";", number, (5,))
-        if not _MORPHOLOGY.match(code) or code != f"{histology}/{behaviour}":
+        if not CODE_FORMS[CodeSystem.MORPHOLOGY].fullmatch(code) or code != f"{histology}/{behaviour}":
             raise source.error(f"{code!r} is no morphology code; restore the original file", number)
         rows += 1
         if name.strip() and not _NO_NAME.match(name):

@@ -12,7 +12,7 @@ import re
 from index.catalogue.layouts.alphabets import plain_code
 from index.catalogue.layouts.editions import edition_id
 from index.catalogue.layouts.source import CUT_OFF, CatalogueFile, Source
-from index.records import Code, CodeSystem
+from index.records import Code, CodeSystem, code_above
 
 _METADATA_MARK = re.compile(r"^[345];[TN];[XS];\d\d;[A-Z]\d\d;[A-Z]\d\d")
 _AGE = re.compile(r"^(?:[tj]\d{3}|9999)$")
@@ -49,9 +49,9 @@ def read_metadata(source: Source) -> CatalogueFile:
             )
         rows.append((fields[6], fields))
     known = {code for code, _ in rows}
-    parents = {_parent(code) for code in known}
+    parents = {code_above(code) for code in known}
     for code, fields in rows:
-        parent = _parent(code)
+        parent = code_above(code)
         if parent and parent not in known:
             raise source.error(f"holds {code}, but not {parent} above it: {CUT_OFF}")
         if fields[1] == "N" and code not in parents:
@@ -76,7 +76,7 @@ def _metadata_code(code: str, fields: list[str], edition: str) -> Code:
         fields[8].strip(),
         CodeSystem.ICD10GM,
         edition,
-        parent=_parent(code),
+        parent=code_above(code),
         terminal=fields[1] == "T",
         # Fields 13 and 14: use in out-patient (section 295) and in-patient (section 301) care, P = primary.
         valid="P" in (fields[12], fields[13]),
@@ -90,13 +90,6 @@ def _years(limit: str) -> float | None:
     if limit == "9999" or (limit >= "j124" and limit[0] == "j"):
         return None
     return float(limit[1:]) if limit[0] == "j" else round(int(limit[1:]) / 365.25, 4)
-
-
-def _parent(code: str) -> str | None:
-    """`C90.00` -> `C90.0` -> `C90` -> None."""
-    if len(code) <= 3:
-        return None
-    return code[:-1].rstrip(".")
 
 
 def is_rubrics(source: Source) -> bool:
