@@ -31,7 +31,7 @@ from eval.run.variants import VARIANTS, WITHOUT_MODEL, Variant, read_variants
 from eval.scoring import first_choice
 from eval.testset import CLINICAL, Row, TestSetError, read_testset
 from index.catalogue.catalogue import Catalogue
-from index.errors import ModelError
+from index.errors import ModelError, OnkokodeError
 from index.records import AXES, CodeSystem
 from tests.agent.tiny_models import FAMILIES, save_random_adapter, save_tiny_model, tiny_tokenizer
 from tests.index.catalogue_files import PLAIN_ALPHABET
@@ -232,6 +232,17 @@ def test_a_role_that_nobody_named_is_skipped_and_later_run(tmp_path: Path) -> No
     # Left out once more, the answers stay.
     run(tmp_path, [combined], clinical(3), Models(named))
     assert RunFolder(folder).run()["finished"]
+
+
+def test_an_adapter_that_the_package_lacks_is_an_error_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "eval.run.models._EMBEDDED_ADAPTERS", {"candidates": tmp_path / "adapter-with-candidates"}
+    )
+    with pytest.raises(OnkokodeError, match="adapter-with-candidates: is not there.*onkokode train all"):
+        run(tmp_path / "out", [RETRIEVAL, Variant("combined", "", "fused", "candidates")], clinical(3))
+    assert not (tmp_path / "out").exists()
 
 
 def run_until_killed(out: Path, testset: TestSet, after: int) -> None:
