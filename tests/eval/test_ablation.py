@@ -240,7 +240,7 @@ def test_an_adapter_that_the_package_lacks_is_an_error_before_anything_runs(
     monkeypatch.setattr(
         "eval.run.models._EMBEDDED_ADAPTERS", {"candidates": tmp_path / "adapter-with-candidates"}
     )
-    with pytest.raises(OnkokodeError, match="adapter-with-candidates: is not there.*onkokode train all"):
+    with pytest.raises(OnkokodeError, match=r"adapter-with-candidates: is not there.*onkokode train all"):
         run(tmp_path / "out", [RETRIEVAL, Variant("combined", "", "fused", "candidates")], clinical(3))
     assert not (tmp_path / "out").exists()
 
