@@ -12,12 +12,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from agent.apps.options import OutputFolder
-from eval.run.testsets import corpus_option, load_testset, names, shared_option
+from eval.run.testsets import load_testset, names, places_options
 from index.errors import OnkokodeError
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ def validate_command(files: tuple[Path, ...]) -> None:
 @click.option("--quantise", type=click.Choice(["4bit", "8bit"]), help="Hold the model in 4 or 8 bits.")
 @click.option("--only", help="Names of variants, by commas.")
 @click.option("--rows", type=click.IntRange(min=1), help="The first rows only.")
-@shared_option
-@corpus_option
+@places_options
 @click.option("--restart", is_flag=True, help="Throw away what is in OUT for these variants.")
 def run_command(
     variants: tuple[Path, ...],
@@ -103,9 +102,8 @@ def run_command(
     quantise: Literal["4bit", "8bit"] | None,
     only: str | None,
     rows: int | None,
-    shared: Path,
-    corpus: Path,
     restart: bool,
+    **places: Any,
 ) -> None:
     """Run variants on test sets. A run that was stopped goes on where it was."""
     chosen = _chosen(_read(variants), only)
@@ -117,7 +115,7 @@ def run_command(
 
     models = Models(model, adapter, adapter_with_candidates, encoder, quantise)
     for name in testsets:
-        testset = load_testset(name, shared=shared.resolve(), corpus=corpus, rows=rows)
+        testset = load_testset(name, **places, rows=rows)
         run_ablation(chosen, testset, models, out, restart=restart, say=click.echo)
     click.echo(f"written: {out}; for tables and plots: onkokode eval report {out} --out DIR")
 

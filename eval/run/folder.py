@@ -17,9 +17,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from index.errors import OnkokodeError
 from index.records import CodeSystem
@@ -69,32 +72,17 @@ class AnsweredRow:
 
     def to_json(self) -> str:
         """One line, always the same for the same answers."""
-        return json.dumps(
-            {
-                "row": self.row,
-                "gold": {axis.value: code for axis, code in self.gold.items()},
-                "answers": {axis.value: asdict(answer) for axis, answer in self.answers.items()},
-                "notes": list(self.notes),
-                "cluster": self.cluster,
-                "tumour": list(self.tumour),
-                "missed": self.missed,
-            },
-            ensure_ascii=False,
-        )
+        return json.dumps(_answered_row().dump_python(self, mode="json"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> AnsweredRow:
-        """Raises `KeyError`, `TypeError` or `ValueError` for a line of another form."""
-        values = json.loads(line)
-        return cls(
-            values["row"],
-            {CodeSystem(axis): code for axis, code in values["gold"].items()},
-            {CodeSystem(axis): _answer_of(answer) for axis, answer in values["answers"].items()},
-            tuple(values["notes"]),
-            values["cluster"],
-            (values["tumour"][0], values["tumour"][1]),
-            None if values["missed"] is None else tuple(values["missed"]),
-        )
+        """Raises `ValueError` for a line of another form."""
+        return _answered_row().validate_json(line)
+
+
+@cache
+def _answered_row() -> TypeAdapter[AnsweredRow]:
+    return TypeAdapter(AnsweredRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +119,7 @@ class RunFolder:
         for number, line in enumerate(self._lines("rows.jsonl"), start=1):
             try:
                 found.append(AnsweredRow.from_json(line))
-            except (KeyError, TypeError, ValueError, IndexError):
+            except ValueError:
                 raise RunError(f"{self.path / 'rows.jsonl'}, line {number}: is no answered row") from None
         return tuple(found)
 
@@ -142,7 +130,3 @@ class RunFolder:
     def _lines(self, name: str) -> list[str]:
         path = self.path / name
         return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-
-
-def _answer_of(values: Mapping[str, Any]) -> Answer:
-    return Answer(**{**values, "top": tuple(values["top"]), "recalled": tuple(values["recalled"])})

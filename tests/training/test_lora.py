@@ -29,11 +29,12 @@ from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_models import FAMILIES, save_tiny_model
 from training.adapters.data import Example, PairFolder, examples, write_examples
-from training.adapters.lora import LoraPlan, train_lora
+from training.adapters.lora import train_lora
 from training.adapters.measure import TaskScore, judge, measure_pairs
 from training.adapters.report import compare_runs, read_results
 from training.adapters.trainer import load_base, trainer_for
 from training.commands import train
+from training.plan import LoraPlan
 
 CODES = ("C50.9", "C34.1", "C61", "C18.7")
 COMPACT_CODES = ("C50.9", "C34.1", "C16.0", "C18.7")  # C50.9 has no token in the tiny tokenizer

@@ -37,7 +37,8 @@ from training.adapters.report import (
     read_results,
     write_card,
 )
-from training.adapters.trainer import LoraPlan, load_base, paced, trainer_for
+from training.adapters.trainer import load_base, paced, trainer_for
+from training.plan import LoraPlan
 from training.runs import RUN_FILE, Log, each_epoch, last_checkpoint, same_run, write_json
 
 _AS_IN_THE_STUDY = LoraPlan()

@@ -23,9 +23,11 @@ import torch
 
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
+from index.io.markdown import markdown_table
 from training.adapters.data import PairFolder, examples, write_examples
 from training.adapters.packing import PackedRows
-from training.adapters.trainer import LoraPlan, load_base, trainer_for
+from training.adapters.trainer import load_base, trainer_for
+from training.plan import LoraPlan
 from training.runs import Log
 
 PADDED_FULL, PADDED, GROUPED, PACKED = ARMS = (
@@ -196,25 +198,19 @@ def _on_gpu(parameters: int, tokens_per_second: float) -> dict[str, Any]:
 
 def to_markdown(measured: Mapping[str, Any], environment: str) -> str:
     """The measurement as a page."""
-    lines = [
+    mean, longest = (measured["tokens_per_pair"][name] for name in ("mean", "longest"))
+    ratios = {arm: f"{ratio:.1f} times" for arm, ratio in measured["packed_to"].items()}
+    rows = [
+        (arm, f"{one['tokens_per_second']:,.0f}", f"{one['padding']:.0%}", f"{one['seconds_per_step']:.3f}",
+         ratios.get(arm, ""))
+        for arm, one in measured["arms"].items()
+    ]  # fmt: skip
+    parts = (
         "# Training throughput: packed against padded",
-        "",
         f"`{measured['model']}`, {measured['parameters'] / 1e6:,.1f} M parameters, rank {measured['plan']['rank']}; "
-        f"{measured['pairs']:,} pairs of {measured['tokens_per_pair']['mean']} tokens on average (longest "
-        f"{measured['tokens_per_pair']['longest']}, allowed {measured['plan']['longest']}). Real tokens, medians of "
-        f"{measured['steps']} steps, one run. {environment}",
-        "",
-        "| arm | real tokens/s | padding | s per step | packed is faster by |",
-        "|---|---|---|---|---|",
-    ]
-    for arm, figures in measured["arms"].items():
-        ratio = measured["packed_to"].get(arm)
-        lines.append(
-            f"| {arm} | {figures['tokens_per_second']:,.0f} | {figures['padding']:.0%} | "
-            f"{figures['seconds_per_step']:.3f} | {f'{ratio:.1f} times' if ratio else ''} |"
-        )
-    lines += [
-        "",
+        f"{measured['pairs']:,} pairs of {mean} tokens on average (longest {longest}, allowed "
+        f"{measured['plan']['longest']}). Real tokens, medians of {measured['steps']} steps, one run. {environment}",
+        markdown_table(("arm", "real tokens/s", "padding", "s per step", "packed is faster by"), rows),
         f"Five epochs on {_STUDY_PAIRS:,} pairs of this length would take {measured['hours_for_the_study']:,} h.",
-    ]
-    return "\n".join(lines) + "\n"
+    )
+    return "\n\n".join(parts) + "\n"

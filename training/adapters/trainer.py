@@ -13,54 +13,16 @@ import os
 import sys
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from agent.models.local import LocalModel
-from index.errors import ModelError
 from index.io.progress import Pace
 from training.adapters.packing import PackedRows, real_tokens
+from training.plan import LoraPlan
 from training.runs import Log
-
-
-@dataclass(frozen=True)
-class LoraPlan:
-    """Rank, alpha and epochs as in the study; what it does not publish is chosen here.
-
-    Rank 0 is full fine-tuning: every weight is trained, and a whole model is kept. `rows` and `development_rows`
-    limit the pairs by a seeded draw (None: all). Each step sees `batch` x `accumulate` pairs, or rows of whole
-    pairs with `packing`, each of up to `longest` tokens. `four_bit` loads the base in NF4 (needs bitsandbytes).
-    """
-
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.05
-    epochs: int = 5
-    learning_rate: float = 2e-4
-    batch: int = 16
-    accumulate: int = 1
-    longest: int = 512
-    rows: int | None = None
-    development_rows: int | None = 500
-    tasks: tuple[str, ...] = ()
-    packing: bool = False
-    four_bit: bool = False
-    gradient_checkpointing: bool = False
-    save_steps: int = 500
-    seed: int = 13
-
-    def __post_init__(self) -> None:
-        if self.rank < 0:
-            raise ModelError(f"rank {self.rank}: give a positive rank, or 0 for full fine-tuning")
-        if self.rank == 0 and self.four_bit:
-            raise ModelError("weights in 4 bits cannot be trained: give a rank, or leave out --four-bit")
-
-    def kind(self) -> str:
-        """What is trained, in words."""
-        return f"LoRA adapter of rank {self.rank}" if self.rank else "full fine-tuning"
 
 
 def load_base(model: str | Path, plan: LoraPlan) -> tuple[Any, Any]:

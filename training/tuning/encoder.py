@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,8 +30,9 @@ import torch
 from agent.prepare import core_of
 from index.errors import ModelError
 from index.io.atomic import new_file
-from index.records import AXES, CodeSystem
+from index.records import CodeSystem
 from index.search.encoder import CONFIG, Encoder
+from training.plan import TuningPlan
 from training.runs import RUN_FILE, Log, each_epoch, last_checkpoint, same_run, write_json
 from training.tuning.query_pairs import (
     OneLinePerCode,
@@ -52,35 +53,7 @@ _CARD = Path(__file__).parents[1] / "cards" / "encoder.md"
 _RECALL_AT = 20
 # What a run that goes on reads instead of making it again; deleted at the end.
 _NEGATIVES = "negatives.npz"
-
-
-@dataclass(frozen=True)
-class TuningPlan:
-    """What is trained on what.
-
-    `steps` ends a run before its epochs are over. `learning_rate` None is 0.02 from scratch and 2e-5
-    otherwise. A line gives `partners` pairs with other lines of its code and `noisy_copies` pairs with
-    itself as a clinic might have typed it; `composed_rows` is how many texts of a composed file are drawn.
-    `dimension` counts from scratch only, `mini_batch` for the cached loss only (texts in memory at a time).
-    """
-
-    axes: tuple[str, ...] = tuple(axis.value for axis in AXES)
-    epochs: int = 3
-    steps: int | None = None
-    batch: int = 128
-    learning_rate: float | None = None
-    loss: Literal["mnrl", "cached-mnrl"] = "mnrl"
-    scale: float = 20.0
-    hard_negatives: int = 1
-    partners: int = 2
-    noisy_copies: int = 2
-    composed_rows: int = 100_000
-    max_lines: int | None = None
-    dimension: int = 128
-    mini_batch: int = 32
-    gradient_checkpointing: bool = False
-    save_steps: int = 500
-    seed: int = 13
+_PLAN = TuningPlan()
 
 
 @dataclass(frozen=True)
@@ -99,7 +72,7 @@ class TuningResult:
 def tune_encoder(
     given: Material,
     out: Path,
-    plan: TuningPlan = TuningPlan(),
+    plan: TuningPlan = _PLAN,
     *,
     model: str | Path | None = None,
     composed: Path | None = None,
