@@ -110,9 +110,7 @@ def ceiling_section(judgements: Sequence[Judgement], testset: TestSet) -> Sectio
     if not judgements:
         raise CeilingError("holds no judgements; make some with onkokode eval annotate")
     section = Section(
-        f"ceiling-{testset.name}",
-        f"What the texts of {testset.name} determine",
-        "onkokode eval ceiling",
+        f"ceiling-{testset.name}", f"What the texts of {testset.name} determine", "onkokode eval ceiling"
     )
     for annotator in dict.fromkeys(one.annotator for one in judgements):
         own = [one for one in judgements if one.annotator == annotator]
@@ -160,11 +158,7 @@ def kappa(judgements: Sequence[Judgement]) -> float | None:
 @click.option("--seed", default=13, show_default=True)
 @click.option("--annotator", required=True, help="Who judges; stands in the file.")
 @click.option(
-    "--out",
-    "file",
-    required=True,
-    type=OutputFile(new_folders=True),
-    help="TSV file, without texts.",
+    "--out", "file", required=True, type=OutputFile(new_folders=True), help="TSV file, without texts."
 )
 @places_options
 def annotate_command(name: str, number: int, seed: int, annotator: str, file: Path, **places: Any) -> None:

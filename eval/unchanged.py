@@ -76,12 +76,7 @@ def _without_text(coded: dict[str, Any]) -> dict[str, Any]:
 
 @click.command("unchanged")
 @click.option("--record", "target", type=OutputFile(), help="Write the answers.")
-@click.option(
-    "--against",
-    "source",
-    type=INPUT_FILE,
-    help="Compare with these.",
-)
+@click.option("--against", "source", type=INPUT_FILE, help="Compare with these.")
 def unchanged_command(target: Path | None, source: Path | None) -> None:
     """Record the answers to all texts of this repository, or compare them with a record."""
     if (target is None) == (source is None):

@@ -226,7 +226,6 @@ def candidates_of_rows(
     (`training.adapters.candidates`); every other text is asked of the encoder under `out`, as the agent asks.
     """
     from index.search.encoder import Encoder
-    from index.search.index import Index
     from index.search.retriever import Retriever
     from training.adapters.candidates import SPARE, candidates_of, cross_fitted
 
@@ -243,7 +242,7 @@ def candidates_of_rows(
         say=say,
     )
     encoder = Encoder.load(out / "encoder")
-    retriever = Retriever(Index.build(given.catalogue, encoder), encoder)
+    retriever = Retriever.over(given.catalogue, encoder)
     found: dict[str, PromptCandidates] = {}
     for part, rows in parts.items():
         for place, axis in enumerate(AXES):

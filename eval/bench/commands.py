@@ -18,11 +18,7 @@ from eval.run.environment import ROOT, shipped_weights
 from eval.run.testsets import load_testset, places_options, shared_option
 
 _out = click.option(
-    "--out",
-    type=OutputFolder(),
-    default=Path("runs/measured"),
-    show_default=True,
-    help="Where the runs lie.",
+    "--out", type=OutputFolder(), default=Path("runs/measured"), show_default=True, help="Where the runs lie."
 )
 
 

@@ -20,13 +20,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 @click.command("report")
-@click.argument(
-    "folders",
-    metavar="DIR...",
-    nargs=-1,
-    required=True,
-    type=INPUT_FOLDER,
-)
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=INPUT_FOLDER)
 @click.option(
     "--out",
     required=True,

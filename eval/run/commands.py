@@ -70,12 +70,7 @@ def validate_command(files: tuple[Path, ...]) -> None:
     required=True,
     help="A test set's name (see `onkokode eval ls`), or a TSV file; may be repeated.",
 )
-@click.option(
-    "--out",
-    required=True,
-    type=OutputFolder(),
-    help="Each run goes to OUT/<test set>/<variant>.",
-)
+@click.option("--out", required=True, type=OutputFolder(), help="Each run goes to OUT/<test set>/<variant>.")
 @click.option("--model", help="Language model: folder or hub name. Default: the embedded one.")
 @click.option("--adapter", help="Adapter trained without candidates. Default: the embedded one.")
 @click.option("--adapter-with-candidates", help="Adapter trained with candidates in its prompts.")

@@ -20,10 +20,7 @@ _ACCELERATE = Path(__file__).parent / "accelerate"
 
 
 _pairs = click.option(
-    "--pairs",
-    type=INPUT_FOLDER,
-    required=True,
-    help="Folder that `onkokode train pairs` wrote.",
+    "--pairs", type=INPUT_FOLDER, required=True, help="Folder that `onkokode train pairs` wrote."
 )
 
 

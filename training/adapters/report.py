@@ -1,6 +1,6 @@
 """What is written about trained adapters: results per epoch, model card, curve, and runs side by side.
 
-results = read_results(Path("runs/8b"))
+results = read_epochs(Path("runs/8b"), EpochResult)
 table = compare_runs([Path("runs/rank8"), Path("runs/full")], Path("runs/compared"), task="icd10gm")
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from index.errors import ModelError
 from index.io.markdown import markdown_table
-from training.runs import RUN_FILE
+from training.runs import RUN_FILE, read_epochs
 
 _CARD = Path(__file__).parents[1] / "cards" / "adapter.md"
 
@@ -62,17 +62,6 @@ class EpochResult:
 def best_epoch(results: Sequence[EpochResult]) -> EpochResult:
     """The epoch that is kept: most exact answers, then the lower loss, then the earlier one."""
     return max(results, key=lambda result: (result.exact, -result.loss, -result.epoch))
-
-
-def read_results(folder: Path) -> list[EpochResult]:
-    """The results that a run has written so far."""
-    path = folder / "epochs.json"
-    if not path.is_file():
-        return []
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    for entry in entries:
-        entry["tasks"] = {task: tuple(values) for task, values in entry.get("tasks", {}).items()}
-    return [EpochResult(**entry) for entry in entries]
 
 
 def write_card(out: Path, model: str, data: str, plan: Any, results: Sequence[EpochResult]) -> None:
@@ -143,7 +132,7 @@ def compare_runs(folders: Sequence[Path], out: Path, task: str | None = None) ->
 
 
 def _run(folder: Path, task: str | None) -> tuple[dict[str, Any], Epochs]:
-    results = read_results(folder)
+    results = read_epochs(folder, EpochResult)
     if not results or not (folder / RUN_FILE).is_file():
         raise ModelError(f"{folder}: holds no run with results; train one with `onkokode train lora`")
     about = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ from training.adapters.data import PairFolder, examples, write_examples
 from training.adapters.packing import PackedRows
 from training.adapters.trainer import load_base, trainer_for
 from training.plan import LoraPlan
-from training.runs import Log
+from training.runs import Log, trainer_settings
 
 PADDED_FULL, PADDED, GROUPED, PACKED = ARMS = (
     "padded to the longest allowed",
@@ -101,25 +101,14 @@ def _plain_trainer(
 ) -> Any:
     from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainingArguments
 
-    gpu = torch.cuda.is_available()
     full = arm == PADDED_FULL
+    settings = trainer_settings(
+        plan, folder, max_steps=steps, save_strategy="no", disable_tqdm=True,
+        train_sampling_strategy="group_by_length" if arm == GROUPED else "random",
+    )  # fmt: skip
     trainer = Trainer(
         model=network,
-        args=TrainingArguments(
-            output_dir=str(folder / "plain"),
-            per_device_train_batch_size=plan.batch,
-            max_steps=steps,
-            learning_rate=plan.learning_rate,
-            train_sampling_strategy="group_by_length" if arm == GROUPED else "random",
-            activation_checkpointing=plan.gradient_checkpointing,
-            bf16=gpu,
-            use_cpu=not gpu,
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
-            report_to="none",
-            seed=plan.seed,
-        ),
+        args=TrainingArguments(**settings),
         train_dataset=data,
         data_collator=DataCollatorForSeq2Seq(
             tokenizer, padding="max_length" if full else "longest", max_length=plan.longest if full else None

@@ -22,7 +22,7 @@ from agent.models.local import LocalModel
 from index.io.progress import Pace
 from training.adapters.packing import PackedRows, real_tokens
 from training.plan import LoraPlan
-from training.runs import Log
+from training.runs import Log, trainer_settings
 
 
 def load_base(model: str | Path, plan: LoraPlan) -> tuple[Any, Any]:
@@ -66,39 +66,23 @@ def trainer_for(
     # TRL reports each trainer that is built to the hub; nothing of ours leaves the machine.
     constants.HF_HUB_DISABLE_TELEMETRY = True
     _score_only_answers()
-    terminal = sys.stderr.isatty()
-    if not terminal:
+    if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    gpu = torch.cuda.is_available()
     torch.manual_seed(plan.seed)
-    settings: dict[str, Any] = {
-        "output_dir": str(out / "checkpoints"),
-        "num_train_epochs": plan.epochs,
-        "learning_rate": plan.learning_rate,
+    own = {
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.03,
-        "per_device_train_batch_size": plan.batch,
         "per_device_eval_batch_size": plan.batch,
         "gradient_accumulation_steps": plan.accumulate,
-        "activation_checkpointing": plan.gradient_checkpointing,
         # Unpacked examples are short enough already; the trainer would go through them twice to make sure.
         "max_length": plan.longest if plan.packing else None,
         "packing": plan.packing,
         "eval_packing": False,
         # Pairs of one line stand together in the file and must not share their packed row.
         "shuffle_dataset": plan.packing,
-        "bf16": gpu,
-        "use_cpu": not gpu,
         # Every weight that is trained takes part in every step.
         "ddp_find_unused_parameters": False,
-        "save_strategy": "steps",
-        "save_steps": plan.save_steps,
-        "save_total_limit": 2,
         "eval_strategy": "no",
-        "logging_strategy": "no",
-        "disable_tqdm": not terminal,
-        "report_to": "none",
-        "seed": plan.seed,
         "data_seed": plan.seed,
     }
     adapter = LoraConfig(
@@ -113,7 +97,7 @@ def trainer_for(
         warnings.simplefilter("ignore", FutureWarning)
         trainer: Any = SFTTrainer(
             model=network,
-            args=SFTConfig(**settings | changes),
+            args=SFTConfig(**trainer_settings(plan, out, **own | changes)),
             train_dataset=train,
             eval_dataset=development,
             processing_class=tokenizer,
