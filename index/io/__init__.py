@@ -9,5 +9,6 @@ sealed.py       folders whose manifest lists and hashes every file; one writer a
 weights.py      weights from safetensors only, complete and of numbers
 fingerprint.py  a short name for the weights in a folder
 failures.py     errors of the system and of libraries as one line with file and remedy
+markdown.py     a table in Markdown
 progress.py     how long a run still takes, as plain lines
 """

@@ -29,7 +29,7 @@ from agent.models.tokens import PromptEncoder
 from index.io.atomic import new_file
 from index.io.progress import Pace
 from training.adapters.data import Example, PairFolder, examples, write_examples
-from training.adapters.measure import answer_pairs, by_task
+from training.adapters.measure import TaskScore, answer_pairs, by_task
 from training.adapters.report import EpochResult, best_epoch, plot_runs, write_card
 from training.adapters.trainer import load_base, paced, trainer_for
 from training.plan import LoraPlan
@@ -157,21 +157,14 @@ def _measured(
     hits = answer_pairs(trainer.model, encoder, prompts, asked, say=say)
     trainer.model.train()
     torch.set_rng_state(state)
-    n = len(hits)
+    whole = TaskScore.of(hits)
+    n = whole.n
     tasks = {
         task: (score.n, score.exact / score.n, score.partial / score.n)
         for task, score in by_task(hits).items()
     }
-    return EpochResult(
-        epoch,
-        n,
-        sum(hit.exact for hit in hits) / n,
-        sum(hit.partial for hit in hits) / n,
-        loss,
-        sum(hit.malformed for hit in hits) / n,
-        tasks,
-        round(seconds, 2),
-    )
+    shares = (whole.exact / n, whole.partial / n, loss, whole.malformed / n)
+    return EpochResult(epoch, n, *shares, tasks, round(seconds, 2))
 
 
 def _keep(trainer: Any, tokenizer: Any, prompts: Prompts, out: Path, *, full: bool) -> None:

@@ -314,10 +314,12 @@ def _card(summary: Mapping[str, Any]) -> str:
     ]
     codes = [(axis, f"{n:,}", f"{of:,}") for axis, (n, of) in summary["codes"].items()]
     files = [(f"`{name}`", f"`{sha256[:16]}`") for name, sha256 in sorted(summary["files"].items())]
-    candidates = (
-        f"Prompts show up to {summary['candidates']} candidates, cross-fitted; in "
-        f"{summary['without_the_right_code']:.1%} of the training prompts the right code is not among them.\n\n"
-    )
+    candidates = ""
+    if summary["candidates"]:
+        candidates = (
+            f"Prompts show up to {summary['candidates']} candidates, cross-fitted; in "
+            f"{summary['without_the_right_code']:.1%} of the training prompts the right code is not among them.\n\n"
+        )
     return Template(_CARD.read_text(encoding="utf-8")).substitute(
         pairs=f"{summary['pairs']:,}",
         seed=summary["seed"],
@@ -325,7 +327,7 @@ def _card(summary: Mapping[str, Any]) -> str:
         forms=", ".join(f"{task} {count}" for task, count in summary["forms"].items()),
         codes=markdown_table(("axis", "codes with a training pair", "codable codes"), codes),
         left_out=", ".join(f"{why}: {n:,}" for why, n in summary["left_out"].items()) or "nothing",
-        candidates=candidates if summary["candidates"] else "",
+        candidates=candidates,
         editions=", ".join(summary["editions"]),
         files=markdown_table(("file", "SHA-256"), files),
     )
