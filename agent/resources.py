@@ -6,7 +6,7 @@ graph.invoke({"texts": ["Mamma-Ca"]}, context=resources)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +17,9 @@ from agent.decide.records import Weights
 from agent.models.prompts import Prompts
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
-from index.catalogue.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
+from index.catalogue.layouts import CatalogueError
 from index.catalogue.overrides import load_overrides
-from index.catalogue.store import walk
+from index.catalogue.store import files_below
 from index.errors import ModelError
 from index.search.encoder import EMBEDDED_NAME, Encoder
 from index.search.index import Index, index_folder
@@ -165,7 +165,7 @@ def _catalogue_and_index(
             )
         return source, _index_of(source, encoder)
     paths = [source] if isinstance(source, str | Path) else source
-    catalogue = Catalogue.from_files(_catalogue_files(paths), edition=edition)
+    catalogue = Catalogue.from_files(files_below(paths), edition=edition)
     return catalogue, Index.build(catalogue, encoder)
 
 
@@ -179,15 +179,3 @@ def _index_of(catalogue: Catalogue, encoder: Encoder) -> Index:
     if encoder.fingerprint not in _BUILTIN_INDEX:
         _BUILTIN_INDEX[encoder.fingerprint] = Index.build(catalogue, encoder)
     return _BUILTIN_INDEX[encoder.fingerprint]
-
-
-def _catalogue_files(paths: Iterable[str | Path]) -> Iterator[CatalogueFile]:
-    """What the files hold, and those below folders. A folder may hold other files too; a file that is named
-    must be a catalogue."""
-    for path in map(Path, paths):
-        for file in walk([path]):
-            try:
-                yield from parse_all(file)
-            except NotACatalogue:
-                if file == path:
-                    raise

@@ -110,13 +110,13 @@ def pairs_command(
     onkokode train pairs --catalogues ../shared/catalogues --out runs/pairs-k10 --candidates 10
     """
     from index.catalogue.catalogue import Catalogue
+    from index.catalogue.store import files_below
     from training.adapters.candidates import cross_fitted
     from training.adapters.pairs import CandidateSource, Partition, held_out_codes, write_pairs
     from training.leak import TRAIN, LeakGuard, texts_of
-    from training.recipe import parse_folder
     from training.split import Split
 
-    plan, parsed = PairsPlan(**sizes), parse_folder(catalogues)
+    plan, parsed = PairsPlan(**sizes), list(files_below([catalogues]))
     catalogue = Catalogue.from_files(parsed)
     codes = held_out_codes(catalogue, plan.hold_out_codes, plan.seed)
     guard = LeakGuard.of(
@@ -166,12 +166,12 @@ def compose_command(catalogues: Path, out: Path, count: int, seed: int) -> None:
     onkokode train compose --catalogues ../shared/catalogues --out runs/composed.parquet
     """
     from index.catalogue.catalogue import Catalogue
+    from index.catalogue.store import files_below
     from training.leak import TRAIN, LeakGuard
-    from training.recipe import parse_folder
     from training.split import Split
     from training.texts.compose import distinct_texts, write_texts
 
-    parsed = parse_folder(catalogues)
+    parsed = list(files_below([catalogues]))
     guard = LeakGuard.of(Split.of(parsed))
     rules = Catalogue.from_files(parsed).rules
     texts = distinct_texts(rules, seed, allowed=lambda text: guard.part(text) == TRAIN)
@@ -226,10 +226,10 @@ def audit_command(catalogues: Path, out: Path) -> None:
     onkokode train pairs --catalogues ../shared/catalogues --exclude runs/audit/exclude.txt
     """
     require("matplotlib", "the audit's page")
-    from training.recipe import parse_folder
+    from index.catalogue.store import files_below
     from training.studies.audit import audit, write_report
 
-    files = parse_folder(catalogues)
+    files = list(files_below([catalogues]))
     with click.progressbar(length=1000, label="reading lines unseen", show_eta=True) as bar:
         done = 0.0
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from agent.models.prompts import PromptCandidates
 from index.catalogue.catalogue import Catalogue
-from index.catalogue.layouts import CatalogueFile, parse_all
+from index.catalogue.store import files_below
 from index.errors import ModelError
 from index.io.progress import Pace
 from index.records import AXES, CodeSystem
@@ -42,14 +42,9 @@ if TYPE_CHECKING:
     from training.compact.encoder import AxisTable
 
 
-def parse_folder(catalogues: Path) -> list[CatalogueFile]:
-    """Every catalogue file under a folder; what is none is skipped."""
-    return [file for path in sorted(catalogues.rglob("*")) if path.is_file() for file in _parse(path)]
-
-
 def material(catalogues: Path) -> Material:
     """Read all catalogue files under a folder and keep the held-out lines out."""
-    parsed = parse_folder(catalogues)
+    parsed = list(files_below([catalogues]))
     split = Split.of(parsed)
     catalogue = split.catalogue_without(Catalogue.from_files(parsed))
     return Material(catalogue, split, {file.path.name: file.sha256 for file in parsed})
@@ -360,12 +355,3 @@ def paced(say: Log, name: str, steps: int) -> Callable[[int, float], None]:
         paces[0].step(note=lambda: f"loss {loss:.3f}")
 
     return report
-
-
-def _parse(path: Path) -> list[CatalogueFile]:
-    from index.catalogue.layouts import NotACatalogue
-
-    try:
-        return list(parse_all(path))
-    except NotACatalogue:
-        return []

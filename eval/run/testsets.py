@@ -21,8 +21,8 @@ import click
 
 from eval.testset import LETTERS, Row, TestSetError, own_testsets, read_development_sets, read_testset
 from index.catalogue.catalogue import Catalogue
-from index.catalogue.layouts import CatalogueFile, NotACatalogue, parse_all
-from index.catalogue.store import walk
+from index.catalogue.layouts import CatalogueFile
+from index.catalogue.store import files_below
 from index.records import AXES
 from index.text import term_key
 
@@ -103,13 +103,7 @@ def load_testset(
 @cache
 def catalogue_files(shared: Path) -> tuple[CatalogueFile, ...]:
     """Every catalogue in `shared/catalogues`, parsed; files that are none are left out."""
-    found: list[CatalogueFile] = []
-    for path in walk([shared / "catalogues"]):
-        try:
-            found += parse_all(path)
-        except NotACatalogue:
-            continue
-    return tuple(found)
+    return tuple(files_below([shared / "catalogues"]))
 
 
 def _heldout(shared: Path, corpus: Path) -> TestSet:

@@ -98,6 +98,18 @@ def walk(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
+def files_below(paths: Iterable[str | Path]) -> Iterator[CatalogueFile]:
+    """What the files hold, and those below folders. A folder may hold other files too; a file that is named
+    must be a catalogue."""
+    for path in map(Path, paths):
+        for file in walk([path]):
+            try:
+                yield from parse_all(file)
+            except NotACatalogue:
+                if file == path:
+                    raise
+
+
 def add(
     paths: Iterable[Path],
     home: Path | None = None,

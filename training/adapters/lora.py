@@ -101,7 +101,7 @@ def train_lora(
     train_on(trainer, out, say)
     together.wait_for_everyone()
     if together.is_main_process:
-        plot_runs({out.name: [result.of_task(None, out) for result in results]}, out / "epochs.png")
+        plot_runs({out.name: results}, out / "epochs.png")
         write_card(out, str(model), given.sha256, plan, results)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     say(f"weights, card and curve: {out}")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import cycle
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -18,10 +19,6 @@ from index.io.markdown import markdown_table
 from training.runs import RUN_FILE, read_epochs
 
 _CARD = Path(__file__).parents[1] / "cards" / "adapter.md"
-
-
-# Per epoch: its number, n, exact, partial, seconds.
-Epochs = list[tuple[int, int, float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -41,12 +38,14 @@ class EpochResult:
     tasks: dict[str, tuple[int, float, float]] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def of_task(self, task: str | None, folder: Path) -> tuple[int, int, float, float, float]:
-        """What `Epochs` holds, of all tasks or one. Raises `ModelError` naming the folder."""
-        if task is not None and task not in self.tasks:
+    def of_task(self, task: str | None, folder: Path) -> EpochResult:
+        """With n and shares of one task alone (None: of all). Raises `ModelError` naming the folder."""
+        if task is None:
+            return self
+        if task not in self.tasks:
             raise ModelError(f"{folder}: has no results for {task}; it has {', '.join(self.tasks) or 'none'}")
-        n, exact, partial = self.tasks[task] if task is not None else (self.n, self.exact, self.partial)
-        return self.epoch, n, exact, partial, self.seconds
+        n, exact, partial = self.tasks[task]
+        return replace(self, n=n, exact=exact, partial=partial)
 
     def line(self) -> str:
         """One line for the terminal."""
@@ -103,14 +102,14 @@ def compare_runs(folders: Sequence[Path], out: Path, task: str | None = None) ->
         ModelError: a folder holds no run, or a run has no results for the task.
     """
     runs = {name: _run(folder, task) for name, folder in zip(_names(folders), folders, strict=True)}
-    sizes = {results[0][1] for _, results in runs.values()}
-    epochs = sorted({epoch for _, results in runs.values() for epoch, *_ in results})
+    sizes = {results[0].n for _, results in runs.values()}
+    epochs = sorted({result.epoch for _, results in runs.values() for result in results})
     head = ("run", "rank", "trainable parameters", "learning rate", "pairs", "s per epoch", *map(str, epochs))
     rows = []
     for name, (about, results) in runs.items():
         plan = about["plan"]
-        seconds = [second for epoch, *_, second in results if epoch]
-        by_epoch = {epoch: f"{exact:.1%} / {partial:.1%}" for epoch, _, exact, partial, _ in results}
+        seconds = [one.seconds for one in results if one.epoch]
+        by_epoch = {one.epoch: f"{one.exact:.1%} / {one.partial:.1%}" for one in results}
         rows.append(
             (name, str(plan["rank"]) if plan["rank"] else "0 (full)", f"{about.get('trainable_parameters', 0):,}",
              f"{plan['learning_rate']:g}", f"{about.get('train_pairs', 0):,}",
@@ -131,7 +130,7 @@ def compare_runs(folders: Sequence[Path], out: Path, task: str | None = None) ->
     return text
 
 
-def _run(folder: Path, task: str | None) -> tuple[dict[str, Any], Epochs]:
+def _run(folder: Path, task: str | None) -> tuple[dict[str, Any], list[EpochResult]]:
     results = read_epochs(folder, EpochResult)
     if not results or not (folder / RUN_FILE).is_file():
         raise ModelError(f"{folder}: holds no run with results; train one with `onkokode train lora`")
@@ -145,22 +144,18 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(folder) for folder in folders]
 
 
-def plot_runs(runs: Mapping[str, Epochs], path: Path, task: str | None = None) -> None:
+def plot_runs(runs: Mapping[str, Sequence[EpochResult]], path: Path, task: str | None = None) -> None:
     """The curves of exact and partial answers over the epochs, as PNG, beside each other."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True)
-    for panel, what, column in zip(panels, ("exact", "partial"), (2, 3), strict=True):
-        for number, (name, epochs) in enumerate(runs.items()):
-            panel.plot(
-                [epoch[0] for epoch in epochs],
-                [100 * epoch[column] for epoch in epochs],
-                marker="osD^vP*X"[number % 8],
-                label=name,
-            )
+    for panel, what in zip(panels, ("exact", "partial"), strict=True):
+        for (name, results), marker in zip(runs.items(), cycle("osD^vP*X")):
+            epochs, shares = [one.epoch for one in results], [100 * getattr(one, what) for one in results]
+            panel.plot(epochs, shares, marker=marker, label=name)
         panel.set(title=f"{what}, {task or 'all tasks'}", xlabel="epoch (0: before training)", ylabel="%")
-        panel.set_xticks(sorted({epoch[0] for epochs in runs.values() for epoch in epochs}))
+        panel.set_xticks(sorted({one.epoch for results in runs.values() for one in results}))
         panel.grid(alpha=0.3)
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=min(4, len(runs)), fontsize=9)

@@ -1,6 +1,6 @@
 """What is wrong or undecidable in catalogues, before a model learns from them.
 
-    found = audit(parse_folder(Path("../shared/catalogues")))
+    found = audit(list(files_below([Path("../shared/catalogues")])))
     write_report(found, Path("runs/audit"))       # audit.html, audit.json, exclude.txt
 
 How much of a catalogue its texts decide lies between two figures. Above is what no reader of the text alone can
