@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agent.apps.service.batcher import report
 from agent.apps.service.bodies import Bodies
 from agent.apps.service.connections import CROWDED
-from agent.apps.service.errors import CLOSE, ClientGone, RefusedRequest, respond
+from agent.apps.service.errors import CLOSE, RETRY, ClientGone, RefusedRequest, respond
 from agent.apps.service.settings import ServiceSettings
 
 _ACCESS = logging.getLogger("onkokode.service.access")
@@ -96,9 +96,8 @@ class Guard:
         except Exception as error:
             report(f"request {request_id} failed", error)
             if not status:
-                await respond(
-                    answer, RefusedRequest(500, "internal_error", "the service failed on this request")
-                )
+                failed = RefusedRequest(500, "internal_error", "the service failed on this request")
+                await respond(answer, failed)
         finally:
             route = getattr(scope.get("route"), "path", "-")
             _ACCESS.info(
@@ -125,9 +124,8 @@ class Guard:
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         if scope.get("state", {}).get(CROWDED) and scope["path"] not in _OPEN:
-            raise RefusedRequest(
-                503, "too_many_connections", "too many connections are open", (b"retry-after", b"5"), CLOSE
-            )
+            message = "too many connections are open"
+            raise RefusedRequest(503, "too_many_connections", message, {**RETRY, **CLOSE})
         names = self._settings.allowed_hosts
         if names and _host_name(headers.get("host", "")) not in names:
             raise RefusedRequest(421, "wrong_host", "this service does not answer to that host name")
@@ -136,10 +134,9 @@ class Guard:
         given = _given_key(headers)
         if given is None or not hmac.compare_digest(_digest(given), self._key):
             # Basic for a person's browser, which has no other way to send a key; the key is its password.
-            ways = (b"www-authenticate", b'Bearer, Basic realm="onkokode", charset="UTF-8"')
-            raise RefusedRequest(
-                401, "unauthorised", "send the API key as `Authorization: Bearer …` or `X-API-Key`", ways
-            )
+            ways = {"www-authenticate": 'Bearer, Basic realm="onkokode", charset="UTF-8"'}
+            message = "send the API key as `Authorization: Bearer …` or `X-API-Key`"
+            raise RefusedRequest(401, "unauthorised", message, ways)
 
     def _asks_itself(self, path: str) -> bool:
         return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._settings.own_login)
