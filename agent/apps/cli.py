@@ -27,8 +27,6 @@ from agent.apps.terminal import counting, is_watched, standard_input, text_lines
 from index.io import failures
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from agent.agent import CodingAgent
     from agent.results import CodedText
 
@@ -199,8 +197,7 @@ def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_o
     batch: dict[str, Any] = {"batch_size": 1} if "-" in texts and is_watched(sys.stdin) else {}
     if "-" in texts:
         standard_input()
-    with _working("Modelle werden geladen …"):
-        agent = load_agent(**agent_options, **batch)
+    agent = _loaded(**agent_options, **batch)
     damaged: list[int] = []
     stream = _texts(texts, damaged)
     if as_json:
@@ -216,8 +213,7 @@ def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_o
 def info_command(as_json: bool, **agent_options: Any) -> None:
     """Which models, catalogues and editions are in use."""
     _needs_standard_output()
-    with _working("Modelle werden geladen …"):
-        facts = load_agent(**agent_options).info()
+    facts = _loaded(**agent_options).info()
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False, indent=1, default=str))
         return
@@ -265,13 +261,14 @@ def _print_human(agent: CodingAgent, texts: Iterable[str], *, explain: bool) -> 
         render.print_coded(console, coded, number=number)
 
 
-def _working(message: str) -> AbstractContextManager[Any]:
-    """A spinner on standard error, if somebody is there to see it."""
+def _loaded(**options: Any) -> CodingAgent:
+    """The agent; while it loads, a spinner on standard error, if somebody is there to see it."""
     if not is_watched(sys.stderr):
-        return nullcontext()
+        return load_agent(**options)
     from rich.console import Console
 
-    return Console(stderr=True).status(message)
+    with Console(stderr=True).status("Modelle werden geladen …"):
+        return load_agent(**options)
 
 
 def _stop(number: int, _frame: object) -> None:

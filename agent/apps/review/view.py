@@ -54,7 +54,7 @@ class View:
         """Progress, and who is at work."""
         status = desk.status
         share = status.decided / status.total if status.total else 0.0
-        return _render("head.html", status=status, share=share, by=desk.by, notice=desk.notice)
+        return render("head.html", status=status, share=share, by=desk.by, notice=desk.notice)
 
     def worklist(self, desk: Desk) -> str:
         """The filter and the rows of the list."""
@@ -67,7 +67,7 @@ class View:
             ("decided", "Entschieden", status.decided),
             ("all", "Alle", status.total),
         )
-        return _render(
+        return render(
             "worklist.html",
             rows=[_row(item, standing.get(item.id)) for item in items],
             more=count - len(items),
@@ -80,7 +80,7 @@ class View:
     def item(self, desk: Desk) -> str:
         """The text, the three axes and the buttons; what to say where nothing is left."""
         if desk.item is None:
-            return _render("empty.html", status=desk.status, words=desk.words, shown=desk.shown)
+            return render("empty.html", status=desk.status, words=desk.words, shown=desk.shown)
         item, coding = desk.item, desk.item.coding
         # The codes' checks hold for the proposal; for other codes they are made again.
         checks = (
@@ -88,7 +88,7 @@ class View:
             if desk.changed
             else None
         )
-        return _render(
+        return render(
             "item.html",
             item=item,
             text=_marked(item, desk.axis),
@@ -103,7 +103,7 @@ class View:
 
     def hits(self, hits: Sequence[Hit], query: str) -> str:
         """What the search of the catalogue found."""
-        return _render("hits.html", hits=[asdict(hit) for hit in hits], query=query)
+        return render("hits.html", hits=[asdict(hit) for hit in hits], query=query)
 
     def _axis(self, desk: Desk, axis: CodeSystem, checks: Any) -> dict[str, Any]:
         assert desk.item is not None
@@ -252,6 +252,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals.update(keys=KEYS, reasons=REASONS)
     made.filters["percent"] = percent
     made.filters["level"] = lambda share: "high" if share >= 0.8 else "middle" if share >= 0.5 else "low"
     # Everything that is printed passes here: plain strings lose what steers a screen.
@@ -259,10 +260,6 @@ def _templates() -> Environment:
     return made
 
 
-def _render(template: str, **given: Any) -> str:
-    return _templates().get_template(template).render(**given)
-
-
 def render(template: str, **given: Any) -> str:
-    """A template of this page, for the parts that do not depend on a desk."""
-    return _render(template, keys=KEYS, reasons=REASONS, **given)
+    """A template of this page, filled."""
+    return _templates().get_template(template).render(**given)

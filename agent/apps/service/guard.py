@@ -19,7 +19,7 @@ import re
 import uuid
 from time import perf_counter
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.apps.service.batcher import report
@@ -36,20 +36,17 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _OPEN = ("/health/live", "/health/ready")
 # Our own answers load nothing from anywhere; a mounted page brings its own scripts and says so itself.
 _OWN = ("/v1/", "/health/", "/info", "/openapi.json", "/docs")
-_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
-_OWN_HEADERS = (
-    (b"cache-control", b"no-store"),
-    (
-        b"content-security-policy",
-        b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
-        b"form-action 'none'",
-    ),
-)
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-resource-policy": "same-origin",
+}
+_OWN_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'none'",
+}
 
 
 class Guard:
@@ -81,7 +78,11 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": self._answer_headers(scope, message, request_id)}
+                message.setdefault("headers", [])
+                headers_out = MutableHeaders(scope=message)
+                own = _OWN_HEADERS if scope["path"].startswith(_OWN) else {}
+                for name, value in {**_HEADERS, **own, "x-request-id": request_id}.items():
+                    headers_out.setdefault(name, value)
             await send(message)
 
         try:
@@ -140,14 +141,6 @@ class Guard:
 
     def _asks_itself(self, path: str) -> bool:
         return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._settings.own_login)
-
-    @staticmethod
-    def _answer_headers(scope: Scope, message: Message, request_id: str) -> list[tuple[bytes, bytes]]:
-        headers = list(message.get("headers", ()))
-        there = {name.lower() for name, _ in headers}
-        own = scope["path"].startswith(_OWN)
-        ours = (*_HEADERS, *(_OWN_HEADERS if own else ()), (b"x-request-id", request_id.encode("ascii")))
-        return headers + [(name, value) for name, value in ours if name not in there]
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
