@@ -96,12 +96,9 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """As in click, but with the help texts that are known without an import."""
-        rows = [
-            (name, self.lazy[name][1] if name in self.lazy else self.commands[name].get_short_help_str(80))
-            for name in self.list_commands(ctx)
-        ]
+        own = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([*own, *((name, said) for name, (_, said) in self.lazy.items())])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Turns every error into one line, and an interrupt into the exit code that shells expect."""
@@ -133,11 +130,9 @@ def _files_of(error: Exception) -> tuple[list[Path], list[Path]]:
             continue
         for parameter in context.command.params:
             value = context.params.get(parameter.name or "")
-            paths = [
-                one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path)
-            ]
+            values = value if isinstance(value, tuple) else (value,)
             known = writes if isinstance(parameter.type, Output) else reads
-            known += [path for path in paths if path not in known]
+            known += [one for one in values if isinstance(one, Path) and one not in known]
     return reads, writes
 
 

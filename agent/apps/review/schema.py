@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -120,19 +119,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
     try:
         # Another process may have been first.
         if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
-            for statement in _statements(_SCHEMA):
+            # One by one: `executescript` would commit the transaction around them.
+            for statement in _SCHEMA.split(";\n"):
                 connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script; `executescript` would commit the transaction around it."""
-    waiting = ""
-    for line in script.splitlines():
-        waiting += line + "\n"
-        if sqlite3.complete_statement(waiting):
-            yield waiting
-            waiting = ""

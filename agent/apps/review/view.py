@@ -30,16 +30,6 @@ from index.search.code_search import Hit
 
 AXIS_KEYS = {CodeSystem.ICD10GM: "i", CodeSystem.TOPOGRAPHY: "t", CodeSystem.MORPHOLOGY: "m"}
 STATES = {"open": "offen", **{str(action): name for action, name in ACTION_NAMES.items()}}
-REASONS = ("Keine Tumordiagnose", "Text zu unbestimmt", "Text unleserlich", "Doppelter Eintrag")
-KEYS = (
-    ("Entscheiden", (("Enter", "Auswahl annehmen, weiter"), ("x", "Ablehnen, mit Grund"), ("u", "Zurücknehmen"),
-                     ("c", "Kommentar"), ("Esc", "Auswahl zurücksetzen"))),
-    ("Kodes wählen", (("i t m", "ICD-10-GM, Topographie, Morphologie"), ("← →", "Achse davor, danach"),
-                      ("1 … 9", "Kode mit dieser Nummer"), ("0", "Kein Kode"), ("s", "Im Katalog suchen"))),
-    ("Liste", (("j ↓", "Nächster Text"), ("k ↑", "Voriger Text"), ("/", "In den Texten suchen"),
-               ("f", "Offen, entschieden, alle"), ("l", "Liste auf schmalem Bildschirm"))),
-    ("Ansicht", (("d", "Hell oder dunkel"), ("?", "Diese Hilfe"))),
-)  # fmt: skip
 _LINES = 3
 
 
@@ -252,7 +242,6 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(keys=KEYS, reasons=REASONS)
     made.filters["percent"] = percent
     made.filters["level"] = lambda share: "high" if share >= 0.8 else "middle" if share >= 0.5 else "low"
     # Everything that is printed passes here: plain strings lose what steers a screen.
