@@ -50,7 +50,6 @@ _SHOWN_FACT = 160  # characters of one fact among the steps
 _BAR = 10
 
 _MATCHED = "bold cyan"
-_Labelled = tuple[str, RenderableType | None]
 _WORD = re.compile(r"\w+")
 _STOP_WORDS = frozenset({"durch", "eine", "einer", "eines", "nach", "nicht", "oder", "ohne", "unter"})
 _SHARED_STEM = 5  # letters from which a word may match as a part of a compound
@@ -93,9 +92,9 @@ def print_facts(console: Console, facts: Mapping[str, Any]) -> None:
     """Print `agent.info()`."""
     table = _grid()
     for name, value in facts.items():
-        if isinstance(value, Mapping):
-            value = [f"{key}: {item}" for key, item in value.items()]
-        lines = map(str, value if isinstance(value, (list, tuple)) else [value])
+        lines = [f"{key}: {item}" for key, item in value.items()] if isinstance(value, Mapping) else None
+        if lines is None:
+            lines = [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
         for at, line in enumerate(lines):
             table.add_row(Text(printable(name) if at == 0 else "", style="bold"), Text(printable(line)))
     console.print(table)
@@ -160,8 +159,8 @@ class _TextView:
         for system in AXES:
             coding = coded.coding(system)
             grid.add_row(Text(AXIS_NAMES[system]), self._answer(coding))
-            if missing := _listed(coding.missing):
-                grid.add_row(Text("  Was fehlt", style="dim"), missing)
+            if coding.missing:
+                grid.add_row(Text("  Was fehlt", style="dim"), _listed(coding.missing))
             if checks := self._checks(coding):
                 grid.add_row(Text(), checks)
         return Group(Text(_quoted(coded), style="bold"), _in_a_row(self._facts(coded)), grid)
@@ -177,42 +176,41 @@ class _TextView:
         return Group(Text("Schritte", style="bold underline"), grid)
 
     def _axis(self, coding: Coding) -> RenderableType:
-        # Lines are grouped by code: what speaks for the runner-up must not look like the winner's.
-        lines: dict[str | None, list[Evidence]] = {coding.code: []}
-        for line in coding.evidence:
-            lines.setdefault(line.code, []).append(line)
-        others = [
-            (f"für {printable(code)}", self._lines(of_code))
-            for code, of_code in lines.items()
-            if code is not None and code != coding.code and self.explain
-        ]
-        rows = _labelled(
-            ("Was fehlt", _listed(coding.missing)),
-            ("Katalogzeilen", self._lines(lines[coding.code])),
-            ("Alternativen", self._ranking(coding.alternatives)),
-            *others,
-            ("Prüfungen", self._checks(coding)),
-        )
-        return Group(Text(AXIS_NAMES[coding.system], style="bold underline"), self._answer(coding), rows)
+        rows = _grid(_LABEL)
+        chosen = [line for line in coding.evidence if line.code == coding.code]
+        others = [line for line in coding.evidence if line.code != coding.code]
+        if coding.missing:
+            rows.add_row(Text("Was fehlt", style="dim"), _listed(coding.missing))
+        if chosen:
+            rows.add_row(Text("Katalogzeilen", style="dim"), self._lines(chosen))
+        if coding.alternatives:
+            rows.add_row(Text("Alternativen", style="dim"), self._ranking(coding.alternatives))
+        if self.explain and others:
+            # Lines are grouped by code: what speaks for the runner-up must not look like the winner's.
+            for code in dict.fromkeys(line.code for line in others):
+                lines = [line for line in others if line.code == code]
+                rows.add_row(Text(f"für {printable(code)}", style="dim"), self._lines(lines))
+        if checks := self._checks(coding):
+            rows.add_row(Text("Prüfungen", style="dim"), checks)
+        name = Text(AXIS_NAMES[coding.system], style="bold underline")
+        return Group(name, self._answer(coding), Padding(rows, (0, 0, 0, 2)))
 
     def _none_coded(self, codings: Sequence[Coding], *, likely: bool) -> RenderableType:
         first = codings[0]
+        rows = _grid(_LABEL)
+        if first.missing:
+            rows.add_row(Text("Was fehlt", style="dim"), _listed(first.missing))
         ranked = {alternative.code for alternative in first.alternatives}
-        # What the text is instead, where the catalogue has a line for it.
-        lines = (line for line in first.evidence if line.code not in ranked)
-        instead = next((Text(f"{printable(line.text)}  {line.code}".rstrip()) for line in lines), None)
-        rankings: list[_Labelled] = []
+        for line in [line for line in first.evidence if line.code not in ranked][:1]:
+            # What the text is instead, where the catalogue has a line for it.
+            rows.add_row(Text("Eher", style="dim"), Text(f"{printable(line.text)}  {line.code}".rstrip()))
         for coding in codings:
             if likely and coding.alternatives:
-                rankings.append(("Alternativen", Text(AXIS_NAMES[coding.system], style="dim")))
-                rankings.append(("", self._ranking(coding.alternatives)))
-        rows = _labelled(
-            ("Was fehlt", _listed(first.missing)),
-            ("Eher", instead),
-            *rankings,
-            ("Prüfungen", self._checks(*codings)),
-        )
-        return Group(_no_code(first.reason), rows)
+                rows.add_row(Text("Alternativen", style="dim"), Text(AXIS_NAMES[coding.system], style="dim"))
+                rows.add_row(Text(), self._ranking(coding.alternatives))
+        if checks := self._checks(*codings):
+            rows.add_row(Text("Prüfungen", style="dim"), checks)
+        return Group(_no_code(first.reason), Padding(rows, (0, 0, 0, 2)))
 
     def _answer(self, coding: Coding) -> RenderableType:
         """Code, title and bar; or why there is none."""
@@ -228,9 +226,9 @@ class _TextView:
             row.add_row(Text(), Text(printable(coding.reason), style="yellow"))
         return row
 
-    def _lines(self, lines: Sequence[Evidence]) -> RenderableType | None:
+    def _lines(self, lines: Sequence[Evidence]) -> RenderableType:
         shown = lines if self.explain else lines[:_SHOWN_LINES]
-        return Group(*(self._line(line) for line in shown)) if shown else None
+        return Group(*(self._line(line) for line in shown))
 
     def _line(self, line: Evidence) -> Text:
         shared = [word.span() for word in _WORD.finditer(line.text) if _occurs(word[0], self.words)]
@@ -241,13 +239,14 @@ class _TextView:
         text.append(f"  {printable(whence)}", style="dim")
         return text
 
-    def _ranking(self, alternatives: Sequence[Alternative]) -> RenderableType | None:
-        if not alternatives:
-            return None
+    def _ranking(self, alternatives: Sequence[Alternative]) -> RenderableType:
         grid = _grid(_CODE)
         for one in alternatives if self.explain else alternatives[:_SHOWN_ALTERNATIVES]:
-            share = bar(one.confidence, ascii_only=self.ascii_only)
-            grid.add_row(Text(printable(one.code)), Text(printable(one.title)), share)
+            grid.add_row(
+                Text(printable(one.code)),
+                Text(printable(one.title)),
+                bar(one.confidence, ascii_only=self.ascii_only),
+            )
         return grid
 
     def _checks(self, *codings: Coding) -> RenderableType | None:
@@ -302,17 +301,8 @@ def _grid(first: int | None = None) -> Table:
     return grid
 
 
-def _labelled(*rows: _Labelled) -> RenderableType:
-    """Rows of a label and what it names, indented; those that name nothing are left out."""
-    grid = _grid(_LABEL)
-    for label, content in rows:
-        if content is not None:
-            grid.add_row(Text(label, style="dim"), content)
-    return Padding(grid, (0, 0, 0, 2))
-
-
-def _listed(items: Sequence[str]) -> Text | None:
-    return Text("; ".join(map(printable, items))) if items else None
+def _listed(items: Sequence[str]) -> Text:
+    return Text("; ".join(map(printable, items)))
 
 
 def _no_code(reason: str | None) -> Text:
