@@ -2,6 +2,14 @@
 
 from agent import CodingAgent
 CodingAgent.load().code("Mamma-Ca li. oben außen, G2").icd10gm.code        # 'C50.4'
+
+agent     the public class; results  its answers; resources  what it loads
+graph     the steps from text to answer; state  what travels through them; untraced  and tells nobody
+prepare/  from a clinical text to the stretches that name a diagnosis
+models/   language models, on this machine or served, and how they are asked
+decide/   from scores to codes, or to an abstention with its reason
+apps/     command line, files, registry messages, FHIR, service, review
+weights/  the models that ship
 """
 
 from __future__ import annotations

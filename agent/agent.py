@@ -16,16 +16,14 @@ from typing import Any, Literal
 
 import torch
 
-from agent.decide.scores import scores_of_texts
 from agent.graph import graph
 from agent.prepare import worker
 from agent.resources import CatalogueSource, Resources
 from agent.results import CodedText
-from index.records import AXES, CodeSystem
+from index.records import AXES
 from index.search.retriever import Retriever
 
 _BATCH = 64
-_FUSED = "fused, each axis by itself"
 
 
 class CodingAgent:
@@ -107,15 +105,6 @@ class CodingAgent:
         for update in graph.stream({"texts": [text]}, context=self.resources, stream_mode="updates"):
             for node, found in update.items():
                 yield node, _summary(node, found)
-
-    def arms(self, texts: Iterable[str], system: CodeSystem) -> dict[str, list[str | None]]:
-        """What retrieval alone, the model alone, and their fusion choose, before the axes are decided jointly."""
-        chosen: dict[str, list[str | None]] = {"retrieval": [], "model": [], _FUSED: []}
-        for scores in scores_of_texts(self.resources, list(texts), [system]):
-            chosen["retrieval"].append(scores[system].first_of_retrieval)
-            chosen["model"].append(scores[system].first_of_model)
-            chosen[_FUSED].append(scores[system].decide(self.resources.weights.axes[system]).first)
-        return chosen
 
     def info(self) -> dict[str, Any]:
         """Versions, editions, models and the number of codes per axis."""

@@ -17,13 +17,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import click
 
 from agent.apps.options import OutputFile, OutputFolder
-from eval.report.section import Section, Share, to_markdown, write
-from eval.run.environment import environment
-from eval.run.testsets import TestSet, corpus_option, load_testset, row_name, shared_option
+from eval.report.section import Section, Share, show_and_write
+from eval.run.testsets import TestSet, load_testset, places_options, row_name
 from eval.testset import TESTSETS, Row
 from index.errors import OnkokodeError
 from index.records import CodeSystem
@@ -110,9 +110,7 @@ def ceiling_section(judgements: Sequence[Judgement], testset: TestSet) -> Sectio
     if not judgements:
         raise CeilingError("holds no judgements; make some with onkokode eval annotate")
     section = Section(
-        f"ceiling-{testset.name}",
-        f"What the texts of {testset.name} determine",
-        "onkokode eval ceiling",
+        f"ceiling-{testset.name}", f"What the texts of {testset.name} determine", "onkokode eval ceiling"
     )
     for annotator in dict.fromkeys(one.annotator for one in judgements):
         own = [one for one in judgements if one.annotator == annotator]
@@ -160,24 +158,17 @@ def kappa(judgements: Sequence[Judgement]) -> float | None:
 @click.option("--seed", default=13, show_default=True)
 @click.option("--annotator", required=True, help="Who judges; stands in the file.")
 @click.option(
-    "--out",
-    "file",
-    required=True,
-    type=OutputFile(new_folders=True),
-    help="TSV file, without texts.",
+    "--out", "file", required=True, type=OutputFile(new_folders=True), help="TSV file, without texts."
 )
-@shared_option
-@corpus_option
-def annotate_command(
-    name: str, number: int, seed: int, annotator: str, file: Path, shared: Path, corpus: Path
-) -> None:
+@places_options
+def annotate_command(name: str, number: int, seed: int, annotator: str, file: Path, **places: Any) -> None:
     """Judge how far texts determine their code. The same command goes on where it stopped.
 
     \b
     e  the terminal code       n  neither
     t  three characters only   q  stop for now
     """
-    rows = sample(load_testset(name, shared=shared.resolve(), corpus=corpus), number, seed)
+    rows = sample(load_testset(name, **places), number, seed)
     before = read_judgements([file]) if file.exists() else []
     done = {one.row for one in before if one.annotator == annotator}
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -207,14 +198,11 @@ def annotate_command(
     show_default=True,
     help="Where Markdown and JSON go.",
 )
-@shared_option
-@corpus_option
-def ceiling_command(files: tuple[Path, ...], name: str, out: Path, shared: Path, corpus: Path) -> None:
+@places_options
+def ceiling_command(files: tuple[Path, ...], name: str, out: Path, **places: Any) -> None:
     """The shares of texts that determine their code, with intervals, and the agreement of two annotators."""
-    testset = load_testset(name, shared=shared.resolve(), corpus=corpus)
-    section, measured_with = ceiling_section(read_judgements(files), testset), environment()
-    click.echo(to_markdown(section, measured_with))
-    click.echo(f"written: {write(section, out, measured_with)}")
+    testset = load_testset(name, **places)
+    show_and_write(ceiling_section(read_judgements(files), testset), out)
 
 
 def _codes(row: Row) -> str:

@@ -21,7 +21,7 @@ from agent.apps.options import OutputFolder
 from agent.models.generate import code_pattern, stem
 from agent.models.prompts import Prompts
 from agent.prepare import core_of
-from eval.run.testsets import TestSet, corpus_option, load_testset, row_name, shared_option
+from eval.run.testsets import TestSet, load_testset, places_options, row_name
 from index.catalogue.catalogue import Catalogue
 from index.errors import OnkokodeError
 from index.records import AXES, CodeSystem
@@ -140,11 +140,10 @@ def export_command() -> None:
 @export_command.command("lm-eval")
 @_testset
 @_out
-@shared_option
-@corpus_option
-def lm_eval_command(name: str, out: Path, shared: Path, corpus: Path) -> None:
+@places_options
+def lm_eval_command(name: str, out: Path, **places: Any) -> None:
     """Tasks for lm-evaluation-harness: lm_eval --include_path OUT --tasks onkokode_<set>."""
-    files = export_lm_eval(load_testset(name, shared=shared.resolve(), corpus=corpus), out)
+    files = export_lm_eval(load_testset(name, **places), out)
     for file in files:
         click.echo(str(file))
 
@@ -158,10 +157,9 @@ def lm_eval_command(name: str, out: Path, shared: Path, corpus: Path) -> None:
     default=CodeSystem.ICD10GM.value,
     show_default=True,
 )
-@shared_option
-@corpus_option
-def beir_command(name: str, out: Path, axis: str, shared: Path, corpus: Path) -> None:
+@places_options
+def beir_command(name: str, out: Path, axis: str, **places: Any) -> None:
     """Corpus, queries and qrels. Lines of the test set's catalogue; held-out lines are not among them."""
-    testset = load_testset(name, shared=shared.resolve(), corpus=corpus)
+    testset = load_testset(name, **places)
     counts = export_beir(testset, testset.catalogue or Catalogue.load(), CodeSystem(axis), out)
     click.echo(", ".join(f"{part}: {count:,}" for part, count in counts.items()))

@@ -81,8 +81,6 @@ def chapter_group(code: str, system: CodeSystem) -> str | None:
     code outside C00-D48."""
     if system is CodeSystem.MORPHOLOGY:
         return code[:3]
-    # Loads the catalogue readers, which scoring alone does not need.
-
     return next((name for name, low, high in CHAPTER_GROUPS if low <= code[:3] <= high), None)
 
 

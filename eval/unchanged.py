@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from agent.apps.options import OutputFile
+from agent.apps.options import INPUT_FILE, OutputFile
 from index.errors import OnkokodeError
 from index.io.atomic import new_file
 
@@ -76,12 +76,7 @@ def _without_text(coded: dict[str, Any]) -> dict[str, Any]:
 
 @click.command("unchanged")
 @click.option("--record", "target", type=OutputFile(), help="Write the answers.")
-@click.option(
-    "--against",
-    "source",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Compare with these.",
-)
+@click.option("--against", "source", type=INPUT_FILE, help="Compare with these.")
 def unchanged_command(target: Path | None, source: Path | None) -> None:
     """Record the answers to all texts of this repository, or compare them with a record."""
     if (target is None) == (source is None):

@@ -10,16 +10,24 @@ from typing import Any
 
 import click
 
-from agent.apps.options import OutputFile, OutputFolder
+from agent.apps.options import INPUT_FILE, INPUT_FOLDER, OutputFile, OutputFolder
 from index.io.failures import require
 from training.adapters.commands import LORA_COMMANDS
+from training.plan import PairsPlan, TuningPlan, plan_options
 
 _catalogues = click.option(
     "--catalogues",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=INPUT_FOLDER,
     required=True,
     help="Folder with the official catalogue files, in any mix; anything else in it is skipped.",
 )
+_publish = click.option(
+    "--publish", is_flag=True, help="Copy the result into the installed package, with model cards."
+)
+
+
+def _out(default: str) -> Any:
+    return click.option("--out", type=OutputFolder(), default=Path(default), show_default=True)
 
 
 @click.group()
@@ -29,8 +37,8 @@ def train() -> None:
 
 @train.command("all")
 @_catalogues
-@click.option("--out", type=OutputFolder(), default=Path("runs/models"), show_default=True)
-@click.option("--publish", is_flag=True, help="Copy the result into the installed package, with model cards.")
+@_out("runs/models")
+@_publish
 def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
     """Run every step: corpus, encoder, model, both adapters, recogniser, fit.
 
@@ -47,7 +55,7 @@ def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
 
 @train.command("corpus")
 @_catalogues
-@click.option("--out", type=OutputFolder(), default=Path("runs/models"), show_default=True)
+@_out("runs/models")
 @click.option(
     "--only",
     type=click.Choice(["catalogue", "composed_1", "composed_2", "other", "composed_heldout"]),
@@ -63,8 +71,8 @@ def corpus_command(catalogues: Path, out: Path, only: str | None) -> None:
 
 @train.command("fit")
 @_catalogues
-@click.option("--out", type=OutputFolder(), default=Path("runs/models"), show_default=True)
-@click.option("--publish", is_flag=True, help="Copy the result into the installed package, with model cards.")
+@_out("runs/models")
+@_publish
 def fit_command(catalogues: Path, out: Path, publish: bool) -> None:
     """Fit fusion, calibration and recognition again, for models that are trained."""
     from training.fit import fit
@@ -79,49 +87,21 @@ def fit_command(catalogues: Path, out: Path, publish: bool) -> None:
 
 @train.command("pairs")
 @_catalogues
-@click.option("--out", type=OutputFolder(), default=Path("runs/pairs"), show_default=True)
-@click.option("--seed", default=13, show_default=True)
-@click.option(
-    "--hold-out-codes", default=0.02, show_default=True, help="Share of codes that no training pair may show."
-)
-@click.option(
-    "--hold-out-terms",
-    default=0.02,
-    show_default=True,
-    help="Share of the terms kept for development, and as much for testing, beside the study's own split.",
-)
-@click.option(
-    "--candidates",
-    default=0,
-    show_default=True,
-    help="Show up to this many retrieved candidates in each prompt, cross-fitted (0: none; takes some minutes).",
-)
-@click.option(
-    "--folds", default=3, show_default=True, help="Encoders for the candidates of the training lines."
-)
-@click.option("--encoder-steps", default=400, show_default=True, help="Training steps of each such encoder.")
+@_out("runs/pairs")
+@plan_options(PairsPlan)
 @click.option(
     "--keep-out",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=INPUT_FILE,
     multiple=True,
     help="A test set (TSV or CSV with a column `text`, or one text a line): nothing that says the same gets in.",
 )
 @click.option(
     "--exclude",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=INPUT_FILE,
     help="A file with one line id per line, such as the audit writes: these lines are left out.",
 )
 def pairs_command(
-    catalogues: Path,
-    out: Path,
-    seed: int,
-    hold_out_codes: float,
-    hold_out_terms: float,
-    candidates: int,
-    folds: int,
-    encoder_steps: int,
-    keep_out: tuple[Path, ...],
-    exclude: Path | None,
+    catalogues: Path, out: Path, keep_out: tuple[Path, ...], exclude: Path | None, **sizes: Any
 ) -> None:
     """Write instruction pairs for open-weight models as Parquet, with a data card.
 
@@ -136,38 +116,34 @@ def pairs_command(
     from training.recipe import parse_folder
     from training.split import Split
 
-    parsed = parse_folder(catalogues)
+    plan, parsed = PairsPlan(**sizes), parse_folder(catalogues)
     catalogue = Catalogue.from_files(parsed)
-    codes = held_out_codes(catalogue, hold_out_codes, seed)
+    codes = held_out_codes(catalogue, plan.hold_out_codes, plan.seed)
     guard = LeakGuard.of(
         Split.of(parsed),
         (line for line in catalogue.searchable_lines if (line.system, line.code) in codes),
         (text for path in keep_out for text in texts_of(path)),
-        hold_out_terms,
+        plan.hold_out_terms,
     )
     places = Partition(
         guard, codes, frozenset(exclude.read_text(encoding="utf-8").split() if exclude else ())
     )
     source = None
-    if candidates:
+    if plan.candidates:
         found = cross_fitted(
-            catalogue,
-            places.part_of,
-            out,
-            k=candidates,
-            seed=seed,
-            folds=folds,
-            steps=encoder_steps,
-            say=click.echo,
-        )
+            catalogue, places.part_of, out, k=plan.candidates, seed=plan.seed, folds=plan.folds,
+            steps=plan.encoder_steps, say=click.echo,
+        )  # fmt: skip
         train_lines = (line for line in catalogue.searchable_lines if places.part_of(line) == TRAIN)
-        source = CandidateSource.of(candidates, found, ((line.line_id, line.code) for line in train_lines))
+        source = CandidateSource.of(
+            plan.candidates, found, ((line.line_id, line.code) for line in train_lines)
+        )
     with click.progressbar(length=len(catalogue.searchable_lines), label="pairs", show_eta=True) as bar:
         made = write_pairs(
             catalogue,
             places,
             out,
-            seed=seed,
+            seed=plan.seed,
             files={file.path.name: file.sha256 for file in parsed},
             source=source,
             progress=bar.update,
@@ -208,12 +184,12 @@ def compose_command(catalogues: Path, out: Path, count: int, seed: int) -> None:
 @_catalogues
 @click.option(
     "--corpus",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=INPUT_FOLDER,
     default=Path("runs/models/corpus"),
     show_default=True,
     help="Corpus that `onkokode train all` wrote.",
 )
-@click.option("--out", type=OutputFolder(), default=Path("runs/study"), show_default=True)
+@_out("runs/study")
 @click.option(
     "--study",
     "studies",
@@ -241,7 +217,7 @@ def study_command(
 
 @train.command("audit")
 @_catalogues
-@click.option("--out", type=OutputFolder(), default=Path("runs/audit"), show_default=True)
+@_out("runs/audit")
 def audit_command(catalogues: Path, out: Path) -> None:
     """Report what is wrong or undecidable in the catalogues: an HTML page, and a list for `train pairs --exclude`.
 
@@ -281,37 +257,13 @@ def audit_command(catalogues: Path, out: Path) -> None:
     "--model", help="Model folder or hub name to start from, such as intfloat/multilingual-e5-base."
 )
 @click.option(
-    "--axis",
-    "axes",
-    multiple=True,
-    type=click.Choice(["icd10gm", "icdo_topography", "icdo_morphology"]),
-    help="Only this axis; may be given several times (all three).",
-)
-@click.option(
     "--composed",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=INPUT_FILE,
     help="Parquet file that `onkokode train compose` wrote: its texts are queries beside the catalogue lines.",
 )
-@click.option("--composed-rows", default=100_000, show_default=True, help="Texts drawn from that file.")
-@click.option("--loss", type=click.Choice(["mnrl", "cached-mnrl"]), default="mnrl", show_default=True)
-@click.option(
-    "--hard-negatives", default=1, show_default=True, help="Near lines of other codes beside each pair."
-)
-@click.option(
-    "--noisy-copies", default=2, show_default=True, help="Copies of a line as a clinic might type it."
-)
-@click.option("--epochs", default=3, show_default=True)
-@click.option("--steps", type=int, help="Stop after this many steps.")
-@click.option("--batch", default=128, show_default=True, help="Pairs in a batch, each of another code.")
-@click.option("--mini-batch", default=32, show_default=True, help="Texts in memory at a time (cached-mnrl).")
-@click.option("--learning-rate", type=float, help="[default: 0.02 from scratch, 2e-5 from a model]")
-@click.option("--max-lines", type=int, help="Train on this many lines of an axis, drawn by the seed (all).")
-@click.option("--dimension", default=128, show_default=True, help="Width of the vectors, from scratch only.")
-@click.option("--gradient-checkpointing", is_flag=True, help="Less memory for a third more time.")
-@click.option("--save-steps", default=500, show_default=True, help="Steps between two checkpoints.")
-@click.option("--seed", default=13, show_default=True)
+@plan_options(TuningPlan)
 def encoder_command(
-    catalogues: Path, out: Path, model: str | None, composed: Path | None, axes: tuple[str, ...], **plan: Any
+    catalogues: Path, out: Path, model: str | None, composed: Path | None, **plan: Any
 ) -> None:
     """Train an encoder on catalogue lines with in-batch and hard negatives, from scratch or from any model.
 
@@ -321,10 +273,8 @@ def encoder_command(
     onkokode code --encoder runs/e5 "Mamma-Ca links"
     """
     from training.recipe import material
-    from training.tuning.encoder import TuningPlan, tune_encoder
+    from training.tuning.encoder import tune_encoder
 
-    if axes:
-        plan["axes"] = axes
     tune_encoder(
         material(catalogues), out, TuningPlan(**plan), model=model, composed=composed, say=click.echo
     )

@@ -24,6 +24,7 @@ from agent.resources import Resources
 from agent.state import findings
 from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
+from index.search.retriever import Retriever
 from training.corpus import NONE, UNKNOWN, Row, is_measured, read_rows
 from training.runs import Log
 from training.split import Split
@@ -76,8 +77,11 @@ def fit(given: Material, out: Path, say: Log = print) -> Weights:
         axes[axis] = fit_axis(sets, lambda line, axis=axis: say(f"  {axis.value}: {line}"))  # type: ignore[misc]
     weights = Weights(axes, _fit_recognition(context, out, given, composed, say))
     # A machine without the official files has fewer lines, and farther ones: the confidence is fitted on both.
-    contexts = [context, _over(context, given.split.catalogue_without(Catalogue.builtin()))]
-    weights = _fit_confidence([replace(one, weights=weights) for one in contexts], rows, lines, say)
+    own = given.split.catalogue_without(Catalogue.builtin())
+    over_own = replace(context, catalogue=own, retriever=Retriever.over(own, context.retriever.encoder))
+    weights = _fit_confidence(
+        [replace(one, weights=weights) for one in (context, over_own)], rows, lines, say
+    )
     weights.save(out / "decision.json")
     return weights
 
@@ -90,14 +94,12 @@ def trained_context(given: Material, out: Path) -> Resources:
     from index.catalogue.crosswalk import Crosswalk
     from index.catalogue.overrides import load_overrides
     from index.search.encoder import Encoder
-    from index.search.index import Index
-    from index.search.retriever import Retriever
 
     encoder = Encoder.load(out / "encoder")
     adapter = out / "adapter"
     return Resources(
         catalogue=given.catalogue,
-        retriever=Retriever(Index.build(given.catalogue, encoder), encoder),
+        retriever=Retriever.over(given.catalogue, encoder),
         model=LocalModel.load(out / "model", adapter if adapter.is_dir() else None),
         prompts=Prompts.of(out / "model"),
         recogniser=Recogniser.load(out / "recogniser.safetensors"),
@@ -152,24 +154,8 @@ def fit_axis(sets: Sequence[Sequence[Sample]], say: Log) -> AxisWeights:
     return fitted
 
 
-def _over(context: Resources, catalogue: Catalogue) -> Resources:
-    """The same models over another catalogue."""
-    from index.search.index import Index
-    from index.search.retriever import Retriever
-
-    encoder = context.retriever.encoder
-    return replace(
-        context,
-        catalogue=catalogue,
-        retriever=Retriever(Index.build(catalogue, encoder), encoder),
-    )
-
-
 def _fit_confidence(
-    contexts: Sequence[Resources],
-    rows: Sequence[Row],
-    lines: Sequence[CatalogueLine],
-    say: Log,
+    contexts: Sequence[Resources], rows: Sequence[Row], lines: Sequence[CatalogueLine], say: Log
 ) -> Weights:
     """How sure the agent is of each axis' code, after the joint decision and the checks."""
     texts = [(row.raw, row.codes) for row in rows]

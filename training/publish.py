@@ -24,18 +24,26 @@ from training.runs import Log
 _CARD = Path(__file__).parent / "cards" / "model.md"
 _KEPT = (".json", ".safetensors", ".md")
 _OF_THE_RUN = ("run.json", "epochs.json")
+# Where each part goes, its folder under `out`, and what its card says of it.
+_PARTS = {
+    EMBEDDED: ("encoder", "Static encoder, one table per axis, with code prototypes (sentence-transformers)"),
+    EMBEDDED_MODEL: (
+        "model",
+        "Compact causal language model from scratch (Qwen3 architecture), a token per code",
+    ),
+    EMBEDDED_ADAPTER: ("adapter", "LoRA adapter of the compact model for clinical wording (PEFT)"),
+    EMBEDDED_WITH_CANDIDATES: (
+        "adapter-with-candidates",
+        "LoRA adapter of the compact model, trained with retrieved candidates in its prompts, for the ablation",
+    ),
+}
 
 
 def publish(given: Material, out: Path, say: Log = print) -> None:
     """Replace the package's weights by those under `out`."""
-    for source, target in (
-        (out / "encoder", EMBEDDED),
-        (out / "model", EMBEDDED_MODEL),
-        (out / "adapter", EMBEDDED_ADAPTER),
-        (out / "adapter-with-candidates", EMBEDDED_WITH_CANDIDATES),
-    ):
+    for target, (name, _) in _PARTS.items():
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(source, target, ignore=_other_files)
+        shutil.copytree(out / name, target, ignore=_other_files)
     for name in ("recogniser.safetensors", "decision.json"):
         shutil.copy(out / name, WEIGHTS / name)
     save_rules(given.catalogue.rules)
@@ -54,22 +62,7 @@ def _cards(plan: dict[str, Any], out: Path) -> None:
     files = "\n".join(f"| `{name}` | `{sha256[:16]}` |" for name, sha256 in sorted(plan["files"].items()))
     rows = ", ".join(f"{name} {count:,}" for name, count in plan["rows"].items())
     settings = json.dumps(plan["plan"], indent=2)
-    parts = {
-        EMBEDDED: (
-            "encoder",
-            "Static encoder, one table per axis, with code prototypes (sentence-transformers)",
-        ),
-        EMBEDDED_MODEL: (
-            "model",
-            "Compact causal language model from scratch (Qwen3 architecture), a token per code",
-        ),
-        EMBEDDED_ADAPTER: ("adapter", "LoRA adapter of the compact model for clinical wording (PEFT)"),
-        EMBEDDED_WITH_CANDIDATES: (
-            "adapter-with-candidates",
-            "LoRA adapter of the compact model, trained with retrieved candidates in its prompts, for the ablation",
-        ),
-    }
-    for folder, (name, what) in parts.items():
+    for folder, (name, what) in _PARTS.items():
         text = card.substitute(
             name=name, what=what, files=files, rows=rows, settings=settings, date=date.today().isoformat()
         )

@@ -10,7 +10,6 @@ goes on where it was. Steps: corpus, encoder, base model, adapter, adapter with 
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +29,8 @@ from training.adapters.pairs import CandidateSource, text_key, write_text_pairs
 from training.corpus import UNKNOWN, Row, is_measured, read_rows, tumour_lines, write_corpus
 from training.fit import Material, fit
 from training.leak import TRAIN
-from training.plan import DEFAULT, Plan
-from training.runs import Log
+from training.plan import DEFAULT, LoraPlan, Plan
+from training.runs import Log, write_json
 from training.split import Split
 
 if TYPE_CHECKING:
@@ -62,9 +61,7 @@ def train_all(given: Material, out: Path, plan: Plan = DEFAULT, say: Log = print
     out.mkdir(parents=True, exist_ok=True)
     counts = write_parts(given, out, plan)
     say(f"corpus: {counts} [{time.monotonic() - started:.0f} s]")
-    (out / "plan.json").write_text(
-        json.dumps({"plan": asdict(plan), "files": given.files, "rows": counts}, indent=1)
-    )
+    write_json(out / "plan.json", {"plan": asdict(plan), "files": given.files, "rows": counts})
     train_encoder(given, out, plan, say)
     train_model(given, out, plan, say)
     train_adapter(given, out, plan, say)
@@ -189,7 +186,7 @@ def train_adapter_with_candidates(given: Material, out: Path, plan: Plan, say: L
 
 
 def _train_adapter(out: Path, pairs: Path, folder: Path, plan: Plan, rows: int | None, say: Log) -> Path:
-    from training.adapters.lora import LoraPlan, train_lora
+    from training.adapters.lora import train_lora
 
     if not (folder / "README.md").is_file():
         lora = LoraPlan(
@@ -229,7 +226,6 @@ def candidates_of_rows(
     (`training.adapters.candidates`); every other text is asked of the encoder under `out`, as the agent asks.
     """
     from index.search.encoder import Encoder
-    from index.search.index import Index
     from index.search.retriever import Retriever
     from training.adapters.candidates import SPARE, candidates_of, cross_fitted
 
@@ -246,7 +242,7 @@ def candidates_of_rows(
         say=say,
     )
     encoder = Encoder.load(out / "encoder")
-    retriever = Retriever(Index.build(given.catalogue, encoder), encoder)
+    retriever = Retriever.over(given.catalogue, encoder)
     found: dict[str, PromptCandidates] = {}
     for part, rows in parts.items():
         for place, axis in enumerate(AXES):

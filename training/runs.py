@@ -7,12 +7,15 @@ last_checkpoint(out / "checkpoints")                               # checkpoint-
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter
 
 from index.errors import ModelError
 from index.io.atomic import new_file, write_whole
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from training.plan import LoraPlan, TuningPlan
+
+_R = TypeVar("_R")
 RUN_FILE = "run.json"
 Log = Callable[[str], None]  # gets the lines that a step says
 
@@ -62,6 +68,45 @@ def each_epoch(measure: Callable[[int, float], None], steps: int | None = None) 
             measure(ceil(state.global_step / self.steps), time.monotonic() - self.started)
 
     return EachEpoch()
+
+
+def train_on(trainer: Any, out: Path, say: Log) -> None:
+    """Train to the end, from the last checkpoint where a killed run left one."""
+    last = last_checkpoint(out / "checkpoints")
+    if last is not None:
+        say(f"goes on from {last.name}")
+    trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+
+
+def trainer_settings(plan: LoraPlan | TuningPlan, out: Path, **own: Any) -> dict[str, Any]:
+    """What every trainer is told: sizes, bf16 where there is a GPU (the weights stay as they were loaded),
+    checkpoints below `out`, and to report to nobody. `own` settings are added, or take the place of these."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(out / "checkpoints"),
+        "num_train_epochs": plan.epochs,
+        "learning_rate": plan.learning_rate,
+        "per_device_train_batch_size": plan.batch,
+        "activation_checkpointing": plan.gradient_checkpointing,
+        "bf16": gpu,
+        "use_cpu": not gpu,
+        "save_strategy": "steps",
+        "save_steps": plan.save_steps,
+        "save_total_limit": 2,
+        "logging_strategy": "no",
+        "disable_tqdm": not sys.stderr.isatty(),
+        "report_to": "none",
+        "seed": plan.seed,
+        **own,
+    }
+
+
+def read_epochs(out: Path, result: type[_R]) -> list[_R]:
+    """The results that a run has written to `epochs.json` so far; `result` is their dataclass."""
+    path = out / "epochs.json"
+    return TypeAdapter(list[result]).validate_json(path.read_bytes()) if path.is_file() else []  # type: ignore[valid-type]
 
 
 def _is_json(path: Path) -> bool:

@@ -21,6 +21,8 @@ from index.io.outputs import OutputError, check_file, check_folder
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
 
+INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+INPUT_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 # What writing a format takes beyond the default installation.
 _WRITERS = {".xlsx": "openpyxl"}
 

@@ -42,10 +42,6 @@ class AxisScores:
         return decide(self.codes, self.log_shares, self.log_probabilities, self.log_none, weights, facts)
 
     @property
-    def first_of_retrieval(self) -> str | None:
-        return self.codes[int(np.argmax(self.log_shares))] if len(self.codes) else None
-
-    @property
     def first_of_model(self) -> str | None:
         if self.log_probabilities is None or not len(self.codes):
             return None

@@ -9,23 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from agent.apps.options import OutputFolder
-from eval.run.environment import ROOT, environment, shipped_weights
-from eval.run.testsets import corpus_option, load_testset, shared_option
-
-if TYPE_CHECKING:
-    from eval.report.section import Section
+from eval.report.section import Section, read_section, show_and_write
+from eval.run.environment import ROOT, shipped_weights
+from eval.run.testsets import load_testset, places_options, shared_option
 
 _out = click.option(
-    "--out",
-    type=OutputFolder(),
-    default=Path("runs/measured"),
-    show_default=True,
-    help="Where the runs lie.",
+    "--out", type=OutputFolder(), default=Path("runs/measured"), show_default=True, help="Where the runs lie."
 )
 
 
@@ -40,8 +33,7 @@ _out = click.option(
     help="Checkout whose README.md and docs are written. Default: that of the program.",
 )
 @_out
-@shared_option
-@corpus_option
+@places_options
 def figures_command(
     testsets: tuple[str, ...],
     rows: int | None,
@@ -61,7 +53,7 @@ def figures_command(
     from eval.run.run import run_ablation
     from eval.run.variants import VARIANTS, read_variants
 
-    plan, shared = read_plan(), shared.resolve()
+    plan = read_plan()
     variants = {variant.name: variant for variant in read_variants([VARIANTS])}
     for run in plan.runs:
         if testsets and run.testset not in testsets:
@@ -73,7 +65,7 @@ def figures_command(
         return
     for name in plan.sections:
         if restart or not _measured(out, name):
-            _write(_SECTIONS[name](shared), out)
+            show_and_write(_SECTIONS[name](shared), out)
     others = shared / "evalsets" / "published-mainz-results.csv"
     for path in write_figures(out, plan, root, read_published(others) if others.is_file() else ()):
         click.echo(f"written: {path}")
@@ -84,7 +76,7 @@ def figures_command(
 @shared_option
 def speed_command(out: Path, shared: Path) -> None:
     """Start, first answer, single text, batch, and the index build."""
-    _write(_speed(shared.resolve()), out)
+    show_and_write(_speed(shared), out)
 
 
 @click.command("faiss")
@@ -92,23 +84,13 @@ def speed_command(out: Path, shared: Path) -> None:
 @shared_option
 def faiss_command(out: Path, shared: Path) -> None:
     """FAISS against NumPy on 10,000 queries, over the lines of all catalogue files."""
-    _write(_faiss(shared.resolve()), out)
+    show_and_write(_faiss(shared), out)
 
 
 def _measured(out: Path, name: str) -> bool:
     """Whether the section is there, of these weights."""
-    from eval.report.section import read_section
-
     path = out / f"{name}.json"
     return path.is_file() and read_section(path)[1]["weights"] == shipped_weights()
-
-
-def _write(section: Section, out: Path) -> None:
-    from eval.report.section import to_markdown, write
-
-    measured_with = environment()
-    click.echo(to_markdown(section, measured_with))
-    click.echo(f"written: {write(section, out, measured_with)}")
 
 
 def _speed(shared: Path) -> Section:

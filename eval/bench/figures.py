@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eval.report.blocks import AXIS_NAMES, NONE, between, markdown_table, percent, probability
+from eval.report.blocks import AXIS_NAMES, NONE, between, percent, probability
 from eval.report.comparison import compare
 from eval.report.published import Published
 from eval.report.section import Reading, Section, asked_for, read_section, tables_of
@@ -25,6 +25,7 @@ from eval.run.compare import Runs, cost_table, read_runs
 from eval.run.environment import catalogue_fingerprint, shipped_weights
 from index.errors import OnkokodeError
 from index.io.atomic import write_whole
+from index.io.markdown import markdown_table
 
 PLAN = Path(__file__).parent / "runs.yaml"
 _AGENT = "agent"

@@ -18,7 +18,7 @@ from eval.report.blocks import AXIS_NAMES, Part, Plots, Table, percent
 from eval.report.comparison import compare
 from eval.report.published import Published
 from eval.report.row_browser import TitleOf, pack, payload
-from eval.report.tables import axis_parts, cost_of, recall_table, recognition_table, traps_table
+from eval.report.tables import axis_parts, cost_of, shares_table
 from eval.run.compare import Run, Runs, cost_table
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -89,8 +89,13 @@ def _content(
 
 
 def _further(of_set: Mapping[str, Any], costs: Mapping[str, Any]) -> Part:
-    made = {"recognition": recognition_table, "traps": traps_table, "recall": recall_table}
-    tables = {name: table(of_set[name]) for name, table in made.items() if of_set[name]}
+    by_axis = {AXIS_NAMES[axis]: shares for of in of_set["recall"].values() for axis, shares in of.items()}
+    shares = {
+        "recognition": ("Tumour recognition, %", of_set["recognition"]),
+        "traps": ("Traps passed, %", of_set["traps"]),
+        "recall": ("The right code among the k candidates of retrieval, %", by_axis),
+    }
+    tables = {name: shares_table(heading, found) for name, (heading, found) in shares.items() if found}
     return Part(" and ".join(["Cost", *tables]), [cost_of(costs), *tables.values()], folded=False)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from agent.apps.options import OutputFolder
+from agent.apps.options import INPUT_FILE, INPUT_FOLDER, OutputFolder
 from index.io.failures import require
 from index.records import CodeSystem
 
@@ -20,13 +20,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 @click.command("report")
-@click.argument(
-    "folders",
-    metavar="DIR...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-)
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=INPUT_FOLDER)
 @click.option(
     "--out",
     required=True,
@@ -37,7 +31,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 @click.option(
     "--texts",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=INPUT_FILE,
     help="A test set whose texts the page shows, with the codes' titles; may be repeated. "
     "Without it the page holds no text.",
 )

@@ -6,7 +6,7 @@ rows = read_published(Path("../shared/evalsets/published-mainz-results.csv"))
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from index.errors import OnkokodeError
@@ -34,28 +34,20 @@ def read_published(path: Path) -> tuple[Published, ...]:
 
     Raises `OnkokodeError` naming the file and row that cannot be read.
     """
-    best: dict[tuple[str, str, str], Published] = {}
+    runs: dict[tuple[str, ...], list[Published]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for number, row in enumerate(csv.DictReader(file, delimiter=";"), start=2):
                 try:
                     system, method, embedding, model = (row[name] for name in _COLUMNS[:4])
-                    exact, partial, malformed = (float(row[name]) for name in _COLUMNS[4:])
+                    figures = [float(row[name]) for name in _COLUMNS[4:]]
                 except (KeyError, TypeError, ValueError):
                     raise OnkokodeError(
                         f"{path.name}, row {number}: lacks a figure under {', '.join(_COLUMNS)}"
                     ) from None
-                key = (system, method, model)
-                known = best.get(key)
-                tried = known.embeddings + 1 if known else 1
-                if known and known.exact >= exact:
-                    exact, partial, malformed, embedding = (
-                        known.exact,
-                        known.partial,
-                        known.malformed,
-                        known.embedding,
-                    )
-                best[key] = Published(system, method, model, embedding, tried, exact, partial, malformed)
+                run = Published(system, method, model, embedding, 1, *figures)
+                runs.setdefault((system, method, model), []).append(run)
     except (OSError, UnicodeDecodeError) as error:
         raise OnkokodeError(f"{path}: cannot be read ({error}); give a published table as UTF-8") from None
-    return tuple(best.values())
+    best = (max(alike, key=lambda run: run.exact) for alike in runs.values())
+    return tuple(replace(run, embeddings=len(runs[run.system, run.method, run.model])) for run in best)

@@ -15,8 +15,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from eval.report.blocks import markdown_table
+import click
+from pydantic import TypeAdapter
+
+from eval.run.environment import environment
 from eval.statistics import Interval, cluster_bootstrap, wilson
+from index.io.markdown import markdown_table
 
 _T = TypeVar("_T")
 
@@ -120,20 +124,14 @@ def write(section: Section, folder: Path, measured_with: Mapping[str, Any]) -> P
 def read_section(path: Path) -> tuple[Section, dict[str, Any]]:
     """A section that `write` wrote, and what it was measured with."""
     record = json.loads(path.read_text(encoding="utf-8"))
-    measured_with = record.pop("measured_with")
-    section = Section(**record)
-    section.shares = [
-        Share(
-            share["name"], share["hits"], share["n"], Interval(**share["interval"]),
-            Interval(**share["clustered"]) if share["clustered"] else None, share["asked"],
-        )
-        for share in record["shares"]
-    ]  # fmt: skip
-    section.readings = [
-        Reading(**{name: value for name, value in reading.items() if name != "reached"})
-        for reading in record["readings"]
-    ]
-    return section, measured_with
+    return TypeAdapter(Section).validate_python(record), record["measured_with"]
+
+
+def show_and_write(section: Section, folder: Path) -> None:
+    """What a command does with its section: print the page, and write it with what it was measured with."""
+    measured_with = environment()
+    click.echo(to_markdown(section, measured_with))
+    click.echo(f"written: {write(section, folder, measured_with)}")
 
 
 def to_markdown(section: Section, measured_with: Mapping[str, Any]) -> str:

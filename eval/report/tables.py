@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eval.report import plots
-from eval.report.blocks import AXIS_NAMES, NONE, Part, Plots, Table, between, percent, points, probability
+from eval.report.blocks import NONE, Part, Plots, Table, between, percent, points, probability
 from eval.report.comparison import TOP_K
 from eval.report.knowing_tables import abstaining_tables, bins_table, knowing_blocks
 
@@ -214,24 +214,8 @@ def _confused(found: Mapping[str, Any]) -> Table:
     )  # fmt: skip
 
 
-def recognition_table(recognition: Mapping[str, Any]) -> Table:
-    """Tumour or not, per variant."""
-    return _shares_table("Tumour recognition, %", recognition)
-
-
-def traps_table(traps: Mapping[str, Any]) -> Table:
-    """Traps passed, by kind."""
-    return _shares_table("Traps passed, %", traps)
-
-
-def recall_table(recall: Mapping[str, Any]) -> Table:
-    """Given codes among the candidates, by axis and number of candidates."""
-    by_axis = {AXIS_NAMES[axis]: shares for found in recall.values() for axis, shares in found.items()}
-    return _shares_table("The right code among the k candidates of retrieval, %", by_axis)
-
-
-def _shares_table(heading: str, of_rows: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A row per share, a column per variant or axis."""
+def shares_table(heading: str, of_rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A row per kind of share, a column per variant or axis, as `of_rows` names them."""
 
     def cell(share: Mapping[str, Any] | None) -> str:
         if share is None:

@@ -12,24 +12,21 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import click
 
 from agent.apps.options import OutputFolder
-from eval.run.testsets import corpus_option, load_testset, names, shared_option
+from eval.run.testsets import load_testset, names, places_options
+from eval.run.variants import VARIANTS, WITHOUT_MODEL, Variant, read_variants
 from index.errors import OnkokodeError
 
-if TYPE_CHECKING:
-    from eval.run.variants import Variant
-
-_OWN = Path(__file__).parent / "variants"
 _FILES = click.Path(exists=True, path_type=Path)
 _variants = click.option(
     "--variants",
     type=_FILES,
     multiple=True,
-    default=(_OWN,),
+    default=(VARIANTS,),
     help="YAML file, or folder of them; may be repeated. Default: those of the package.",
 )
 
@@ -41,10 +38,8 @@ def ls_command(variants: tuple[Path, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from eval.run.variants import WITHOUT_MODEL
-
     table = Table("name", "answer", "adapter", "candidates", "about")
-    for one in _read(variants):
+    for one in read_variants(variants):
         shown = "as the adapter asks" if one.candidates is None else str(one.candidates)
         table.add_row(
             one.name, one.answer, one.adapter, "-" if one.answer in WITHOUT_MODEL else shown, one.about
@@ -58,7 +53,7 @@ def ls_command(variants: tuple[Path, ...]) -> None:
 @click.argument("files", metavar="FILES...", nargs=-1, required=True, type=_FILES)
 def validate_command(files: tuple[Path, ...]) -> None:
     """Check YAML files, and folders of them, without loading a model."""
-    click.echo(f"{len(_read(files))} variants can be run")
+    click.echo(f"{len(read_variants(files))} variants can be run")
 
 
 @click.command("run")
@@ -70,12 +65,7 @@ def validate_command(files: tuple[Path, ...]) -> None:
     required=True,
     help="A test set's name (see `onkokode eval ls`), or a TSV file; may be repeated.",
 )
-@click.option(
-    "--out",
-    required=True,
-    type=OutputFolder(),
-    help="Each run goes to OUT/<test set>/<variant>.",
-)
+@click.option("--out", required=True, type=OutputFolder(), help="Each run goes to OUT/<test set>/<variant>.")
 @click.option("--model", help="Language model: folder or hub name. Default: the embedded one.")
 @click.option("--adapter", help="Adapter trained without candidates. Default: the embedded one.")
 @click.option("--adapter-with-candidates", help="Adapter trained with candidates in its prompts.")
@@ -88,8 +78,7 @@ def validate_command(files: tuple[Path, ...]) -> None:
 @click.option("--quantise", type=click.Choice(["4bit", "8bit"]), help="Hold the model in 4 or 8 bits.")
 @click.option("--only", help="Names of variants, by commas.")
 @click.option("--rows", type=click.IntRange(min=1), help="The first rows only.")
-@shared_option
-@corpus_option
+@places_options
 @click.option("--restart", is_flag=True, help="Throw away what is in OUT for these variants.")
 def run_command(
     variants: tuple[Path, ...],
@@ -103,12 +92,11 @@ def run_command(
     quantise: Literal["4bit", "8bit"] | None,
     only: str | None,
     rows: int | None,
-    shared: Path,
-    corpus: Path,
     restart: bool,
+    **places: Any,
 ) -> None:
     """Run variants on test sets. A run that was stopped goes on where it was."""
-    chosen = _chosen(_read(variants), only)
+    chosen = _chosen(read_variants(variants), only)
     if candidates is not None:
         chosen = [replace(v, candidates=candidates) if v.candidates else v for v in chosen]
 
@@ -117,15 +105,9 @@ def run_command(
 
     models = Models(model, adapter, adapter_with_candidates, encoder, quantise)
     for name in testsets:
-        testset = load_testset(name, shared=shared.resolve(), corpus=corpus, rows=rows)
+        testset = load_testset(name, **places, rows=rows)
         run_ablation(chosen, testset, models, out, restart=restart, say=click.echo)
     click.echo(f"written: {out}; for tables and plots: onkokode eval report {out} --out DIR")
-
-
-def _read(paths: Sequence[Path]) -> tuple[Variant, ...]:
-    from eval.run.variants import read_variants
-
-    return read_variants(paths)
 
 
 def _chosen(variants: Sequence[Variant], only: str | None) -> list[Variant]:

@@ -8,6 +8,13 @@
     folder = RunFolder(Path("runs/ablation/devsets/combined"))
     run, rows = folder.run(), folder.rows()
 
+    writer = RunWriter(Path("runs/ablation/devsets/base"), chunk=64)
+    done = writer.resume(record)               # rows that an earlier run of the same record left whole
+    if done == 0:
+        writer.start(record)
+    writer.append(rows, cost)                  # on the disk when it returns, so that a kill loses one chunk
+    writer.finish()
+
 No file holds a diagnosis text: a report that shows texts reads them from the test set itself. `rows.jsonl` holds
 nothing that differs between two runs of the same models on the same machine, so that a run that was killed and
 went on can be compared with one that was not, byte by byte.
@@ -16,15 +23,23 @@ went on can be compared with one that was not, byte by byte.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from index.errors import OnkokodeError
+from index.io.atomic import write_whole
 from index.records import CodeSystem
+from training.runs import write_json
 
 FORMAT = 2
+# What has to be the same for a run to go on.
+_SAME = ("format", "chunk", "variant", "testset", "models", "weights", "catalogue", "prompts", "packages")
 
 
 class RunError(OnkokodeError):
@@ -69,32 +84,17 @@ class AnsweredRow:
 
     def to_json(self) -> str:
         """One line, always the same for the same answers."""
-        return json.dumps(
-            {
-                "row": self.row,
-                "gold": {axis.value: code for axis, code in self.gold.items()},
-                "answers": {axis.value: asdict(answer) for axis, answer in self.answers.items()},
-                "notes": list(self.notes),
-                "cluster": self.cluster,
-                "tumour": list(self.tumour),
-                "missed": self.missed,
-            },
-            ensure_ascii=False,
-        )
+        return json.dumps(_answered_row().dump_python(self, mode="json"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> AnsweredRow:
-        """Raises `KeyError`, `TypeError` or `ValueError` for a line of another form."""
-        values = json.loads(line)
-        return cls(
-            values["row"],
-            {CodeSystem(axis): code for axis, code in values["gold"].items()},
-            {CodeSystem(axis): _answer_of(answer) for axis, answer in values["answers"].items()},
-            tuple(values["notes"]),
-            values["cluster"],
-            (values["tumour"][0], values["tumour"][1]),
-            None if values["missed"] is None else tuple(values["missed"]),
-        )
+        """Raises `ValueError` for a line of another form."""
+        return _answered_row().validate_json(line)
+
+
+@cache
+def _answered_row() -> TypeAdapter[AnsweredRow]:
+    return TypeAdapter(AnsweredRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run, read. Writing them row by row is `eval.run.run`'s business."""
+    """The files of a run, read."""
 
     path: Path
 
@@ -131,7 +131,7 @@ class RunFolder:
         for number, line in enumerate(self._lines("rows.jsonl"), start=1):
             try:
                 found.append(AnsweredRow.from_json(line))
-            except (KeyError, TypeError, ValueError, IndexError):
+            except ValueError:
                 raise RunError(f"{self.path / 'rows.jsonl'}, line {number}: is no answered row") from None
         return tuple(found)
 
@@ -144,5 +144,78 @@ class RunFolder:
         return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
-def _answer_of(values: Mapping[str, Any]) -> Answer:
-    return Answer(**{**values, "top": tuple(values["top"]), "recalled": tuple(values["recalled"])})
+@dataclass(frozen=True)
+class RunWriter:
+    """The folder of a run, written chunk by chunk: first the answers, then the cost that says they are whole."""
+
+    path: Path
+    chunk: int
+
+    @property
+    def answered(self) -> bool:
+        """Whether the folder holds answers."""
+        rows = self.path / "rows.jsonl"
+        return rows.is_file() and rows.stat().st_size > 0
+
+    def start(self, record: dict[str, Any]) -> None:
+        """An empty run. The rows go first: a kill in between must not leave old rows under a new record."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in ("rows.jsonl", "cost.jsonl"):
+            (self.path / name).unlink(missing_ok=True)
+        write_json(self.path / "run.json", record)
+
+    def resume(self, record: dict[str, Any]) -> int:
+        """How many rows are done, in whole chunks; what follows them is cut off. Raises `RunError` where the
+        folder holds another run."""
+        if not self.answered:
+            return 0
+        known, wanted = RunFolder(self.path).run(), json.loads(json.dumps(record))
+        if other := [name for name in _SAME if known.get(name) != wanted.get(name)]:
+            raise RunError(
+                f"{self.path}: holds a run of another {', '.join(other)}; use --restart to throw it away, "
+                "or another --out"
+            )
+        rows, costs = (_whole_lines(self.path / name) for name in ("rows.jsonl", "cost.jsonl"))
+        n = wanted["testset"]["n"]
+        chunks = -(-n // self.chunk)
+        while chunks and (chunks > len(costs) or min(n, chunks * self.chunk) > len(rows)):
+            chunks -= 1
+        done = min(n, chunks * self.chunk)
+        _cut(self.path / "rows.jsonl", rows[:done])
+        _cut(self.path / "cost.jsonl", costs[:chunks])
+        if known.get("finished") != (done == n):
+            write_json(self.path / "run.json", known | {"finished": done == n})
+        return done
+
+    def append(self, rows: Sequence[AnsweredRow], cost: Cost) -> None:
+        """A chunk, on the disk when this returns."""
+        for name, lines in (
+            ("rows.jsonl", [row.to_json() for row in rows]),
+            ("cost.jsonl", [json.dumps(asdict(cost))]),
+        ):
+            with (self.path / name).open("a", encoding="utf-8") as file:
+                file.write("".join(line + "\n" for line in lines))
+                file.flush()
+                os.fsync(file.fileno())
+
+    def finish(self) -> None:
+        """Say that all rows are there."""
+        write_json(self.path / "run.json", RunFolder(self.path).run() | {"finished": True})
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """The lines up to the first that a kill or a crash left unfinished."""
+    found = []
+    for line in path.read_bytes().split(b"\n")[:-1] if path.is_file() else []:
+        try:
+            json.loads(line)
+        except ValueError:
+            break
+        found.append(line)
+    return found
+
+
+def _cut(path: Path, lines: Sequence[bytes]) -> None:
+    kept = b"".join(line + b"\n" for line in lines)
+    if path.is_file() and path.stat().st_size != len(kept):
+        write_whole(path, kept)

@@ -22,8 +22,8 @@ import click
 
 from agent.apps.files.formats import open_table
 from agent.apps.files.table import CHUNK_ROWS
-from eval.report.section import Reading, Section, Share, write
-from eval.run.environment import environment
+from eval.report.section import Reading, Section, Share, show_and_write
+from eval.run.environment import memory_bytes
 
 
 class _Coding:
@@ -43,22 +43,12 @@ class _Coding:
     def watch(self, kill_after: int | None = None) -> None:
         """Until the end, or until so many chunks are there and the process is killed."""
         while self.process.poll() is None:
-            self.memory.append(_resident(self.process.pid))
+            self.memory.append((memory_bytes("VmRSS", self.process.pid) or 0) >> 20)
             if kill_after is not None and self.chunks() >= kill_after:
                 self.process.send_signal(signal.SIGKILL)
                 self.process.wait()
                 return
             time.sleep(1)
-
-
-def _resident(pid: int) -> int:
-    try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) // 1024
-    except OSError:
-        pass
-    return 0
 
 
 def _killed_twice(source: Path, target: Path, chunks: int) -> None:
@@ -99,7 +89,7 @@ def long_run(source: Path, out: Path) -> None:
     tenth = max(1, len(unbroken.memory) // 10)
     by_tenth = [max(unbroken.memory[i * tenth : (i + 1) * tenth] or [0]) for i in range(10)]
     section.details |= {"rows": rows, "seconds": round(seconds), "memory_mb_by_tenth": by_tenth}
-    click.echo(write(section, out, environment()).read_text(encoding="utf-8"))
+    show_and_write(section, out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ byte by byte, those of a run that was never stopped (`eval.run.folder` says what
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -21,17 +21,16 @@ import torch
 from agent.agent import CodingAgent
 from eval.run.answerers import Answerer, Reply, answerer_for, asked, example_prompts
 from eval.run.environment import environment, peak_bytes
-from eval.run.folder import FORMAT, AnsweredRow, Cost
+from eval.run.folder import FORMAT, AnsweredRow, Cost, RunWriter
 from eval.run.models import Models, NotPossible, Parts
 from eval.run.testsets import TestSet, row_name
 from eval.run.variants import ADAPTERS, WITHOUT_MODEL, Variant
-from eval.run.writer import RunWriter
 from eval.testset import Row
 from index.io.progress import Pace
 from index.records import AXES
+from training.runs import Log
 
 CHUNK = 64  # rows that are answered together
-Say = Callable[[str], None]
 
 
 def run_ablation(
@@ -42,7 +41,7 @@ def run_ablation(
     *,
     restart: bool = False,
     chunk: int = CHUNK,
-    say: Say = print,
+    say: Log = print,
 ) -> list[Path]:
     """Run the variants on one test set, those of the same model one after another; the runs' folders.
 
@@ -69,7 +68,7 @@ def run_ablation(
 
 
 def _run(
-    variant: Variant, testset: TestSet, parts: Parts, folder: Path, restart: bool, chunk: int, say: Say
+    variant: Variant, testset: TestSet, parts: Parts, folder: Path, restart: bool, chunk: int, say: Log
 ) -> Path:
     writer = RunWriter(folder, chunk)
     named = f"{testset.name}, {variant.name}"
@@ -100,7 +99,7 @@ def _run(
     return folder
 
 
-def _answer_rows(answerer: Answerer, rows: Sequence[Row], done: int, writer: RunWriter, say: Say) -> None:
+def _answer_rows(answerer: Answerer, rows: Sequence[Row], done: int, writer: RunWriter, say: Log) -> None:
     # What is prepared once per model (thousands of codes, the first kernels) is no row's cost.
     answerer.answer(rows[:1])
     _forget_peak()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,17 +31,22 @@ _KEPT_BACK = 2000  # texts of each kind that is no tumour
 
 shared_option = click.option(
     "--shared",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, resolve_path=True),
     default=lambda: _ROOT / os.environ.get("ONKOKODE_SHARED", "../shared"),
     help="The folder with catalogues/ and evalsets/. Default: ONKOKODE_SHARED, else ../shared.",
 )
-corpus_option = click.option(
+_corpus_option = click.option(
     "--corpus",
     type=click.Path(path_type=Path),
     default=Path("runs/models/corpus"),
     show_default=True,
     help="Corpus of `onkokode train all`, for the test set composed.",
 )
+
+
+def places_options(command: Any) -> Any:
+    """Adds where the files behind test sets lie; a command hands both on as `load_testset(name, **places)`."""
+    return shared_option(_corpus_option(command))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from index.catalogue.catalogue import Catalogue
 from index.records import Candidate, CodeSystem, Match
 from index.search.encoder import Encoder
 from index.search.index import CONTEXT, Index, Space
@@ -57,6 +58,11 @@ class Retriever:
         self.index = index
         self.encoder = encoder
         self._prototypes = {name: self._prototype_rows(space) for name, space in index.spaces.items()}
+
+    @classmethod
+    def over(cls, catalogue: Catalogue, encoder: Encoder) -> Retriever:
+        """Over an index of the catalogue's lines that is made now."""
+        return cls(Index.build(catalogue, encoder), encoder)
 
     def retrieve(self, texts: Sequence[str], system: CodeSystem, k: int = 20) -> list[list[Candidate]]:
         """The k best candidates per text, best first; the last few come from lexical search."""

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from agent import CodingAgent
 from agent.apps.cli import cli
 from agent.decide.records import Weights
+from agent.decide.scores import scores_of_texts
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
@@ -133,12 +134,13 @@ def test_the_embedded_model_answers_as_it_does_elsewhere(embedded: Parts) -> Non
     nearest = [found.codes[int(np.argmax(shares))] for shares in found.log_shares]
     assert firsts(RETRIEVAL) == [code if k else None for code, k in zip(nearest, known, strict=True)]
 
-    arms = agent.arms([row.text for row in rows], ICD)
+    scores = [scored[ICD] for scored in scores_of_texts(context, [row.text for row in rows], [ICD])]
     assert firsts(replace(WRITTEN, answer="scored")) == [
-        c if k else None for c, k in zip(arms["model"], known, strict=True)
+        one.first_of_model if k else None for one, k in zip(scores, known, strict=True)
     ]
+    fitted = context.weights.axes[ICD]
     assert firsts(FUSED) == [
-        c if k else None for c, k in zip(arms["fused, each axis by itself"], known, strict=True)
+        one.decide(fitted).first if k else None for one, k in zip(scores, known, strict=True)
     ]
 
     # Written: the likeliest of all tokens after the prompt, one text at a time.

@@ -20,8 +20,9 @@ from index.errors import ModelError
 from index.records import CatalogueLine, Code, CodeSystem
 from index.search.encoder import Encoder
 from training.fit import Material
+from training.plan import TuningPlan
 from training.split import Split
-from training.tuning.encoder import TuningPlan, nearest_codes, tune_encoder
+from training.tuning.encoder import nearest_codes, tune_encoder
 from training.tuning.query_pairs import (
     OneLinePerCode,
     composed_queries,

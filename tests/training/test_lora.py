@@ -29,11 +29,13 @@ from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_models import FAMILIES, save_tiny_model
 from training.adapters.data import Example, PairFolder, examples, write_examples
-from training.adapters.lora import LoraPlan, train_lora
+from training.adapters.lora import train_lora
 from training.adapters.measure import TaskScore, judge, measure_pairs
-from training.adapters.report import compare_runs, read_results
+from training.adapters.report import EpochResult, compare_runs
 from training.adapters.trainer import load_base, trainer_for
 from training.commands import train
+from training.plan import LoraPlan
+from training.runs import read_epochs
 
 CODES = ("C50.9", "C34.1", "C61", "C18.7")
 COMPACT_CODES = ("C50.9", "C34.1", "C16.0", "C18.7")  # C50.9 has no token in the tiny tokenizer
@@ -103,7 +105,7 @@ def test_an_adapter_is_measured_saved_and_loads(family: str, pairs: Path, tmp_pa
     results = train_lora(model, pairs, out, PLAN, say=lambda _: None)
     assert [result.epoch for result in results] == [0, 1, 2]
     assert results[2].loss < results[0].loss
-    assert results == read_results(out)
+    assert results == read_epochs(out, EpochResult)
     assert results[1].tasks == {"icd10gm": (8, results[1].exact, results[1].partial)}
     assert results[1].seconds > 0
     assert (out / "epochs.png").read_bytes().startswith(b"\x89PNG")

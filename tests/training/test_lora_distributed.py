@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from agent.models.local import LocalModel
 from tests.agent.tiny_models import save_tiny_model
 from tests.training.test_lora import instruct_rows, write_pairs_folder
-from training.adapters.report import read_results
+from training.adapters.report import EpochResult
+from training.runs import read_epochs
 
 DDP = ("--multi_gpu",)
 FSDP = (
@@ -80,7 +81,7 @@ def test_two_processes_train_one_adapter_whole_or_sharded(tmp_path: Path) -> Non
     for name, how in (("whole", DDP), ("sharded", FSDP)):
         out = tmp_path / name
         _train(how, model, pairs, out, tmp_path / "run.py")
-        results = read_results(out)
+        results = read_epochs(out, EpochResult)
         # Seven pairs do not divide by two processes; each still counts once.
         assert [(result.epoch, result.n) for result in results] == [(0, 7), (1, 7), (2, 7)]
         assert results[2].loss < results[0].loss

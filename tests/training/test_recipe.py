@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
@@ -151,7 +151,7 @@ def test_weights_are_finite(trained: tuple[Material, Path]) -> None:
     _, out = trained
     weights = Weights.load(out / "decision.json")
     for axis in AXES:
-        fitted = dict(weights.axes[axis].__dict__)
+        fitted = asdict(weights.axes[axis])
         confidence = fitted.pop("confidence")
         assert all(np.isfinite(value) for value in (*fitted.values(), *confidence.values()))
         # Fitted, and on all that is known of an answer.

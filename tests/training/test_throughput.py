@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from tests.agent.tiny_models import save_tiny_model
 from tests.training.test_lora import instruct_rows, write_pairs_folder
 from training.adapters.throughput import ARMS, GROUPED, PACKED, PADDED, PADDED_FULL, measure_throughput
-from training.adapters.trainer import LoraPlan
 from training.commands import train
+from training.plan import LoraPlan
 
 
 @pytest.fixture(scope="module")

@@ -109,12 +109,11 @@ def _found(
     seen: Catalogue, asked: Sequence[CatalogueLine], encoder_folder: Path, *, k: int, seed: int, steps: int
 ) -> list[list[dict[str, object]]]:
     from index.search.encoder import Encoder
-    from index.search.index import Index
 
     if not (encoder_folder / "onkokode.json").is_file():
         train_on_lines(seen, encoder_folder, steps=steps, seed=seed)
     encoder = Encoder.load(encoder_folder)
-    retriever = Retriever(Index.build(seen, encoder), encoder)
+    retriever = Retriever.over(seen, encoder)
     chunks: list[list[dict[str, object]]] = []
     for axis in AXES:
         lines = [line for line in asked if line.system is axis]

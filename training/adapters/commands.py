@@ -6,26 +6,21 @@ accelerate launch --config_file "$(onkokode train accelerate-config fsdp)" -m ag
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from agent.apps.options import OutputFile, OutputFolder
+from agent.apps.options import INPUT_FOLDER, OutputFile, OutputFolder
 from index.io.failures import require
+from training.plan import LoraPlan, plan_options
+from training.runs import write_json
 
 _ACCELERATE = Path(__file__).parent / "accelerate"
 
 
 _pairs = click.option(
-    "--pairs",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder that `onkokode train pairs` wrote.",
-)
-_tasks = click.option(
-    "--task", "tasks", multiple=True, help="Only this task; may be given several times (all four)."
+    "--pairs", type=INPUT_FOLDER, required=True, help="Folder that `onkokode train pairs` wrote."
 )
 
 
@@ -33,23 +28,7 @@ _tasks = click.option(
 @click.option("--model", required=True, help="Model folder or hub name, such as Qwen/Qwen3-8B.")
 @_pairs
 @click.option("--out", type=OutputFolder(), required=True, help="Folder of the adapter.")
-@click.option(
-    "--rank", default=8, show_default=True, help="Rank of the adapter; --rank 0  (full fine-tuning)."
-)
-@click.option("--alpha", default=16, show_default=True)
-@click.option("--epochs", default=5, show_default=True)
-@click.option("--learning-rate", default=2e-4, show_default=True)
-@click.option("--batch", default=16, show_default=True, help="Pairs on a device at a time.")
-@click.option("--accumulate", default=1, show_default=True, help="Batches per step.")
-@click.option("--longest", default=512, show_default=True, help="Tokens of a pair, or of a packed row.")
-@click.option("--rows", type=int, help="Train on this many pairs, drawn by the seed (all).")
-@click.option("--development-rows", default=500, show_default=True, help="Pairs answered after each epoch.")
-@_tasks
-@click.option("--packing", is_flag=True, help="Fill each row with several pairs.")
-@click.option("--four-bit", is_flag=True, help="Load the base model in 4 bits (GPU, bitsandbytes).")
-@click.option("--gradient-checkpointing", is_flag=True, help="Less memory for a third more time.")
-@click.option("--save-steps", default=500, show_default=True, help="Steps between two checkpoints.")
-@click.option("--seed", default=13, show_default=True)
+@plan_options(LoraPlan)
 def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
     """Train a LoRA adapter on instruction pairs, or with --rank 0 all weights; the same command goes on with a
     killed run.
@@ -60,7 +39,7 @@ def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
     """
     for package in ("trl", "datasets", "accelerate", "matplotlib"):
         require(package, "training an adapter")
-    from training.adapters.lora import LoraPlan, train_lora
+    from training.adapters.lora import train_lora
 
     train_lora(model, pairs, out, LoraPlan(**plan), say=click.echo)
 
@@ -70,7 +49,7 @@ def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
 @click.option("--adapter", help="Adapter folder or hub name (none).")
 @click.option(
     "--pairs",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=INPUT_FOLDER,
     required=True,
     help="Folder that `onkokode train pairs` wrote; its prompts are asked, with or without candidates.",
 )
@@ -80,9 +59,8 @@ def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
     default="development",
     show_default=True,
 )
-@_tasks
+@plan_options(LoraPlan, "tasks", "seed")
 @click.option("--rows", type=int, help="Ask this many pairs, drawn by the seed (all).")
-@click.option("--seed", default=13, show_default=True)
 @click.option("--out", type=OutputFile(new_folders=True), help="JSON file, with each row's result.")
 def measure_command(
     model: str,
@@ -100,7 +78,6 @@ def measure_command(
     onkokode train measure --model Qwen/Qwen3-8B --adapter runs/8b --pairs runs/pairs --part test_term
     """
     from training.adapters.measure import measure_pairs
-    from training.runs import write_json
 
     measured = measure_pairs(model, adapter, pairs, part, tasks=tasks, rows=rows, seed=seed, say=click.echo)
     for task, score in measured.tasks.items():
@@ -117,9 +94,7 @@ def measure_command(
 
 
 @click.command("compare")
-@click.argument(
-    "runs", type=click.Path(exists=True, file_okay=False, path_type=Path), nargs=-1, required=True
-)
+@click.argument("runs", type=INPUT_FOLDER, nargs=-1, required=True)
 @click.option("--out", type=OutputFolder(), required=True, help="Folder for table and plot.")
 @click.option("--task", help="Only this task's results (all tasks together).")
 def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None:
@@ -140,17 +115,11 @@ def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None
 @_pairs
 @click.option("--out", type=OutputFolder(), required=True, help="Folder for table and JSON.")
 @click.option("--name", default="throughput", show_default=True, help="Name of the files.")
-@click.option("--batch", default=16, show_default=True, help="Pairs of a padded step.")
-@click.option(
-    "--longest", default=512, show_default=True, help="Longest length allowed, and of a packed row."
-)
-@click.option("--rank", default=8, show_default=True)
+@plan_options(LoraPlan, "rank", "batch", "longest", "tasks", "gradient_checkpointing")
 @click.option("--rows", default=20_000, show_default=True, help="Pairs to draw the batches from.")
 @click.option(
     "--steps", default=20, show_default=True, help="Steps of each arm, after three that do not count."
 )
-@_tasks
-@click.option("--gradient-checkpointing", is_flag=True)
 def throughput_command(
     model: str, pairs: Path, out: Path, name: str, steps: int, rows: int, **plan: Any
 ) -> None:
@@ -165,16 +134,13 @@ def throughput_command(
     import torch
 
     from training.adapters.throughput import measure_throughput, to_markdown
-    from training.adapters.trainer import LoraPlan
 
     measured = measure_throughput(model, pairs, LoraPlan(**plan), steps=steps, rows=rows, say=click.echo)
     where = measured.get("gpu") or f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
     environment = f"{where}, {platform.machine()}, PyTorch {torch.__version__}."
     page = to_markdown(measured, environment)
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.json").write_text(
-        json.dumps(measured | {"environment": environment}, indent=1) + "\n", encoding="utf-8"
-    )
+    write_json(out / f"{name}.json", measured | {"environment": environment})
     (out / f"{name}.md").write_text(page, encoding="utf-8")
     click.echo(page)
 

@@ -29,26 +29,17 @@ from agent.models.tokens import PromptEncoder
 from index.io.atomic import new_file
 from index.io.progress import Pace
 from training.adapters.data import Example, PairFolder, examples, write_examples
-from training.adapters.measure import answer_pairs, by_task
-from training.adapters.report import (
-    EpochResult,
-    best_epoch,
-    plot_runs,
-    read_results,
-    write_card,
-)
-from training.adapters.trainer import LoraPlan, load_base, paced, trainer_for
-from training.runs import RUN_FILE, Log, each_epoch, last_checkpoint, same_run, write_json
+from training.adapters.measure import TaskScore, answer_pairs, by_task
+from training.adapters.report import EpochResult, best_epoch, plot_runs, write_card
+from training.adapters.trainer import load_base, paced, trainer_for
+from training.plan import LoraPlan
+from training.runs import RUN_FILE, Log, each_epoch, read_epochs, same_run, train_on, write_json
 
 _AS_IN_THE_STUDY = LoraPlan()
 
 
 def train_lora(
-    model: str | Path,
-    pairs: Path,
-    out: Path,
-    plan: LoraPlan = _AS_IN_THE_STUDY,
-    say: Log = print,
+    model: str | Path, pairs: Path, out: Path, plan: LoraPlan = _AS_IN_THE_STUDY, say: Log = print
 ) -> list[EpochResult]:
     """Train an adapter, or with rank 0 the model, into `out`; the results before training and after each epoch.
 
@@ -63,7 +54,7 @@ def train_lora(
     given = PairFolder.open(pairs)
     settings = {"model": str(model), "data": given.sha256, "plan": asdict(plan)}
     same_run(out, settings)
-    results = read_results(out)
+    results = read_epochs(out, EpochResult)
     done = (out / "README.md").is_file()
     together.wait_for_everyone()
     if done:
@@ -107,10 +98,7 @@ def train_lora(
     trainer.add_callback(each_epoch(measure))
     if not sys.stderr.isatty():
         trainer.add_callback(paced(trainer, say))
-    last = last_checkpoint(out / "checkpoints")
-    if last is not None:
-        say(f"goes on from {last.name}")
-    trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+    train_on(trainer, out, say)
     together.wait_for_everyone()
     if together.is_main_process:
         plot_runs({out.name: [result.of_task(None, out) for result in results]}, out / "epochs.png")
@@ -169,21 +157,14 @@ def _measured(
     hits = answer_pairs(trainer.model, encoder, prompts, asked, say=say)
     trainer.model.train()
     torch.set_rng_state(state)
-    n = len(hits)
+    whole = TaskScore.of(hits)
+    n = whole.n
     tasks = {
         task: (score.n, score.exact / score.n, score.partial / score.n)
         for task, score in by_task(hits).items()
     }
-    return EpochResult(
-        epoch,
-        n,
-        sum(hit.exact for hit in hits) / n,
-        sum(hit.partial for hit in hits) / n,
-        loss,
-        sum(hit.malformed for hit in hits) / n,
-        tasks,
-        round(seconds, 2),
-    )
+    shares = (whole.exact / n, whole.partial / n, loss, whole.malformed / n)
+    return EpochResult(epoch, n, *shares, tasks, round(seconds, 2))
 
 
 def _keep(trainer: Any, tokenizer: Any, prompts: Prompts, out: Path, *, full: bool) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import random
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pyarrow as pa
@@ -32,12 +32,14 @@ import pyarrow.parquet as pq
 
 from agent.models.prompts import TUMOUR, PromptCandidates, Prompts, candidate_lines, fenced
 from index.catalogue.catalogue import Catalogue
+from index.io.markdown import markdown_table
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import NONE, UNKNOWN, Row, is_tumour_diagnosis, speaks_for_axis
 from training.leak import PARTS, TEST_CODE, TRAIN, LeakGuard
-from training.runs import parquet_writer
+from training.runs import parquet_writer, write_json
 from training.split import SPAN, hash64
 
+_CARD = Path(__file__).parents[1] / "cards" / "pairs.md"
 _QUESTIONS = Path(__file__).parents[1] / "texts" / "tables" / "questions.tsv"
 _INSTRUCT = Prompts("instruct")
 _SCHEMA = pa.schema(
@@ -260,7 +262,7 @@ def write_pairs(
         "files": dict(files),
         "seed": seed,
     }
-    (out / "card.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(out / "card.json", summary)
     (out / "README.md").write_text(_card(summary), encoding="utf-8")
     return {**summary, "seconds": time.monotonic() - started}
 
@@ -279,10 +281,7 @@ def write_text_pairs(
         digests[part] = hashlib.sha256(
             "\n".join(f"{p.prompt}\0{p.completion}" for p in pairs).encode()
         ).hexdigest()
-    (folder / "card.json").write_text(
-        json.dumps({"sha256": digests, "candidates": source.k if source else 0}, indent=1) + "\n",
-        encoding="utf-8",
-    )
+    write_json(folder / "card.json", {"sha256": digests, "candidates": source.k if source else 0})
 
 
 def text_key(part: str, number: int, axis: CodeSystem) -> str:
@@ -309,41 +308,26 @@ def _of_text(row: Row, part: str, number: int, source: CandidateSource | None) -
 
 def _card(summary: Mapping[str, Any]) -> str:
     tasks = list(summary["forms"])
-    lines = [
-        "# Instruction pairs from German tumour catalogues",
-        "",
-        f"{summary['pairs']:,} pairs, seed {summary['seed']}.",
-        "",
-        "| part | " + " | ".join(tasks) + " | SHA-256 of the rows |",
-        "|---" * (len(tasks) + 2) + "|",
+    parts = [
+        (part, *(f"{counts.get(task, 0):,}" for task in tasks), f"`{summary['sha256'][part][:16]}`")
+        for part, counts in summary["rows"].items()
     ]
-    for part, counts in summary["rows"].items():
-        cells = " | ".join(f"{counts.get(task, 0):,}" for task in tasks)
-        lines.append(f"| {part} | {cells} | `{summary['sha256'][part][:16]}` |")
-    forms = ", ".join(f"{task} {count}" for task, count in summary["forms"].items())
-    lines += ["", f"Forms of asking: {forms}.", "", "| axis | codes with a training pair | codable codes |"]
-    lines += [
-        "|---|---|---|",
-        *(f"| {axis} | {n:,} | {of:,} |" for axis, (n, of) in summary["codes"].items()),
-    ]
-    lines += [
-        "",
-        "Left out: " + (", ".join(f"{why}: {n:,}" for why, n in summary["left_out"].items()) or "nothing"),
-    ]
+    codes = [(axis, f"{n:,}", f"{of:,}") for axis, (n, of) in summary["codes"].items()]
+    files = [(f"`{name}`", f"`{sha256[:16]}`") for name, sha256 in sorted(summary["files"].items())]
+    candidates = ""
     if summary["candidates"]:
-        lines += [
-            "",
+        candidates = (
             f"Prompts show up to {summary['candidates']} candidates, cross-fitted; in "
-            f"{summary['without_the_right_code']:.1%} of the training prompts the right code is not among them.",
-        ]
-    lines += ["", "Editions: " + ", ".join(summary["editions"]), "", "| file | SHA-256 |", "|---|---|"]
-    lines += [f"| `{name}` | `{sha256[:16]}` |" for name, sha256 in sorted(summary["files"].items())]
-    lines += [
-        "",
-        "Die Erstellung erfolgt unter Verwendung der maschinenlesbaren Fassung des Bundesinstituts für "
-        "Arzneimittel und Medizinprodukte (BfArM).",
-        "",
-        "`development`, `test_term` and `test_code` hold terms, or codes, of which nothing stands in `train`, "
-        "in whichever order, inflection or spelling.",
-    ]
-    return "\n".join(lines) + "\n"
+            f"{summary['without_the_right_code']:.1%} of the training prompts the right code is not among them.\n\n"
+        )
+    return Template(_CARD.read_text(encoding="utf-8")).substitute(
+        pairs=f"{summary['pairs']:,}",
+        seed=summary["seed"],
+        parts=markdown_table(("part", *tasks, "SHA-256 of the rows"), parts),
+        forms=", ".join(f"{task} {count}" for task, count in summary["forms"].items()),
+        codes=markdown_table(("axis", "codes with a training pair", "codable codes"), codes),
+        left_out=", ".join(f"{why}: {n:,}" for why, n in summary["left_out"].items()) or "nothing",
+        candidates=candidates,
+        editions=", ".join(summary["editions"]),
+        files=markdown_table(("file", "SHA-256"), files),
+    )

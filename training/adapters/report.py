@@ -1,6 +1,6 @@
 """What is written about trained adapters: results per epoch, model card, curve, and runs side by side.
 
-results = read_results(Path("runs/8b"))
+results = read_epochs(Path("runs/8b"), EpochResult)
 table = compare_runs([Path("runs/rank8"), Path("runs/full")], Path("runs/compared"), task="icd10gm")
 """
 
@@ -14,7 +14,8 @@ from string import Template
 from typing import Any
 
 from index.errors import ModelError
-from training.runs import RUN_FILE
+from index.io.markdown import markdown_table
+from training.runs import RUN_FILE, read_epochs
 
 _CARD = Path(__file__).parents[1] / "cards" / "adapter.md"
 
@@ -63,35 +64,23 @@ def best_epoch(results: Sequence[EpochResult]) -> EpochResult:
     return max(results, key=lambda result: (result.exact, -result.loss, -result.epoch))
 
 
-def read_results(folder: Path) -> list[EpochResult]:
-    """The results that a run has written so far."""
-    path = folder / "epochs.json"
-    if not path.is_file():
-        return []
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    for entry in entries:
-        entry["tasks"] = {task: tuple(values) for task, values in entry.get("tasks", {}).items()}
-    return [EpochResult(**entry) for entry in entries]
-
-
 def write_card(out: Path, model: str, data: str, plan: Any, results: Sequence[EpochResult]) -> None:
     """The model card of an adapter, or of a whole model where the rank is 0."""
     best = best_epoch([result for result in results if result.epoch])
     tasks = sorted(best.tasks)
-    head = ["epoch", "exact", "partial", "malformed", "loss", *tasks, ""]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    head = ("epoch", "exact", "partial", "malformed", "loss", *tasks, "")
+    rows = []
     for result in results:
-        cells = [str(result.epoch), f"{result.exact:.1%}", f"{result.partial:.1%}"]
-        cells += [f"{result.malformed:.1%}", f"{result.loss:.3f}"]
-        for task in tasks:
-            n, exact, partial = result.tasks.get(task, (0, 0.0, 0.0))
-            cells.append(f"{exact:.1%} / {partial:.1%} (n = {n:,})")
-        lines.append("| " + " | ".join([*cells, "kept" if result is best else ""]) + " |")
+        shares = [f"{share:.1%}" for share in (result.exact, result.partial, result.malformed)]
+        by_task = [result.tasks.get(task, (0, 0.0, 0.0)) for task in tasks]
+        cells = [f"{exact:.1%} / {partial:.1%} (n = {n:,})" for n, exact, partial in by_task]
+        kept = "kept" if result is best else ""
+        rows.append((str(result.epoch), *shares, f"{result.loss:.3f}", *cells, kept))
     adapter = plan.rank > 0
     card = Template(_CARD.read_text(encoding="utf-8")).substitute(
         model=model,
         data=data,
-        table="\n".join(lines),
+        table=markdown_table(head, rows),
         n=best.n,
         epoch=best.epoch,
         plan=json.dumps(asdict(plan), indent=2),
@@ -115,35 +104,27 @@ def compare_runs(folders: Sequence[Path], out: Path, task: str | None = None) ->
     """
     runs = {name: _run(folder, task) for name, folder in zip(_names(folders), folders, strict=True)}
     sizes = {results[0][1] for _, results in runs.values()}
-    lines = [
-        f"# Runs side by side: {task or 'all tasks'}",
-        "",
-        f"Greedy answers to development pairs (n = {', '.join(f'{n:,}' for n in sorted(sizes))}), exact / partial in "
-        "%; epoch 0 is before training. Each run is one seed.",
-        "",
-    ]
-    if len(sizes) > 1:
-        lines += ["**The runs were measured on different pairs; their figures must not be compared.**", ""]
     epochs = sorted({epoch for _, results in runs.values() for epoch, *_ in results})
-    head = ["run", "rank", "trainable parameters", "learning rate", "pairs", "s per epoch"]
-    lines += [
-        "| " + " | ".join([*head, *map(str, epochs)]) + " |",
-        "|---" * (len(head) + len(epochs)) + "|",
-    ]
+    head = ("run", "rank", "trainable parameters", "learning rate", "pairs", "s per epoch", *map(str, epochs))
+    rows = []
     for name, (about, results) in runs.items():
         plan = about["plan"]
         seconds = [second for epoch, *_, second in results if epoch]
         by_epoch = {epoch: f"{exact:.1%} / {partial:.1%}" for epoch, _, exact, partial, _ in results}
-        cells = [
-            name,
-            str(plan["rank"]) if plan["rank"] else "0 (full)",
-            f"{about.get('trainable_parameters', 0):,}",
-            f"{plan['learning_rate']:g}",
-            f"{about.get('train_pairs', 0):,}",
-            f"{sum(seconds) / len(seconds):,.0f}" if seconds else "",
-        ]
-        lines.append("| " + " | ".join([*cells, *(by_epoch.get(epoch, "") for epoch in epochs)]) + " |")
-    text = "\n".join(lines) + "\n"
+        rows.append(
+            (name, str(plan["rank"]) if plan["rank"] else "0 (full)", f"{about.get('trainable_parameters', 0):,}",
+             f"{plan['learning_rate']:g}", f"{about.get('train_pairs', 0):,}",
+             f"{sum(seconds) / len(seconds):,.0f}" if seconds else "", *(by_epoch.get(one, "") for one in epochs))
+        )  # fmt: skip
+    parts = [
+        f"# Runs side by side: {task or 'all tasks'}",
+        f"Greedy answers to development pairs (n = {', '.join(f'{n:,}' for n in sorted(sizes))}), exact / partial in "
+        "%; epoch 0 is before training. Each run is one seed.",
+        *(["**The runs were measured on different pairs; their figures must not be compared.**"]
+          if len(sizes) > 1 else []),
+        markdown_table(head, rows),
+    ]  # fmt: skip
+    text = "\n\n".join(parts) + "\n"
     out.mkdir(parents=True, exist_ok=True)
     (out / "compare.md").write_text(text, encoding="utf-8")
     plot_runs({name: results for name, (_, results) in runs.items()}, out / "compare.png", task)
@@ -151,7 +132,7 @@ def compare_runs(folders: Sequence[Path], out: Path, task: str | None = None) ->
 
 
 def _run(folder: Path, task: str | None) -> tuple[dict[str, Any], Epochs]:
-    results = read_results(folder)
+    results = read_epochs(folder, EpochResult)
     if not results or not (folder / RUN_FILE).is_file():
         raise ModelError(f"{folder}: holds no run with results; train one with `onkokode train lora`")
     about = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))

@@ -23,10 +23,12 @@ import torch
 
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
+from index.io.markdown import markdown_table
 from training.adapters.data import PairFolder, examples, write_examples
 from training.adapters.packing import PackedRows
-from training.adapters.trainer import LoraPlan, load_base, trainer_for
-from training.runs import Log
+from training.adapters.trainer import load_base, trainer_for
+from training.plan import LoraPlan
+from training.runs import Log, trainer_settings
 
 PADDED_FULL, PADDED, GROUPED, PACKED = ARMS = (
     "padded to the longest allowed",
@@ -99,25 +101,14 @@ def _plain_trainer(
 ) -> Any:
     from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainingArguments
 
-    gpu = torch.cuda.is_available()
     full = arm == PADDED_FULL
+    settings = trainer_settings(
+        plan, folder, max_steps=steps, save_strategy="no", disable_tqdm=True,
+        train_sampling_strategy="group_by_length" if arm == GROUPED else "random",
+    )  # fmt: skip
     trainer = Trainer(
         model=network,
-        args=TrainingArguments(
-            output_dir=str(folder / "plain"),
-            per_device_train_batch_size=plan.batch,
-            max_steps=steps,
-            learning_rate=plan.learning_rate,
-            train_sampling_strategy="group_by_length" if arm == GROUPED else "random",
-            activation_checkpointing=plan.gradient_checkpointing,
-            bf16=gpu,
-            use_cpu=not gpu,
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
-            report_to="none",
-            seed=plan.seed,
-        ),
+        args=TrainingArguments(**settings),
         train_dataset=data,
         data_collator=DataCollatorForSeq2Seq(
             tokenizer, padding="max_length" if full else "longest", max_length=plan.longest if full else None
@@ -196,25 +187,19 @@ def _on_gpu(parameters: int, tokens_per_second: float) -> dict[str, Any]:
 
 def to_markdown(measured: Mapping[str, Any], environment: str) -> str:
     """The measurement as a page."""
-    lines = [
+    mean, longest = (measured["tokens_per_pair"][name] for name in ("mean", "longest"))
+    ratios = {arm: f"{ratio:.1f} times" for arm, ratio in measured["packed_to"].items()}
+    rows = [
+        (arm, f"{one['tokens_per_second']:,.0f}", f"{one['padding']:.0%}", f"{one['seconds_per_step']:.3f}",
+         ratios.get(arm, ""))
+        for arm, one in measured["arms"].items()
+    ]  # fmt: skip
+    parts = (
         "# Training throughput: packed against padded",
-        "",
         f"`{measured['model']}`, {measured['parameters'] / 1e6:,.1f} M parameters, rank {measured['plan']['rank']}; "
-        f"{measured['pairs']:,} pairs of {measured['tokens_per_pair']['mean']} tokens on average (longest "
-        f"{measured['tokens_per_pair']['longest']}, allowed {measured['plan']['longest']}). Real tokens, medians of "
-        f"{measured['steps']} steps, one run. {environment}",
-        "",
-        "| arm | real tokens/s | padding | s per step | packed is faster by |",
-        "|---|---|---|---|---|",
-    ]
-    for arm, figures in measured["arms"].items():
-        ratio = measured["packed_to"].get(arm)
-        lines.append(
-            f"| {arm} | {figures['tokens_per_second']:,.0f} | {figures['padding']:.0%} | "
-            f"{figures['seconds_per_step']:.3f} | {f'{ratio:.1f} times' if ratio else ''} |"
-        )
-    lines += [
-        "",
+        f"{measured['pairs']:,} pairs of {mean} tokens on average (longest {longest}, allowed "
+        f"{measured['plan']['longest']}). Real tokens, medians of {measured['steps']} steps, one run. {environment}",
+        markdown_table(("arm", "real tokens/s", "padding", "s per step", "packed is faster by"), rows),
         f"Five epochs on {_STUDY_PAIRS:,} pairs of this length would take {measured['hours_for_the_study']:,} h.",
-    ]
-    return "\n".join(lines) + "\n"
+    )
+    return "\n\n".join(parts) + "\n"

@@ -13,54 +13,16 @@ import os
 import sys
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from agent.models.local import LocalModel
-from index.errors import ModelError
 from index.io.progress import Pace
 from training.adapters.packing import PackedRows, real_tokens
-from training.runs import Log
-
-
-@dataclass(frozen=True)
-class LoraPlan:
-    """Rank, alpha and epochs as in the study; what it does not publish is chosen here.
-
-    Rank 0 is full fine-tuning: every weight is trained, and a whole model is kept. `rows` and `development_rows`
-    limit the pairs by a seeded draw (None: all). Each step sees `batch` x `accumulate` pairs, or rows of whole
-    pairs with `packing`, each of up to `longest` tokens. `four_bit` loads the base in NF4 (needs bitsandbytes).
-    """
-
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.05
-    epochs: int = 5
-    learning_rate: float = 2e-4
-    batch: int = 16
-    accumulate: int = 1
-    longest: int = 512
-    rows: int | None = None
-    development_rows: int | None = 500
-    tasks: tuple[str, ...] = ()
-    packing: bool = False
-    four_bit: bool = False
-    gradient_checkpointing: bool = False
-    save_steps: int = 500
-    seed: int = 13
-
-    def __post_init__(self) -> None:
-        if self.rank < 0:
-            raise ModelError(f"rank {self.rank}: give a positive rank, or 0 for full fine-tuning")
-        if self.rank == 0 and self.four_bit:
-            raise ModelError("weights in 4 bits cannot be trained: give a rank, or leave out --four-bit")
-
-    def kind(self) -> str:
-        """What is trained, in words."""
-        return f"LoRA adapter of rank {self.rank}" if self.rank else "full fine-tuning"
+from training.plan import LoraPlan
+from training.runs import Log, trainer_settings
 
 
 def load_base(model: str | Path, plan: LoraPlan) -> tuple[Any, Any]:
@@ -104,39 +66,23 @@ def trainer_for(
     # TRL reports each trainer that is built to the hub; nothing of ours leaves the machine.
     constants.HF_HUB_DISABLE_TELEMETRY = True
     _score_only_answers()
-    terminal = sys.stderr.isatty()
-    if not terminal:
+    if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    gpu = torch.cuda.is_available()
     torch.manual_seed(plan.seed)
-    settings: dict[str, Any] = {
-        "output_dir": str(out / "checkpoints"),
-        "num_train_epochs": plan.epochs,
-        "learning_rate": plan.learning_rate,
+    own = {
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.03,
-        "per_device_train_batch_size": plan.batch,
         "per_device_eval_batch_size": plan.batch,
         "gradient_accumulation_steps": plan.accumulate,
-        "activation_checkpointing": plan.gradient_checkpointing,
         # Unpacked examples are short enough already; the trainer would go through them twice to make sure.
         "max_length": plan.longest if plan.packing else None,
         "packing": plan.packing,
         "eval_packing": False,
         # Pairs of one line stand together in the file and must not share their packed row.
         "shuffle_dataset": plan.packing,
-        "bf16": gpu,
-        "use_cpu": not gpu,
         # Every weight that is trained takes part in every step.
         "ddp_find_unused_parameters": False,
-        "save_strategy": "steps",
-        "save_steps": plan.save_steps,
-        "save_total_limit": 2,
         "eval_strategy": "no",
-        "logging_strategy": "no",
-        "disable_tqdm": not terminal,
-        "report_to": "none",
-        "seed": plan.seed,
         "data_seed": plan.seed,
     }
     adapter = LoraConfig(
@@ -151,7 +97,7 @@ def trainer_for(
         warnings.simplefilter("ignore", FutureWarning)
         trainer: Any = SFTTrainer(
             model=network,
-            args=SFTConfig(**settings | changes),
+            args=SFTConfig(**trainer_settings(plan, out, **own | changes)),
             train_dataset=train,
             eval_dataset=development,
             processing_class=tokenizer,

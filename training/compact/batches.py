@@ -25,10 +25,7 @@ class BatchSource:
     """Rows by pool; a batch holds each pool's share. The rows lie on `device`, and batches are made there."""
 
     def __init__(
-        self,
-        pools: Mapping[str, Sequence[Row]],
-        tokenizer: PreTrainedTokenizerFast,
-        device: str = "cpu",
+        self, pools: Mapping[str, Sequence[Row]], tokenizer: PreTrainedTokenizerFast, device: str = "cpu"
     ) -> None:
         self._pad = tokenizer.pad_token_id
         self._device = device

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from index.records import CodeSystem
 from index.search.encoder import Prototypes, save_prototypes
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 PIECES = 4000
 UNKNOWN, PADDING = "<unk>", "<pad>"
@@ -143,6 +147,19 @@ def train_axis(
     return AxisTable(weights, Prototypes(tuple(code for code in codes for _ in range(k)), vectors))
 
 
+def routed(tokenizer: Tokenizer, tables: Mapping[CodeSystem, torch.Tensor]) -> SentenceTransformer:
+    """A sentence-transformers model with a static table (pieces, d) per axis, each as a route of its own."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules.router import Router
+    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
+
+    routes = {
+        axis.value: [StaticEmbedding(tokenizer, embedding_weights=weights), Normalize()]
+        for axis, weights in tables.items()
+    }
+    return SentenceTransformer(modules=[Router(routes, default_route=next(iter(routes)))])
+
+
 def save_encoder(
     folder: Path,
     tokenizer: Tokenizer,
@@ -151,15 +168,7 @@ def save_encoder(
     fingerprint: str,
 ) -> None:
     """Write a sentence-transformers model with a route per axis, half precision, and its prototypes."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.base.modules.router import Router
-    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
-
-    routes = {
-        system.value: [StaticEmbedding(tokenizer, embedding_weights=table.weights), Normalize()]
-        for system, table in tables.items()
-    }
-    model = SentenceTransformer(modules=[Router(routes, default_route=next(iter(routes)))])
+    model = routed(tokenizer, {system: table.weights for system, table in tables.items()})
     model.half()
     model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
     save_prototypes(

@@ -13,7 +13,6 @@ and with composed texts.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from collections import defaultdict
@@ -27,7 +26,7 @@ from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import Row, is_tumour_diagnosis, read_rows, tumour_lines
 from training.fit import Material
 from training.recipe import paced, question_ids
-from training.runs import Log
+from training.runs import Log, write_json
 
 if TYPE_CHECKING:
     from training.compact.model import Batch
@@ -97,7 +96,7 @@ def train_arms(
             shutil.rmtree(part, ignore_errors=True)
             _train_arm(arm, texts, part, seed, budget, say)
             record = {**asdict(arm), "seed": seed, "budget": asdict(budget)}
-            (part / ARM_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            write_json(part / ARM_FILE, record)
             part.rename(folder)
 
 

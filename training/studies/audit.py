@@ -13,9 +13,7 @@ Cover and Hart; it assumes that more lines would bring no nearer neighbours, so 
 from __future__ import annotations
 
 import base64
-import html
 import io
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,8 +28,10 @@ from index.icd import CHAPTER_GROUPS, is_secondary
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
 from training.corpus import is_tumour_diagnosis, speaks_for_axis
 from training.leak import near_keys
+from training.runs import write_json
 from training.studies.unseen import UnseenReading, read_unseen
 
+_TEMPLATES = Path(__file__).parent / "templates"
 _FEW = 2
 _SHOWN = 200
 
@@ -218,74 +218,17 @@ def write_report(found: Audit, out: Path) -> None:
         "ceiling": {group: asdict(ceiling) for group, ceiling in found.ceiling.items()},
         "findings": {kind: list(map(asdict, findings)) for kind, findings in found.findings.items()},
     }
-    (out / "audit.json").write_text(
-        json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
-    )
+    write_json(out / "audit.json", content)
     (out / "audit.html").write_text(_page(found), encoding="utf-8")
 
 
-_STYLE = """
-:root{color-scheme:light dark}
-body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}
-.wide{overflow-x:auto}
-img{display:block;width:100%;max-width:36rem;background:#fff}
-table{border-collapse:collapse;width:100%}
-td,th{text-align:left;vertical-align:top;padding:.25rem .8rem .25rem 0;border-bottom:1px solid #8885}
-td{overflow-wrap:break-word}th{font-weight:600;vertical-align:bottom}
-.figures td+td,.figures th+th{text-align:right;white-space:nowrap}
-.figures th+th{white-space:normal;min-width:4.5rem}
-.findings{table-layout:fixed;min-width:34rem}
-.findings th:first-child{width:44%}.findings th:nth-child(2){width:18%}
-.findings td:last-child{font-size:.85em;overflow-wrap:anywhere}
-summary{cursor:pointer;font-weight:600;margin-top:1rem}
-@media(max-width:40rem){
-tr{display:grid;border-bottom:1px solid #8885}td,th,.figures td{border:0;padding:.1rem 0}
-.figures tr{grid-template-columns:repeat(5,1fr);column-gap:.4rem}
-.figures td:first-child,.figures th:first-child{grid-column:1/-1;padding-top:.4rem}
-.figures th+th{min-width:0;font-size:.72em;align-self:end}
-.findings{min-width:0}.findings tr{grid-template-columns:1fr 6rem;column-gap:.6rem}
-.findings td:last-child,.findings th:last-child{grid-column:1/-1}
-}
-"""
-_EXPLAINED = (
-    "<p><b>Unseen</b>: read by a plain reader that has never seen the line or a near-duplicate of it: the nearest "
-    "other line by letters, or by a small encoder trained on the other half, whichever is better on the axis. A "
-    "lower estimate: a reader who knows more does better. <b>Three characters</b> counts the code before the point, "
-    "or the four digits of a histology."
-    "<p><b>Estimate</b>: what the best possible reader would get right if the reader's error is what it would be with "
-    "endless lines (bound of Cover and Hart 1967, for each group by itself). Lines are not endless, so it is no bound: "
-    "a reader who knows more than these lines can exceed it."
-    "<p><b>Upper bound</b>: no reader of the text alone exceeds it, since the same words under several codes allow one "
-    "of them only."
-)
-
-
 def _page(found: Audit) -> str:
-    sections = []
-    for kind, findings in found.findings.items():
-        rows = "".join(
-            f"<tr><td>{html.escape(f.text)}<td>{', '.join(f.codes)}<td>{html.escape(', '.join(f.lines[:6]))}"
-            for f in findings[:_SHOWN]
-        )
-        more = f"<p>The first {_SHOWN}; all stand in audit.json." if len(findings) > _SHOWN else ""
-        sections.append(
-            f"<details><summary>{html.escape(kind)}: {len(findings):,}</summary>{more}<div class=wide>"
-            f"<table class=findings><tr><th>text<th>codes<th>lines{rows}</table></div></details>"
-        )
-    ceiling = "".join(
-        f"<tr><td>{html.escape(group)}<td>{c.lines:,}<td>{c.unseen:.1%}<td>{c.unseen_partial:.1%}"
-        f"<td>{c.estimate:.1%}<td>{c.upper:.1%}"
-        for group, c in found.ceiling.items()
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = Environment(
+        loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, autoescape=True, trim_blocks=True
     )
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><title>Onkokode: catalogue audit</title><style>{_STYLE}</style>
-<h1>Catalogue audit</h1><p>{html.escape(", ".join(found.editions))}
-<h2>How many lines can be told apart by their text</h2>{_EXPLAINED}
-<div class=wide><img alt="chart of the table below" src="data:image/png;base64,{_plot(found.ceiling)}"></div>
-<div class=wide><table class=figures><tr><th>group<th>lines<th>unseen<th>three characters<th>estimate<th>upper bound
-{ceiling}</table></div><h2>Findings</h2>{"".join(sections)}</html>
-"""
+    return templates.get_template("audit.html").render(vars(found), plot=_plot(found.ceiling), shown=_SHOWN)
 
 
 def _plot(ceiling: Mapping[str, Ceiling]) -> str:

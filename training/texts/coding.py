@@ -8,47 +8,24 @@ dressed("D15.0", "8580/3")                                  # '8580/0'
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from index.catalogue.overrides import table_rows
 from index.icd import chapter_behaviours, is_haematological
-from training.texts.tables import SITE_FORMS, Morphology, Site
+from training.texts.tables import SITE_FORMS, TABLES, Morphology, Site
 
+_METASTASES = [row for _, row in table_rows(TABLES / "metastases.tsv", ("topography", "icd10", "weight"))]
 # how often a site is reached by metastases, by topography prefix
-METASTATIC_SITES = {"C77": 6.0, "C34": 6.0, "C22": 8.0, "C41": 5.0, "C40": 1.0, "C71": 6.0, "C74": 2.0, "C44": 3.0,
-                    "C48": 3.0, "C38.4": 3.0, "C42.2": 0.5, "C56": 1.0, "C64": 1.0, "C49": 1.0, "C50": 0.5, "C70": 1.0,
-                    "C72.0": 0.5, "C38.0": 0.3, "C38.1": 0.5, "C18": 0.3, "C17": 0.5, "C16": 0.3, "C25": 0.5,
-                    "C67": 0.4, "C51": 0.2, "C52": 0.4, "C61": 0.2, "C73": 0.3, "C07": 0.3, "C42.1": 1.0}  # fmt: skip
-# ICD-10-GM 2024 by the longest prefix of the metastasis' site
-METASTASIS_CODES = {
-    "C77": "=", "C34": "C78.0", "C38.1": "C78.1", "C38.2": "C78.1", "C38.3": "C78.1", "C38.4": "C78.2", "C30": "C78.3",
-    "C31": "C78.3", "C32": "C78.3", "C33": "C78.3", "C17": "C78.4", "C18": "C78.5", "C19": "C78.5", "C20": "C78.5",
-    "C48": "C78.6", "C22": "C78.7", "C15": "C78.8", "C16": "C78.8", "C21": "C78.8", "C23": "C78.8", "C24": "C78.8",
-    "C25": "C78.8", "C26": "C78.8", "C42.2": "C78.8", "C64": "C79.0", "C65": "C79.0", "C66": "C79.1", "C67": "C79.1",
-    "C68": "C79.1", "C44": "C79.2", "C70.0": "C79.3", "C71": "C79.3", "C70": "C79.4", "C72": "C79.4", "C40": "C79.5",
-    "C41": "C79.5", "C42.1": "C79.5", "C56": "C79.6", "C74": "C79.7", "C50": "C79.81", "C51": "C79.82", "C52": "C79.82",
-    "C53": "C79.82", "C54": "C79.82", "C55": "C79.82", "C57": "C79.82", "C60": "C79.82", "C61": "C79.82",
-    "C62": "C79.82", "C63": "C79.82", "C38.0": "C79.84", "C49.0": "C79.85", "C49.1": "C79.86", "C49.2": "C79.86",
-}  # fmt: skip
+METASTATIC_SITES = {row["topography"]: float(row["weight"]) for row in _METASTASES if row["weight"]}
+# ICD-10-GM 2024 by the longest prefix of the metastasis' site; `=` is the site's own code
+METASTASIS_CODES = {row["topography"]: row["icd10"] for row in _METASTASES if row["icd10"]}
 # codes that ICD-10-GM splits finer than ICD-O: (pattern in the text, code), first hit; no hit, no label
-_JAW = r"maxill|kiefer|gesicht|zygomat|joch|nasenbein|vomer|\bOK\b"
-REFINEMENTS: dict[str, tuple[tuple[str, str], ...]] = {
-    "C41.0": ((_JAW, "C41.02"), ("", "C41.01")),
-    "D16.4": ((_JAW, "D16.42"), ("", "D16.41")),
-    "C41.3": (
-        ("rippe|costa", "C41.30"),
-        ("stern|brustbein", "C41.31"),
-        ("klavik|clavic|schlüssel", "C41.32"),
-    ),
-    "D16.7": (
-        ("rippe|costa", "D16.70"),
-        ("stern|brustbein", "D16.71"),
-        ("klavik|clavic|schlüssel", "D16.72"),
-    ),
-    "C44.5": (("perian", "C44.50"), ("", "C44.59")),
-    "C79.84": (("perikard|herzbeutel|epikard", "C79.83"), ("", "C79.84")),
-}
+REFINEMENTS: dict[str, list[tuple[str, str]]] = defaultdict(list)
+for _, _row in table_rows(TABLES / "refinements.tsv", ("icd10", "words", "refined")):
+    REFINEMENTS[_row["icd10"]].append((_row["words"], _row["refined"]))
 # ICD-10 gives these a code of their own even without a site: mesothelioma, Kaposi, lipoma, haemangioma
 CODED_WITHOUT_SITE = {"3": ((9050, 9055), (9140, 9140)), "0": ((8850, 8881), (9120, 9161), (9170, 9175))}
 # a region of the body without its tissue ("maligner Tumor der Hand", "Fibrom am Arm") has other codes than its

@@ -13,6 +13,8 @@ import random
 import re
 from collections.abc import Callable
 
+from index.catalogue.overrides import table_rows
+from training.texts.tables import TABLES, values
 from training.texts.wrappers import one
 
 _PROTECTED = re.compile(
@@ -24,64 +26,10 @@ _PROTECTED = re.compile(
 )
 # casing leaves only what would be misread: formulas and roman grades
 _CASELESS = re.compile(r"(\S*\d\S*|\b[a-z]{0,2}[TNM][xX]\b|\b[IVX]+[ABCabc]?\b)")
-_ABBREVIATIONS: dict[str, tuple[str, ...]] = {
-    "Plattenepithelkarzinom": ("PE-Ca", "Plattenepithel-Ca", "PEC", "Plattenepithel Ca"),
-    "Adenokarzinom": ("Adeno-Ca", "AdenoCa", "Adeno Ca", "Adenoca", "Adeno-CA"),
-    "Karzinom": ("Ca", "Ca.", "CA", "Karz.", "Carcinom", "Carzinom"),
-    "karzinom": ("-Ca", " Ca", "-CA", "-Ca.", "Ca", "carcinom", "-Karzinom", "ca"),
-    "Plattenepithel": ("PE-", "Plattenepith."),
-    "links": ("li.", "li", "lks.", "L"),
-    "rechts": ("re.", "re", "R"),
-    "beidseits": ("bds.", "bds", "beids."),
-    "linksseitig": ("li.", "linkss."),
-    "rechtsseitig": ("re.", "rechtss."),
-    "metastasiert": ("metast.", "met.", "metastas."),
-    "Metastasen": ("Met.", "Filiae", "Metas."),
-    "Zustand nach": ("Z.n.", "Z. n.", "Zn", "St.p."),
-    "Verdacht auf": ("V.a.", "V. a.", "Va", "Verd. a."),
-    "Bösartige Neubildung": ("BN", "bösart. Neubildung", "Malignom"),
-    "bösartige": ("bösart.", "maligne", "mal."),
-    "maligner": ("mal.", "malign."),
-    "malignes": ("mal.", "malign."),
-    "maligne": ("mal.",),
-    "Lymphknoten": ("LK", "Lk", "Lymphkn."),
-    "Tumor": ("Tu", "Tu.", "TU"),
-    "differenziertes": ("diff.",),
-    "differenziert": ("diff.",),
-    "invasives": ("inv.",),
-    "invasiv": ("inv.",),
-    "duktales": ("dukt.",),
-    "lobuläres": ("lob.",),
-    "papilläres": ("pap.",),
-    "muzinöses": ("muz.",),
-    "neuroendokriner": ("NE", "neuroendokr."),
-    "oberer": ("ob.", "o."),
-    "unterer": ("unt.", "u."),
-    "äußerer": ("äuß.", "aeusserer"),
-    "Quadrant": ("Quadr.", "Q."),
-    "Oberlappen": ("OL",),
-    "Unterlappen": ("UL",),
-    "Bauchspeicheldrüse": ("Pankreas", "Bauchsp.dr."),
-    "Erstdiagnose": ("ED", "E.D.", "Erstdiagn."),
-    "histologisch": ("hist.", "histol."),
-    "nicht näher bezeichnet": ("o.n.A.", "n.n.bez.", "onA"),
-    "Schilddrüsen": ("SD-",),
-    "Chemotherapie": ("CTx", "Chemo", "CHT"),
-    "Radiochemotherapie": ("RCTx", "RCT"),
-    "und": ("u.", "+", "&"),
-    "mit": ("m.",),
-}
-_SPELLINGS: dict[str, tuple[str, ...]] = {
-    "karzin": ("carcin", "carzin"), "carcin": ("karzin", "carzin"), "kolon": ("colon",), "colon": ("kolon",),
-    "zervi": ("cervi",), "cervi": ("zervi",), "ösophag": ("oesophag",), "oesophag": ("ösophag",), "zyst": ("cyst",),
-    "akust": ("acust",), "kortik": ("cortic",), "korpus": ("corpus",), "corpus": ("korpus",), "vesic": ("vesik",),
-    "thyre": ("thyr",), "bronchial": ("bronch",), "pankreas": ("pancreas",), "zäkum": ("coecum", "zökum", "caecum"),
-    "zökum": ("zäkum", "coecum"), "nävus": ("naevus",), "naevus": ("nävus",), "mukosa": ("mucosa",), "larynx": ("laryx",),
-    "sarkom": ("sarcom",), "leukäm": ("leukaem",), "haem": ("häm",), "häm": ("haem",), "epithel": ("epitel",),
-    "zell": ("cell",), "kardia": ("cardia",), "cardia": ("kardia",), "rektum": ("rectum",), "duktal": ("ductal",),
-    "glandul": ("glandulä",), "urethr": ("uretr",), "mamma": ("mama",), "lymph": ("lymf",), "melanom": ("melanoma",),
-    "infiltr": ("infiltier",),
-}  # fmt: skip
+_FORMS: dict[str, dict[str, tuple[str, ...]]] = {"abbreviation": {}, "spelling": {}}
+for _, _row in table_rows(TABLES / "noise.tsv", ("kind", "word", "forms")):
+    _FORMS[_row["kind"]][_row["word"]] = values(_row["forms"])
+_ABBREVIATIONS, _SPELLINGS = _FORMS["abbreviation"], _FORMS["spelling"]
 _ABBREVIATION_PATTERN = re.compile("|".join(re.escape(t) if t in ("karzinom", "Schilddrüsen") else rf"\b{re.escape(t)}\b"
                                             for t in sorted(_ABBREVIATIONS, key=len, reverse=True)))  # fmt: skip
 _SPELLING_PATTERN = re.compile("|".join(sorted(_SPELLINGS, key=len, reverse=True)), re.IGNORECASE)

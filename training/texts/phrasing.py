@@ -12,30 +12,20 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from index.catalogue.overrides import Override
+from index.catalogue.overrides import Override, table_rows
 from training.texts import wrappers
-from training.texts.tables import PHRASES, Morphology, Site, Term
+from training.texts.tables import PHRASES, TABLES, Morphology, Site, Term
 from training.texts.wrappers import one
 
 SIDED = re.compile(r"\b(?:recht|link|beid|re\b|li\b|bds)|\bre\.|\bli\.|\d Uhr", re.IGNORECASE)
 # tumour names that say the organ themselves, with its topography: no "Schilddrüsenkarzinom der Schilddrüse",
 # and never a bare "Metastase eines Nierenzellkarzinoms" for one in the lung
-_NAMED_ORGANS: tuple[tuple[str, str], ...] = (
-    ("schilddrüse|SD-", "C73"), ("mamma|brust|milchgang", "C50"), ("bronchial|lunge|pulmonal", "C34"),
-    ("leberzell|hepat", "C22.0"), ("nierenzell|NZK", "C64"), ("ovarial", "C56"), ("endometrium", "C54"),
-    ("hoden", "C62"), ("thym", "C37"), ("hypophys", "C75.1"), ("nebennier|NNR|adreno", "C74"), ("gallengang", "C2"),
-    ("pankreas", "C25"), ("pleura", "C38.4"), ("haut", "C44"), ("chorio", "C58"), ("retino", "C69.2"),
-    ("meningeom", "C70"), ("(?<!para)(?<!gan)gliom|gliobl", "C71"), ("prostat", "C61"), ("uterin", "C55"),
-    ("meningeom|falx|konvex|keilbein", "C70"), ("vestibularis", "C72.4"), ("zerebell", "C71.6"), ("vulvär", "C51"),
-    ("kraniophar|craniophar", "C75.2"), ("prolaktin", "C75.1"), ("meibom", "C44.1"),
-)  # fmt: skip
+_NAMED_ORGANS = tuple(
+    (row["words"], row["topography"])
+    for _, row in table_rows(TABLES / "named_organs.tsv", ("words", "topography"))
+)
 NAMES_ORGAN = re.compile("|".join(pattern for pattern, _ in _NAMED_ORGANS), re.IGNORECASE)
 _PLACE_FOR_SIDE = re.compile(r"((?:im|am|in der|an der|in dem|der|des) )(?=[A-ZÄÖÜ])")
-_FIELDS = (
-    "Lokalisation: {s}\nHistologie: {n}", "Lokalisation: {s}, Histologie: {n}", "Lokalisation {s}, Histologie {n}",
-    "Lok.: {s}; Histo: {n}", "Histologie: {n}\nLokalisation: {s}", "Tumorlokalisation: {s} / Histologie: {n}",
-    "{s}\n{n}", "Primärtumor: {s}; Histologie: {n}", "Histologie: {n}; Lokalisation: {s}", "Organ: {s}, Diagnose: {n}",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +92,7 @@ def diagnosis_core(rng: random.Random, site: Site, entry: Entry) -> tuple[str, s
         return one(rng, PHRASES["name first"]).format(n=name, s=place), gender
     if form < 0.93:
         return one(rng, PHRASES["site first"]).format(n=name, s=place), None
-    return one(rng, _FIELDS).format(n=name, s=place), None
+    return one(rng, PHRASES["form fields"]).format(n=name, s=place), None
 
 
 @lru_cache(maxsize=4096)

@@ -149,7 +149,7 @@ class _Surroundings:
         draw = rng.random()
         # behind "bei" or "Z.n." a telegram with the site in front would not be read as one diagnosis
         if draw < 0.4 or (":" in core or "\n" in core) or (gender is None and _TELEGRAM.search(core)):
-            return one(rng, wrappers.HEADERS) + core
+            return one(rng, PHRASES["headers"]) + core
         malignant = draw < 0.47 and self.behaviour == "3"
         prefix, case = one(rng, wrappers.MALIGNANT_PREFIXES if malignant else wrappers.PREFIXES)
         if prefix == "Z.n. Exzision " and (self.haematological or not self.topography.startswith(_EXCISED)):

@@ -4,7 +4,8 @@
     PHRASES["dates"]                                # ('ED {m}/{y}', 'ED {y}', …)
     morphologies[0].plausibility("C50.4")           # 0.0 where nobody would write the combination
 
-All are tab-separated with a header; several values in a cell are parted by `|`. In `morphologies.tsv` a
+All are tab-separated with a header; several values in a cell are parted by `|`, blanks at the end of one are
+written as `_`. In `morphologies.tsv` a
 noun may carry its own gender (`f:Raumforderung`), the sites that it is used at (`Myom@C54,C55`) and, after
 `>`, the topography that it names when it stands alone (`uterines Karzinosarkom@C54,C55>C55.9`; `>-` where
 it names none); the column `sites` holds topography prefixes with an optional weight (`C50:10`), `*` for
@@ -105,9 +106,9 @@ def load_sites(path: Path = TABLES / "sites.tsv") -> tuple[Site, ...]:
     """Reads `sites.tsv`. Raises `TableError` naming file and row."""
     sites = []
     for where, row in table_rows(path, SITE_COLUMNS):
-        if not _values(row["nouns"]):
+        if not values(row["nouns"]):
             raise TableError(f"{where}: no noun for {row['topography']}.")
-        forms = {form: _values(row[form]) for form in SITE_FORMS}
+        forms = {form: values(row[form]) for form in SITE_FORMS}
         paired = row["paired"] in ("1", "true", "yes", "ja")
         sites.append(Site(row["topography"], _number(where, row["weight"]), **forms, paired=paired))
     return tuple(sites)
@@ -123,7 +124,7 @@ def load_morphologies(path: Path = TABLES / "morphologies.tsv") -> tuple[Morphol
         if gender not in ("n", "m", "f"):
             raise TableError(f"{where}: gender {gender!r} is none of n, m, f.")
         weights, everywhere = _site_weights(where, row["sites"])
-        nouns = tuple(_term(value, gender) for value in _values(row["nouns"]))
+        nouns = tuple(_term(value, gender) for value in values(row["nouns"]))
         if not nouns:
             raise TableError(f"{where}: no noun for {code}.")
         morphologies.append(
@@ -131,8 +132,8 @@ def load_morphologies(path: Path = TABLES / "morphologies.tsv") -> tuple[Morphol
                 code,
                 _number(where, row["weight"]),
                 nouns,
-                tuple(_term(value, _suffix_gender(value)) for value in _values(row["suffixes"])),
-                tuple(_term(value, gender) for value in _values(row["abbreviations"])),
+                tuple(_term(value, _suffix_gender(value)) for value in values(row["suffixes"])),
+                tuple(_term(value, gender) for value in values(row["abbreviations"])),
                 weights,
                 everywhere,
             )
@@ -144,7 +145,7 @@ def load_diagnoses(path: Path = TABLES / "diagnoses.tsv") -> tuple[NamedDiagnosi
     """Reads `diagnoses.tsv`; empty code cells become None. Raises `TableError` naming file and row."""
     diagnoses = []
     for where, row in table_rows(path, DIAGNOSIS_COLUMNS):
-        terms = _values(row["terms"])
+        terms = values(row["terms"])
         if not terms:
             raise TableError(f"{where}: no term for {row['icd10']}.")
         codes: dict[str, Any] = {axis: row[axis] or None for axis in DIAGNOSIS_COLUMNS[:3]}
@@ -156,12 +157,14 @@ def load_phrases(path: Path = TABLES / "phrases.tsv") -> dict[str, tuple[str, ..
     """Reads `phrases.tsv`: what is written around a diagnosis, by use; rows of one use belong together."""
     phrases: dict[str, tuple[str, ...]] = {}
     for _, row in table_rows(path, PHRASE_COLUMNS):
-        phrases[row["use"]] = phrases.get(row["use"], ()) + _values(row["phrases"])
+        phrases[row["use"]] = phrases.get(row["use"], ()) + values(row["phrases"])
     return phrases
 
 
-def _values(cell: str) -> tuple[str, ...]:
-    return tuple(value.strip() for value in cell.split("|") if value.strip())
+def values(cell: str) -> tuple[str, ...]:
+    """The values of a cell; `_` in them is a blank at an end, `\\n` a line break."""
+    stripped = (value.strip() for value in cell.split("|"))
+    return tuple(value.replace("_", " ").replace("\\n", "\n") for value in stripped if value)
 
 
 def _number(where: str, cell: str) -> float:

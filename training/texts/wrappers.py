@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from training.texts.tables import PHRASES
+from index.catalogue.overrides import table_rows
+from training.texts.tables import PHRASES, TABLES, values
 
 _T = TypeVar("_T")
 
@@ -26,23 +27,12 @@ SIDE_FORMS = {
     "rechts": ("rechts", "re.", "re", "rechtsseitig", "R", "rechts", "re."),
     "beidseits": ("beidseits", "bds.", "bds", "bilateral", "beidseitig"),
 }
-HEADERS = ("Diagnose: ", "Diagnosen: ", "Hauptdiagnose: ", "Dg.: ", "HD: ", "1. ", "1) ", "Tumordiagnose: ", "- ",
-           "Onkologische Diagnose: ", "Klin. Angaben: ", "Aktuell: ", "a) ", "Dx: ", "Bekannt: ")  # fmt: skip
 # each with the case that it governs: nominative, accusative, dative or genitive
-PREFIXES = (
-    ("V.a. ", "a"), ("V. a. ", "a"), ("Va. ", "a"), ("dringender V.a. ", "a"), ("Verdacht auf ", "a"), ("Va ", "a"),
-    ("Z.n. ", "d"), ("Z.n. ", "d"), ("Zn ", "d"), ("St.p. ", "d"), ("Zustand nach ", "d"), ("V.a.", "a"),
-    ("Bek. ", "n"), ("Histologisch ", "n"), ("DD: ", "n"), ("am ehesten ", "n"), ("fragl. ", "n"), ("Pat. mit ", "d"),
-    ("Anamnestisch ", "n"), ("Z.n. OP bei ", "d"), ("Z.n. Exzision ", "g"), ("Vorstellung bei ", "d"), ("ED ", "n"),
-    ("Erstdiagnose: ", "n"), ("Bekannt: ", "n"), ("Kontrolle bei ", "d"), ("Histo: ", "n"), ("ED: ", "n"),
-    ("Nachsorge bei ", "d"), ("Zuweisung mit ", "d"), ("Aufnahme bei ", "d"), ("Sono: V.a. ", "a"), ("CT: V.a. ", "a"),
-)  # fmt: skip
-MALIGNANT_PREFIXES = (
-    ("Primärtumor: ", "n"), ("Z.n. Radiatio bei ", "d"), ("Z.n. Chemotherapie bei ", "d"), ("Rezidiv bei ", "d"),
-    ("Palliative Situation bei ", "d"), ("Progress bei ", "d"), ("Restaging bei ", "d"), ("Radiatio bei ", "d"),
-)  # fmt: skip
+PREFIXES, MALIGNANT_PREFIXES = (
+    tuple((phrase[2:], phrase[0]) for phrase in PHRASES[use]) for use in ("prefixes", "malignant prefixes")
+)
 ALL_PREFIXES = tuple(
-    sorted({*HEADERS, *(p for p, _ in (*PREFIXES, *MALIGNANT_PREFIXES))}, key=len, reverse=True)
+    sorted({*PHRASES["headers"], *(p for p, _ in (*PREFIXES, *MALIGNANT_PREFIXES))}, key=len, reverse=True)
 )
 # a metastasis in the organ of the primary would be nonsense: what is said, and the sites where it is not
 SAME_ORGAN = (
@@ -52,24 +42,10 @@ SAME_ORGAN = (
 )  # fmt: skip
 # a benign, precancerous or non-invasive lesion beside the carcinoma does not change its codes:
 # (topography prefix, lowest and highest histology, what is written)
-BESIDE: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
-    ("C50", 8500, 8530, ("mit DCIS-Anteil", "begleitendes DCIS", "daneben DCIS high grade", "EIC", "fokal DCIS")),
-    ("C53", 8050, 8085, ("daneben CIN III", "in Nachbarschaft einer CIN 3", "mit CIN III am Rand", "HPV 16 positiv")),
-    ("C51", 8050, 8085, ("daneben VIN III", "auf dem Boden eines Lichen sclerosus", "mit begleitender dVIN")),
-    ("C67", 8120, 8130, ("begleitendes CIS", "daneben Carcinoma in situ", "mit CIS-Arealen")),
-    ("C61", 8140, 8140, ("daneben HG-PIN", "mit PIN-Herden", "bei BPH")),
-    ("C15.5", 8140, 8140, ("bei Barrett-Ösophagus", "auf dem Boden einer Barrett-Mukosa")),
-    ("C16", 8140, 8145, ("bei chronisch-atrophischer Gastritis", "H. pylori positiv")),
-    ("C18", 8140, 8140, ("daneben tubuläres Adenom", "ferner 2 Adenome mit LGIEN", "Nebenbefund Sigmadivertikulose")),
-    ("C20", 8140, 8140, ("daneben tubuläres Adenom", "ferner Hämorrhoiden")),
-    ("C22", 8170, 8174, ("bei Leberzirrhose Child A", "bei HCV-Zirrhose", "auf dem Boden einer NASH")),
-    ("C34", 8041, 8255, ("bei COPD", "Nikotinabusus 40 py", "bei COPD GOLD III")),
-    ("C44", 8070, 8071, ("auf dem Boden einer aktinischen Keratose", "bei Feldkanzerisierung", "Z.n. NTx")),
-    ("C44", 8090, 8097, ("bei aktinisch geschädigter Haut", "bei Z.n. multiplen Exzisionen")),
-    ("C73", 8260, 8345, ("bei Struma nodosa", "bei Hashimoto-Thyreoiditis")),
-    ("C56", 8380, 8461, ("bei Endometriose", "mit Aszites", "BRCA2-Mutation")),
-    ("C54", 8380, 8380, ("bei atypischer Hyperplasie", "bei Adipositas")),
-)  # fmt: skip
+BESIDE: list[tuple[str, int, int, tuple[str, ...]]] = []
+for _, _row in table_rows(TABLES / "beside.tsv", ("topography", "histology", "phrases")):
+    _low, _high = _row["histology"].split("-")
+    BESIDE.append((_row["topography"], int(_low), int(_high), values(_row["phrases"])))
 
 
 def one(rng: random.Random, values: tuple[_T, ...]) -> _T:

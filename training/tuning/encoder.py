@@ -16,13 +16,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,9 +29,19 @@ import torch
 from agent.prepare import core_of
 from index.errors import ModelError
 from index.io.atomic import new_file
-from index.records import AXES, CodeSystem
+from index.records import CodeSystem
 from index.search.encoder import CONFIG, Encoder
-from training.runs import RUN_FILE, Log, each_epoch, last_checkpoint, same_run, write_json
+from training.plan import TuningPlan
+from training.runs import (
+    RUN_FILE,
+    Log,
+    each_epoch,
+    read_epochs,
+    same_run,
+    train_on,
+    trainer_settings,
+    write_json,
+)
 from training.tuning.query_pairs import (
     OneLinePerCode,
     QueryPairs,
@@ -52,35 +61,7 @@ _CARD = Path(__file__).parents[1] / "cards" / "encoder.md"
 _RECALL_AT = 20
 # What a run that goes on reads instead of making it again; deleted at the end.
 _NEGATIVES = "negatives.npz"
-
-
-@dataclass(frozen=True)
-class TuningPlan:
-    """What is trained on what.
-
-    `steps` ends a run before its epochs are over. `learning_rate` None is 0.02 from scratch and 2e-5
-    otherwise. A line gives `partners` pairs with other lines of its code and `noisy_copies` pairs with
-    itself as a clinic might have typed it; `composed_rows` is how many texts of a composed file are drawn.
-    `dimension` counts from scratch only, `mini_batch` for the cached loss only (texts in memory at a time).
-    """
-
-    axes: tuple[str, ...] = tuple(axis.value for axis in AXES)
-    epochs: int = 3
-    steps: int | None = None
-    batch: int = 128
-    learning_rate: float | None = None
-    loss: Literal["mnrl", "cached-mnrl"] = "mnrl"
-    scale: float = 20.0
-    hard_negatives: int = 1
-    partners: int = 2
-    noisy_copies: int = 2
-    composed_rows: int = 100_000
-    max_lines: int | None = None
-    dimension: int = 128
-    mini_batch: int = 32
-    gradient_checkpointing: bool = False
-    save_steps: int = 500
-    seed: int = 13
+_PLAN = TuningPlan()
 
 
 @dataclass(frozen=True)
@@ -99,7 +80,7 @@ class TuningResult:
 def tune_encoder(
     given: Material,
     out: Path,
-    plan: TuningPlan = TuningPlan(),
+    plan: TuningPlan = _PLAN,
     *,
     model: str | Path | None = None,
     composed: Path | None = None,
@@ -121,7 +102,7 @@ def tune_encoder(
     settings = {"model": str(model) if model else None, "data": data, "plan": asdict(plan)}
     same_run(out, settings)
     write_json(out / RUN_FILE, settings)
-    results = _read_results(out)
+    results = read_epochs(out, TuningResult)
     if (out / "README.md").is_file():
         say(f"{out}: trained already")
         return results
@@ -176,10 +157,7 @@ def tune_encoder(
         write_json(out / "epochs.json", [asdict(result) for result in results])
 
     trainer.add_callback(each_epoch(measure, ceil(len(trainer.get_train_dataloader()))))
-    last = last_checkpoint(out / "checkpoints")
-    if last is not None:
-        say(f"goes on from {last.name}")
-    trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+    train_on(trainer, out, say)
     (out / _NEGATIVES).unlink(missing_ok=True)
     (out / "README.md").write_text(_card(model, data, plan, results), encoding="utf-8")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
@@ -208,15 +186,11 @@ def _new_model(
     known: Mapping[CodeSystem, tuple[Sequence[Any], Any]], plan: TuningPlan
 ) -> SentenceTransformer:
     """A random table per axis over our own tokeniser, as routes of one model."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.base.modules.router import Router
-    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
-
-    from training.compact.encoder import train_tokenizer
+    from training.compact.encoder import routed, train_tokenizer
 
     texts = {axis: [line.text for line in lines] for axis, (lines, _) in known.items()}
     tokenizer = train_tokenizer([text for own in texts.values() for text in own])
-    routes: dict[str, list[Any]] = {}
+    tables = {}
     generator = torch.Generator().manual_seed(plan.seed)
     for axis, own in texts.items():
         weights = torch.randn(tokenizer.get_vocab_size(), plan.dimension, generator=generator) * 0.1
@@ -224,8 +198,8 @@ def _new_model(
         seen = torch.zeros(len(weights), dtype=torch.bool)
         seen[[i for e in tokenizer.encode_batch(own, add_special_tokens=False) for i in e.ids]] = True
         weights[~seen] = 0.0
-        routes[axis.value] = [StaticEmbedding(tokenizer, embedding_weights=weights), Normalize()]
-    return SentenceTransformer(modules=[Router(routes, default_route=next(iter(routes)))])
+        tables[axis] = weights
+    return routed(tokenizer, tables)
 
 
 def _negatives(
@@ -279,40 +253,25 @@ def _trainer(
                 output_dir or str(self.args.output_dir), create_model_card=False, safe_serialization=True
             )
 
-    gpu = torch.cuda.is_available()
     loss: torch.nn.Module
     if plan.loss == "mnrl":
         loss = MultipleNegativesRankingLoss(network, scale=plan.scale)
     else:
         loss = CachedMultipleNegativesRankingLoss(network, scale=plan.scale, mini_batch_size=plan.mini_batch)
     routed = any(isinstance(module, Router) for module in network)
+    # Weights stay float32 and the computation is bf16: bf16 weights lose updates of 2e-5.
+    own = {
+        "max_steps": plan.steps or -1,
+        "learning_rate": plan.learning_rate or (0.02 if static else 2e-5),
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 0.05,
+        "batch_sampler": OneLinePerCode,
+        "router_mapping": {axis: dict.fromkeys(data[axis].column_names, axis) for axis in data if routed},
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
     trainer = Trainer(
         model=network,
-        args=SentenceTransformerTrainingArguments(
-            output_dir=str(out / "checkpoints"),
-            num_train_epochs=plan.epochs,
-            max_steps=plan.steps or -1,
-            per_device_train_batch_size=plan.batch,
-            learning_rate=plan.learning_rate or (0.02 if static else 2e-5),
-            lr_scheduler_type="linear",
-            warmup_steps=0.05,
-            # Weights stay float32 and the computation is bf16: bf16 weights lose updates of 2e-5.
-            bf16=gpu,
-            use_cpu=not gpu,
-            activation_checkpointing=plan.gradient_checkpointing,
-            batch_sampler=OneLinePerCode,
-            router_mapping={axis: dict.fromkeys(data[axis].column_names, axis) for axis in data}
-            if routed
-            else {},
-            save_strategy="steps",
-            save_steps=plan.save_steps,
-            save_total_limit=2,
-            logging_strategy="no",
-            report_to="none",
-            seed=plan.seed,
-            dataloader_pin_memory=gpu,
-            disable_tqdm=not sys.stderr.isatty(),
-        ),
+        args=SentenceTransformerTrainingArguments(**trainer_settings(plan, out, **own)),
         train_dataset=data,
         loss=loss,
     )
@@ -348,15 +307,6 @@ def _data_hash(files: Mapping[str, str], composed: Path | None) -> str:
         with composed.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-def _read_results(out: Path) -> list[TuningResult]:
-    path = out / "epochs.json"
-    entries = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    return [
-        TuningResult(entry["epoch"], {axis: (n, a, r) for axis, (n, a, r) in entry["axes"].items()})
-        for entry in entries
-    ]
 
 
 def _card(model: str | Path | None, data: str, plan: TuningPlan, results: Sequence[TuningResult]) -> str:

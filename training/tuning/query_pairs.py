@@ -28,13 +28,13 @@ from index.errors import ModelError
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import Bans, tumour_lines
 from training.leak import DEVELOPMENT, LeakGuard, near_keys
+from training.plan import TuningPlan
 from training.texts.noise import perturb
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from training.fit import Material
-    from training.tuning.encoder import TuningPlan
 
 ComposedQueries = Sequence[tuple[str, str]]  # (text, code)
 # As many near lines of other codes as a line draws its hard negatives from.
