@@ -47,6 +47,11 @@ class CatalogueLine:
     edition: str
     source: str
 
+    @property
+    def speaks(self) -> bool:
+        """Whether the text names the code; exclusions and notes say what it is not, or how to code."""
+        return self.kind not in ("exclusion", "note")
+
 
 @dataclass(frozen=True, slots=True)
 class Code:

@@ -23,27 +23,12 @@ _FOLD = str.maketrans({
 # Latin and German spellings of one word stem. Only stems that stay distinct from every other word are
 # here; "coli" (colon or the bacterium), for one, would not be.
 _SPELLINGS: tuple[tuple[str, str], ...] = (
-    ("carcin", "karzin"),
-    ("sarcom", "sarkom"),
-    ("leucaem", "leukaem"),
-    ("cyst", "zyst"),
-    ("cyto", "zyto"),
-    ("cytaer", "zytaer"),
-    ("cellul", "zellul"),
-    ("cervi", "zervi"),
-    ("zervical", "zervikal"),
-    ("rectum", "rektum"),
-    ("rectal", "rektal"),
-    ("colon", "kolon"),
-    ("colorekt", "kolorekt"),
-    ("pancrea", "pankrea"),
-    ("coecum", "zoekum"),
-    ("caecum", "zoekum"),
-    ("zaekum", "zoekum"),
-    ("ductal", "duktal"),
-    ("acinaer", "azinaer"),
-    ("vascul", "vaskul"),
-)
+    ("carcin", "karzin"), ("sarcom", "sarkom"), ("leucaem", "leukaem"), ("cyst", "zyst"), ("cyto", "zyto"),
+    ("cytaer", "zytaer"), ("cellul", "zellul"), ("cervi", "zervi"), ("zervical", "zervikal"),
+    ("rectum", "rektum"), ("rectal", "rektal"), ("colon", "kolon"), ("colorekt", "kolorekt"),
+    ("pancrea", "pankrea"), ("coecum", "zoekum"), ("caecum", "zoekum"), ("zaekum", "zoekum"),
+    ("ductal", "duktal"), ("acinaer", "azinaer"), ("vascul", "vaskul"),
+)  # fmt: skip
 
 
 def normalise(text: str) -> str:

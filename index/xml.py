@@ -21,6 +21,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from xml.parsers import expat
@@ -101,9 +102,8 @@ def safe_parse(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> etree._El
         raise BrokenXml(f"the XML is broken in line {error.lineno} (libxml2 error {error.code})") from None
     # Second line of defence, should the two parsers ever read a document differently.
     subset = root.getroottree().docinfo.internalDTD
-    if (subset is not None and any(True for _ in subset.iterentities())) or next(
-        root.iter(etree.Entity), None
-    ) is not None:
+    declared = () if subset is None else subset.iterentities()
+    if any(True for _ in chain(declared, root.iter(etree.Entity))):
         raise UnsafeXml("the document declares or uses an entity")
     return root
 
@@ -163,7 +163,6 @@ def stream_events(
     stream: BinaryIO,
     *,
     chunk: int = _CHUNK,
-    max_depth: int = MAX_DEPTH,
     max_token: int = MAX_TOKEN,
     text_in: Collection[str] | None = None,
 ) -> Iterator[Event]:
@@ -171,7 +170,7 @@ def stream_events(
     `Other` come only directly inside elements of those local names, which saves most of the time.
 
     Byte offsets count from where `stream` stands at the first call and are those of the file, whatever its
-    encoding (a byte order mark counts). Raises `UnsafeXml` also for a document nested deeper than `max_depth`
+    encoding (a byte order mark counts). Raises `UnsafeXml` also for a document nested deeper than `MAX_DEPTH`
     and for a tag, comment or text without an end for more than `max_token` bytes, and `BrokenXml`.
     """
     parser = expat.ParserCreate(namespace_separator=" ")
@@ -192,9 +191,9 @@ def stream_events(
         refuse_unsafe(name, attributes)
         depth += 1
         run = 0
-        if depth > max_depth:
+        if depth > MAX_DEPTH:
             raise EndlessXml(
-                f"line {parser.CurrentLineNumber}: elements are nested more than {max_depth} deep"
+                f"line {parser.CurrentLineNumber}: elements are nested more than {MAX_DEPTH} deep"
             )
         seen = parser.CurrentByteIndex
         namespace, local = split(name)

@@ -27,8 +27,6 @@ from agent.apps.terminal import counting, is_watched, standard_input, text_lines
 from index.io import failures
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from agent.agent import CodingAgent
     from agent.results import CodedText
 
@@ -98,12 +96,9 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """As in click, but with the help texts that are known without an import."""
-        rows = [
-            (name, self.lazy[name][1] if name in self.lazy else self.commands[name].get_short_help_str(80))
-            for name in self.list_commands(ctx)
-        ]
+        own = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([*own, *((name, said) for name, (_, said) in self.lazy.items())])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Turns every error into one line, and an interrupt into the exit code that shells expect."""
@@ -135,11 +130,9 @@ def _files_of(error: Exception) -> tuple[list[Path], list[Path]]:
             continue
         for parameter in context.command.params:
             value = context.params.get(parameter.name or "")
-            paths = [
-                one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path)
-            ]
+            values = value if isinstance(value, tuple) else (value,)
             known = writes if isinstance(parameter.type, Output) else reads
-            known += [path for path in paths if path not in known]
+            known += [one for one in values if isinstance(one, Path) and one not in known]
     return reads, writes
 
 
@@ -199,8 +192,7 @@ def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_o
     batch: dict[str, Any] = {"batch_size": 1} if "-" in texts and is_watched(sys.stdin) else {}
     if "-" in texts:
         standard_input()
-    with _working("Modelle werden geladen …"):
-        agent = load_agent(**agent_options, **batch)
+    agent = _loaded(**agent_options, **batch)
     damaged: list[int] = []
     stream = _texts(texts, damaged)
     if as_json:
@@ -216,8 +208,7 @@ def code_command(texts: tuple[str, ...], as_json: bool, explain: bool, **agent_o
 def info_command(as_json: bool, **agent_options: Any) -> None:
     """Which models, catalogues and editions are in use."""
     _needs_standard_output()
-    with _working("Modelle werden geladen …"):
-        facts = load_agent(**agent_options).info()
+    facts = _loaded(**agent_options).info()
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False, indent=1, default=str))
         return
@@ -265,13 +256,14 @@ def _print_human(agent: CodingAgent, texts: Iterable[str], *, explain: bool) -> 
         render.print_coded(console, coded, number=number)
 
 
-def _working(message: str) -> AbstractContextManager[Any]:
-    """A spinner on standard error, if somebody is there to see it."""
+def _loaded(**options: Any) -> CodingAgent:
+    """The agent; while it loads, a spinner on standard error, if somebody is there to see it."""
     if not is_watched(sys.stderr):
-        return nullcontext()
+        return load_agent(**options)
     from rich.console import Console
 
-    return Console(stderr=True).status(message)
+    with Console(stderr=True).status("Modelle werden geladen …"):
+        return load_agent(**options)
 
 
 def _stop(number: int, _frame: object) -> None:

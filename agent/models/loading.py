@@ -15,17 +15,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from index.errors import ModelError
-from index.io.weights import check_folder, check_numbers, only_safetensors, pickled, stored_snapshot
+from index.io.weights import (
+    LOADING_ERRORS,
+    check_folder,
+    check_numbers,
+    only_safetensors,
+    pickled,
+    stored_snapshot,
+)
 
 # Below this size a CPU computes in fp32: bf16 saves memory there, but no time.
 _TINY_PARAMETERS = 500_000_000
-# What the loaders raise for a folder that they cannot use.
-_LOADING_ERRORS = (
-    OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, ImportError, SafetensorError,
-)  # fmt: skip
 _ADAPTER_CONFIG, _ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
@@ -60,7 +63,7 @@ def load_network(
             )
     except ModelError:
         raise
-    except _LOADING_ERRORS as error:
+    except LOADING_ERRORS as error:
         raise ModelError(_unusable(source, error)) from error
     network, report = loaded
     if report["missing_keys"]:
@@ -130,7 +133,7 @@ def _with_adapter(network: Any, adapter: str | Path, *, merge: bool) -> tuple[An
             network = PeftModel.from_pretrained(network, source, is_trainable=False)
     except ModelError:
         raise
-    except _LOADING_ERRORS as error:
+    except LOADING_ERRORS as error:
         raise ModelError(f"{_unusable(source, error)} (was the adapter trained for this model?)") from error
     if network.active_peft_config.is_prompt_learning:
         raise ModelError(f"{source}: an adapter that learns a prompt is not supported; train a LoRA adapter")

@@ -23,8 +23,8 @@ from agent.models.prefix_tree import AnswerTokens
 from agent.models.tokens import PromptEncoder
 from agent.models.tree_scoring import score_answers
 from index.errors import ModelError
+from index.io.weights import PROBES
 
-_PROBES = ("Mammakarzinom", "Arterielle Hypertonie")
 _PROBE_ANSWERS = ("C50.9", "C34.1", "D05.1", "C61")
 
 
@@ -72,7 +72,7 @@ class LocalModel:
 
     def _try_out(self) -> None:
         """Scores a few codes for two texts of ours. Settings can spoil what sound weights give."""
-        [[one], [other]] = self.score([[Question(text, _PROBE_ANSWERS)] for text in _PROBES])
+        [[one], [other]] = self.score([[Question(text, _PROBE_ANSWERS)] for text in PROBES])
         if np.array_equal(one, other):
             raise ModelError(f"{self._name}: scores every text alike; fetch or train the weights again")
 

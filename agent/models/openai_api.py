@@ -47,10 +47,8 @@ class ApiClient:
         self.url = str(address.copy_with(query=None, fragment=None)).rstrip("/").removesuffix("/v1")
         self._timeout = timeout
         # Uncompressed: what a server sends takes as much memory as it says.
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
+        headers = dict.fromkeys(("Content-Type", "Accept"), "application/json") | {
+            "Accept-Encoding": "identity"
         }
         self._client = httpx.Client(
             headers=headers,

@@ -26,15 +26,14 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 class PromptEncoder:
     """Turns prompts and answers into token ids; training and inference share it.
 
-    With a chat template the prompt is one user turn (thinking off unless asked for, Llama's default system
+    With a chat template the prompt is one user turn (thinking off, Llama's default system
     block removed) and may hold no control token. Without one the prompt is taken as it is, and may end with
     control tokens of the embedded model: its question, and before it the candidates behind `CANDIDATES_FOLLOW`;
     every other one is broken up as foreign text.
     """
 
-    def __init__(self, tokenizer: Any, *, thinking: bool = False) -> None:
+    def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self._thinking = thinking
         self._control = {
             token.content: number
             for number, token in tokenizer.added_tokens_decoder.items()
@@ -61,7 +60,7 @@ class PromptEncoder:
             [{"role": "user", "content": _CONTENT}],
             tokenize=False,
             add_generation_prompt=True,
-            enable_thinking=self._thinking,
+            enable_thinking=False,
         )
         before, found, after = rendered.partition(_CONTENT)
         if not found or _CONTENT in after:
@@ -100,16 +99,13 @@ class PromptEncoder:
         expected: dict[str, tuple[list[int], list[int], int]] = {}
         for row, (ids, body, tail) in enumerate(zip(whole, bodies, tails, strict=True)):
             if tail not in expected:
-                ours = self._ids([self._before, tail])
-                expected[tail] = (
-                    ours[0],
-                    ours[1],
-                    sum(i in self._control_ids for part in ours for i in part),
-                )
-            if sum(i in self._control_ids for i in ids) != expected[tail][2]:
+                head, end = self._ids([self._before, tail])
+                expected[tail] = head, end, sum(i in self._control_ids for i in (*head, *end))
+            head, end, controls = expected[tail]
+            if sum(i in self._control_ids for i in ids) != controls:
                 # A tokenizer that normalises before it looks for control tokens found one in the text.
                 kept = [i for i in self._ids([body])[0] if i not in self._control_ids]
-                whole[row] = [*expected[tail][0], *kept, *expected[tail][1]]
+                whole[row] = [*head, *kept, *end]
             whole[row] = self._bos + whole[row]
         if not all(whole):
             raise ValueError("a prompt has no token")

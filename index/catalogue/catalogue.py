@@ -29,8 +29,6 @@ from index.text import normalise
 
 _NEOPLASM = re.compile(r"^(?:C\d\d|D[0-3]\d|D4[0-8])(?:\.\d{1,2})?$")
 _FOUR_CHARACTERS = re.compile(r"^C\d\d\.\d$")
-# Lines of these kinds say what a code is not, or how to code; they never speak for a code.
-_SILENT = ("exclusion", "note")
 _ICDO = (CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY)
 
 
@@ -58,9 +56,10 @@ class Catalogue:
     _by_code: Mapping[tuple[CodeSystem, str], tuple[CatalogueLine, ...]] = field(default_factory=dict)
 
     @classmethod
+    @cache
     def builtin(cls) -> Catalogue:
         """What a fresh machine has: the lexicon alone. Read once, and the same object from then on."""
-        return _builtin()
+        return cls.from_files([])
 
     @classmethod
     def load(cls, home: Path | None = None, edition: str | None = None) -> Catalogue:
@@ -84,23 +83,17 @@ class Catalogue:
             parsed += [file] if isinstance(file, CatalogueFile) else parse_all(file)
         if lexicon:
             parsed.append(read_lexicon())
-        in_force = _editions_in_force(parsed, edition)
-        codes = _codes(parsed, in_force, explicit=edition is not None)
-        authority = (
-            in_force.get(CodeSystem.ICD10GM) if _decides(in_force, explicit=edition is not None) else None
-        )
+        in_force, explicit = _editions_in_force(parsed, edition), edition is not None
+        codes = _codes(parsed, in_force, explicit=explicit)
+        authority = in_force.get(CodeSystem.ICD10GM) if _decides(in_force, explicit=explicit) else None
         kept, report = _merge(parsed, codes[CodeSystem.ICD10GM], in_force, authority)
         for system, table in codes.items():
             if not table:
                 codes[system] = _codes_of_lines(system, kept)
             elif system in _ICDO:
-                gone = _terms_of(system, (line for file in parsed for line in file.lines)) - _terms_of(
-                    system, kept
-                )
+                all_lines = (line for file in parsed for line in file.lines)
+                gone = _terms_of(system, all_lines) - _terms_of(system, kept)
                 codes[system] = {name: code for name, code in table.items() if name not in gone}
-        by_code: dict[tuple[CodeSystem, str], list[CatalogueLine]] = defaultdict(list)
-        for line in kept:
-            by_code[line.system, line.code].append(line)
         rules = [file for file in parsed if file.rules]
         return cls(
             lines=tuple(kept),
@@ -109,7 +102,7 @@ class Catalogue:
             editions=MappingProxyType(_describe(parsed, in_force)),
             report=MappingProxyType(report),
             _codes=MappingProxyType(codes),
-            _by_code=MappingProxyType({key: tuple(lines) for key, lines in by_code.items()}),
+            _by_code=_by_code(kept),
         )
 
     def code(self, system: CodeSystem, code: str) -> Code | None:
@@ -144,30 +137,26 @@ class Catalogue:
     def filtered(self, keep: Callable[[CatalogueLine], bool]) -> Catalogue:
         """The catalogue with those lines only that `keep` wants. Codes and rules stay; the report counts the rest
         as `filtered`."""
-        kept = {line for line in self.lines if keep(line)}
+        lines = tuple(filter(keep, self.lines))
+        kept = set(lines)
+        counts = {"kept": len(kept), "filtered": len(self.lines) - len(kept)}
         return replace(
             self,
-            lines=tuple(line for line in self.lines if line in kept),
+            lines=lines,
             searchable_lines=tuple(line for line in self.searchable_lines if line in kept),
-            report=MappingProxyType(
-                {**self.report, "kept": len(kept), "filtered": len(self.lines) - len(kept)}
-            ),
-            _by_code=MappingProxyType(
-                {
-                    key: kept_lines
-                    for key, lines in self._by_code.items()
-                    if (kept_lines := tuple(line for line in lines if line in kept))
-                }
-            ),
+            report=MappingProxyType({**self.report, **counts}),
+            _by_code=_by_code(lines),
         )
 
     def __repr__(self) -> str:
         return f"Catalogue({len(self.lines)} lines; {', '.join(self.editions)})"
 
 
-@cache
-def _builtin() -> Catalogue:
-    return Catalogue.from_files([])
+def _by_code(lines: Iterable[CatalogueLine]) -> Mapping[tuple[CodeSystem, str], tuple[CatalogueLine, ...]]:
+    grouped: dict[tuple[CodeSystem, str], list[CatalogueLine]] = defaultdict(list)
+    for line in lines:
+        grouped[line.system, line.code].append(line)
+    return MappingProxyType({key: tuple(of_code) for key, of_code in grouped.items()})
 
 
 def _codable(code: Code) -> bool:
@@ -251,15 +240,14 @@ def _merge(
         for line in file.lines:
             report["read"] += 1
             term = normalise(line.text)
-            speaks = line.kind not in _SILENT
-            key = (line.system, line.code, term, "" if speaks else line.kind)
+            key = (line.system, line.code, term, "" if line.speaks else line.kind)
             if key in seen:
                 report["duplicates"] += 1
                 continue
             known = icd10_codes.get(line.code) if line.system is CodeSystem.ICD10GM else None
             # The title of a code that is divided further says nothing against a term of one of its parts.
             divided = known is not None and not known.terminal
-            family = _family(line, file) if speaks else None
+            family = _family(line, file) if line.speaks else None
             if family is not None:
                 spot = (family, term.replace(" ", ""))
                 if not divided:
@@ -270,7 +258,7 @@ def _merge(
                 elif line.code not in codes:
                     report["moved"] += 1
                     continue
-            answers_to_authority = authority is not None and speaks and line.system is CodeSystem.ICD10GM
+            answers_to_authority = authority is not None and line.speaks and line.system is CodeSystem.ICD10GM
             if answers_to_authority and line.edition != authority and (known is None or divided):
                 report["dropped"] += 1
                 continue
@@ -303,14 +291,14 @@ def _family(line: CatalogueLine, file: CatalogueFile) -> str | None:
 
 def _terms_of(system: CodeSystem, lines: Iterable[CatalogueLine]) -> set[str]:
     """The codes that have a term. A code whose terms have all moved to other codes is no longer given."""
-    return {line.code for line in lines if line.system is system and line.kind not in _SILENT}
+    return {line.code for line in lines if line.system is system and line.speaks}
 
 
 def _codes_of_lines(system: CodeSystem, lines: list[CatalogueLine]) -> dict[str, Code]:
     """Without any list of a system's codes, the codes that its lines use are taken as they are."""
     table: dict[str, Code] = {}
     for line in lines:
-        if line.system is system and line.kind not in _SILENT:
+        if line.system is system and line.speaks:
             table.setdefault(line.code, Code(line.code, line.text, system, line.edition))
     return table
 
@@ -318,15 +306,14 @@ def _codes_of_lines(system: CodeSystem, lines: list[CatalogueLine]) -> dict[str,
 def _searchable(
     line: CatalogueLine, codes: Mapping[CodeSystem, Mapping[str, Code]], authority: str | None
 ) -> bool:
-    if line.kind in _SILENT or not line.text:
+    if not line.speaks or not line.text:
         return False
     if line.system is CodeSystem.OPS:
         return True
+    known = codes[line.system].get(line.code)
     if line.system is CodeSystem.ICD10GM and not is_neoplasm(line.code):
         # The lexicon lists tumour codes only; without a full list other codes are taken on trust.
-        known = codes[line.system].get(line.code)
         return authority is None if known is None else known.terminal
-    known = codes[line.system].get(line.code)
     return known is not None and _codable(known)
 
 
@@ -334,15 +321,7 @@ def _describe(files: list[CatalogueFile], in_force: Mapping[CodeSystem, str]) ->
     """What each edition consists of, in plain JSON types, since the index manifest records it."""
     described: dict[str, dict[str, Any]] = {}
     for file in files:
-        entry = described.setdefault(
-            file.edition, {"files": [], "in_force": file.edition in in_force.values()}
-        )
-        entry["files"].append(
-            {
-                "name": file.path.name,
-                "layout": file.layout,
-                "sha256": file.sha256,
-                "counts": dict(file.counts),
-            }
-        )
+        new = {"files": [], "in_force": file.edition in in_force.values()}
+        facts = {"name": file.path.name, "layout": file.layout, "sha256": file.sha256}
+        described.setdefault(file.edition, new)["files"].append({**facts, "counts": dict(file.counts)})
     return described

@@ -21,7 +21,7 @@ from index.records import CodeSystem
 if TYPE_CHECKING:
     from index.catalogue.catalogue import Catalogue
     from index.catalogue.store import AddReport
-    from index.records import CatalogueLine, Code, CrosswalkRule
+    from index.records import Code, CrosswalkRule
 
 _STATUS = {
     "added": "added",
@@ -86,10 +86,7 @@ def list_command(as_json: bool) -> None:
             "No catalogue files were added yet; the built-in lexicon is in use. See `onkokode catalogue add --help`."
         )
         return
-    rows = [
-        (entry.file, entry.layout, entry.edition, _counts(entry.counts), entry.added[:10])
-        for entry in entries
-    ]
+    rows = [(e.file, e.layout, e.edition, _counts(e.counts), e.added[:10]) for e in entries]
     _print_table(("file", "recognised as", "edition", "counts", "added"), rows)
 
 
@@ -168,12 +165,12 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _print_reports(reports: Sequence[AddReport]) -> None:
-    read = [report for report in reports if report.layout]
-    if read:
-        rows = [
-            (report.path.name, report.layout, report.edition, _counts(report.counts), _STATUS[report.status])
-            for report in read
-        ]
+    rows = [
+        (report.path.name, report.layout, report.edition, _counts(report.counts), _STATUS[report.status])
+        for report in reports
+        if report.layout
+    ]
+    if rows:
         _print_table(("file", "recognised as", "edition", "counts", "result"), rows)
     for report in reports:
         if not report.layout:
@@ -213,8 +210,8 @@ def describe_code(catalogue: Catalogue, system: CodeSystem, code: str) -> dict[s
     by_edition: dict[str, list[dict[str, str]]] = {}
     silent: dict[str, list[dict[str, str]]] = {"exclusion": [], "note": []}
     for line in catalogue.lines_of(system, code):
-        target = silent[line.kind] if line.kind in silent else by_edition.setdefault(line.edition, [])
-        target.append(_line(line))
+        target = by_edition.setdefault(line.edition, []) if line.speaks else silent[line.kind]
+        target.append({"line_id": line.line_id, "text": line.text, "kind": line.kind})
     return {
         "code": code,
         "system": system.value,
@@ -228,16 +225,12 @@ def describe_code(catalogue: Catalogue, system: CodeSystem, code: str) -> dict[s
         "lines": by_edition,
         "exclusions": silent["exclusion"],
         "notes": silent["note"],
-        "crosswalk": [_rule(rule) for rule in catalogue.rules if _concerns(rule, system, code, found)],
+        "crosswalk": [
+            {**asdict(rule), "morphologies": [list(limits) for limits in rule.morphologies]}
+            for rule in catalogue.rules
+            if _concerns(rule, system, code, found)
+        ],
     }
-
-
-def _line(line: CatalogueLine) -> dict[str, str]:
-    return {"line_id": line.line_id, "text": line.text, "kind": line.kind}
-
-
-def _rule(rule: CrosswalkRule) -> dict[str, Any]:
-    return {**asdict(rule), "morphologies": [list(limits) for limits in rule.morphologies]}
 
 
 def _concerns(rule: CrosswalkRule, system: CodeSystem, code: str, found: Code | None) -> bool:
@@ -278,10 +271,10 @@ def _print_code(described: dict[str, Any]) -> None:
         console.print(f"  [bold]{escape(edition)}[/bold] ({len(lines)})")
         for line in lines:
             console.print(f"    {escape(line['text'])}  [dim]{line['kind']}, {escape(line['line_id'])}[/dim]")
-    for heading, key in (("exclusions", "exclusions"), ("notes", "notes")):
-        if described[key]:
+    for heading in ("exclusions", "notes"):
+        if described[heading]:
             console.print(f"  [bold]{heading}[/bold]")
-            for line in described[key]:
+            for line in described[heading]:
                 console.print(f"    {escape(line['text'])}")
     rules = described["crosswalk"]
     if rules:

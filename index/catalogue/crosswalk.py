@@ -11,12 +11,12 @@ one terminal code that it can mean, or to None where topography and morphology l
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from index.catalogue.overrides import NO_SITE, TOPOGRAPHY_CODE, Override
 from index.records import CrosswalkRule
+from index.tables import read_table, write_table
 
 # The rules as codes only, derived by `training.publish`: what a fresh machine checks the axes with.
 SHIPPED = Path(__file__).parent / "crosswalk.parquet"
@@ -102,42 +102,11 @@ def _covers(rule: CrosswalkRule, histology: int, behaviour: str) -> bool:
 
 
 def save_rules(rules: Sequence[CrosswalkRule], path: Path = SHIPPED) -> None:
-    """Write rules by what they lead to, codes only."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    grouped: dict[tuple[str, str, bool, tuple[tuple[int, int], ...]], list[str]] = defaultdict(list)
-    for rule in rules:
-        grouped[rule.icd10, rule.behaviour, rule.default, rule.morphologies].append(rule.topography)
-    keys = sorted(grouped)
-    table = pa.table(
-        {
-            "icd10": [icd10 for icd10, _, _, _ in keys],
-            "behaviour": [behaviour for _, behaviour, _, _ in keys],
-            "default": [default for _, _, default, _ in keys],
-            "low": [[low for low, _ in ranges] for *_, ranges in keys],
-            "high": [[high for _, high in ranges] for *_, ranges in keys],
-            "topographies": [grouped[key] for key in keys],
-        }
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, compression="zstd")
+    """Write rules, codes only, in the order of what they lead to."""
+    by_code = sorted(rules, key=lambda rule: (rule.icd10, rule.behaviour, rule.default, rule.morphologies))
+    write_table("rules", by_code, path)
 
 
 def shipped_rules(path: Path = SHIPPED) -> tuple[CrosswalkRule, ...]:
     """The rules that the package ships; none where it was built without weights."""
-    if not path.is_file():
-        return ()
-    import pyarrow.parquet as pq
-
-    return tuple(
-        CrosswalkRule(
-            topography,
-            tuple(zip(row["low"], row["high"], strict=True)),
-            row["behaviour"],
-            row["icd10"],
-            row["default"],
-        )
-        for row in pq.read_table(path).to_pylist()
-        for topography in row["topographies"]
-    )
+    return read_table("rules", path.read_bytes(), path) if path.is_file() else ()

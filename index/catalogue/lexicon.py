@@ -17,6 +17,7 @@ from pathlib import Path
 from index.catalogue.crosswalk import shipped_rules
 from index.catalogue.layouts.source import CatalogueError, CatalogueFile
 from index.catalogue.overrides import TableError, table_rows
+from index.io.sealed import DamagedFile
 from index.records import CODE_FORMS, CatalogueLine, Code, CodeSystem, code_above
 
 EDITION = "onkokode-lexicon"
@@ -64,8 +65,12 @@ def read_lexicon(folder: Path = FOLDER) -> CatalogueFile:
     )
     counts = {"rows": len(rows), "codes": len(codes), "lines": len(lines)}
     sha256 = hashlib.sha256(b"".join(path.read_bytes() for path in _tables(folder))).hexdigest()
+    try:
+        rules = shipped_rules()
+    except DamagedFile as error:
+        raise CatalogueError(f"{error}; {_REMEDY}") from None
     return CatalogueFile(
-        folder, sha256, "Onkokode lexicon", None, EDITION, codes, tuple(lines), shipped_rules(), counts
+        folder, sha256, "Onkokode lexicon", None, EDITION, codes, tuple(lines), rules, counts
     )
 
 

@@ -18,7 +18,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +35,8 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _FOLDER = re.compile(r"[0-9a-f]{16}")
+# What an entry of the manifest says in the same words as the file that was parsed.
+_SHARED = ("sha256", "edition", "layout", "member", "systematic", "counts")
 
 
 @dataclass(frozen=True)
@@ -110,29 +112,19 @@ def files_below(paths: Iterable[str | Path]) -> Iterator[CatalogueFile]:
                     raise
 
 
-def add(
-    paths: Iterable[Path],
-    home: Path | None = None,
-    edition: str | None = None,
-    on_file: Callable[[Path], None] | None = None,
-) -> list[AddReport]:
+def add(paths: Iterable[Path], home: Path | None = None, edition: str | None = None) -> list[AddReport]:
     """Parse files and store them, each wholly or not at all; a broken file does not stop the others.
 
-    `edition` overrides the edition found, for all files. `on_file` is called before each file, for a
-    progress bar.
+    `edition` overrides the edition found, for all files.
     """
     root = _root(home)
     reports: list[AddReport] = []
     for path in walk(paths):
-        if on_file is not None:
-            on_file(path)
         try:
             parsed = parse_all(path, edition)
-        except NotACatalogue as error:
-            reports.append(AddReport(path, "skipped", message=str(error)))
-            continue
         except CatalogueError as error:
-            reports.append(AddReport(path, "broken", message=str(error)))
+            status = "skipped" if isinstance(error, NotACatalogue) else "broken"
+            reports.append(AddReport(path, status, message=str(error)))
             continue
         with _changing(root):
             reports += [_store(root, file) for file in parsed]
@@ -204,27 +196,19 @@ def _store(root: Path, file: CatalogueFile) -> AddReport:
         hashes = _write_tables(temporary, file)
         shutil.rmtree(root / folder, ignore_errors=True)
         temporary.rename(root / folder)
-        _write_manifest(root, [*kept, _entry(file, folder, hashes)])
+        entry = StoredFile(
+            file=file.path.name,
+            system=file.system.value if file.system else None,
+            added=datetime.now(UTC).isoformat(timespec="seconds"),
+            folder=folder,
+            tables=hashes,
+            **{name: getattr(file, name) for name in _SHARED},
+        )
+        _write_manifest(root, [*kept, entry])
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _sweep(root)
     return report("replaced" if len(kept) < len(entries) else "added")
-
-
-def _entry(file: CatalogueFile, folder: str, hashes: dict[str, str]) -> StoredFile:
-    return StoredFile(
-        file=file.path.name,
-        member=file.member,
-        sha256=file.sha256,
-        edition=file.edition,
-        layout=file.layout,
-        system=file.system.value if file.system else None,
-        systematic=file.systematic,
-        counts=dict(file.counts),
-        added=datetime.now(UTC).isoformat(timespec="seconds"),
-        folder=folder,
-        tables=hashes,
-    )
 
 
 def _write_tables(folder: Path, file: CatalogueFile) -> dict[str, str]:
@@ -244,7 +228,7 @@ def _load(root: Path, entry: StoredFile) -> CatalogueFile:
     hashes = {f"{name}.parquet": sha256 for name, sha256 in entry.tables.items()}
     try:
         content = read_files(folder, hashes, set(hashes))
-        records = {}
+        records: dict[str, Any] = {}
         for name in entry.tables:
             path = folder / f"{name}.parquet"
             records[name] = rows = read_table(name, content[path.name], path)
@@ -260,17 +244,10 @@ def _load(root: Path, entry: StoredFile) -> CatalogueFile:
             f"file {entry.file}"
         ) from None
     return CatalogueFile(
-        Path(entry.file),
-        entry.sha256,
-        entry.layout,
-        CodeSystem(entry.system) if entry.system else None,
-        entry.edition,
-        records.get("codes", ()),
-        records.get("lines", ()),
-        records.get("rules", ()),
-        entry.counts,
-        entry.systematic,
-        entry.member,
+        path=Path(entry.file),
+        system=CodeSystem(entry.system) if entry.system else None,
+        **records,
+        **{name: getattr(entry, name) for name in _SHARED},
     )
 
 

@@ -18,14 +18,23 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
 
 from index.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import nn
 
+# What the loaders of libraries raise for a folder that they cannot use.
+LOADING_ERRORS = (
+    OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, IndexError, ImportError, SafetensorError,
+)  # fmt: skip
+# Two texts of ours that no sound model takes for one and the same.
+PROBES = ("Mammakarzinom", "Arterielle Hypertonie")
 _REMEDY = "save the weights as safetensors with save_pretrained() on a machine that you trust"
 _FINISH = "_finalize_model_loading"
 # `torch.load` is one for the whole process: one thread at a time may take it away and give it back.
@@ -111,8 +120,6 @@ def only_safetensors(source: str | Path) -> Iterator[LoadReport]:
 def check_numbers(network: nn.Module, source: str | Path) -> None:
     """Raises `ModelError` that names the first tensor with a value that is no finite number. One pass over each
     tensor, where it lies."""
-    from itertools import chain
-
     import torch
 
     for name, tensor in chain(network.named_parameters(), network.named_buffers()):

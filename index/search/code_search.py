@@ -21,7 +21,6 @@ from index.text import normalise
 
 _LONGEST = 200
 _NEAR = 8
-_SILENT = ("exclusion", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +32,6 @@ class Hit:
     title: str
     line: str = ""
     near: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    code: str
-    text: str
-    words: str
 
 
 class CodeSearch:
@@ -79,14 +71,14 @@ class CodeSearch:
 
     def _with_words(self, system: CodeSystem, words: list[str]) -> Iterable[tuple[str, str]]:
         best: dict[str, tuple[tuple[int, int, int, int], str]] = {}
-        for place, line in enumerate(self._lines(system)):
-            if not all(word in line.words for word in words):
+        for place, (code, text, form) in enumerate(self._lines(system)):
+            if not all(word in form for word in words):
                 continue
             # A word that starts with what was typed counts more than one that has it inside; short lines first.
-            inside = sum(f" {word}" not in line.words for word in words)
-            rank = (inside, len(line.words.split()), len(line.words), place)
-            if line.code not in best or rank < best[line.code][0]:
-                best[line.code] = rank, line.text
+            inside = sum(f" {word}" not in form for word in words)
+            rank = (inside, len(form.split()), len(form), place)
+            if code not in best or rank < best[code][0]:
+                best[code] = rank, text
         return ((code, text) for code, (_, text) in sorted(best.items(), key=lambda entry: entry[1][0]))
 
     def _hit(self, system: CodeSystem, code: str, text: str) -> Hit:
@@ -103,17 +95,17 @@ class CodeSearch:
             return tuple((_key(c), c) for c in sorted(known, key=lambda code: (not is_neoplasm(code), code)))
         return tuple((_key(code), code) for code in sorted(known))
 
-    def _lines_of(self, system: CodeSystem) -> tuple[_Line, ...]:
-        """Every title and line; titles come first."""
+    def _lines_of(self, system: CodeSystem) -> tuple[tuple[str, str, str], ...]:
+        """Code, text and its words in comparable form, of every title and line; titles come first."""
         codes = [code for _, code in self._codes(system)]
         titles = [(code, self.catalogue.title(system, code)) for code in codes]
         others = [
             (code, line.text)
             for code in codes
             for line in self.catalogue.lines_of(system, code)
-            if line.kind not in _SILENT
+            if line.speaks
         ]
-        return tuple(_Line(code, text, f" {normalise(text)}") for code, text in (*titles, *others))
+        return tuple((code, text, f" {normalise(text)}") for code, text in (*titles, *others))
 
 
 def _key(code: str) -> str:

@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from index.errors import ModelError
-from index.io.weights import check_folder, check_numbers, only_safetensors, stored_snapshot
+from index.io.weights import (
+    LOADING_ERRORS,
+    PROBES,
+    check_folder,
+    check_numbers,
+    only_safetensors,
+    stored_snapshot,
+)
 from index.records import AXES, CodeSystem
 
 if TYPE_CHECKING:
@@ -39,15 +46,10 @@ _ROUTES = {system: system.value for system in CodeSystem} | {CodeSystem.OPS: Cod
 # exp(scale x cosine) turns similarities into shares of a retrieval distribution. Ours is trained with 15;
 # general embedders keep all cosines between 0.7 and 1, which needs a sharper scale.
 _FOREIGN_SCALE = 60.0
-# What the loaders raise for a folder that they cannot use.
-_LOADING_ERRORS = (
-    OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, IndexError, ImportError,
-)  # fmt: skip
 # Below, everything is as near as everything else; above, exp(scale) leaves the range of float32.
 _SCALES = (1.0, 80.0)
 # transformers adds a layer for whole sentences, which sentence-transformers does not ask.
 _UNUSED = "pooler."
-_PROBES = ("Mammakarzinom", "Arterielle Hypertonie")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,6 @@ class Encoder:
             ModelError: the folder or name holds no sentence-transformers model, only pickled weights, or weights
                 that are incomplete or no numbers.
         """
-        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 
         path = Path(name) if name is not None else EMBEDDED
@@ -113,7 +114,7 @@ class Encoder:
             prototypes = _read_prototypes(path / PROTOTYPES)
         except ModelError:
             raise
-        except (*_LOADING_ERRORS, SafetensorError) as error:
+        except LOADING_ERRORS as error:
             raise ModelError(f"{shown}: not a sentence-transformers model ({error})") from error
         missing = [tensor for tensor in loaded.missing if not tensor.startswith(_UNUSED)]
         if missing:
@@ -135,8 +136,8 @@ class Encoder:
         routes = _routes(self.model)
         for system in [axis for axis in AXES if axis.value in routes] or AXES[:1]:
             try:
-                one, other = self.encode(_PROBES, system)
-            except _LOADING_ERRORS as error:
+                one, other = self.encode(PROBES, system)
+            except LOADING_ERRORS as error:
                 raise ModelError(f"{shown}: cannot encode a text ({error})") from error
             if one.any() and np.array_equal(one, other):
                 raise ModelError(
@@ -225,7 +226,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _read_prototypes(path: Path) -> dict[CodeSystem, Prototypes]:
     """The prototypes of each axis, rows of unit length. Raises `ModelError` that names file and tensor."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     if not path.is_file():
         return {}
@@ -236,7 +237,7 @@ def _read_prototypes(path: Path) -> dict[CodeSystem, Prototypes]:
             for system in file.keys():  # noqa: SIM118  (safe_open is no mapping)
                 vectors = file.get_tensor(system).astype(np.float32)
                 prototypes[CodeSystem(system)] = Prototypes(tuple(json.loads(names[system])), vectors)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (*LOADING_ERRORS, RecursionError) as error:
         raise ModelError(f"{path}: holds no prototypes ({error}); train the encoder again") from None
     for system, found in prototypes.items():
         where = f"{path}: the tensor {system.value}"

@@ -17,7 +17,8 @@ import io
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,14 +94,13 @@ class Index:
         with Progress(*columns, disable=not progress) as bar:
             task = bar.add_task("lines", total=sum(map(len, groups.values())))
             for name, lines in groups.items():
-                system = CodeSystem.ICD10GM if name == CONTEXT else CodeSystem(name)
+                system, codes = _system_and_codes(name, catalogue)
                 chunks = []
                 for start in range(0, len(lines), _ENCODE_CHUNK):
                     chunk = lines[start : start + _ENCODE_CHUNK]
                     chunks.append(encoder.encode([line.text for line in chunk], system))
                     bar.advance(task, len(chunk))
                 vectors = np.concatenate(chunks) if chunks else encoder.encode([], system)
-                codes = () if name == CONTEXT else catalogue.codable_codes(system)
                 lexical = Lexical.build(line.text for line in lines) if lines and name != CONTEXT else None
                 spaces[name] = _space(name, codes, lines, vectors, lexical)
         return cls(spaces, dict(catalogue.editions), encoder.fingerprint)
@@ -112,23 +112,17 @@ class Index:
         """
         folder = Path(folder)
         new = folder / uuid.uuid4().hex
-        try:
-            with one_writer(folder.parent):
-                new.mkdir(parents=True)
-                try:
-                    self._write(new)
-                    write_manifest(folder / MANIFEST, FORMAT, self._manifest(new))
-                except BaseException:
-                    shutil.rmtree(new, ignore_errors=True)
-                    raise
-                for path in folder.iterdir():
-                    if path not in (new, folder / MANIFEST):
-                        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        except OSError as error:
-            reason = error.strerror or error
-            raise IndexFolderError(
-                f"{folder}: cannot be written ({reason}); check its rights and the free space"
-            ) from None
+        with _changing(folder):
+            new.mkdir(parents=True)
+            try:
+                self._write(new)
+                write_manifest(folder / MANIFEST, FORMAT, self._manifest(new))
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
+            for path in folder.iterdir():
+                if path not in (new, folder / MANIFEST):
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         return folder
 
     def _write(self, folder: Path) -> None:
@@ -197,8 +191,7 @@ class Index:
         this encoder does not make: hashes tell that files are as they were written, not that they belong here."""
         groups = _by_space(catalogue.searchable_lines)
         for name, space in self.spaces.items():
-            system = CodeSystem.ICD10GM if name == CONTEXT else CodeSystem(name)
-            codes = () if name == CONTEXT else catalogue.codable_codes(system)
+            system, codes = _system_and_codes(name, catalogue)
             if space.codes != _codes_of(codes, groups[name]) or list(space.lines) != groups[name]:
                 raise IndexFolderError(f"the index: {name} has other lines than the catalogue; {_REMEDY}")
             if not space.lines:
@@ -230,9 +223,16 @@ def build_user_index(home: Path | None = None, *, encoder: str | None = None, pr
     meanwhile, so the index that is written last is that of the last catalogue."""
     loaded = Encoder.load(encoder)
     folder = index_folder(home)
+    with _changing(folder):
+        return Index.build(Catalogue.load(home), loaded, progress=progress).save(folder)
+
+
+@contextmanager
+def _changing(folder: Path) -> Iterator[None]:
+    """The right to change an index; errors of the disk in one line."""
     try:
         with one_writer(folder.parent):
-            return Index.build(Catalogue.load(home), loaded, progress=progress).save(folder)
+            yield
     except OSError as error:
         reason = error.strerror or error
         raise IndexFolderError(
@@ -245,6 +245,13 @@ def _by_space(lines: Iterable[CatalogueLine]) -> dict[str, list[CatalogueLine]]:
     for line in lines:
         groups[_space_of(line)].append(line)
     return groups
+
+
+def _system_and_codes(space: str, catalogue: Catalogue) -> tuple[CodeSystem, tuple[str, ...]]:
+    """The axis whose vectors a space has, and the codes that the catalogue gives it."""
+    if space == CONTEXT:
+        return CodeSystem.ICD10GM, ()
+    return CodeSystem(space), catalogue.codable_codes(CodeSystem(space))
 
 
 def _space_of(line: CatalogueLine) -> str:

@@ -251,7 +251,7 @@ def test_an_error_that_nobody_expected_says_nothing(
     def fail(*_arguments: Any) -> None:
         raise RuntimeError(f"cannot find {SECRET}")
 
-    monkeypatch.setattr("agent.apps.service.lookup.CodeLookup.find", fail)
+    monkeypatch.setattr("index.search.code_search.CodeSearch.find", fail)
     with service() as client, caplog.at_level(logging.INFO, "onkokode"):
         answer = client.get("/v1/codes/icd10gm", params={"q": SECRET})
         assert_plain_error(answer, 500, "internal_error")

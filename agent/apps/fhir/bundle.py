@@ -39,7 +39,7 @@ from index.catalogue.lexicon import YEAR
 from index.errors import OnkokodeError
 from index.io.atomic import new_file
 from index.io.failures import reason
-from index.records import CodeSystem
+from index.records import AXES, CodeSystem
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
@@ -116,20 +116,21 @@ def condition(
         "meta": {
             "tag": [{"system": TAG, "code": "software-proposal", "display": "Vorschlag einer Software"}]
         },
-        "extension": [_morphology(coded.icdo_morphology, years)],
+        "extension": [
+            {"url": MORPHOLOGY, "valueCodeableConcept": _concept(ICDO3, coded.icdo_morphology, years)}
+        ],
     }
     # What is ruled out is no tumour diagnosis, but it was asserted: that it is not there.
     if coded.tumour or coded.certainty == "ausgeschlossen":
         verification, clinical = _STATUS.get(coded.certainty, ("provisional", "active"))
         if clinical:
-            resource["clinicalStatus"] = _concept(_CLINICAL, clinical)
-        resource["verificationStatus"] = _concept(_VERIFICATION, verification)
+            resource["clinicalStatus"] = {"coding": [{"system": _CLINICAL, "code": clinical}]}
+        resource["verificationStatus"] = {"coding": [{"system": _VERIFICATION, "code": verification}]}
     else:
         resource["verificationStatus"] = {"extension": [_absent("not-applicable")]}
     resource["code"] = _code(coded, with_text, years)
-    site = _site(coded, years)
-    if site:
-        resource["bodySite"] = [site]
+    if coded.tumour:
+        resource["bodySite"] = [_site(coded, years)]
     resource["subject"] = {"reference": subject} if subject else {"extension": [_absent("unknown")]}
     reasons = [_NOTE]
     if coded.icd10gm.code is None and coded.icd10gm.reason:
@@ -185,54 +186,31 @@ def _uuid(digits: str) -> str:
 
 
 def _identifier(coded: CodedText, subject: str | None, key: str) -> str:
-    content = json.dumps(
-        [
-            coded.text,
-            coded.span,
-            subject,
-            *(c.code for c in (coded.icd10gm, coded.icdo_topography, coded.icdo_morphology)),
-        ]
-    )
+    content = json.dumps([coded.text, coded.span, subject, *(coded.coding(axis).code for axis in AXES)])
     return _uuid(hmac.new(key.encode(), content.encode("utf-8", "surrogatepass"), "sha256").hexdigest())
 
 
 def _code(coded: CodedText, with_text: bool, years: Years) -> dict[str, Any]:
-    coding = coded.icd10gm
-    concept: dict[str, Any] = {}
-    if coding.code is None:
-        concept["extension"] = [_absent("unknown" if coded.tumour else "not-applicable")]
-    else:
-        concept["coding"] = [_coding(ICD10GM, coding, years[CodeSystem.ICD10GM])]
-    if with_text:
-        start, end = coded.span
-        # A lone surrogate, from a byte that was no UTF-8, cannot be written in JSON that others read.
-        text = coded.text[start:end].encode("utf-8", "replace").decode("utf-8").strip()
-        if text:
-            concept["text"] = text
+    concept = _concept(ICD10GM, coded.icd10gm, years, "unknown" if coded.tumour else "not-applicable")
+    start, end = coded.span
+    # A lone surrogate, from a byte that was no UTF-8, cannot be written in JSON that others read.
+    text = coded.text[start:end].encode("utf-8", "replace").decode("utf-8").strip()
+    return concept | ({"text": text} if with_text and text else {})
+
+
+def _site(coded: CodedText, years: Years) -> dict[str, Any]:
+    concept = _concept(ICDO3, coded.icdo_topography, years)
+    if coded.side in _SIDES:
+        code, display = _SIDES[coded.side]
+        concept.setdefault("coding", []).append({"system": SIDE, "code": code, "display": display})
     return concept
 
 
-def _site(coded: CodedText, years: Years) -> dict[str, Any] | None:
-    coding = coded.icdo_topography
-    codings = []
-    if coding.code is not None:
-        codings.append(_coding(ICDO3, coding, years[CodeSystem.TOPOGRAPHY]))
-    if coded.side in _SIDES and coded.tumour:
-        code, display = _SIDES[coded.side]
-        codings.append({"system": SIDE, "code": code, "display": display})
-    if not coded.tumour:
-        return None
-    absent = {} if coding.code is not None else {"extension": [_absent("unknown")]}
-    return absent | ({"coding": codings} if codings else {})
-
-
-def _morphology(coding: Coding, years: Years) -> dict[str, Any]:
-    value: dict[str, Any]
+def _concept(system: str, coding: Coding, years: Years, absent: str = "unknown") -> dict[str, Any]:
+    """A CodeableConcept; of an axis without a code, why it has none."""
     if coding.code is None:
-        value = {"extension": [_absent("unknown")]}
-    else:
-        value = {"coding": [_coding(ICDO3, coding, years[CodeSystem.MORPHOLOGY])]}
-    return {"url": MORPHOLOGY, "valueCodeableConcept": value}
+        return {"extension": [_absent(absent)]}
+    return {"coding": [_coding(system, coding, years[coding.system])]}
 
 
 def _coding(system: str, coding: Coding, year: int) -> dict[str, Any]:
@@ -243,10 +221,6 @@ def _coding(system: str, coding: Coding, year: int) -> dict[str, Any]:
         "code": coding.code,
     }
     return found | ({"display": coding.title} if coding.title else {})
-
-
-def _concept(system: str, code: str) -> dict[str, Any]:
-    return {"coding": [{"system": system, "code": code}]}
 
 
 def _absent(why: str) -> dict[str, Any]:

@@ -9,20 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from agent.results import CodedText, Coding
+from index.records import AXES, CodeSystem
 
 _PREFIX = "onkokode_"
-_AXES = (
-    ("icd10gm", "icd10gm"),
-    ("topographie", "icdo_topography"),
-    ("morphologie", "icdo_morphology"),
-)
+_NAMES = {
+    CodeSystem.ICD10GM: "icd10gm",
+    CodeSystem.TOPOGRAPHY: "topographie",
+    CodeSystem.MORPHOLOGY: "morphologie",
+}
+_PARTS = ("", "_titel", "_konfidenz", "_alternativen")
 COLUMNS: tuple[str, ...] = (
     _PREFIX + "tumor",
-    *(
-        f"{_PREFIX}{name}{part}"
-        for name, _ in _AXES
-        for part in ("", "_titel", "_konfidenz", "_alternativen")
-    ),
+    *(f"{_PREFIX}{name}{part}" for name in _NAMES.values() for part in _PARTS),
     *(_PREFIX + name for name in ("diagnosesicherheit", "seite", "weitere", "pruefungen", "hinweis")),
 )
 _ALTERNATIVES = 3
@@ -34,8 +32,8 @@ def answer_of(coded: CodedText, problem: str | None = None) -> list[Any]:
         return unread(" | ".join(filter(None, (problem, coded.problem))))
     answer: list[Any] = ["ja" if coded.tumour else "nein"]
     hints = [problem] if problem else []
-    for name, axis in _AXES:
-        coding: Coding = getattr(coded, axis)
+    codings = [coded.coding(axis) for axis in AXES]
+    for coding in codings:
         # An open axis has alternatives, and their share is no confidence in an answer.
         answer += [
             coding.code,
@@ -43,11 +41,9 @@ def answer_of(coded: CodedText, problem: str | None = None) -> list[Any]:
             round(coding.confidence, 4) if coding.code else None,
             _alternatives(coding) if coded.tumour else None,
         ]
-        if coding.abstained and (coded.tumour or axis == "icd10gm"):
-            hints.append(_reason(name, coding) if coded.tumour else coding.reason or "")
-    failed = [
-        f"{c.number}: {c.message}" for _, axis in _AXES for c in getattr(coded, axis).checks if not c.passed
-    ]
+        if coding.abstained and (coded.tumour or coding.system is CodeSystem.ICD10GM):
+            hints.append(_reason(coding) if coded.tumour else coding.reason or "")
+    failed = [f"{c.number}: {c.message}" for coding in codings for c in coding.checks if not c.passed]
     answer += [
         coded.certainty if coded.tumour else None,
         coded.side,
@@ -63,9 +59,9 @@ def unread(problem: str) -> list[Any]:
     return [None] * (len(COLUMNS) - 1) + [problem]
 
 
-def _reason(name: str, coding: Coding) -> str:
+def _reason(coding: Coding) -> str:
     missing = f" (es fehlt: {', '.join(coding.missing)})" if coding.missing else ""
-    return f"{name}: {coding.reason}{missing}"
+    return f"{_NAMES[coding.system]}: {coding.reason}{missing}"
 
 
 def _alternatives(coding: Coding) -> str | None:
@@ -73,5 +69,5 @@ def _alternatives(coding: Coding) -> str | None:
 
 
 def _short(coded: CodedText) -> str:
-    codes = [getattr(coded, axis).code or "?" for _, axis in _AXES]
-    return f"{codes[0]} ({codes[1]}, {codes[2]})"
+    icd10gm, topography, morphology = (coded.coding(axis).code or "?" for axis in AXES)
+    return f"{icd10gm} ({topography}, {morphology})"

@@ -44,18 +44,8 @@ _LINKS = frozenset(
     ("der", "des", "die", "und", "von", "am", "in", "im", "mit", "fuer", "zu", "zur", "zum", "nach", "o", "m")
 )
 _ENDINGS = (
-    "datum",
-    "nummer",
-    "nr",
-    "text",
-    "diagnose",
-    "diagnosen",
-    "kode",
-    "code",
-    "schluessel",
-    "status",
-    "jahr",
-)
+    "datum", "nummer", "nr", "text", "diagnose", "diagnosen", "kode", "code", "schluessel", "status", "jahr",
+)  # fmt: skip
 _IDENTIFIER = re.compile(r"[^\W\d]\w*_\w+")
 _CAMEL = re.compile(r"(?<=[a-zäöü])(?=[A-ZÄÖÜ])")
 _NUMBER = re.compile(r"(?=\D*\d)[\d\s.,:;/+\-–TZ]+|[A-Z]\d\d(?:\.[\d-]{1,2})?[+*!]?|\d{4}/\d")

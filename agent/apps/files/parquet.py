@@ -110,37 +110,27 @@ def _value(scalar: pa.Scalar, place: int, odd: set[int]) -> Any:
         return "\ufffd"
 
 
-def _added_schema(schema: pa.Schema, added: Sequence[str]) -> pa.Schema:
-    for name in added:
-        kind = pa.float64() if name.endswith("_konfidenz") else pa.string()
-        schema = schema.append(pa.field(name, kind))
-    return schema
-
-
 class _ParquetWriter(TableWriter):
-    def __init__(self, writer: pq.ParquetWriter, columns: pa.Schema, added: Sequence[str]) -> None:
-        self._writer, self._columns, self._added = writer, columns, tuple(added)
-        self._schema = _added_schema(columns, added)
+    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
+        self._writer, self._schema = writer, schema
 
     def write(self, chunk: Chunk, added: Sequence[Sequence[Any]]) -> None:
         if isinstance(chunk.native, pa.Table):
             own = list(chunk.native.columns)
         else:
-            own = [
-                pa.array(column, pa.string()) for column in zip(*(r.values for r in chunk.rows), strict=True)
-            ]
-        fields = [self._schema.field(name).type for name in self._added]
-        new = [
-            pa.array(list(column), kind)
-            for column, kind in zip(zip(*added, strict=True), fields, strict=True)
-        ]
+            values = zip(*(row.values for row in chunk.rows), strict=True)
+            own = [pa.array(column, pa.string()) for column in values]
+        kinds = self._schema.types[len(own) :]
+        new = [pa.array(column, kind) for column, kind in zip(zip(*added, strict=True), kinds, strict=True)]
         self._writer.write_table(pa.table([*own, *new], schema=self._schema))
 
 
 @contextmanager
 def _open_writer(path: Path, schema: pa.Schema, added: Sequence[str]) -> Iterator[TableWriter]:
-    with pq.ParquetWriter(path, _added_schema(schema, added), compression="zstd") as writer:
-        yield _ParquetWriter(writer, schema, added)
+    for name in added:
+        schema = schema.append(pa.field(name, pa.float64() if name.endswith("_konfidenz") else pa.string()))
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        yield _ParquetWriter(writer, schema)
 
 
 def write_parquet(

@@ -13,7 +13,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from tempfile import TemporaryDirectory
@@ -60,10 +60,7 @@ class RayEngine:
             import ray
         except ModuleNotFoundError:
             raise TableFileError("--engine ray braucht Ray; pip install 'onkokode[ray]'") from None
-        if ray.is_initialized():
-            yield from self._coded(table, column, sorted(missing))
-            return
-        with _cluster(self.address) if self.address else _this_machine():
+        with nullcontext() if ray.is_initialized() else _started(self.address):
             yield from self._coded(table, column, sorted(missing))
 
     def _coded(self, table: Table, column: str, missing: list[int]) -> Iterator[CodedChunk]:
@@ -93,14 +90,17 @@ class RayEngine:
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[None]:
+def _started(address: str | None) -> Iterator[None]:
+    """Ray on a cluster, or on this machine alone."""
     import ray
 
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    try:
+    with ExitStack() as stack:
+        if address:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            _start_here(stack)
+        stack.callback(ray.shutdown)
         yield
-    finally:
-        ray.shutdown()
 
 
 @contextmanager
@@ -117,8 +117,7 @@ def _set(variables: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextmanager
-def _this_machine() -> Iterator[None]:
+def _start_here(stack: ExitStack) -> None:
     """Ray on loopback, in a folder that its owner alone can read and that goes with it: texts pass through its
     logs and through what it moves out of memory."""
     import ray
@@ -132,20 +131,17 @@ def _this_machine() -> Iterator[None]:
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 setzen, oder mit address= den eigenen Cluster nennen"
         )
     # In /tmp, as Ray's own, since the paths of its sockets must be short.
-    with TemporaryDirectory(prefix="onkokode-ray-", dir=_SHORT, ignore_cleanup_errors=True) as folder:
+    own = TemporaryDirectory(prefix="onkokode-ray-", dir=_SHORT, ignore_cleanup_errors=True)
+    folder = stack.enter_context(own)
+    with _set(_NOWHERE):
         # `local`: RAY_ADDRESS in the environment would send the texts to that cluster.
-        with _set(_NOWHERE):
-            ray.init(
-                address="local",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                include_dashboard=False,
-                _temp_dir=folder,
-            )
-        try:
-            yield
-        finally:
-            ray.shutdown()
+        ray.init(
+            address="local",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            include_dashboard=False,
+            _temp_dir=folder,
+        )
 
 
 def _read(table: Table, place: int, part: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -8,8 +8,7 @@ messages.py    XML to Meldungen, with the place of each code in the bytes of the
 records.py     what is kept of a message: nothing of the patient
 coding.py      which texts of a tumour the agent is asked
 compare.py     a code of the message against the proposal
-rows.py        rows of the report, and what is to be filled
-versions.py    of which edition a code is, as the schemas write it
+rows.py        rows of the report, what is to be filled, and of which edition a code is
 fill.py        codes written into empty elements, every other byte as it was
 report.py      CSV and JSON reports
 errors.py      why a message is refused

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What a person looks through on a screen; the report file has no limit.
 _SHOWN = 300
+_COLUMNS = ("Zeile", "Meldung", "Tumor", "Achse", "Meldung sagt", "Vorschlag", "Konf.", "Urteil")
 
 
 @click.command("registry")
@@ -111,16 +112,7 @@ def _print_rows(console: Console, shown: FirstRows, *, with_text: bool, kept: Pa
         by_file.setdefault(row.file, []).append(row)
     for file, rows in by_file.items():
         table = Table(title=Text(file), title_justify="left", title_style="bold", pad_edge=False)
-        for column in (
-            "Zeile",
-            "Meldung",
-            "Tumor",
-            "Achse",
-            "Meldung sagt",
-            "Vorschlag",
-            "Konf.",
-            "Urteil",
-        ):
+        for column in _COLUMNS:
             table.add_column(column, justify="right" if column in ("Zeile", "Konf.") else "left")
         table.add_column("Grund", ratio=1)
         if with_text:
@@ -162,8 +154,8 @@ def _print_counts(console: Console, counts: Counts, out: Path | None) -> None:
     line = f"{counts.files} Dateien, davon {counts.refused} abgelehnt; {counts.meldungen} Meldungen, "
     line += f"{counts.tumours} Tumoren"
     if out is not None:
-        line += f"; {counts.filled} Codes gefüllt, "
-        line += (
+        copies = (
             f"{counts.copies} Kopien geschrieben nach {out}" if counts.copies else "keine Kopie geschrieben"
         )
+        line += f"; {counts.filled} Codes gefüllt, {copies}"
     console.print(line + ".", markup=False, highlight=False)

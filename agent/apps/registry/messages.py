@@ -33,15 +33,13 @@ _TEXTS = {
     "Morphologie_Freitext": "histology",
 }
 # ADT/GEKID: code and version are siblings. oBDS: they are children of a container.
-_ADT_CODES = {
-    "Primaertumor_ICD_Code": CodeSystem.ICD10GM,
-    "Primaertumor_Topographie_ICD_O": CodeSystem.TOPOGRAPHY,
-    "Morphologie_Code": CodeSystem.MORPHOLOGY,
-}
-_ADT_VERSIONS = {
-    "Primaertumor_ICD_Version": CodeSystem.ICD10GM,
-    "Primaertumor_Topographie_ICD_O_Version": CodeSystem.TOPOGRAPHY,
-    "Morphologie_ICD_O_Version": CodeSystem.MORPHOLOGY,
+_ADT_LEAVES = {
+    "Primaertumor_ICD_Code": ("code", CodeSystem.ICD10GM),
+    "Primaertumor_ICD_Version": ("version", CodeSystem.ICD10GM),
+    "Primaertumor_Topographie_ICD_O": ("code", CodeSystem.TOPOGRAPHY),
+    "Primaertumor_Topographie_ICD_O_Version": ("version", CodeSystem.TOPOGRAPHY),
+    "Morphologie_Code": ("code", CodeSystem.MORPHOLOGY),
+    "Morphologie_ICD_O_Version": ("version", CodeSystem.MORPHOLOGY),
 }
 _OBDS_CONTAINERS = {
     "Primaertumor_ICD": CodeSystem.ICD10GM,
@@ -49,7 +47,7 @@ _OBDS_CONTAINERS = {
     "Morphologie_ICD_O": CodeSystem.MORPHOLOGY,
 }
 # The elements whose text is read; `Code` and `Version` are those of the containers.
-_LEAVES = frozenset({*_TEXTS, *_ADT_CODES, *_ADT_VERSIONS, "Code", "Version"})
+_LEAVES = frozenset({*_TEXTS, *_ADT_LEAVES, "Code", "Version"})
 _NIL = "http://www.w3.org/2001/XMLSchema-instance nil"
 # The schemas allow 500 characters; whoever writes more than this did not write a diagnosis.
 MAX_TEXT = 4000
@@ -112,7 +110,7 @@ class _OpenLeaf:
     depth: int
     start: Start
     role: str
-    system: CodeSystem | None
+    system: CodeSystem | None = None
     content: int | None = None
     mixed: bool = False
     nested: bool = False
@@ -182,24 +180,23 @@ class _Reader:
     def _inside(self, event: Start, depth: int) -> None:
         """An element inside a section."""
         assert self.section is not None
-        name, group = event.name, self.histology or self.section
+        name, section = event.name, self.section.section
         if self.container is not None:
             if name in ("Code", "Version"):
-                system = _OBDS_CONTAINERS[self.container.container]
-                role = "code" if name == "Code" else "version"
-                self.leaf = _OpenLeaf(f"{self.container.container}/{name}", depth, event, role, system)
+                inside = self.container.container
+                self.leaf = _OpenLeaf(
+                    f"{inside}/{name}", depth, event, name.lower(), _OBDS_CONTAINERS[inside]
+                )
         elif self.namespace == OBDS and name in _OBDS_CONTAINERS:
             self._count_group(event)
-            self.container = _Group(group.section, depth, event.line, container=name)
+            self.container = _Group(section, depth, event.line, container=name)
         elif name == "Histologie":
             self._count_group(event)
-            self.histology = _Group(self.section.section, depth, event.line)
+            self.histology = _Group(section, depth, event.line)
         elif name in _TEXTS:
-            self.leaf = _OpenLeaf(name, depth, event, _TEXTS[name], None)
-        elif self.namespace == ADT and name in _ADT_CODES:
-            self.leaf = _OpenLeaf(name, depth, event, "code", _ADT_CODES[name])
-        elif self.namespace == ADT and name in _ADT_VERSIONS:
-            self.leaf = _OpenLeaf(name, depth, event, "version", _ADT_VERSIONS[name])
+            self.leaf = _OpenLeaf(name, depth, event, _TEXTS[name])
+        elif self.namespace == ADT and name in _ADT_LEAVES:
+            self.leaf = _OpenLeaf(name, depth, event, *_ADT_LEAVES[name])
 
     def wrote(self, event: Text) -> None:
         leaf = self.leaf
@@ -276,17 +273,15 @@ class _Reader:
             )
         self.namespace, self.root = namespace, (name, event.line)
 
+    def _note(self, line: int, element: str, reason: str, remedy: str) -> None:
+        self.notices.append(Remark(line, element, reason, remedy))
+
     def _unknown(self, event: Start) -> None:
         if len(self.unknown) < 20:
             self.unknown.append(event.line)
-            self.notices.append(
-                Remark(
-                    event.line,
-                    f"{self.root[0]}/…",
-                    "Element unter dem Wurzelelement unbekannt, nicht gelesen",
-                    "Namen des Elements mit dem Schema vergleichen",
-                )
-            )
+            reason = "Element unter dem Wurzelelement unbekannt, nicht gelesen"
+            remedy = "Namen des Elements mit dem Schema vergleichen"
+            self._note(event.line, f"{self.root[0]}/…", reason, remedy)
 
     def _count_group(self, event: Start) -> None:
         self.groups += 1
@@ -315,14 +310,8 @@ class _Reader:
         text = leaf.text
         if len(text) > MAX_TEXT:
             text = text[:MAX_TEXT]
-            self.notices.append(
-                Remark(
-                    leaf.place.line,
-                    leaf.name,
-                    f"Text ist länger als {MAX_TEXT} Zeichen, nur der Anfang wurde kodiert",
-                    "nur die Diagnose in das Feld schreiben",
-                )
-            )
+            reason = f"Text ist länger als {MAX_TEXT} Zeichen, nur der Anfang wurde kodiert"
+            self._note(leaf.place.line, leaf.name, reason, "nur die Diagnose in das Feld schreiben")
         if role == "diagnosis":
             self.section.diagnosis = self.section.diagnosis or text
         elif role == "place":
@@ -338,14 +327,8 @@ class _Reader:
         if container.codes:
             (self.histology or self.section).slots.extend(container.close())
         else:
-            self.notices.append(
-                Remark(
-                    container.line,
-                    container.container,
-                    "kein Code-Element: darin steht kein <Code>, gefüllt wird nichts",
-                    "ein leeres <Code/> einfügen",
-                )
-            )
+            reason = "kein Code-Element: darin steht kein <Code>, gefüllt wird nichts"
+            self._note(container.line, container.container, reason, "ein leeres <Code/> einfügen")
 
     def _close_histology(self) -> None:
         assert self.histology is not None and self.section is not None
@@ -355,13 +338,10 @@ class _Reader:
 
     def _close_meldung(self, start: Start) -> Meldung:
         identifier = _identifier(start.attributes.get("Meldung_ID", ""))
-        notices, self.notices = self.notices, []
         if not identifier:
-            notices.append(
-                Remark(start.line, "Meldung", "Meldung_ID fehlt", "vor dem Versand eine Meldung_ID vergeben")
-            )
+            self._note(start.line, "Meldung", "Meldung_ID fehlt", "vor dem Versand eine Meldung_ID vergeben")
         assignments = [section for section in self.sections if section.section == "Tumorzuordnung"]
-        notices += _missing(start.line, assignments, self.sections)
+        notices, self.notices = [*self.notices, *_missing(start.line, assignments, self.sections)], []
         default = next((section.tumour_id for section in assignments), "")
         by_tumour: dict[str, list[_Section]] = {}
         for section in self.sections:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import io
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, ClassVar, Protocol, TextIO
 
 from agent.apps.registry.compare import Verdict
 from agent.apps.registry.errors import RegistryError
@@ -146,7 +147,7 @@ class FirstRows:
 def open_report(path: Path, *, with_text: bool) -> Iterator[FileReport]:
     """A report that is written as the rows come: CSV or JSON by the ending of its name. The file appears under
     its name once it is complete. Raises `RegistryError` where it cannot be written."""
-    forms: dict[str, type[_Csv] | type[_Json]] = {".csv": _Csv, ".json": _Json}
+    forms: dict[str, type[FileReport]] = {".csv": _CsvReport, ".json": _JsonReport}
     form = forms.get(path.suffix.lower())
     if form is None:
         raise RegistryError(f"--report {path}: der Name muss auf .csv oder .json enden")
@@ -155,24 +156,35 @@ def open_report(path: Path, *, with_text: bool) -> Iterator[FileReport]:
         new_file(path) as half,
         half.open("w", encoding=form.encoding, newline="") as stream,
     ):
-        yield FileReport(path, stream, form(with_text))
+        yield form(path, stream, with_text)
 
 
-class FileReport:
-    """A report in a file."""
+class FileReport(ABC):
+    """A report in a file; the formats say how its beginning, a row and its end are written."""
 
-    def __init__(self, path: Path, stream: TextIO, form: _Csv | _Json) -> None:
-        self.path, self.stream, self.form = path, stream, form
+    encoding: ClassVar[str]
+
+    def __init__(self, path: Path, stream: TextIO, with_text: bool) -> None:
+        self.path, self.stream, self.with_text = path, stream, with_text
         self.rows = 0
-        self._put(form.head())
+        self._put(self._head())
         self.begin()
+
+    @abstractmethod
+    def _head(self) -> str: ...
+
+    @abstractmethod
+    def _row(self, row: ReportRow) -> str: ...
+
+    @abstractmethod
+    def _foot(self, counts: Counts) -> str: ...
 
     def begin(self) -> None:
         with _writable(self.path):
             self.kept = self.stream.tell(), self.rows
 
     def write(self, row: ReportRow) -> None:
-        self._put(self.form.row(row, first=not self.rows))
+        self._put(self._row(row))
         self.rows += 1
 
     def take_back(self) -> None:
@@ -183,7 +195,14 @@ class FileReport:
 
     def finish(self, counts: Counts) -> None:
         """The counts, behind the last row."""
-        self._put(self.form.foot(counts))
+        self._put(self._foot(counts))
+
+    def _columns(self) -> dict[str, str]:
+        """The columns with the attributes of a row that stand in them."""
+        return COLUMNS | ({"Text": "text"} if self.with_text else {})
+
+    def _values(self, row: ReportRow) -> dict[str, Any]:
+        return {column: getattr(row, name) for column, name in self._columns().items()}
 
     def _put(self, text: str) -> None:
         # Not an OSError: a run takes that for the fault of the message that it reads.
@@ -201,34 +220,21 @@ def _writable(path: Path) -> Iterator[None]:
         raise RegistryError(f"--report {path}: nicht schreibbar ({error.strerror or error})") from None
 
 
-def values(row: ReportRow, with_text: bool) -> dict[str, Any]:
-    """The row under the names of the columns."""
-    found = {column: getattr(row, name) for column, name in COLUMNS.items()}
-    if row.confidence is not None:
-        found["Konfidenz"] = round(row.confidence, 4)
-    if with_text:
-        found["Text"] = row.text
-    return found
-
-
-class _Csv:
+class _CsvReport(FileReport):
     encoding = ENCODING
 
-    def __init__(self, with_text: bool) -> None:
-        self.with_text = with_text
+    def _head(self) -> str:
+        return _csv_line(self._columns())
 
-    def head(self) -> str:
-        return _csv_line([*COLUMNS, *["Text"] * self.with_text])
-
-    def row(self, row: ReportRow, *, first: bool) -> str:
-        cells = values(row, self.with_text) | {"Gefuellt": "ja" if row.filled else ""}
+    def _row(self, row: ReportRow) -> str:
+        cells = self._values(row) | {"Gefuellt": "ja" if row.filled else ""}
         if row.confidence is not None:
             cells["Konfidenz"] = f"{row.confidence:.2f}".replace(".", ",")
         return _csv_line(map(harmless, cells.values()))
 
-    def foot(self, counts: Counts) -> str:
+    def _foot(self, counts: Counts) -> str:
         """In rows of the same width, so that the file stays one table."""
-        empty = dict.fromkeys([*COLUMNS, *["Text"] * self.with_text], "")
+        empty = dict.fromkeys(self._columns(), "")
         rows = (
             empty | {"Datei": "Summe", "Achse": axis, "Urteil": verdict, "Grund": str(number)}
             for axis, verdict, number in counts.lines()
@@ -236,19 +242,19 @@ class _Csv:
         return "".join(_csv_line(row.values()) for row in rows)
 
 
-class _Json:
+class _JsonReport(FileReport):
     encoding = "utf-8"
 
-    def __init__(self, with_text: bool) -> None:
-        self.with_text = with_text
-
-    def head(self) -> str:
+    def _head(self) -> str:
         return '{"zeilen": [\n'
 
-    def row(self, row: ReportRow, *, first: bool) -> str:
-        return ("" if first else ",\n") + json.dumps(values(row, self.with_text), ensure_ascii=False)
+    def _row(self, row: ReportRow) -> str:
+        cells = self._values(row)
+        if row.confidence is not None:
+            cells["Konfidenz"] = round(row.confidence, 4)
+        return (",\n" if self.rows else "") + json.dumps(cells, ensure_ascii=False)
 
-    def foot(self, counts: Counts) -> str:
+    def _foot(self, counts: Counts) -> str:
         return '\n], "summen": ' + json.dumps(counts.to_dict(), ensure_ascii=False) + "}\n"
 
 

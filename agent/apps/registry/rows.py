@@ -8,29 +8,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.apps.registry.coding import NO_TEXT, CodedTumour, Proposal
 from agent.apps.registry.compare import Verdict, as_code, verdict
 from agent.apps.registry.records import Leaf, Slot, Tumour
 from agent.apps.registry.report import ReportRow
 from agent.apps.wording import AXIS_NAMES
+from index.catalogue.layouts.source import year_of
+from index.catalogue.lexicon import EDITION, YEAR
 from index.icd import is_secondary
 from index.records import CodeSystem
 
+if TYPE_CHECKING:
+    from agent.agent import CodingAgent
+
 # Of ICD-10-GM and ICD-O-3, as both schemas list them.
 _VERSION = re.compile(r"|[0-9]{1,2}(?: [0-9]{4} (?:GM|WHO))?|bb|Sonstige")
+# ICD-O-3 in German: first edition, first and second revision, as both schemas number them.
+_ICDO_VERSIONS = ((2019, "33"), (2014, "32"), (2003, "31"))
 NO_ELEMENT = "kein Code-Element in der Meldung"
 # The version that goes beside a code, and whether the edition in use has the code.
 VersionOf = Callable[[CodeSystem, str], str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Filling:
-    """Write `text` into the empty element `leaf`."""
-
-    leaf: Leaf
-    text: str
+# An empty element and what is to be written into it.
+Filling = tuple[Leaf, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +50,15 @@ def rows_of(
 ) -> Iterator[tuple[ReportRow, list[Filling]]]:
     """One row per code element, and one per axis that has a text but no element."""
     tumour = coded.tumour
-    base: dict[str, Any] = {
-        "file": file,
-        "meldung_id": shown_id(meldung_id),
-        "tumour_id": shown_id(tumour.tumour_id),
-    }
+    base: dict[str, Any] = {"file": file, "meldung_id": shown_id(meldung_id)}
+    base["tumour_id"] = shown_id(tumour.tumour_id)
     single = {
         CodeSystem.ICD10GM: coded.icd10gm,
         CodeSystem.TOPOGRAPHY: coded.topography,
         CodeSystem.MORPHOLOGY: coded.morphology,
     }
-    groups: list[tuple[tuple[Slot, ...], Proposal]] = [
-        ((slot,), single[slot.system]) for slot in tumour.slots
-    ]
+    groups: list[tuple[tuple[Slot, ...], Proposal]]
+    groups = [((slot,), single[slot.system]) for slot in tumour.slots]
     groups += [(h.slots, p) for h, p in zip(tumour.histologies, coded.histologies, strict=True)]
     secondary = is_secondary(coded.icd10gm.code or "")
     rows = [
@@ -91,12 +90,8 @@ def _without_element(
         ]
     for system, line, section, proposal in silent:
         reason = " ".join(filter(None, (f"{NO_ELEMENT}.", proposal.reason)))
-        found: dict[str, Any] = {
-            "line": line,
-            "section": section,
-            "verdict": verdict(system, "", proposal.code),
-        }
-        yield ReportRow(**base, **found, **_proposed(system, proposal), reason=reason)
+        found = _proposed(system, proposal) | {"line": line, "section": section, "reason": reason}
+        yield ReportRow(**base, **found, verdict=verdict(system, "", proposal.code))
 
 
 def _proposed(system: CodeSystem, proposal: Proposal) -> dict[str, Any]:
@@ -176,10 +171,10 @@ def _obstacle(slot: Slot, others: list[Slot], proposal: Proposal, rules: Rules) 
 
 
 def _fillings(slot: Slot, code: str, rules: Rules) -> list[Filling]:
-    fillings = [Filling(slot.code, code)]
+    fillings = [(slot.code, code)]
     version = rules.version_of(slot.system, code)
     if slot.version is not None and slot.version.fillable and not slot.version.text and version:
-        fillings.append(Filling(slot.version, version))
+        fillings.append((slot.version, version))
     return fillings
 
 
@@ -187,6 +182,20 @@ def _plain_version(leaf: Leaf | None) -> str:
     """The version element if it is one of the schemas'; an element may hold anything, then it is `?`."""
     text = leaf.text if leaf else ""
     return text if _VERSION.fullmatch(text) else "?"
+
+
+def version_of(agent: CodingAgent, system: CodeSystem, code: str) -> str | None:
+    """The edition that a code is of, as the registry schemas write it: `10 2024 GM`; of ICD-O-3 `33`, 2019.
+
+    None where the edition has no year or the schemas no number.
+    """
+    found = agent.resources.catalogue.code(system, code)
+    if found is None:
+        return None
+    year = YEAR[system] if found.edition == EDITION else year_of(found.edition)
+    if system is CodeSystem.ICD10GM:
+        return f"10 {year} GM" if year else None
+    return next((number for first, number in _ICDO_VERSIONS if (year or 0) >= first), None)
 
 
 def shown_id(identifier: str) -> str:

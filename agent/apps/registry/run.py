@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,7 @@ from agent.apps.registry.fill import Filler, filled_copy
 from agent.apps.registry.messages import read_meldungen
 from agent.apps.registry.records import Meldung
 from agent.apps.registry.report import NOTICE, REFUSED, Counts, Report, ReportRow
-from agent.apps.registry.rows import Rules, rows_of, shown_id, texts_of
-from agent.apps.registry.versions import version_of
-from index.records import CodeSystem
+from agent.apps.registry.rows import Rules, rows_of, shown_id, texts_of, version_of
 from index.xml import XmlError
 
 if TYPE_CHECKING:
@@ -53,16 +52,9 @@ class Run:
     ) -> None:
         self.agent, self.reports, self.advance = agent, reports, advance
         self.counts = Counts()
-        versions: dict[tuple[CodeSystem, str], str | None] = {}
-
-        def version(system: CodeSystem, code: str) -> str | None:
-            if (system, code) not in versions:
-                if len(versions) > 20_000:  # invented codes of a hostile file
-                    versions.clear()
-                versions[system, code] = version_of(agent, system, code)
-            return versions[system, code]
-
-        self.rules = Rules(write, min_confidence, version)
+        # Bounded: a hostile file may invent codes without end.
+        versions = lru_cache(maxsize=20_000)(partial(version_of, agent))
+        self.rules = Rules(write, min_confidence, versions)
 
     def file(self, source: Path, target: Path | None) -> bool:
         """Codes one file; a file that cannot be used gives one row with the reason. True where it was coded."""
@@ -101,24 +93,16 @@ class Run:
     def _batch(self, file: str, meldungen: list[Meldung], filler: Filler | None) -> None:
         coded = code_tumours(self.agent, [tumour for meldung in meldungen for tumour in meldung.tumours])
         for meldung in meldungen:
+            name = shown_id(meldung.meldung_id)
             for notice in meldung.notices:
                 reason = f"{notice.reason}; {notice.remedy}"
-                self._write(
-                    ReportRow(
-                        file,
-                        notice.line,
-                        NOTICE,
-                        reason,
-                        shown_id(meldung.meldung_id),
-                        element=notice.element,
-                    )
-                )
+                self._write(ReportRow(file, notice.line, NOTICE, reason, name, element=notice.element))
             for tumour in meldung.tumours:
                 for row, fillings in rows_of(file, meldung.meldung_id, next(coded), self.rules):
                     self._write(replace(row, text=texts_of(tumour)))
-                    for filling in fillings:
-                        if filler is not None:
-                            filler.fill(filling.leaf, filling.text)
+                    if filler is not None:
+                        for leaf, code in fillings:
+                            filler.fill(leaf, code)
             if filler is not None:
                 filler.flush()
             self.counts.meldungen += 1

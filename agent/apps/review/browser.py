@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import re
 
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.apps.review.session import Gate
@@ -115,11 +116,4 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, said:
         await receive()
         await send({"type": "websocket.close", "code": 1008})
         return
-    body = said.encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"no-store"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await PlainTextResponse(said, status, {"cache-control": "no-store"})(scope, receive, send)

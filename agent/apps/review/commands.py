@@ -7,40 +7,36 @@ onkokode review export --csv entscheidungen.csv --pairs runs/reviewed
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from agent.apps.options import OutputFile, OutputFolder, agent_options, load_agent
+from agent.apps.review.decision import clean, proposal
+from agent.apps.review.export import write_csv, write_pairs
+from agent.apps.review.sources import TextRow, diagnoses, read, with_codings
+from agent.apps.review.store import NewItem, Store
 from agent.apps.terminal import counting
 from agent.apps.wording import printable
 
-if TYPE_CHECKING:
-    from agent.agent import CodingAgent
-    from agent.apps.review.sources import TextRow
-    from agent.apps.review.store import Store
-
 _BATCH = 64
-DEFAULT_NAME = "review.sqlite"
 
 
-def _work_list(kind: click.Path) -> Any:
-    return click.option(
-        "--db",
-        "database",
-        type=kind,
-        default=Path(DEFAULT_NAME),
-        show_default=True,
-        help="The work list: texts, codings and decisions in one file that only you can read.",
-    )
-
-
-_database = _work_list(click.Path(dir_okay=False, path_type=Path))
-_filled = _work_list(OutputFile())
+_work_list = partial(
+    click.option,
+    "--db",
+    "database",
+    default=Path("review.sqlite"),
+    show_default=True,
+    help="The work list: texts, codings and decisions in one file that only you can read.",
+)
+_existing_list = _work_list(type=click.Path(dir_okay=False, path_type=Path))
 
 
 @click.group("review")
@@ -60,7 +56,7 @@ def review() -> None:
 
 @review.command("add")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@_filled
+@_work_list(type=OutputFile())
 @click.option("--text-column", help="Tables, JSONL: where the text stands; by default `text`, or found.")
 @click.option("--id-column", help="Tables, JSONL: your own reference; without it, the row number.")
 @click.option("--source", help="Name of this file in the list; by default its file name.")
@@ -90,9 +86,6 @@ def add_command(
     A text with several diagnoses gives one entry for each. Blank texts are passed over. Interrupted, the same
     command goes on: what is on the list already is not coded again, and no decision is touched.
     """
-    from agent.apps.review.sources import read, with_codings
-    from agent.apps.review.store import Store
-
     rows = read(file, text_column=text_column, id_column=id_column)
     if coded is not None:
         rows = with_codings(rows, coded)
@@ -112,16 +105,14 @@ def add_command(
 
 
 @review.command("status")
-@_database
+@_existing_list
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status_command(database: Path, as_json: bool) -> None:
     """How many entries are open and decided, and by whom."""
-    with _existing(database) as store:
+    with Store.open(database, create=False) as store:
         status = store.status()
     if as_json:
-        counts = ("open", "accepted", "changed", "rejected")
-        found = {**{name: getattr(status, name) for name in counts}, "total": status.total, "by": status.by}
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(json.dumps({**asdict(status), "total": status.total}, ensure_ascii=False))
         return
     click.echo(f"{database}: {status.decided} of {status.total} decided, {status.open} open")
     click.echo(f"accepted {status.accepted}, changed {status.changed}, rejected {status.rejected}")
@@ -130,7 +121,7 @@ def status_command(database: Path, as_json: bool) -> None:
 
 
 @review.command("list")
-@_database
+@_existing_list
 @click.option(
     "--show",
     type=click.Choice(["open", "decided", "all"]),
@@ -143,9 +134,7 @@ def status_command(database: Path, as_json: bool) -> None:
 @click.option("--texts", is_flag=True, help="Print the texts too; they are patients' data.")
 def list_command(database: Path, show: Any, search: str, limit: int, texts: bool) -> None:
     """Print entries, the least certain first, one per line: number, uncertainty, state, reference, codes."""
-    from agent.apps.review.decision import proposal
-
-    with _existing(database) as store:
+    with Store.open(database, create=False) as store:
         for item in store.page(show, search, limit):
             decided = store.history(item.id)[-1].codes if item.state in ("accept", "change") else None
             codes = " ".join(code or "-" for code in (decided or proposal(item.coding)).values())
@@ -154,7 +143,7 @@ def list_command(database: Path, show: Any, search: str, limit: int, texts: bool
 
 
 @review.command("export")
-@_database
+@_existing_list
 @click.option("--csv", "table", type=OutputFile(), help="CSV file for a spreadsheet.")
 @click.option("--pairs", type=OutputFolder(), help="Folder of training pairs.")
 def export_command(database: Path, table: Path | None, pairs: Path | None) -> None:
@@ -168,11 +157,9 @@ def export_command(database: Path, table: Path | None, pairs: Path | None) -> No
     The CSV file has semicolons and opens in a German spreadsheet; read the code columns as text there, or 8041/3
     may be taken for a date. Pairs come from accepted and changed entries. Both files hold patients' texts.
     """
-    from agent.apps.review.export import write_csv, write_pairs
-
     if table is None and pairs is None:
         raise click.UsageError("Say what to write: --csv FILE, --pairs FOLDER, or both.")
-    with _existing(database) as store:
+    with Store.open(database, create=False) as store:
         if table is not None:
             click.echo(f"{table}: {write_csv(store, table)} decisions")
         if pairs is not None:
@@ -182,25 +169,21 @@ def export_command(database: Path, table: Path | None, pairs: Path | None) -> No
 
 def _fill(store: Store, rows: Iterator[TextRow], source: str, options: dict[str, Any]) -> dict[str, int]:
     """Codes and stores in batches, each in one transaction, so that an interrupt loses a batch at most."""
-    from agent.apps.review.decision import clean
-
     counts = dict.fromkeys(("texts", "entries", "known", "blank", "other"), 0)
-    agent: CodingAgent | None = None
+    agent = None
     with counting("Texte") as advance:
-        while batch := list(itertools.islice(rows, _BATCH)):
+        while batch := list(islice(rows, _BATCH)):
             there = store.texts_of(source, [row.reference for row in batch])
-            fresh: dict[str, TextRow] = {}
+            new: list[TextRow] = []
             for row in batch:
-                text = there.get(
-                    clean(row.reference), fresh[row.reference].text if row.reference in fresh else None
-                )
-                if not row.text.strip():
+                reference, text = clean(row.reference), clean(row.text)
+                if not text.strip():
                     counts["blank"] += 1
-                elif text is None:
-                    fresh[row.reference] = row
+                elif reference not in there:
+                    there[reference] = text
+                    new.append(row)
                 else:
-                    counts["known" if clean(text) == clean(row.text) else "other"] += 1
-            new = list(fresh.values())
+                    counts["known" if there[reference] == text else "other"] += 1
             uncoded = [row.text for row in new if row.coding is None]
             if uncoded and agent is None:
                 agent = load_agent(**options)
@@ -212,21 +195,12 @@ def _fill(store: Store, rows: Iterator[TextRow], source: str, options: dict[str,
     return counts
 
 
-def _items(source: str, row: TextRow, coding: dict[str, Any]) -> list[Any]:
-    from agent.apps.review.sources import diagnoses
-    from agent.apps.review.store import NewItem
-
+def _items(source: str, row: TextRow, coding: dict[str, Any]) -> list[NewItem]:
     found = diagnoses(coding)
     return [
         NewItem(source, row.reference, row.text, one, number, len(found))
         for number, one in enumerate(found, start=1)
     ]
-
-
-def _existing(database: Path) -> Store:
-    from agent.apps.review.store import Store
-
-    return Store.open(database, create=False)
 
 
 def _visible(text: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from agent.apps.review.decision import Action, Decision, ReviewError, decide, proposal
 from agent.apps.review.store import ConflictError, Fault, Filter, Item, Status, Store, StoreError
+from agent.results import Alternative
 from index.records import AXES, CodeSystem
 from index.search.code_search import CodeSearch
 
@@ -41,15 +42,6 @@ class Notice:
 
     text: str
     alarm: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A code of an axis that a number key chooses."""
-
-    code: str
-    title: str
-    confidence: float
 
 
 @dataclass
@@ -81,7 +73,10 @@ class Desk:
         said = (_NOT_STORED if error.writing else _NOT_READ)[error.fault]
         # That a decision was stored stays true where only the list could not be read after it.
         before = self.notice.text if self.notice and not error.writing else ""
-        self.notice = Notice(before if before.endswith(said) else f"{before} {said}".strip(), alarm=True)
+        self._warn(before if before.endswith(said) else f"{before} {said}".strip())
+
+    def _warn(self, text: str) -> None:
+        self.notice = Notice(text, alarm=True)
 
     def start(self) -> None:
         """Puts the first item of the list on the desk; if none is shown, the desk is empty."""
@@ -117,14 +112,14 @@ class Desk:
         if self.item is None:
             self.start()
 
-    def options(self, axis: CodeSystem) -> list[Option]:
+    def options(self, axis: CodeSystem) -> list[Alternative]:
         """The codes of an axis that have a number: the proposal, then the alternatives."""
         if self.item is None:
             return []
         coding = self.item.coding[axis.value]
         own = [coding] if coding["code"] is not None else []
         return [
-            Option(one["code"], one["title"] or "", one["confidence"])
+            Alternative(one["code"], one["title"] or "", one["confidence"])
             for one in (*own, *coding["alternatives"])
         ][:9]
 
@@ -195,12 +190,12 @@ class Desk:
             target = mine[-1]
             history = self.store.history(target)
             if history[-1].by != self.by:
-                self.notice = Notice(f"{history[-1].by} hat diesen Text nach Ihnen entschieden.", alarm=True)
+                self._warn(f"{history[-1].by} hat diesen Text nach Ihnen entschieden.")
                 self._put(self.store.item(target))
                 return
             seen = history[-1].revision
         else:
-            self.notice = Notice("Hier gibt es nichts zurückzunehmen.", alarm=True)
+            self._warn("Hier gibt es nichts zurückzunehmen.")
             return
         try:
             item = self.store.undo(target, self.by, seen=seen)
@@ -225,28 +220,24 @@ class Desk:
             raise  # nothing is wrong with the decision
         except ReviewError:
             # The page offers nothing that is not valid; a forged message gets no more than this.
-            self.notice = Notice(
-                "Diese Entscheidung ist so nicht möglich und wurde nicht gespeichert.", alarm=True
-            )
+            self._warn("Diese Entscheidung ist so nicht möglich und wurde nicht gespeichert.")
             return
         self._mine.append(before.id)
-        named = " · ".join(code or "kein Kode" for code in decision.codes.values())
-        if not any(decision.codes.values()):
-            named = "kein Kode"
-        self._after(
-            said if action is Action.REJECT else f"{said}: {named}",
-            lambda: self._go_on(after),
-        )
+        if action is not Action.REJECT:
+            codes_of = decision.codes.values()
+            said += ": " + (
+                " · ".join(code or "kein Kode" for code in codes_of) if any(codes_of) else "kein Kode"
+            )
+        self._after(said, lambda: self._go_on(after))
 
     def _after(self, said: str, go_on: Callable[[], None]) -> None:
         """What was stored stays stored, whether or not the list can be read afterwards."""
         try:
             go_on()
         except StoreError:
-            self.notice = Notice(
+            self._warn(
                 f"{said}. Das ist gespeichert; die Arbeitsliste kann aber gerade nicht gelesen werden. "
-                "Bitte laden Sie die Seite neu.",
-                alarm=True,
+                "Bitte laden Sie die Seite neu."
             )
         else:
             self.notice = Notice(said)
@@ -264,10 +255,9 @@ class Desk:
 
     def _lost(self, number: int, conflict: ConflictError) -> None:
         self._put(self.store.item(number))
-        self.notice = Notice(
+        self._warn(
             f"{conflict.latest.by} hat inzwischen entschieden. Ihre Entscheidung wurde nicht gespeichert; "
-            "bitte sehen Sie den Text noch einmal an.",
-            alarm=True,
+            "bitte sehen Sie den Text noch einmal an."
         )
 
     def _is(self, number: int, revision: int) -> bool:

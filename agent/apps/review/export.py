@@ -64,14 +64,8 @@ def write_pairs(store: Store, folder: Path) -> dict[str, Any]:
     if not all(parts.values()):
         raise ReviewError("training pairs need at least two different texts that were accepted or changed")
     strings = ("task", "prompt", "completion", "text", "code", "line", "edition")
-    schema = pa.schema(
-        [(name, pa.string()) for name in strings]
-        + [
-            ("form", pa.int8()),
-            ("candidates", pa.list_(pa.string())),
-            ("candidate_lines", pa.list_(pa.string())),
-        ]
-    )
+    lists = dict.fromkeys(("candidates", "candidate_lines"), pa.list_(pa.string()))
+    schema = pa.schema({**dict.fromkeys(strings, pa.string()), "form": pa.int8(), **lists})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for part, pairs in parts.items():
@@ -127,25 +121,14 @@ def _pairs_of(item: Item, decision: Decision) -> Iterator[dict[str, Any]]:
     for axis in AXES:
         code = decision.codes[axis]
         if code is not None:
-            yield {
-                **given,
-                "task": axis.value,
-                "prompt": asks.question(text, axis),
-                "completion": asks.answer(code, axis),
-                "code": code,
-            }
+            question, answer = asks.question(text, axis), asks.answer(code, axis)
+            yield {**given, "task": axis.value, "prompt": question, "completion": answer, "code": code}
     tumour = any(decision.codes.values())
     # No code on any axis may also mean that the text is too vague; only where the agent saw no tumour, and the
     # person agreed, does it teach that there is none.
     if tumour or not item.coding["tumour"]:
-        answer = asks.tumour_answer(tumour)
-        yield {
-            **given,
-            "task": TUMOUR,
-            "prompt": asks.tumour_question(text),
-            "completion": answer,
-            "code": "",
-        }
+        question, answer = asks.tumour_question(text), asks.tumour_answer(tumour)
+        yield {**given, "task": TUMOUR, "prompt": question, "completion": answer, "code": ""}
 
 
 def _divided(pairs: Iterator[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -31,6 +31,7 @@ from agent.apps.review.decision import Action, Decision, ReviewError, from_answe
 from agent.graph import build
 from agent.state import State
 from agent.untraced import Untraced
+from index.io.failures import require
 from index.records import AXES, CodeSystem
 
 if TYPE_CHECKING:
@@ -130,16 +131,11 @@ def checkpoints(path: Path) -> Iterator[SqliteSaver]:
     """A checkpointer in a SQLite file. What is read back is plain data and LangGraph's own types only.
 
     Raises:
-        ReviewError: langgraph-checkpoint-sqlite is not installed, or the file cannot be opened. So does a run of a
-            graph with this checkpointer, where the file is damaged or cannot be written; it names the file.
+        MissingPackage: langgraph-checkpoint-sqlite is not installed.
+        ReviewError: the file cannot be opened. So does a run of a graph with this checkpointer, where the file is
+            damaged or cannot be written; it names the file.
     """
-    try:
-        import langgraph.checkpoint.sqlite  # noqa: F401
-    except ImportError:
-        raise ReviewError(
-            "checkpoints on disk need langgraph-checkpoint-sqlite; install it with "
-            "pip install langgraph-checkpoint-sqlite"
-        ) from None
+    require("langgraph.checkpoint.sqlite", "a file of checkpoints")
     from agent.apps.review.checkpoint_file import CheckpointFile
 
     with closing(CheckpointFile(path)) as saver:

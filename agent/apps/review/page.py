@@ -41,6 +41,12 @@ _WRONG_KEY_WAIT = 0.5
 _LARGEST_FORM = 16_384
 _BUSY_SECONDS = 1.5  # a person waits no longer for another program's lock
 _THREADS = 8
+_DIALOGS = {
+    "search": "Im Katalog suchen",
+    "reject": "Ablehnen",
+    "comment": "Kommentar",
+    "help": "Tasten",
+}
 _mounted = False
 _log = logging.getLogger(__name__)
 
@@ -140,6 +146,7 @@ class _Page:
         self.view = view
         self.prefix = prefix
         self.seen = (0, 0)
+        self.regions: dict[str, Any] = {}
         self._threads = threads
         # One message after the other, in their order.
         self._turn = asyncio.Lock()
@@ -166,9 +173,6 @@ class _Page:
         """The frame of the page, with its regions empty, then filled."""
         from nicegui import ui
 
-        def static(part: str) -> str:
-            return render("dialogs.html", part=part)
-
         ui.add_head_html(
             f'<script src="{self.prefix}/assets/theme.js"></script>'
             f'<link rel="stylesheet" href="{self.prefix}/assets/review.css">'
@@ -177,20 +181,20 @@ class _Page:
         with ui.element("div").classes("onko"):
             with ui.element("header").classes("onko-bar"):
                 ui.html(render("bar.html", prefix=self.prefix), sanitize=False).classes("onko-brand")
-                self.head = ui.html("", sanitize=False).classes("onko-head")
+                self.regions["head"] = ui.html("", sanitize=False).classes("onko-head")
                 ui.html(render("tools.html", prefix=self.prefix), sanitize=False).classes("onko-tools")
             with ui.element("nav").classes("onko-side").props('aria-label="Arbeitsliste"'):
                 ui.html(render("words.html"), sanitize=False)
-                self.list = ui.html("", sanitize=False).classes("onko-list")
+                self.regions["list"] = ui.html("", sanitize=False).classes("onko-list")
             with ui.element("main").classes("onko-main").props("id=onko-main"):
-                self.main = ui.html("", sanitize=False)
-            with _dialog("search", "Im Katalog suchen"):
-                ui.html(static("search"), sanitize=False)
-                self.hits = ui.html(self.view.hits([], ""), sanitize=False).classes("onko-hits")
-            for part, label in (("reject", "Ablehnen"), ("comment", "Kommentar"), ("help", "Tasten")):
-                with _dialog(part, label):
-                    ui.html(static(part), sanitize=False)
-        self.regions = {"main": self.main, "list": self.list, "head": self.head, "hits": self.hits}
+                self.regions["main"] = ui.html("", sanitize=False)
+            for part, label in _DIALOGS.items():
+                dialog = ui.element("dialog").classes(f"onko-dialog {part}")
+                with dialog.props(f'id=onko-{part}-dialog aria-label="{label}"'):
+                    ui.html(render("dialogs.html", part=part), sanitize=False)
+                    if part == "search":
+                        hits = self.view.hits([], "")
+                        self.regions["hits"] = ui.html(hits, sanitize=False).classes("onko-hits")
         ui.on("review", lambda event: self.act(event.args))
         ui.timer(_LOOK_AGAIN, self.look_again, immediate=False)
 
@@ -280,22 +284,9 @@ class _Page:
         return self.desk.item is not None and self.desk.item.id == sent["item"]
 
 
-def _dialog(name: str, label: str) -> Any:
-    from nicegui import ui
-
-    return (
-        ui.element("dialog")
-        .classes(f"onko-dialog {name}")
-        .props(f'id=onko-{name}-dialog aria-label="{label}"')
-    )
-
-
 def _login_page(request: Request, gate: Gate, failed: str = "", name: str = "") -> Response:
-    page = render(
-        "login.html", prefix=_prefix(request), ask_key=gate.asks_for_key, failed=failed, name=name[:80]
-    )
-    status = 401 if failed else 200
-    return HTMLResponse(page, status_code=status, headers={"Cache-Control": "no-store"})
+    given = {"prefix": _prefix(request), "ask_key": gate.asks_for_key, "failed": failed, "name": name[:80]}
+    return HTMLResponse(render("login.html", **given), 401 if failed else 200, {"Cache-Control": "no-store"})
 
 
 def _prefix(request: Request) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -64,6 +63,7 @@ def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connectio
 
     Raises:
         ReviewError: it cannot be opened, is no work list, or a newer version made it.
+        OSError: its mode cannot be set.
     """
     try:
         made_for_its_owner(path)
@@ -74,17 +74,15 @@ def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connectio
         raise ReviewError(f"{path}: cannot be opened ({error})") from error
     connection.row_factory = sqlite3.Row
     try:
-        _prepare(connection)
+        _prepare(connection, path)
         only_for_its_owner(path)
-    except OSError as error:
+    except BaseException as error:
         connection.close()
-        raise ReviewError(f"{path}: its mode cannot be set ({error.strerror})") from error
-    except sqlite3.Error as error:
-        connection.close()
-        raise ReviewError(f"{path}: not a work list of `onkokode review`, or damaged ({error})") from error
-    except ReviewError as error:
-        connection.close()
-        raise ReviewError(f"{path}: {error}") from None
+        if isinstance(error, sqlite3.Error):
+            raise ReviewError(
+                f"{path}: not a work list of `onkokode review`, or damaged ({error})"
+            ) from error
+        raise
     return connection
 
 
@@ -102,16 +100,16 @@ def only_for_its_owner(path: Path) -> None:
         path.chmod(_OWNER_ONLY)
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     # Before anything is written: WAL mode alone would change another program's file.
     if application not in (0, _APPLICATION_ID) or (application == 0 and tables):
-        raise ReviewError("a database of another program")
+        raise ReviewError(f"{path}: a database of another program")
     if version > SCHEMA_VERSION:
-        raise ReviewError(f"made by a newer version of Onkokode (schema {version}); update this one")
+        raise ReviewError(f"{path}: made by a newer version of Onkokode (schema {version}); update this one")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     if application == _APPLICATION_ID:
@@ -120,19 +118,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
     try:
         # Another process may have been first.
         if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
-            for statement in _statements(_SCHEMA):
+            # One by one: `executescript` would commit the transaction around them.
+            for statement in _SCHEMA.split(";\n"):
                 connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script; `executescript` would commit the transaction around it."""
-    waiting = ""
-    for line in script.splitlines():
-        waiting += line + "\n"
-        if sqlite3.complete_statement(waiting):
-            yield waiting
-            waiting = ""

@@ -22,7 +22,6 @@ from agent.apps.files.table import TableFileError, TableOptions, text_of
 from agent.apps.files.text_column import find_text_column
 from agent.apps.review.decision import ReviewError
 from agent.apps.terminal import text_lines
-from index.io.failures import reason
 from index.records import AXES
 
 TEXT_COLUMN = "text"
@@ -43,37 +42,33 @@ def read(path: Path, *, text_column: str | None = None, id_column: str | None = 
     Errors name the row, never its text.
 
     Raises:
-        ReviewError: the file cannot be read, or has no such column.
+        OSError: the file cannot be read.
+        ReviewError: it has no such column.
         TableFileError: it is damaged, or whether it has a header cannot be told.
     """
-    try:
-        kind = format_of(path)
-        if kind == "jsonl":
-            yield from _objects(path, text_column or TEXT_COLUMN, id_column)
-        elif kind == "delimited" and path.suffix.lower() not in _TABLES:
-            with path.open("rb") as stream:
-                for number, text in enumerate(text_lines(stream, []), start=1):
-                    yield TextRow(str(number), text)
-        else:
-            yield from _table(path, text_column, id_column)
-    except OSError as error:
-        raise ReviewError(f"{path}: cannot be read: {reason(error)}") from error
+    kind = format_of(path)
+    if kind == "jsonl":
+        yield from _objects(path, text_column or TEXT_COLUMN, id_column)
+    elif kind == "delimited" and path.suffix.lower() not in _TABLES:
+        with path.open("rb") as stream:
+            for number, text in enumerate(text_lines(stream, []), start=1):
+                yield TextRow(str(number), text)
+    else:
+        yield from _table(path, text_column, id_column)
 
 
 def with_codings(rows: Iterable[TextRow], path: Path) -> Iterator[TextRow]:
     """The rows with the codings that `onkokode code --json` made of them: line n belongs to row n.
 
     Raises:
+        OSError, UnicodeDecodeError: the file cannot be read.
         ReviewError: the numbers of lines differ, or a line is no coding of a text of that length.
     """
-    try:
-        with path.open("r", encoding="utf-8") as file:
-            for number, (row, line) in enumerate(zip_longest(rows, file), start=1):
-                if row is None or line is None:
-                    raise ReviewError(f"{path}: not as many codings as there are texts (row {number})")
-                yield replace(row, coding=_coding(_object(path, number, line), row.text, path, number))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReviewError(f"{path}: cannot be read") from error
+    with path.open("r", encoding="utf-8") as file:
+        for number, (row, line) in enumerate(zip_longest(rows, file), start=1):
+            if row is None or line is None:
+                raise ReviewError(f"{path}: not as many codings as there are texts (row {number})")
+            yield replace(row, coding=_coding(_object(path, number, line), row.text, path, number))
 
 
 def diagnoses(coding: dict[str, Any]) -> list[dict[str, Any]]:

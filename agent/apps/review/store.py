@@ -32,6 +32,8 @@ from index.records import AXES
 Filter = Literal["open", "decided", "all"]
 
 _AXIS_COLUMNS = ", ".join(AXES)
+# The decided items, each with the decision that stands.
+_STANDING = "FROM items JOIN decisions d ON d.item = items.id AND d.revision = items.revision WHERE items.state <> 'open'"
 
 
 class ConflictError(ReviewError):
@@ -194,20 +196,15 @@ class Store:
 
     def item(self, number: int) -> Item:
         """One item. Raises `ReviewError` where there is none."""
-        rows = self._read("SELECT * FROM items WHERE id = ?", (number,))
-        if not rows:
+        found = self._items("WHERE id = ?", (number,))
+        if not found:
             raise ReviewError(f"the work list has no item {number}")
-        return _item(rows[0])
+        return found[0]
 
     def page(self, shown: Filter, search: str, limit: int = 100) -> list[Item]:
         """The first items in working order, the least certain first."""
         where, values = _where(shown, search)
-        return [
-            _item(row)
-            for row in self._read(
-                f"SELECT * FROM items WHERE {where} ORDER BY uncertainty DESC, id LIMIT ?", (*values, limit)
-            )
-        ]
+        return self._items(f"WHERE {where} ORDER BY uncertainty DESC, id LIMIT ?", (*values, limit))
 
     def count(self, shown: Filter, search: str) -> int:
         """How many items there are."""
@@ -217,14 +214,12 @@ class Store:
     def beside(self, item: Item, shown: Filter, search: str, *, forward: bool = True) -> Item | None:
         """The item after or before this one in working order, whether or not this one is itself shown."""
         where, values = _where(shown, search)
-        than, order = ("<", "uncertainty DESC, id") if forward else (">", "uncertainty, id DESC")
-        beyond = ">" if forward else "<"
-        rows = self._read(
-            f"SELECT * FROM items WHERE {where} AND (uncertainty {than} ? OR (uncertainty = ? AND id {beyond} ?)) "
-            f"ORDER BY {order} LIMIT 1",
-            (*values, item.uncertainty, item.uncertainty, item.id),
+        order = "uncertainty DESC, id" if forward else "uncertainty, id DESC"
+        found = self._items(
+            f"WHERE {where} AND (-uncertainty, id) {'>' if forward else '<'} (-?, ?) ORDER BY {order} LIMIT 1",
+            (*values, item.uncertainty, item.id),
         )
-        return _item(rows[0]) if rows else None
+        return found[0] if found else None
 
     def decide(self, number: int, decision: Decision, *, seen: int) -> Item:
         """Add a decision; it is on the disk when this returns. Gives back the item as it is now.
@@ -247,18 +242,13 @@ class Store:
 
     def history(self, number: int) -> list[Decision]:
         """All decisions on an item, the first one first."""
-        return [
-            _decision(row)
-            for row in self._read("SELECT * FROM decisions WHERE item = ? ORDER BY revision", (number,))
-        ]
+        rows = self._read("SELECT * FROM decisions WHERE item = ? ORDER BY revision", (number,))
+        return [_decision(row) for row in rows]
 
     def standing(self, numbers: Sequence[int]) -> dict[int, Decision]:
         """The decisions that stand, for those of these items that are not open."""
-        rows = self._read(
-            "SELECT d.* FROM items JOIN decisions d ON d.item = items.id AND d.revision = items.revision "
-            f"WHERE items.state <> 'open' AND items.id IN ({', '.join('?' * len(numbers))})",
-            numbers,
-        )
+        marks = ", ".join("?" * len(numbers))
+        rows = self._read(f"SELECT d.* {_STANDING} AND items.id IN ({marks})", numbers)
         return {row["item"]: _decision(row) for row in rows}
 
     def decided(self) -> Iterator[tuple[Item, Decision]]:
@@ -267,8 +257,7 @@ class Store:
         while True:
             rows = self._read(
                 f"SELECT items.*, d.action, d.{', d.'.join(AXES)}, d.decided_by, d.decided_at, d.comment "
-                "FROM items JOIN decisions d ON d.item = items.id AND d.revision = items.revision "
-                "WHERE items.state <> 'open' AND items.id > ? ORDER BY items.id LIMIT ?",
+                f"{_STANDING} AND items.id > ? ORDER BY items.id LIMIT ?",
                 (last, size),
             )
             yield from ((_item(row), _decision(row)) for row in rows)
@@ -280,17 +269,12 @@ class Store:
         """How far the work is, and by whom."""
         states = {row[0]: row[1] for row in self._read("SELECT state, count(*) FROM items GROUP BY state")}
         people = self._read(
-            "SELECT d.decided_by, count(*) FROM items JOIN decisions d "
-            "ON d.item = items.id AND d.revision = items.revision WHERE items.state <> 'open' "
-            "GROUP BY d.decided_by ORDER BY count(*) DESC, d.decided_by"
+            f"SELECT d.decided_by, count(*) {_STANDING} GROUP BY d.decided_by ORDER BY count(*) DESC, d.decided_by"
         )
-        return Status(
-            open=states.get("open", 0),
-            accepted=states.get("accept", 0),
-            changed=states.get("change", 0),
-            rejected=states.get("reject", 0),
-            by={row[0]: row[1] for row in people},
+        opened, accepted, changed, rejected = (
+            states.get(state, 0) for state in ("open", "accept", "change", "reject")
         )
+        return Status(opened, accepted, changed, rejected, dict(map(tuple, people)))
 
     def version(self) -> tuple[int, int]:
         """Changes whenever an item or a decision was added, by anybody."""
@@ -319,6 +303,9 @@ class Store:
         )  # fmt: skip
         # Read before it is committed: nothing that fails afterwards may make it look as if it were not stored.
         return _item(cursor.execute("SELECT * FROM items WHERE id = ?", (number,)).fetchone())
+
+    def _items(self, query: str, values: Sequence[object]) -> list[Item]:
+        return [_item(row) for row in self._read(f"SELECT * FROM items {query}", values)]
 
     def _read(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._reading_lock, self._named_errors(writing=False):

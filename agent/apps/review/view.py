@@ -9,7 +9,6 @@ a screen are replaced by visible ones, one for one, so offsets stay right.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -18,7 +17,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agent.apps.review.decision import ACTION_NAMES, Action, Decision, proposal
+from agent.apps.review.decision import ACTION_NAMES, Decision, proposal
 from agent.apps.review.desk import Desk
 from agent.apps.review.store import Item
 from agent.apps.wording import AXIS_NAMES, percent, printable
@@ -30,16 +29,6 @@ from index.search.code_search import Hit
 
 AXIS_KEYS = {CodeSystem.ICD10GM: "i", CodeSystem.TOPOGRAPHY: "t", CodeSystem.MORPHOLOGY: "m"}
 STATES = {"open": "offen", **{str(action): name for action, name in ACTION_NAMES.items()}}
-REASONS = ("Keine Tumordiagnose", "Text zu unbestimmt", "Text unleserlich", "Doppelter Eintrag")
-KEYS = (
-    ("Entscheiden", (("Enter", "Auswahl annehmen, weiter"), ("x", "Ablehnen, mit Grund"), ("u", "Zurücknehmen"),
-                     ("c", "Kommentar"), ("Esc", "Auswahl zurücksetzen"))),
-    ("Kodes wählen", (("i t m", "ICD-10-GM, Topographie, Morphologie"), ("← →", "Achse davor, danach"),
-                      ("1 … 9", "Kode mit dieser Nummer"), ("0", "Kein Kode"), ("s", "Im Katalog suchen"))),
-    ("Liste", (("j ↓", "Nächster Text"), ("k ↑", "Voriger Text"), ("/", "In den Texten suchen"),
-               ("f", "Offen, entschieden, alle"), ("l", "Liste auf schmalem Bildschirm"))),
-    ("Ansicht", (("d", "Hell oder dunkel"), ("?", "Diese Hilfe"))),
-)  # fmt: skip
 _LINES = 3
 
 
@@ -52,35 +41,20 @@ class View:
 
     def head(self, desk: Desk) -> str:
         """Progress, and who is at work."""
-        status = desk.status
-        share = status.decided / status.total if status.total else 0.0
-        return _render("head.html", status=status, share=share, by=desk.by, notice=desk.notice)
+        return render("head.html", desk=desk)
 
     def worklist(self, desk: Desk) -> str:
         """The filter and the rows of the list."""
         items = desk.store.page(desk.shown, desk.words, desk.limit)
         count = desk.store.count(desk.shown, desk.words) if len(items) >= desk.limit else len(items)
         standing = desk.store.standing([item.id for item in items])
-        status = desk.status
-        filters = (
-            ("open", "Offen", status.open),
-            ("decided", "Entschieden", status.decided),
-            ("all", "Alle", status.total),
-        )
-        return _render(
-            "worklist.html",
-            rows=[_row(item, standing.get(item.id)) for item in items],
-            more=count - len(items),
-            filters=filters,
-            shown=desk.shown,
-            words=desk.words,
-            current=desk.item.id if desk.item else None,
-        )
+        rows = [_row(item, standing.get(item.id)) for item in items]
+        return render("worklist.html", desk=desk, rows=rows, more=count - len(items))
 
     def item(self, desk: Desk) -> str:
         """The text, the three axes and the buttons; what to say where nothing is left."""
         if desk.item is None:
-            return _render("empty.html", status=desk.status, words=desk.words, shown=desk.shown)
+            return render("empty.html", desk=desk)
         item, coding = desk.item, desk.item.coding
         # The codes' checks hold for the proposal; for other codes they are made again.
         checks = (
@@ -88,22 +62,12 @@ class View:
             if desk.changed
             else None
         )
-        return _render(
-            "item.html",
-            item=item,
-            text=_marked(item, desk.axis),
-            facts=_facts(item),
-            axes=[self._axis(desk, axis, checks) for axis in AXES],
-            history=[_shown_decision(one) for one in desk.history],
-            standing=_shown_decision(desk.standing) if desk.standing else None,
-            comment=desk.comment,
-            label=_confirm_label(desk),
-            state=STATES[item.state],
-        )
+        axes = [self._axis(desk, axis, checks) for axis in AXES]
+        return render("item.html", desk=desk, text=_marked(item, desk.axis), axes=axes)
 
     def hits(self, hits: Sequence[Hit], query: str) -> str:
         """What the search of the catalogue found."""
-        return _render("hits.html", hits=[asdict(hit) for hit in hits], query=query)
+        return render("hits.html", hits=hits, query=query)
 
     def _axis(self, desk: Desk, axis: CodeSystem, checks: Any) -> dict[str, Any]:
         assert desk.item is not None
@@ -116,7 +80,6 @@ class View:
         runner_up = next((option.code for option in options if option.code != chosen), None)
         own = [line for line in evidence if line["code"] == chosen and chosen is not None]
         title = (known.title if known else "") or (self._catalogue.title(axis, chosen) if chosen else "")
-        said = [asdict(one) for one in checks_of(axis, checks)] if checks is not None else coding["checks"]
         return {
             "system": axis.value,
             "name": AXIS_NAMES[axis],
@@ -129,7 +92,7 @@ class View:
             "confidence": known.confidence if known else None,
             "reason": coding["reason"] if chosen is None and offered is None else None,
             "missing": coding["missing"] if offered is None else [],
-            "options": [{**asdict(option), "chosen": option.code == chosen} for option in options],
+            "options": options,
             "lines": _lines([(line["line_id"], line["text"]) for line in own])
             or self._lines_of(axis, chosen),
             "against": runner_up,
@@ -140,8 +103,7 @@ class View:
             "rather": [line for line in evidence if line["code"] not in ranked][:1]
             if offered is None
             else [],
-            "failed": [one for one in said if not one["passed"]],
-            "passed": [one for one in said if one["passed"]],
+            "checks": checks_of(axis, checks) if checks is not None else coding["checks"],
         }
 
     def _lines_of(self, axis: CodeSystem, code: str | None) -> dict[str, Any] | None:
@@ -171,23 +133,8 @@ def _row(item: Item, standing: Decision | None) -> dict[str, Any]:
         "codes": [code or "–" for code in codes] if any(codes) else [],
         "doubt": item.uncertainty,
         "state": item.state,
-        "said": STATES[item.state],
-        "reference": item.reference,
         "part": f"{item.part}/{item.parts}" if item.parts > 1 else "",
     }
-
-
-def _facts(item: Item) -> list[tuple[str, str]]:
-    coding = item.coding
-    share = coding["tumour_probability"] if coding["tumour"] else 1 - coding["tumour_probability"]
-    facts = [
-        ("Tumordiagnose", f"{'ja' if coding['tumour'] else 'nein'} ({percent(share)})"),
-        ("Sicherheit", str(coding["certainty"])),
-        ("Seite", str(coding["side"] or "nicht genannt")),
-    ]
-    if item.parts > 1:
-        facts.append(("Diagnose", f"{item.part} von {item.parts}"))
-    return [*facts, ("Quelle", f"{item.source}, {item.reference}")]
 
 
 def _marked(item: Item, active: CodeSystem) -> list[dict[str, Any]]:
@@ -219,25 +166,6 @@ def _marked(item: Item, active: CodeSystem) -> list[dict[str, Any]]:
     return pieces
 
 
-def _confirm_label(desk: Desk) -> str:
-    if desk.standing is not None and desk.standing.action is not Action.REJECT and not desk.unsaved:
-        return "Weiter"
-    return "Änderung annehmen" if desk.changed else "Annehmen"
-
-
-def _shown_decision(decision: Decision) -> dict[str, Any]:
-    at = datetime.fromisoformat(decision.at).astimezone()
-    codes = [decision.codes[axis] or "–" for axis in AXES]
-    return {
-        "action": ACTION_NAMES[decision.action],
-        "codes": codes if decision.action in (Action.ACCEPT, Action.CHANGE) else [],
-        "by": decision.by,
-        "at": f"{at:%d.%m.%Y, %H:%M}",
-        "iso": decision.at,
-        "comment": decision.comment,
-    }
-
-
 def _shown(text: str) -> str:
     """Line breaks stay, since a letter's lines mean something."""
     return "\n".join(printable(line) for line in text.split("\n"))
@@ -252,17 +180,15 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["states"] = STATES
     made.filters["percent"] = percent
+    made.filters["local"] = lambda at: f"{datetime.fromisoformat(at).astimezone():%d.%m.%Y, %H:%M}"
     made.filters["level"] = lambda share: "high" if share >= 0.8 else "middle" if share >= 0.5 else "low"
     # Everything that is printed passes here: plain strings lose what steers a screen.
     made.finalize = lambda value: _shown(value) if type(value) is str else value
     return made
 
 
-def _render(template: str, **given: Any) -> str:
-    return _templates().get_template(template).render(**given)
-
-
 def render(template: str, **given: Any) -> str:
-    """A template of this page, for the parts that do not depend on a desk."""
-    return _render(template, keys=KEYS, reasons=REASONS, **given)
+    """A template of this page, filled."""
+    return _templates().get_template(template).render(**given)

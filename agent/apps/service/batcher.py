@@ -19,7 +19,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -69,51 +69,35 @@ class _Job:
         return max(1, len(self.texts))
 
 
+@dataclass(eq=False)
 class Batcher:
     """Codes texts of many requests in common batches. Belongs to one event loop."""
 
-    def __init__(
-        self,
-        code: CodeTexts,
-        *,
-        batch_texts: int = 64,
-        batch_characters: int = 40_000,
-        queue_texts: int = 1024,
-        queue_characters: int = 4 << 20,
-        grace_seconds: float = 60.0,
-    ) -> None:
-        self._code = code
-        self._batch_texts = batch_texts
-        self._batch_characters = batch_characters
-        self._queue_texts = queue_texts
-        self._queue_characters = queue_characters
-        self._grace_seconds = grace_seconds
-        # The next to give a text comes first; a request whose texts are all in batches is no more in it.
-        self._jobs: deque[_Job] = deque()
-        self._unanswered: set[_Job] = set()
-        self._held = 0
-        self._held_characters = 0
-        self._arrived = asyncio.Event()
-        self._stopping = False
-        self._worker: ThreadPoolExecutor | None = None
-        self._loop_task: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._end_of_grace: asyncio.TimerHandle | None = None
-        self._seconds_per_text = 0.01
-
-    @property
-    def held(self) -> int:
-        """Texts that wait or are being coded."""
-        return self._held
-
-    @property
-    def stopping(self) -> bool:
-        """Whether new requests are refused."""
-        return self._stopping
+    code_texts: CodeTexts
+    _: KW_ONLY
+    batch_texts: int = 64
+    batch_characters: int = 40_000
+    queue_texts: int = 1024
+    queue_characters: int = 4 << 20
+    grace_seconds: float = 60.0
+    held: int = field(default=0, init=False)
+    """Texts that wait or are being coded."""
+    stopping: bool = field(default=False, init=False)
+    """Whether new requests are refused."""
+    # The next to give a text comes first; a request whose texts are all in batches is no more in it.
+    _jobs: deque[_Job] = field(default_factory=deque, init=False)
+    _unanswered: set[_Job] = field(default_factory=set, init=False)
+    _held_characters: int = field(default=0, init=False)
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _worker: ThreadPoolExecutor | None = field(default=None, init=False)
+    _loop_task: asyncio.Task[None] | None = field(default=None, init=False)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+    _end_of_grace: asyncio.TimerHandle | None = field(default=None, init=False)
+    _seconds_per_text: float = field(default=0.01, init=False)
 
     async def start(self) -> None:
         """Begins to take requests; also again, after a stop."""
-        self._stopping = False
+        self.stopping = False
         self._loop = asyncio.get_running_loop()
         # An event belongs to the loop that first waits for it.
         self._arrived = asyncio.Event()
@@ -123,10 +107,10 @@ class Batcher:
     def refuse(self) -> None:
         """Take nothing more; what is held will be answered, with `StoppingError` what takes longer than the grace
         period."""
-        self._stopping = True
+        self.stopping = True
         self._arrived.set()
         if self._end_of_grace is None and self._loop is not None:
-            self._end_of_grace = self._loop.call_later(self._grace_seconds, self._give_up)
+            self._end_of_grace = self._loop.call_later(self.grace_seconds, self._give_up)
 
     def _give_up(self) -> None:
         for job in self._unanswered:
@@ -135,7 +119,7 @@ class Batcher:
 
     def refuse_soon(self) -> None:
         """`refuse`, from a signal handler: it may run in the middle of anything."""
-        self._stopping = True
+        self.stopping = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.refuse)
 
@@ -172,14 +156,14 @@ class Batcher:
         return await self._submit(job)
 
     async def _submit(self, job: _Job) -> Any:
-        if self._stopping:
+        if self.stopping:
             raise StoppingError("the service is shutting down")
         if (
-            self._held + job.size > self._queue_texts
-            or self._held_characters + job.characters > self._queue_characters
+            self.held + job.size > self.queue_texts
+            or self._held_characters + job.characters > self.queue_characters
         ):
-            raise QueueFullError(max(1, round(self._held * self._seconds_per_text)))
-        self._held += job.size
+            raise QueueFullError(max(1, round(self.held * self._seconds_per_text)))
+        self.held += job.size
         self._held_characters += job.characters
         self._unanswered.add(job)
         # Also when the caller is cancelled: the place is free again once the job is done or dropped.
@@ -189,14 +173,14 @@ class Batcher:
         return await job.answer
 
     def _release(self, job: _Job) -> None:
-        self._held -= job.size
+        self.held -= job.size
         self._held_characters -= job.characters
         self._unanswered.discard(job)
 
     async def _run(self) -> None:
         while True:
             if not self._jobs:
-                if self._stopping:
+                if self.stopping:
                     return
                 self._arrived.clear()
                 await self._arrived.wait()
@@ -218,7 +202,7 @@ class Batcher:
                     batch[self._jobs.popleft()] = []
                 break
             text = job.texts[job.taken]
-            if batch and (texts == self._batch_texts or characters + len(text) > self._batch_characters):
+            if batch and (texts == self.batch_texts or characters + len(text) > self.batch_characters):
                 break
             batch.setdefault(job, []).append(text)
             texts += 1
@@ -258,7 +242,7 @@ class Batcher:
         texts."""
         texts = [text for _, some in slices for text in some]
         try:
-            coded = list(self._code(texts))
+            coded = list(self.code_texts(texts))
             if len(coded) != len(texts):
                 raise RuntimeError("the agent gave another number of answers than it was asked for")
         except OnkokodeError as error:
@@ -274,7 +258,7 @@ class Batcher:
         coded: list[CodedText] = []
         for position, text in enumerate(texts, start=first):
             try:
-                [answer] = self._code([text])
+                [answer] = self.code_texts([text])
             except OnkokodeError as error:
                 return error
             except Exception as error:

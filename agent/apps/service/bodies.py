@@ -16,10 +16,8 @@ from dataclasses import dataclass
 
 from starlette.types import Receive
 
-from agent.apps.service.errors import CLOSE, ClientGone, RefusedRequest
+from agent.apps.service.errors import CLOSE, RETRY, ClientGone, RefusedRequest
 from agent.apps.service.settings import ServiceSettings
-
-RETRY = (b"retry-after", b"5")
 
 
 @dataclass(eq=False)
@@ -61,9 +59,8 @@ class Bodies:
                 self._leaving -= body.size
 
     async def _whole(self, body: _Body, headers: Mapping[str, str], receive: Receive) -> bytes:
-        too_large = RefusedRequest(
-            413, "body_too_large", f"a request body may have {self._largest:,} bytes", CLOSE
-        )
+        message = f"a request body may have {self._largest:,} bytes"
+        too_large = RefusedRequest(413, "body_too_large", message, CLOSE)
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self._largest:
             raise too_large
@@ -72,10 +69,10 @@ class Bodies:
         try:
             async with body.deadline:
                 while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
+                    received = await receive()
+                    if received["type"] == "http.disconnect":
                         raise ClientGone
-                    part = message.get("body", b"")
+                    part = received.get("body", b"")
                     if body.displaced:
                         # It was told while its last bytes were on their way; counting on would unbalance the sum.
                         raise TimeoutError
@@ -86,16 +83,14 @@ class Bodies:
                     parts.append(part)
                     if self.held - self._leaving > self._bound:
                         self._make_room()
-                    if not message.get("more_body", False):
+                    if not received.get("more_body", False):
                         return b"".join(parts)
         except TimeoutError:
             if body.displaced:
-                raise RefusedRequest(
-                    503, "too_many_bodies", "too many requests are being sent", RETRY, CLOSE
-                ) from None
-            raise RefusedRequest(
-                408, "body_too_slow", "the request body did not arrive in time", CLOSE
-            ) from None
+                message = "too many requests are being sent"
+                raise RefusedRequest(503, "too_many_bodies", message, {**RETRY, **CLOSE}) from None
+            message = "the request body did not arrive in time"
+            raise RefusedRequest(408, "body_too_slow", message, CLOSE) from None
         finally:
             self._arriving.pop(body, None)
 

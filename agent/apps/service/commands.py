@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.apps.options import OutputFile, agent_options, load_agent
+from agent.apps.service.settings import ServiceSettings, hosts_for, is_loopback, networks, read_api_key
 from index.io.failures import require
 
 if TYPE_CHECKING:
@@ -75,8 +76,6 @@ def serve(
 
     The description of all routes is at /docs.
     """
-    from agent.apps.service.settings import ServiceSettings, hosts_for, is_loopback, networks, read_api_key
-
     settings = ServiceSettings(
         host=host,
         port=port,

@@ -9,9 +9,8 @@ await respond(send, refused, receive)              # with what the client still 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -19,14 +18,15 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.types import Receive, Send
 
 from agent.apps.service.batcher import QueueFullError, StoppingError, TextFailedError
 from index.errors import OnkokodeError
 
 _LOG = logging.getLogger("onkokode.service")
-_RETRY_SECONDS = "5"
-CLOSE = (b"connection", b"close")
+CLOSE = {"connection": "close"}
+RETRY = {"retry-after": "5"}
 _LINGER_SECONDS, _LINGER_BYTES = 2.0, 16 << 20
 # What may stand in an error's location: our own names. Anything else came from the caller.
 _OWN_NAMES = frozenset(
@@ -54,22 +54,16 @@ _PROBLEMS = {
 _LIMITS = ("max_length", "min_length", "ge", "le")
 
 
-def error_body(code: str, message: str, details: Iterable[Mapping[str, Any]] = ()) -> bytes:
-    """The JSON of an error answer."""
-    return json.dumps({"error": {"code": code, "message": message, "details": list(details)}}).encode()
-
-
 def error_response(
     status: int,
     code: str,
     message: str,
     *,
-    details: Iterable[Mapping[str, Any]] = (),
+    details: Sequence[Mapping[str, Any]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    return Response(
-        error_body(code, message, details), status, dict(headers or {}), media_type="application/json"
-    )
+    error = {"code": code, "message": message, "details": details}
+    return JSONResponse({"error": error}, status, headers)
 
 
 def install(app: FastAPI) -> None:
@@ -80,12 +74,9 @@ def install(app: FastAPI) -> None:
 
 
 async def _invalid(_request: Request, error: RequestValidationError) -> Response:
-    details = [
-        {"where": _place(problem["loc"]), "problem": _problem(problem)} for problem in error.errors()[:20]
-    ]
-    return error_response(
-        422, "invalid_request", "the request does not fit its description, see /docs", details=details
-    )
+    details = [{"where": _place(one["loc"]), "problem": _problem(one)} for one in error.errors()[:20]]
+    message = "the request does not fit its description, see /docs"
+    return error_response(422, "invalid_request", message, details=details)
 
 
 def _place(location: Sequence[Any]) -> str:
@@ -115,26 +106,21 @@ async def _ours(_request: Request, error: OnkokodeError) -> Response:
     if isinstance(error, QueueFullError):
         return error_response(429, "queue_full", str(error), headers={"Retry-After": str(error.retry_after)})
     if isinstance(error, StoppingError):
-        headers = {"Retry-After": _RETRY_SECONDS, "Connection": "close"}
-        return error_response(503, "shutting_down", str(error), headers=headers)
+        return error_response(503, "shutting_down", str(error), headers={**RETRY, **CLOSE})
     if isinstance(error, TextFailedError):
-        return error_response(
-            422,
-            "text_failed",
-            str(error),
-            details=[{"where": str(error.position), "problem": "was not coded"}],
-        )
+        details = [{"where": str(error.position), "problem": "was not coded"}]
+        return error_response(422, "text_failed", str(error), details=details)
     # Such a message names a model or an address, never a text; it is for the operator, not for the caller.
     _LOG.error("the agent is not available: %s", error)
-    return error_response(
-        503, "unavailable", "the coding agent is not available", headers={"Retry-After": _RETRY_SECONDS}
-    )
+    return error_response(503, "unavailable", "the coding agent is not available", headers=RETRY)
 
 
 class RefusedRequest(Exception):
     """A request that goes no further. `headers` are added to its answer."""
 
-    def __init__(self, status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(code)
         self.status, self.code, self.message, self.headers = status, code, message, headers
 
@@ -146,14 +132,9 @@ class ClientGone(Exception):
 async def respond(send: Send, refused: RefusedRequest, receive: Receive | None = None) -> None:
     """The error answer. With `receive`, what the client still sends is thrown away for a moment: a connection that
     is closed over unread bytes is reset, and the client never sees the answer."""
-    body = error_body(refused.code, refused.message)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode("ascii")),
-        *refused.headers,
-    ]
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": receive is not None})
+    answer = error_response(refused.status, refused.code, refused.message, headers=refused.headers)
+    await send({"type": "http.response.start", "status": refused.status, "headers": answer.raw_headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": receive is not None})
     if receive is not None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_SECONDS):

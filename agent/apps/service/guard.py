@@ -19,13 +19,13 @@ import re
 import uuid
 from time import perf_counter
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.apps.service.batcher import report
 from agent.apps.service.bodies import Bodies
 from agent.apps.service.connections import CROWDED
-from agent.apps.service.errors import CLOSE, ClientGone, RefusedRequest, respond
+from agent.apps.service.errors import CLOSE, RETRY, ClientGone, RefusedRequest, respond
 from agent.apps.service.settings import ServiceSettings
 
 _ACCESS = logging.getLogger("onkokode.service.access")
@@ -36,20 +36,17 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _OPEN = ("/health/live", "/health/ready")
 # Our own answers load nothing from anywhere; a mounted page brings its own scripts and says so itself.
 _OWN = ("/v1/", "/health/", "/info", "/openapi.json", "/docs")
-_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
-_OWN_HEADERS = (
-    (b"cache-control", b"no-store"),
-    (
-        b"content-security-policy",
-        b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
-        b"form-action 'none'",
-    ),
-)
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-resource-policy": "same-origin",
+}
+_OWN_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'none'",
+}
 
 
 class Guard:
@@ -81,7 +78,11 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": self._answer_headers(scope, message, request_id)}
+                message.setdefault("headers", [])
+                headers_out = MutableHeaders(scope=message)
+                own = _OWN_HEADERS if scope["path"].startswith(_OWN) else {}
+                for name, value in {**_HEADERS, **own, "x-request-id": request_id}.items():
+                    headers_out.setdefault(name, value)
             await send(message)
 
         try:
@@ -96,9 +97,8 @@ class Guard:
         except Exception as error:
             report(f"request {request_id} failed", error)
             if not status:
-                await respond(
-                    answer, RefusedRequest(500, "internal_error", "the service failed on this request")
-                )
+                failed = RefusedRequest(500, "internal_error", "the service failed on this request")
+                await respond(answer, failed)
         finally:
             route = getattr(scope.get("route"), "path", "-")
             _ACCESS.info(
@@ -125,9 +125,8 @@ class Guard:
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         if scope.get("state", {}).get(CROWDED) and scope["path"] not in _OPEN:
-            raise RefusedRequest(
-                503, "too_many_connections", "too many connections are open", (b"retry-after", b"5"), CLOSE
-            )
+            message = "too many connections are open"
+            raise RefusedRequest(503, "too_many_connections", message, {**RETRY, **CLOSE})
         names = self._settings.allowed_hosts
         if names and _host_name(headers.get("host", "")) not in names:
             raise RefusedRequest(421, "wrong_host", "this service does not answer to that host name")
@@ -136,21 +135,12 @@ class Guard:
         given = _given_key(headers)
         if given is None or not hmac.compare_digest(_digest(given), self._key):
             # Basic for a person's browser, which has no other way to send a key; the key is its password.
-            ways = (b"www-authenticate", b'Bearer, Basic realm="onkokode", charset="UTF-8"')
-            raise RefusedRequest(
-                401, "unauthorised", "send the API key as `Authorization: Bearer …` or `X-API-Key`", ways
-            )
+            ways = {"www-authenticate": 'Bearer, Basic realm="onkokode", charset="UTF-8"'}
+            message = "send the API key as `Authorization: Bearer …` or `X-API-Key`"
+            raise RefusedRequest(401, "unauthorised", message, ways)
 
     def _asks_itself(self, path: str) -> bool:
         return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._settings.own_login)
-
-    @staticmethod
-    def _answer_headers(scope: Scope, message: Message, request_id: str) -> list[tuple[bytes, bytes]]:
-        headers = list(message.get("headers", ()))
-        there = {name.lower() for name, _ in headers}
-        own = scope["path"].startswith(_OWN)
-        ours = (*_HEADERS, *(_OWN_HEADERS if own else ()), (b"x-request-id", request_id.encode("ascii")))
-        return headers + [(name, value) for name, value in ours if name not in there]
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

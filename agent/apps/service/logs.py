@@ -27,16 +27,11 @@ class WithoutContents(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         if record.name.partition(".")[0] in _NETWORK:
-            record = logging.makeLogRecord(
-                {
-                    **record.__dict__,
-                    "msg": _without_message(record),
-                    "args": (),
-                    "exc_info": None,
-                    "exc_text": None,
-                }
-            )
-            record.stack_info = None
+            place = f"{record.filename}:{record.lineno}"
+            error = record.exc_info[1] if record.exc_info else None
+            said = kind_and_place(error, place) if error is not None else f"reported something at {place}"
+            silent = dict.fromkeys(("exc_info", "exc_text", "stack_info"))
+            record = logging.makeLogRecord({**record.__dict__, **silent, "msg": said, "args": ()})
         return super().format(record)
 
 
@@ -45,12 +40,6 @@ def kind_and_place(error: BaseException, otherwise: str = "unknown place") -> st
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else otherwise
     return f"{type(error).__name__} at {where}"
-
-
-def _without_message(record: logging.LogRecord) -> str:
-    error = record.exc_info[1] if record.exc_info else None
-    place = f"{record.filename}:{record.lineno}"
-    return kind_and_place(error, place) if error is not None else f"reported something at {place}"
 
 
 def set_up() -> None:

@@ -11,92 +11,81 @@ from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from agent.agent import CodingAgent
 from agent.apps.service import schemas
 from agent.apps.service.batcher import Batcher
 from agent.apps.service.errors import error_response
-from agent.apps.service.lookup import CodeLookup
 from agent.apps.service.settings import ServiceSettings
 from agent.prepare.pipeline import MAX_CHARACTERS
+
+# The catalogue command's own description of a code: the API says the same as `onkokode catalogue show`.
+from index.catalogue.commands import describe_code, written_code
 from index.records import CodeSystem
+from index.search.code_search import CodeSearch
 
 T = TypeVar("T")
 
-_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-_ERROR_MODEL: dict[str, Any] = {"model": schemas.ErrorAnswer}
 # FastAPI's type for `responses`.
 Responses = dict[int | str, dict[str, Any]]
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+
+
+def _error(description: str, **more: Any) -> dict[str, Any]:
+    return {"model": schemas.ErrorAnswer, "description": description, **more}
+
+
 # What the guard answers, on any route.
 GUARDED: Responses = {
-    400: {**_ERROR_MODEL, "description": "The request cannot be read."},
-    401: {**_ERROR_MODEL, "description": "The API key is missing or wrong."},
-    413: {**_ERROR_MODEL, "description": "The body is too large."},
-    500: {**_ERROR_MODEL, "description": "The service failed."},
-    503: {
-        **_ERROR_MODEL,
-        "description": "The service is shutting down, has too many connections or bodies at a time, or its model "
-        "is not available.",
-        "headers": _RETRY_AFTER,
-    },
+    400: _error("The request cannot be read."),
+    401: _error("The API key is missing or wrong."),
+    413: _error("The body is too large."),
+    500: _error("The service failed."),
+    503: _error(
+        "The service is shutting down, has too many connections or bodies at a time, or its model is not available.",
+        headers=_RETRY_AFTER,
+    ),
 }
-_INVALID: Responses = {
-    422: {**_ERROR_MODEL, "description": "The request does not fit its description, or a text failed."}
+_LOOKING_UP: Responses = {
+    **GUARDED,
+    422: _error("The request does not fit its description, or a text failed."),
 }
 _CODING: Responses = {
-    **GUARDED,
-    **_INVALID,
-    429: {
-        **_ERROR_MODEL,
-        "description": "Too many texts are waiting: send the request again after `Retry-After` seconds.",
-        "headers": _RETRY_AFTER,
-    },
+    **_LOOKING_UP,
+    429: _error(
+        "Too many texts are waiting: send the request again after `Retry-After` seconds.",
+        headers=_RETRY_AFTER,
+    ),
 }
+_UNKNOWN: Responses = {404: _error("No catalogue here has the code.")}
 _CODE_FORM = r"^[A-Za-z0-9./:\- ]+$"
-_SYSTEM = Path(description="The classification.")
+_System = Annotated[CodeSystem, Path(description="The classification.")]
 
 
 def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings) -> APIRouter:
     """All routes below /v1, and /info."""
-    router = APIRouter()
-    lookup = CodeLookup(agent.resources.catalogue)
+    coding = APIRouter(tags=["coding"], responses=_CODING)
+    codes = APIRouter(tags=["catalogue"], responses=_LOOKING_UP)
+    service = APIRouter(tags=["service"], responses=GUARDED)
+    catalogue = agent.resources.catalogue
+    search = CodeSearch(catalogue, codable_only=False)
 
-    @router.post(
-        "/v1/code",
-        tags=["coding"],
-        summary="Code one text",
-        response_model=schemas.Coded,
-        responses=_CODING,
-    )
+    @coding.post("/v1/code", summary="Code one text", response_model=schemas.Coded)
     async def code(request: Request, wanted: schemas.CodeRequest) -> Response:
         """The three codings of a text, with confidence, alternatives, catalogue lines and checks."""
         [coded] = await _while_connected(request, batcher.code([wanted.text]))
         return _json(coded.to_dict())
 
-    @router.post(
-        "/v1/code-many",
-        tags=["coding"],
-        summary="Code several texts",
-        response_model=schemas.CodedMany,
-        responses=_CODING,
-    )
+    @coding.post("/v1/code-many", summary="Code several texts", response_model=schemas.CodedMany)
     async def code_many(request: Request, wanted: schemas.CodeManyRequest) -> Response:
         """One answer per text, in order. For whole files, `onkokode code-file` needs no service."""
         if len(wanted.texts) > settings.max_texts:
-            return error_response(
-                422, "too_many_texts", f"a request may hold {settings.max_texts} texts; split it"
-            )
+            message = f"a request may hold {settings.max_texts} texts; split it"
+            return error_response(422, "too_many_texts", message)
         coded = await _while_connected(request, batcher.code(wanted.texts)) if wanted.texts else []
         return _json({"results": [one.to_dict() for one in coded]})
 
-    @router.post(
-        "/v1/explain",
-        tags=["coding"],
-        summary="Code one text and show the steps",
-        response_model=schemas.Explained,
-        responses=_CODING,
-    )
+    @coding.post("/v1/explain", summary="Code one text and show the steps", response_model=schemas.Explained)
     async def explain(request: Request, wanted: schemas.CodeRequest) -> Response:
         """What each step of the agent found, beside the answer with all its checks."""
 
@@ -104,22 +93,13 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
             return list(agent.stream(wanted.text))
 
         *found, (_, last) = await _while_connected(request, batcher.alone(steps, len(wanted.text)))
-        return _json(
-            {
-                "result": last["results"][0].to_dict(),
-                "steps": [{"step": step, "found": what} for step, what in found],
-            }
-        )
+        named = [{"step": step, "found": what} for step, what in found]
+        return _json({"result": last["results"][0].to_dict(), "steps": named})
 
-    @router.get(
-        "/v1/codes/{system}",
-        tags=["catalogue"],
-        summary="Search codes",
-        response_model=schemas.FoundCodes,
-        responses={**GUARDED, **_INVALID},
-    )
-    async def find_codes(
-        system: Annotated[CodeSystem, _SYSTEM],
+    # The two that search are no coroutines: FastAPI runs them in threads.
+    @codes.get("/v1/codes/{system}", summary="Search codes", response_model=schemas.FoundCodes)
+    def find_codes(
+        system: _System,
         q: Annotated[
             str,
             Query(
@@ -133,22 +113,26 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
     ) -> Response:
         """Codes that begin with `q`; where none does, those with all its words in their title or in another
         line, best first. A word may be given in part; spellings (Carcinom, Karzinom) are taken as one."""
-        codes, more = await run_in_threadpool(lookup.find, system, q, limit)
-        return _json({"system": system.value, "codes": codes, "more": more})
+        hits = search.find(system, q, limit + 1)
+        found = [
+            {
+                "code": hit.code,
+                "title": hit.title,
+                "edition": known.edition if (known := catalogue.code(system, hit.code)) else "",
+                "codable": catalogue.is_codable(system, hit.code),
+            }
+            for hit in hits[:limit]
+        ]
+        return _json({"system": system.value, "codes": found, "more": len(hits) > limit})
 
-    @router.get(
+    @codes.get(
         "/v1/codes/{system}/{code:path}",
-        tags=["catalogue"],
         summary="Explain a code",
         response_model=schemas.ExplainedCode,
-        responses={
-            **GUARDED,
-            **_INVALID,
-            404: {**_ERROR_MODEL, "description": "No catalogue here has the code."},
-        },
+        responses=_UNKNOWN,
     )
-    async def explain_code(
-        system: Annotated[CodeSystem, _SYSTEM],
+    def explain_code(
+        system: _System,
         code: Annotated[
             str,
             Path(
@@ -160,15 +144,13 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
         ],
     ) -> Response:
         """Title, edition, parent, lines, exclusions, and the crosswalk's partners of a code."""
-        found = await run_in_threadpool(lookup.explain, system, code)
-        if found is None:
+        written = written_code(code)
+        if catalogue.code(system, written) is None and not catalogue.lines_of(system, written):
             message = "no catalogue here has this code in this system"
             raise HTTPException(404, {"code": "unknown_code", "message": message})
-        return _json(found)
+        return _json(describe_code(catalogue, system, written))
 
-    @router.get(
-        "/info", tags=["service"], summary="What is in use", response_model=schemas.Info, responses=GUARDED
-    )
+    @service.get("/info", summary="What is in use", response_model=schemas.Info)
     async def info() -> Response:
         """Versions, models, editions with their files' hashes, and the service's limits."""
         limits = {
@@ -180,6 +162,9 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
         }
         return _json({**agent.info(), "limits": limits})
 
+    router = APIRouter()
+    for part in (coding, codes, service):
+        router.include_router(part)
     return router
 
 

@@ -3,7 +3,7 @@
 CodeRequest(text="Mamma-Ca li. oben außen")
 
 Requests are validated with these models. Answers are `CodedText.to_dict()` as it is: the models describe them,
-and the tests hold the one against the other.
+and the tests hold the one against the other. Where an answer repeats a record of the library, that record is its model.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.prepare.pipeline import MAX_CHARACTERS
-from index.records import CodeSystem
+from agent.results import Check, Evidence
+from index.records import CodeSystem, CrosswalkRule
 
 _TEXT = "Kleinzelliges Bronchial-Ca li. Oberlappen, extensive disease"
 
@@ -44,29 +45,6 @@ class CodeManyRequest(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": [_TEXT, "Z.n. Prostata-Ca"]}]})
 
     texts: Annotated[list[Text], Field(description="Texts to code; their number is limited, see /info.")]
-
-
-class Evidence(BaseModel):
-    """A catalogue line that speaks for a code; the last one of an axis speaks for the runner-up."""
-
-    line_id: str
-    text: str = Field(description="The line's wording.")
-    code: str
-    system: CodeSystem
-    edition: str
-    source: str = Field(description="The file that the line came from.")
-    matched: list[Offsets] = Field(description="The words of the text that the line shares.")
-
-
-class Check(BaseModel):
-    """A numbered check of a coding."""
-
-    number: str = Field(examples=["K01"])
-    passed: bool
-    message: str = Field(description="German, for a documentation officer.")
-    axis: CodeSystem | None = Field(
-        description="Whose code is checked; null across the axes, or for the text."
-    )
 
 
 class Alternative(BaseModel):
@@ -151,16 +129,6 @@ class Line(BaseModel):
     kind: str
 
 
-class Rule(BaseModel):
-    """A rule of the registry's crosswalk from ICD-O-3 to ICD-10."""
-
-    topography: str = Field(description="A regular expression over topography codes.")
-    morphologies: list[list[int]] = Field(description="Ranges of four-digit histologies, both ends included.")
-    behaviour: str
-    icd10: str
-    default: bool = Field(description="Whether this is the usual choice.")
-
-
 class ExplainedCode(BaseModel):
     """All that the catalogues here say about a code."""
 
@@ -176,7 +144,7 @@ class ExplainedCode(BaseModel):
     lines: dict[str, list[Line]] = Field(description="Lines that speak for the code, by edition.")
     exclusions: list[Line]
     notes: list[Line]
-    crosswalk: list[Rule]
+    crosswalk: list[CrosswalkRule]
 
 
 class Health(BaseModel):

@@ -31,17 +31,21 @@ __all__ = ["CatalogueError", "CatalogueFile", "NotACatalogue", "parse", "parse_a
 
 _Recognise = Callable[[Source], bool]
 _Read = Callable[[Source], CatalogueFile]
-# Layouts with a header row come first: their mark is exact, the others' is a share of rows.
-_LAYOUTS: tuple[tuple[_Recognise, _Read], ...] = (
+# Layouts that their whole header row tells.
+_BY_HEADER: dict[str, _Read] = {
+    "Alpha-ID;Label;ICD-10-Code;Tumordiagnose": datasets.read_tumour_terms,
+    "ID;ICD-10-Code;ICD-O-Code;ICD-10 Text;Label;Topography Text;Extended Label;Prompt Text":
+        datasets.read_topography_terms,
+    "ICD10;Label;Rubrik": systematic.read_rubrics,
+    "code\tparent\tdisplay": systematic.read_ops_tree,
+    "id;code;name;id3;istPaarig": registry.read_topography,
+    "id;code;name;id3;epi_valide;p65_valide": registry.read_icd10,
+}  # fmt: skip
+# Those with a mark in the header come first: it is exact, the others' is a share of rows.
+_BY_MARK: tuple[tuple[_Recognise, _Read], ...] = (
     (claml.is_xml, claml.read_claml),
-    (datasets.is_tumour_terms, datasets.read_tumour_terms),
-    (datasets.is_topography_terms, datasets.read_topography_terms),
-    (systematic.is_rubrics, systematic.read_rubrics),
-    (systematic.is_ops_tree, systematic.read_ops_tree),
     (registry.is_crosswalk, registry.read_crosswalk),
     (registry.is_morphology, registry.read_morphology),
-    (registry.is_topography, registry.read_topography),
-    (registry.is_icd10, registry.read_icd10),
     (registry.is_reference_table, registry.read_reference_table),
     (systematic.is_metadata, systematic.read_metadata),
     (alphabets.is_official_alphabet, alphabets.read_official_alphabet),
@@ -87,7 +91,9 @@ def _parse_source(source: Source) -> CatalogueFile:
         raise source.foreign("is empty")
     if not claml.is_xml(source) and _is_utf16(source.data):
         raise source.error("is in UTF-16; save it as UTF-8 or download it again")
-    for recognise, read in _LAYOUTS:
+    if source.header in _BY_HEADER:
+        return _BY_HEADER[source.header](source)
+    for recognise, read in _BY_MARK:
         if recognise(source):
             return read(source)
     raise source.foreign(f"is no catalogue file; {_KNOWN}")

@@ -8,6 +8,8 @@ Cholera durch Vibrio cholerae (M01.39*) {+A00.0}            plain text
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from index.catalogue.layouts.editions import edition_id
 from index.catalogue.layouts.source import CatalogueFile, Source
@@ -22,6 +24,8 @@ _MARKED_CODE = re.compile(rf"^(?P<code>{_CODE})(?:\.?-)?[+*!#]?$")
 _SEE_ALSO = re.compile(r"\s+-\s+s\.\s?(?:a\.)?\s.*$")
 _NOT_ELSEWHERE = re.compile(r"\s+a\.\s?n\.\s?k\.?$")
 SYSTEM = CodeSystem.ICD10GM
+# Row, Alpha-ID, marked code ("": none, None: no longer valid), term.
+_Entry = tuple[int, str, str | None, str]
 
 
 def clean_term(text: str) -> str:
@@ -62,36 +66,16 @@ def is_official_alphabet(source: Source) -> bool:
 
 def read_official_alphabet(source: Source) -> CatalogueFile:
     """The alphabet's EDV layout; references and terms with only a `!` code give rows, but no lines."""
-    found: list[tuple[str, str, str]] = []
-    codes: set[str] = set()
-    rows = without_code = highest = 0
-    for number, row in source.rows("cp1252"):
-        kind, alpha_id, printed, primary, _star, _additional, term, last = source.fields(
-            row, ";", number, (8,)
-        )
+    layout, counts = "ICD-10-GM Alphabet (EDV-Fassung)", {"rows": 0, "without_code": 0}
+    return _read_numbered(source, layout, "alphabet", _official_entries(source), counts)
+
+
+def _official_entries(source: Source) -> Iterator[_Entry]:
+    for number, fields in source.records(";", (8,), "cp1252"):
+        kind, alpha_id, printed, primary, _star, _additional, term, last = fields
         if kind not in "012345" or not alpha_id.isdecimal() or printed not in "01" or last:
-            raise source.error(
-                "does not follow the alphabet's layout type;number;print flag;…; restore the original file",
-                number,
-            )
-        rows += 1
-        highest = max(highest, int(alpha_id))
-        if not primary:
-            without_code += 1
-            continue
-        code = plain_code(primary)
-        if code is None:
-            raise source.error(f"{primary!r} is no ICD-10-GM code; download the file again", number)
-        codes.add(code)
-        found.append((alpha_id, code, clean_term(term)))
-    edition = edition_id(source, "alphabet", codes=codes, last_alpha_id=highest)
-    return source.finish(
-        "ICD-10-GM Alphabet (EDV-Fassung)",
-        SYSTEM,
-        edition,
-        {"rows": rows, "without_code": without_code},
-        lines=_numbered_lines(source, edition, found),
-    )
+            raise source.altered("does not follow the alphabet's layout type;number;print flag;…", number)
+        yield number, alpha_id, primary, term
 
 
 def is_alpha_id(source: Source) -> bool:
@@ -101,52 +85,48 @@ def is_alpha_id(source: Source) -> bool:
 
 def read_alpha_id(source: Source) -> CatalogueFile:
     """Alpha-ID and Alpha-ID-SE; entries marked as no longer valid give rows, but no lines."""
-    found: list[tuple[str, str, str]] = []
-    codes: set[str] = set()
-    rows = without_code = invalid = highest = width = 0
-    for number, row in source.rows("cp1252"):
-        fields = source.fields(row, "|", number, (width,) if width else (7, 8))
-        width = len(fields)
+    layout = "Alpha-ID-SE" if source.header.count("|") == 7 else "Alpha-ID"
+    counts = {"rows": 0, "without_code": 0, "invalid": 0}
+    return _read_numbered(source, layout, layout.lower(), _alpha_id_entries(source), counts)
+
+
+def _alpha_id_entries(source: Source) -> Iterator[_Entry]:
+    for number, fields in source.records("|", (7, 8), "cp1252"):
         valid, alpha_id, primary, second, term = fields[0], fields[1], fields[2], fields[5], fields[-1]
-        digits = alpha_id.removeprefix("I")
-        if valid not in ("0", "1") or not digits.isdecimal():
-            raise source.error(
-                "does not follow the layout valid|Alpha-ID|code|…; restore the original file", number
-            )
-        rows += 1
-        highest = max(highest, int(digits))
-        if valid == "0":
-            invalid += 1
-            continue
-        if not (primary or second):
-            without_code += 1
-            continue
-        code = plain_code(primary or second)
-        if code is None:
-            raise source.error(f"{primary or second!r} is no ICD-10-GM code; download the file again", number)
-        if not term.strip():
+        if valid not in ("0", "1") or not alpha_id.removeprefix("I").isdecimal():
+            raise source.altered("does not follow the layout valid|Alpha-ID|code|…", number)
+        marked = primary or second
+        if valid == "1" and marked and not term.strip():
             raise source.error("has no text", number)
-        codes.add(code)
-        found.append((alpha_id, code, clean_term(term)))
-    name, family = ("Alpha-ID-SE", "alpha-id-se") if width == 8 else ("Alpha-ID", "alpha-id")
-    edition = edition_id(source, family, codes=codes, last_alpha_id=highest)
-    return source.finish(
-        name,
-        SYSTEM,
-        edition,
-        {"rows": rows, "without_code": without_code, "invalid": invalid},
-        lines=_numbered_lines(source, edition, found),
-    )
+        yield number, alpha_id, marked if valid == "1" else None, term
 
 
-def _numbered_lines(source: Source, edition: str, found: list[tuple[str, str, str]]) -> list[CatalogueLine]:
-    """Lines whose id is the Alpha-ID; a number that comes twice gets a suffix, so that ids stay unique."""
+def _read_numbered(
+    source: Source, layout: str, family: str, entries: Iterable[_Entry], counts: dict[str, int]
+) -> CatalogueFile:
+    """A list by Alpha-ID; `counts` holds a zero for each kind of entry that the layout has.
+
+    A line's id is its Alpha-ID; a number that comes twice gets a suffix, so that ids stay unique.
+    """
+    found: list[tuple[str, str, str]] = []
+    highest = 0
+    for number, alpha_id, marked, term in entries:
+        counts["rows"] += 1
+        highest = max(highest, int(alpha_id.removeprefix("I")))
+        if marked is None:
+            counts["invalid"] += 1
+        elif not marked:
+            counts["without_code"] += 1
+        elif (code := plain_code(marked)) is None:
+            raise source.error(f"{marked!r} is no ICD-10-GM code; download the file again", number)
+        else:
+            found.append((alpha_id, code, clean_term(term)))
+    edition = edition_id(source, family, codes={code for _, code, _ in found}, last_alpha_id=highest)
     lines: list[CatalogueLine] = []
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     for alpha_id, code, term in found:
-        if not term:
-            continue
-        seen[alpha_id] = repeat = seen.get(alpha_id, 0) + 1
-        number = f"{alpha_id}#{repeat}" if repeat > 1 else alpha_id
-        lines.append(source.line(edition, number, code, term))
-    return lines
+        if term:
+            seen[alpha_id] += 1
+            number_of_line = alpha_id if seen[alpha_id] == 1 else f"{alpha_id}#{seen[alpha_id]}"
+            lines.append(source.line(edition, number_of_line, code, term))
+    return source.finish(layout, SYSTEM, edition, counts, lines=lines)

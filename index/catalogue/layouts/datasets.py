@@ -11,45 +11,24 @@ from index.catalogue.layouts.editions import edition_id
 from index.catalogue.layouts.source import CatalogueFile, Source
 from index.records import CatalogueLine, CodeSystem
 
-_TERMS_HEADER = ["Alpha-ID", "Label", "ICD-10-Code", "Tumordiagnose"]
-_TOPOGRAPHY_HEADER = [
-    "ID", "ICD-10-Code", "ICD-O-Code", "ICD-10 Text", "Label", "Topography Text", "Extended Label", "Prompt Text",
-]  # fmt: skip
-
-
-def is_tumour_terms(source: Source) -> bool:
-    """The header row is the whole mark."""
-    return source.header.split(";") == _TERMS_HEADER
-
 
 def read_tumour_terms(source: Source) -> CatalogueFile:
     """Alpha-ID terms of tumours with their ICD-10-GM code."""
     found: list[tuple[str, str, str]] = []
-    for number, row in source.rows(skip=1):
-        alpha_id, label, marked, tumour = source.fields(row, ";", number, (4,))
+    for number, (alpha_id, label, marked, tumour) in source.records(";", (4,), skip=1):
         code = plain_code(marked)
         if code is None or tumour not in ("0", "1") or not label.strip():
-            raise source.error(
-                "does not follow the layout Alpha-ID;Label;ICD-10-Code;Tumordiagnose; restore the original file",
-                number,
+            raise source.altered(
+                "does not follow the layout Alpha-ID;Label;ICD-10-Code;Tumordiagnose", number
             )
         found.append((alpha_id, code, clean_term(label)))
     numbers = [int(digits) for alpha_id, _, _ in found if (digits := alpha_id.removeprefix("I")).isdecimal()]
-    edition = edition_id(
-        source,
-        "alpha-id-tumour",
-        codes={code for _, code, _ in found},
-        last_alpha_id=max(numbers, default=None),
-    )
+    codes, last = {code for _, code, _ in found}, max(numbers, default=None)
+    edition = edition_id(source, "alpha-id-tumour", codes=codes, last_alpha_id=last)
     lines = [source.line(edition, *row) for row in found]
     return source.finish(
         "Alpha-ID, tumour terms (CSV)", CodeSystem.ICD10GM, edition, {"rows": len(found)}, lines=lines
     )
-
-
-def is_topography_terms(source: Source) -> bool:
-    """The header row is the whole mark."""
-    return source.header.split(";") == _TOPOGRAPHY_HEADER
 
 
 def read_topography_terms(source: Source) -> CatalogueFile:
@@ -60,13 +39,10 @@ def read_topography_terms(source: Source) -> CatalogueFile:
     topography lines are made only for ICD-10 codes that lead to a single topography in the whole file.
     """
     found: list[tuple[str, str, str, str]] = []
-    for number, row in source.rows(skip=1):
-        fields = source.fields(row, ";", number, (8,))
+    for number, fields in source.records(";", (8,), skip=1):
         icd10, topography, label = plain_code(fields[1]), plain_code(fields[2]), clean_term(fields[4])
         if icd10 is None or topography is None or not label:
-            raise source.error(
-                "lacks an ICD-10 code, an ICD-O code or its label; restore the original file", number
-            )
+            raise source.altered("lacks an ICD-10 code, an ICD-O code or its label", number)
         found.append((fields[0], icd10, topography, label))
     edition = edition_id(source, "alpha-id-topography", codes={icd10 for _, icd10, _, _ in found})
     topographies: dict[str, set[str]] = {}

@@ -16,16 +16,16 @@ from index.catalogue.layouts.source import CUT_OFF, CatalogueFile, Source
 from index.records import CODE_FORMS, Code, CodeSystem, CrosswalkRule
 
 _MORPHOLOGY_MARK = ["code", "name", "histologie", "group"]
-_TOPOGRAPHY_HEADER = ["id", "code", "name", "id3", "istPaarig"]
-_ICD10_HEADER = ["id", "code", "name", "id3", "epi_valide", "p65_valide"]
 _FLAGS = {"True", "False", "1", "0", ""}
 _REFERENCE_HEADERS = (["code", "name"], ["code", "name", "description"])
 _CROSSWALK_MARK = ["Version", "Topographie"]
 _CROSSWALK_COLUMNS = ("Version", "Topographie", "Morphologiecodes", "Dignität", "Default", "ICD10")
 # No quantifier gets in, so that a rule's expression always matches in linear time.
-_TOPOGRAPHY_RULE = re.compile(r"^C[\dd.\\()?!|\[\]C-]{0,80}$")
-_RANGE = re.compile(r"^(\d{4})(?:-(\d{4}))?$")
-_ICD10_RULE = re.compile(r"^[A-Z](?:\d\d(?:\.\d{1,2})?|\d{0,2}\*)$")
+_TOPOGRAPHY_RULE = re.compile(r"C[\dd.\\()?!|\[\]C-]{0,80}")
+_RANGE = re.compile(r"(\d{4})(?:-(\d{4}))?")
+_RANGES = re.compile(rf"{_RANGE.pattern}(?:\s*,\s*{_RANGE.pattern})*")
+_ICD10_RULE = re.compile(r"[A-Z](?:\d\d(?:\.\d{1,2})?|\d{0,2}\*)")
+_BEHAVIOUR = re.compile(r"/\d")
 # The table lists combinations that are allowed although ICD-O does not name them; that is no wording.
 _NO_NAME = re.compile(r"^Kombination nicht in ICDO3", re.IGNORECASE)
 
@@ -40,32 +40,19 @@ def read_morphology(source: Source) -> CatalogueFile:
     """Morphology codes with behaviour; only those with a name give a code and a line."""
     named: dict[str, str] = {}
     rows = 0
-    for number, row in source.rows(skip=1):
-        code, behaviour, name, histology, _group = source.fields(row, ";", number, (5,))
+    for number, (code, behaviour, name, histology, _group) in source.records(";", (5,), skip=1):
         if not CODE_FORMS[CodeSystem.MORPHOLOGY].fullmatch(code) or code != f"{histology}/{behaviour}":
-            raise source.error(f"{code!r} is no morphology code; restore the original file", number)
+            raise source.altered(f"{code!r} is no morphology code", number)
         rows += 1
         if name.strip() and not _NO_NAME.match(name):
             named[code] = name.strip()
-    edition = edition_id(source, "registry-morphology")
-    codes = [Code(code, name, CodeSystem.MORPHOLOGY, edition) for code, name in named.items()]
     counts = {"rows": rows, "without_name": rows - len(named)}
-    return _table(source, "morphology", CodeSystem.MORPHOLOGY, codes, counts)
-
-
-def is_topography(source: Source) -> bool:
-    """The header row is the whole mark."""
-    return source.header.split(";") == _TOPOGRAPHY_HEADER
+    return _table(source, "morphology", CodeSystem.MORPHOLOGY, named, counts)
 
 
 def read_topography(source: Source) -> CatalogueFile:
     """Topography codes with their names."""
     return _read_code_table(source, 5, "topography", CodeSystem.TOPOGRAPHY)
-
-
-def is_icd10(source: Source) -> bool:
-    """The header row is the whole mark."""
-    return source.header.split(";") == _ICD10_HEADER
 
 
 def read_icd10(source: Source) -> CatalogueFile:
@@ -76,11 +63,10 @@ def read_icd10(source: Source) -> CatalogueFile:
 def _read_code_table(source: Source, width: int, name: str, system: CodeSystem) -> CatalogueFile:
     named: dict[str, str] = {}
     above: set[str] = set()
-    for number, row in source.rows(skip=1):
-        fields = source.fields(row, ";", number, (width,))
+    for number, fields in source.records(";", (width,), skip=1):
         code = plain_code(fields[1])
         if code is None or not fields[2].strip():
-            raise source.error("lacks its code or its name; restore the original file", number)
+            raise source.altered("lacks its code or its name", number)
         if not set(fields[4:]) <= _FLAGS:
             raise source.error(f"ends in {fields[-1]!r}, which is no flag: {CUT_OFF}", number)
         named[code] = fields[2].strip()
@@ -88,26 +74,20 @@ def _read_code_table(source: Source, width: int, name: str, system: CodeSystem) 
     lost = sorted(above - named.keys())
     if lost:
         raise source.error(f"holds codes below {lost[0]}, but not {lost[0]} itself: {CUT_OFF}")
-    edition = edition_id(source, f"registry-{name}")
-    divided = {code[:3] for code in named if len(code) > 3}
-    codes = [
-        Code(
-            code,
-            title,
-            system,
-            edition,
-            parent=code[:3] if len(code) > 3 and code[:3] in named else None,
-            terminal=code not in divided,
-        )
-        for code, title in named.items()
-    ]
-    return _table(source, name, system, codes, {"rows": len(named)})
+    return _table(source, name, system, named, {"rows": len(named)})
 
 
 def _table(
-    source: Source, name: str, system: CodeSystem, codes: list[Code], counts: dict[str, int]
+    source: Source, name: str, system: CodeSystem, named: dict[str, str], counts: dict[str, int]
 ) -> CatalogueFile:
+    """Codes with their names; above a code with a fourth character stands its category, if the table has it."""
     layout, edition = f"Registry table: {name} (CSV)", edition_id(source, f"registry-{name}")
+    above = {code: code[:3] if len(code) > 3 and code[:3] in named else None for code in named}
+    divided = set(above.values())
+    codes = [
+        Code(code, title, system, edition, parent=above[code], terminal=code not in divided)
+        for code, title in named.items()
+    ]
     return source.finish(layout, system, edition, counts, codes=codes, lines=source.titles(codes))
 
 
@@ -122,7 +102,7 @@ def is_reference_table(source: Source) -> bool:
 def read_reference_table(source: Source) -> CatalogueFile:
     """A table without codes of our systems; it is recognised, so that a user knows why nothing came of it."""
     width = len(source.header.split(";"))
-    rows = [source.fields(row, ";", number, (width,)) for number, row in source.rows(skip=1)]
+    rows = [fields for _, fields in source.records(";", (width,), skip=1)]
     keys = {row[0] for row in rows}
     name = "basis" if width == 3 else "side" if {"L", "R"} <= keys else "grading"
     edition = edition_id(source, f"registry-{name}")
@@ -145,57 +125,32 @@ def read_crosswalk(source: Source) -> CatalogueFile:
             column = {name: position for position, name in enumerate(row.split("\t"))}
             missing = [name for name in _CROSSWALK_COLUMNS if name not in column]
             if missing:
-                raise source.error(f"lacks the column {missing[0]}; restore the original file", number)
+                raise source.altered(f"lacks the column {missing[0]}", number)
             continue
         fields = source.fields(row, "\t", number, (len(column),))
         version, topography, ranges, behaviour, default, icd10 = (
             fields[column[name]].strip() for name in _CROSSWALK_COLUMNS
         )
         years.update(int(year) for year in re.findall(r"\b(20\d\d)\b", version))
-        rules.append(
-            CrosswalkRule(
-                _topography_rule(source, topography, number),
-                _morphology_ranges(source, ranges, number),
-                _behaviour(source, behaviour, number),
-                _icd10_rule(source, icd10, number),
-                default == "1",
-            )
-        )
+        for text, pattern, what in (
+            (topography, _TOPOGRAPHY_RULE, "is no expression for topography codes"),
+            (ranges, _RANGES, "are no morphology ranges such as 8000-8719"),
+            (behaviour, _BEHAVIOUR, "is no behaviour such as /3"),
+            (icd10, _ICD10_RULE, "is no ICD-10 code"),
+        ):
+            if not pattern.fullmatch(text) or (pattern is _TOPOGRAPHY_RULE and not _compiles(text)):
+                raise source.altered(f"{text!r} {what}", number)
+        morphologies = tuple((int(low), int(high or low)) for low, high in _RANGE.findall(ranges))
+        rules.append(CrosswalkRule(topography, morphologies, behaviour[1:], icd10, default == "1"))
     edition = edition_id(source, "crosswalk", stated=max(years, default=None))
     return source.finish(
         "ICD-O-3 to ICD-10 crosswalk (TSV)", CodeSystem.ICD10GM, edition, {"rows": len(rules)}, rules=rules
     )
 
 
-def _topography_rule(source: Source, text: str, number: int) -> str:
+def _compiles(pattern: str) -> bool:
     try:
-        if _TOPOGRAPHY_RULE.match(text):
-            re.compile(text)
-            return text
+        re.compile(pattern)
     except re.error:
-        pass
-    raise source.error(f"{text!r} is no expression for topography codes; restore the original file", number)
-
-
-def _morphology_ranges(source: Source, text: str, number: int) -> tuple[tuple[int, int], ...]:
-    ranges = []
-    for part in text.split(","):
-        match = _RANGE.match(part.strip())
-        if not match:
-            raise source.error(
-                f"{text!r} are no morphology ranges such as 8000-8719; restore the original file", number
-            )
-        ranges.append((int(match[1]), int(match[2] or match[1])))
-    return tuple(ranges)
-
-
-def _behaviour(source: Source, text: str, number: int) -> str:
-    if not re.fullmatch(r"/\d", text):
-        raise source.error(f"{text!r} is no behaviour such as /3; restore the original file", number)
-    return text[1]
-
-
-def _icd10_rule(source: Source, text: str, number: int) -> str:
-    if not _ICD10_RULE.match(text):
-        raise source.error(f"{text!r} is no ICD-10 code; restore the original file", number)
-    return text
+        return False
+    return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -116,6 +116,10 @@ class Source:
         """A `CatalogueError` that names this file and, where given, the row."""
         return CatalogueError(f"{self.name}{f', row {row}' if row else ''}: {message}")
 
+    def altered(self, message: str, row: int) -> CatalogueError:
+        """The error about a row that is not as its publisher wrote it."""
+        return self.error(f"{message}; restore the original file", row)
+
     def foreign(self, message: str) -> NotACatalogue:
         """A `NotACatalogue` that names this file."""
         return NotACatalogue(f"{self.name}: {message}")
@@ -199,9 +203,17 @@ class Source:
                 continue
             yield number, row
 
-    def fields(self, row: str, delimiter: str, number: int, expected: Iterable[int]) -> list[str]:
+    def records(
+        self, delimiter: str, widths: Collection[int], fallback: str | None = None, *, skip: int = 0
+    ) -> Iterator[tuple[int, list[str]]]:
+        """The rows as `rows` gives them, in fields: one of `widths` in the first row, as many in all others."""
+        for number, row in self.rows(fallback, skip=skip):
+            fields = self.fields(row, delimiter, number, widths)
+            widths = (len(fields),)
+            yield number, fields
+
+    def fields(self, row: str, delimiter: str, number: int, widths: Collection[int]) -> list[str]:
         """The fields of a row; a quoted field may hold the delimiter. A wrong number is an error."""
-        allowed = tuple(expected)
         if '"' in row and delimiter == ";":
             try:
                 fields = next(csv.reader([row], delimiter=delimiter, strict=True))
@@ -211,8 +223,8 @@ class Source:
                 ) from None
         else:
             fields = row.split(delimiter)
-        if len(fields) not in allowed:
-            wanted = " or ".join(str(count) for count in allowed)
+        if len(fields) not in widths:
+            wanted = " or ".join(map(str, widths))
             raise self.error(f"has {len(fields)} fields instead of {wanted}: {CUT_OFF}", number)
         return fields
 
@@ -247,25 +259,12 @@ class Source:
         """The result of reading this source; codes and lines are counted, an empty result is an error."""
         code_list, line_list, rule_list = tuple(codes), tuple(lines), tuple(rules)
         terminal = sum(code.terminal for code in code_list)
-        found = {
-            "codes": len(code_list),
-            "terminal": terminal,
-            "lines": len(line_list),
-            "rules": len(rule_list),
-        }
+        found = {"codes": len(code_list), "terminal": terminal}
+        found |= {"lines": len(line_list), "rules": len(rule_list)}
         full = counts | {name: n for name, n in found.items() if n or (name == "terminal" and code_list)}
         if system is not None and not (code_list or line_list or rule_list):
             raise self.error(f"looks like {layout}, but holds no entry; {CUT_OFF}")
         return CatalogueFile(
-            self.path,
-            self.sha256,
-            layout,
-            system,
-            edition,
-            code_list,
-            line_list,
-            rule_list,
-            full,
-            systematic,
-            self.member,
-        )
+            self.path, self.sha256, layout, system, edition, code_list, line_list, rule_list, full,
+            systematic, self.member,
+        )  # fmt: skip

@@ -19,15 +19,10 @@ _AGE = re.compile(r"^(?:[tj]\d{3}|9999)$")
 # Between field 22 and 26, depending on whether the older three-digit age format stands beside the newer.
 _AGE_FIELDS = slice(21, 26)
 _READ_ME_YEAR = re.compile(r"ICD-10-GM\s+Version\s+(\d{4})")
-_RUBRICS_HEADER = ["ICD10", "Label", "Rubrik"]
-_OPS_HEADER = ["code", "parent", "display"]
 _OPS_CODE = re.compile(r"^\d(?:-\d[0-9a-z]{1,2}(?:\.[0-9a-z]{1,3})?(?:\.\.\.\d-\d[0-9a-z])?)?$")
 _RUBRIC_KINDS = {
-    "": "title",
-    "preferred": "title",
-    "preferredLong": "title",
-    "inclusion": "inclusion",
-    "exclusion": "exclusion",
+    **dict.fromkeys(("", "preferred", "preferredLong"), "title"),
+    **{kind: kind for kind in ("inclusion", "exclusion")},
 }
 
 
@@ -44,9 +39,7 @@ def read_metadata(source: Source) -> CatalogueFile:
         fields = source.fields(row, ";", number, (width,) if width else range(25, 33))
         width = len(fields)
         if not _METADATA_MARK.match(row) or plain_code(fields[6]) is None or not fields[8].strip():
-            raise source.error(
-                "does not follow the layout of the ICD-10-GM metadata; restore the original file", number
-            )
+            raise source.altered("does not follow the layout of the ICD-10-GM metadata", number)
         rows.append((fields[6], fields))
     known = {code for code, _ in rows}
     parents = {code_above(code) for code in known}
@@ -92,21 +85,13 @@ def _years(limit: str) -> float | None:
     return float(limit[1:]) if limit[0] == "j" else round(int(limit[1:]) / 365.25, 4)
 
 
-def is_rubrics(source: Source) -> bool:
-    """The header row is the whole mark."""
-    return source.header.split(";") == _RUBRICS_HEADER
-
-
 def read_rubrics(source: Source) -> CatalogueFile:
     """Titles and rubrics of chapter II. Not a complete list of codes, so it gives lines only."""
     found: list[tuple[int, str, str, str]] = []
-    for number, row in source.rows(skip=1):
-        marked, label, rubric = source.fields(row, ";", number, (3,))
+    for number, (marked, label, rubric) in source.records(";", (3,), skip=1):
         code, kind = plain_code(marked), _RUBRIC_KINDS.get(rubric)
         if code is None or kind is None or not label.strip():
-            raise source.error(
-                "does not follow the layout ICD10;Label;Rubrik; restore the original file", number
-            )
+            raise source.altered("does not follow the layout ICD10;Label;Rubrik", number)
         found.append((number, code, label.strip(), kind))
     edition = edition_id(source, "icd10gm-rubrics", codes={code for _, code, _, _ in found})
     lines = [source.line(edition, *row) for row in found]
@@ -114,20 +99,14 @@ def read_rubrics(source: Source) -> CatalogueFile:
     return source.finish("ICD-10-GM neoplasm rubrics (CSV)", CodeSystem.ICD10GM, edition, counts, lines=lines)
 
 
-def is_ops_tree(source: Source) -> bool:
-    """The header row is the whole mark."""
-    return source.header.split("\t") == _OPS_HEADER
-
-
 def read_ops_tree(source: Source) -> CatalogueFile:
     """OPS as a tree of codes with full titles; chapters and groups are nodes as well."""
     nodes: dict[str, tuple[str, str]] = {}
-    for number, row in source.rows(skip=1):
-        code, parent, title = source.fields(row, "\t", number, (3,))
+    for number, (code, parent, title) in source.records("\t", (3,), skip=1):
         if not _OPS_CODE.match(code) or not title.strip():
-            raise source.error(f"{code!r} is no OPS code with a title; restore the original file", number)
+            raise source.altered(f"{code!r} is no OPS code with a title", number)
         if code in nodes:
-            raise source.error(f"holds {code} a second time; restore the original file", number)
+            raise source.altered(f"holds {code} a second time", number)
         nodes[code] = (parent, title.strip())
     parents = {parent for parent, _ in nodes.values()}
     lost = sorted(parent for parent in parents if parent and parent not in nodes)
