@@ -265,7 +265,7 @@ class _Page:
         return {}
 
     def _on_desk(self, act: Callable[[Any], None]) -> Callable[[Any, dict[str, Any]], None]:
-        """An action on the item that is shown, and on the axis that the message names; on another item, none."""
+        """An action on the item that is shown and the axis that the message names; on another item, none."""
 
         def checked(value: Any, sent: dict[str, Any]) -> None:
             if self.desk.item is not None and self.desk.item.id == sent["item"]:
