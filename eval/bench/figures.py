@@ -29,7 +29,7 @@ from index.io.markdown import markdown_table
 
 PLAN = Path(__file__).parent / "runs.yaml"
 _AGENT = "agent"
-_PASSING = 0.02  # wrong ones allowed among the answers that may pass unread
+_RISK = 0.02  # wrong ones allowed among the answers that are accepted unread
 _KINDS = {
     "accuracy": "tumour or not",
     "sensitivity": "tumours seen as such",
@@ -297,13 +297,13 @@ def _figures_of(found: Mapping[str, Any]) -> Iterator[Figure]:
         if unseen := one["strata"].get("unseen"):
             yield _of_share(f"{name} partial, texts that no catalogue says", unseen["partial"])
         if one["knowing"]:
-            yield from _passing(name, one["knowing"])
+            yield from _selective(name, one["knowing"])
     for kind, share in found["traps"].get(_AGENT, {}).items():
         yield _of_share("all kinds" if kind == "all" else kind, share)
 
 
-def _passing(name: str, knowing: Mapping[str, Any]) -> Iterator[Figure]:
-    """Calibration, and what may pass unread."""
+def _selective(name: str, knowing: Mapping[str, Any]) -> Iterator[Figure]:
+    """Calibration, and coverage at fixed risk: the share that may be accepted unread."""
     calibration, n = knowing["calibration"], f"{knowing['calibration']['n']:,}"
     yield Figure(
         f"{name} calibration error, points",
@@ -311,15 +311,15 @@ def _passing(name: str, knowing: Mapping[str, Any]) -> Iterator[Figure]:
         n,
         between(calibration["interval"]),
     )
-    covered = knowing["coverage"][str(_PASSING)]
+    covered = knowing["coverage"][str(_RISK)]
     same, honest = covered["same_rows"], covered.get("honest")
     if honest:
         yield Figure(
-            f"{name} may pass unread at {100 * _PASSING:g} % error", f"{percent(honest['coverage'])} %", n,
+            f"{name} coverage at {100 * _RISK:g} % error", f"{percent(honest['coverage'])} %", n,
             between(honest["between"]), share=honest["coverage"],
         )  # fmt: skip
     bound = same["accepted"] / same["n"]
-    yield Figure(f"{name} the same, at best: threshold chosen on these texts", f"{percent(bound)} %", n, "")
+    yield Figure(f"{name} coverage at best, with the threshold chosen on these texts", f"{percent(bound)} %", n, "")
 
 
 def _of_share(name: str, share: Mapping[str, Any]) -> Figure:

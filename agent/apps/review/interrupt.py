@@ -132,8 +132,8 @@ def checkpoints(path: Path) -> Iterator[SqliteSaver]:
 
     Raises:
         MissingPackage: langgraph-checkpoint-sqlite is not installed.
-        ReviewError: the file cannot be opened. So does a run of a graph with this checkpointer, where the file is
-            damaged or cannot be written; it names the file.
+        ReviewError: the file cannot be opened. So does a run of a graph with this checkpointer, where the
+            file is damaged or cannot be written; it names the file.
     """
     require("langgraph.checkpoint.sqlite", "a file of checkpoints")
     from agent.apps.review.checkpoint_file import CheckpointFile

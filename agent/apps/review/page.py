@@ -155,9 +155,9 @@ class _Page:
             "reject": lambda value, sent: desk.reject(sent["item"], sent["revision"], str(value)),
             "undo": lambda value, sent: desk.undo(sent["item"], sent["revision"]),
             "reset": lambda value, sent: desk.reset(),
-            "comment": self._comment,
-            "choose": self._choose,
-            "pick": self._pick,
+            "comment": self._on_desk(lambda value: setattr(desk, "comment", str(value)[:LONGEST_COMMENT])),
+            "choose": self._on_desk(lambda value: desk.choose(int(value))),
+            "pick": self._on_desk(lambda value: desk.set_code(str(value))),
             "axis": lambda value, sent: setattr(desk, "axis", CodeSystem(value)),
             "turn": lambda value, sent: desk.turn(1 if value > 0 else -1),
             "next": lambda value, sent: desk.step(True),
@@ -264,24 +264,16 @@ class _Page:
             _log.warning("a message of the review page was misshapen: %s", type(error).__name__)
         return {}
 
-    def _choose(self, value: Any, sent: dict[str, Any]) -> None:
-        if not self._on_desk(sent):
-            return
-        if sent.get("axis"):
-            self.desk.axis = CodeSystem(sent["axis"])
-        self.desk.choose(int(value))
+    def _on_desk(self, act: Callable[[Any], None]) -> Callable[[Any, dict[str, Any]], None]:
+        """An action on the item that is shown and the axis that the message names; on another item, none."""
 
-    def _comment(self, value: Any, sent: dict[str, Any]) -> None:
-        if self._on_desk(sent):
-            self.desk.comment = str(value)[:LONGEST_COMMENT]
+        def checked(value: Any, sent: dict[str, Any]) -> None:
+            if self.desk.item is not None and self.desk.item.id == sent["item"]:
+                if sent.get("axis"):
+                    self.desk.axis = CodeSystem(sent["axis"])
+                act(value)
 
-    def _pick(self, value: Any, sent: dict[str, Any]) -> None:
-        if self._on_desk(sent):
-            self.desk.axis = CodeSystem(sent["axis"])
-            self.desk.set_code(str(value))
-
-    def _on_desk(self, sent: dict[str, Any]) -> bool:
-        return self.desk.item is not None and self.desk.item.id == sent["item"]
+        return checked
 
 
 def _login_page(request: Request, gate: Gate, failed: str = "", name: str = "") -> Response:

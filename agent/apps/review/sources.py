@@ -133,10 +133,8 @@ def _coding(found: dict[str, Any], text: str, path: Path, number: int) -> dict[s
     try:
         for one in (found, *found["further"]):
             start, end = one["span"]
-            right = 0 <= start <= end <= len(text) and all(name in one for name in _TOP)
-            for axis in AXES:
-                right = right and all(name in one[axis] for name in _AXIS)
-            if not right:
+            whole = set(one) >= set(_TOP) and all(set(one[axis]) >= set(_AXIS) for axis in AXES)
+            if not (whole and 0 <= start <= end <= len(text)):
                 raise ValueError
     except (KeyError, TypeError, ValueError):
         raise ReviewError(

@@ -33,7 +33,10 @@ Filter = Literal["open", "decided", "all"]
 
 _AXIS_COLUMNS = ", ".join(AXES)
 # The decided items, each with the decision that stands.
-_STANDING = "FROM items JOIN decisions d ON d.item = items.id AND d.revision = items.revision WHERE items.state <> 'open'"
+_STANDING = (
+    "FROM items JOIN decisions d ON d.item = items.id AND d.revision = items.revision "
+    "WHERE items.state <> 'open'"
+)
 
 
 class ConflictError(ReviewError):
@@ -214,9 +217,9 @@ class Store:
     def beside(self, item: Item, shown: Filter, search: str, *, forward: bool = True) -> Item | None:
         """The item after or before this one in working order, whether or not this one is itself shown."""
         where, values = _where(shown, search)
-        order = "uncertainty DESC, id" if forward else "uncertainty, id DESC"
+        than, order = (">", "uncertainty DESC, id") if forward else ("<", "uncertainty, id DESC")
         found = self._items(
-            f"WHERE {where} AND (-uncertainty, id) {'>' if forward else '<'} (-?, ?) ORDER BY {order} LIMIT 1",
+            f"WHERE {where} AND (-uncertainty, id) {than} (-?, ?) ORDER BY {order} LIMIT 1",
             (*values, item.uncertainty, item.id),
         )
         return found[0] if found else None
@@ -269,7 +272,8 @@ class Store:
         """How far the work is, and by whom."""
         states = {row[0]: row[1] for row in self._read("SELECT state, count(*) FROM items GROUP BY state")}
         people = self._read(
-            f"SELECT d.decided_by, count(*) {_STANDING} GROUP BY d.decided_by ORDER BY count(*) DESC, d.decided_by"
+            f"SELECT d.decided_by, count(*) {_STANDING} "
+            "GROUP BY d.decided_by ORDER BY count(*) DESC, d.decided_by"
         )
         opened, accepted, changed, rejected = (
             states.get(state, 0) for state in ("open", "accept", "change", "reject")

@@ -130,8 +130,8 @@ def _add_service_routes(app: FastAPI, batcher: Batcher) -> None:
 
     @app.get("/docs", include_in_schema=False, responses=GUARDED)
     async def docs() -> Response:
-        # FastAPI's own page loads its viewer from another machine. This one has no scripts, fonts or images from
-        # anywhere, so it also works without a network, and under a policy that allows nothing.
+        # FastAPI's own page loads its viewer from another machine. This one has no scripts, fonts or images
+        # from anywhere, so it also works without a network, and under a policy that allows nothing.
         description = app.openapi()
         schemas_of = description.get("components", {}).get("schemas", {})
         dumps = partial(json.dumps, ensure_ascii=False)

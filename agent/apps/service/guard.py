@@ -79,10 +79,10 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message.setdefault("headers", [])
-                headers_out = MutableHeaders(scope=message)
+                answered = MutableHeaders(scope=message)
                 own = _OWN_HEADERS if scope["path"].startswith(_OWN) else {}
                 for name, value in {**_HEADERS, **own, "x-request-id": request_id}.items():
-                    headers_out.setdefault(name, value)
+                    answered.setdefault(name, value)
             await send(message)
 
         try:

@@ -42,7 +42,8 @@ GUARDED: Responses = {
     413: _error("The body is too large."),
     500: _error("The service failed."),
     503: _error(
-        "The service is shutting down, has too many connections or bodies at a time, or its model is not available.",
+        "The service is shutting down, has too many connections or bodies at a time, or its model is not "
+        "available.",
         headers=_RETRY_AFTER,
     ),
 }

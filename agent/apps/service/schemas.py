@@ -3,7 +3,8 @@
 CodeRequest(text="Mamma-Ca li. oben außen")
 
 Requests are validated with these models. Answers are `CodedText.to_dict()` as it is: the models describe them,
-and the tests hold the one against the other. Where an answer repeats a record of the library, that record is its model.
+and the tests hold the one against the other. Where an answer repeats a record of the
+library, that is its model.
 """
 
 from __future__ import annotations
