@@ -3,7 +3,6 @@
 with new_file(path) as half: ...                    # io.atomic
 failures.explain(error, reads=[source])             # 'in.csv: no permission; change the rights …'
 
-<<<<<<< HEAD
 atomic.py       a file that appears under its name when it is complete
 outputs.py      whether an output can be written, tried before the work
 sealed.py       folders whose manifest lists and hashes every file; one writer at a time
@@ -12,13 +11,4 @@ fingerprint.py  a short name for the weights in a folder
 failures.py     errors of the system and of libraries as one line with file and remedy
 markdown.py     a table in Markdown
 progress.py     how long a run still takes, as plain lines
-=======
-atomic.py      a file that appears under its name when it is complete
-outputs.py     whether an output can be written, tried before the work
-sealed.py      folders whose manifest lists and hashes every file; one writer at a time
-fingerprint.py a short name for the weights in a folder
-weights.py     weights from safetensors only, complete and of numbers
-failures.py    errors of the system and of libraries as one line with file and remedy
-progress.py    how long a run still takes, as plain lines
->>>>>>> w-cut-b
 """
