@@ -93,6 +93,12 @@ class CrosswalkRule:
     icd10: str
     default: bool
 
+    def covers(self, histology: int, behaviour: str) -> bool:
+        """Whether the rule is about a morphology, whatever its topography."""
+        return self.behaviour.lstrip("/") == behaviour and any(
+            low <= histology <= high for low, high in self.morphologies
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Match:

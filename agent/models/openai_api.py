@@ -24,6 +24,7 @@ T = TypeVar("T")
 _WAITS = (0.5, 1.0, 2.0, 4.0)
 _LONGEST_WAIT = 10.0
 _BUSY = (429, 502, 503, 504)
+_COMPLETIONS = "/v1/completions"
 # A field's name and the answers allowed: ("structured_outputs", ["C50.9", "C61"]).
 Choices = tuple[str, list[str]]
 
@@ -86,30 +87,24 @@ class ApiClient:
         # One new token, since some servers refuse to write none; it is left out.
         asked = {"prompt": list(map(list, prompts)), "echo": True, "logprobs": 1, "max_tokens": 1}
         complaint = "does not tell the log-probabilities of all prompts"
-        return self._complete({"model": model, "temperature": 0} | asked, read, complaint)
+        asked |= {"model": model, "temperature": 0}
+        return self._read(_COMPLETIONS, asked, read, complaint)
 
     def count_tokens(self, model: str, text: str) -> int:
         """The number of tokens that the server's own tokenizer divides a text into."""
-        return self._complete(
-            {"model": model, "prompt": text, "max_tokens": 1},
-            lambda answer: int(answer["usage"]["prompt_tokens"]),
-            "counts no tokens",
+        asked = {"model": model, "prompt": text, "max_tokens": 1}
+        return self._read(
+            _COMPLETIONS, asked, lambda answer: int(answer["usage"]["prompt_tokens"]), "counts no tokens"
         )
 
     def complete(
         self, model: str, prompt: str | Sequence[int], max_tokens: int, choices: Choices | None
     ) -> str:
         """What the model writes after a prompt, greedily."""
-        return self._complete(
-            {
-                "model": model,
-                "prompt": prompt if isinstance(prompt, str) else list(prompt),
-                "max_tokens": max_tokens,
-                "temperature": 0,
-                **_constraint(choices),
-            },
-            lambda answer: str(answer["choices"][0]["text"]),
-            "gave no completion",
+        asked = {"model": model, "max_tokens": max_tokens, "temperature": 0, **_constraint(choices)}
+        asked["prompt"] = prompt if isinstance(prompt, str) else list(prompt)
+        return self._read(
+            _COMPLETIONS, asked, lambda answer: str(answer["choices"][0]["text"]), "gave no completion"
         )
 
     def chat(
@@ -152,9 +147,6 @@ class ApiClient:
         choice = {"type": "choice", "instructions": question, "criteria": dict.fromkeys(options)}
         asked = {"model": model, "state": state, "questions": {"q": choice}}
         return self._read("/v1/systemone", asked, read, "tells no probabilities of options")
-
-    def _complete(self, body: dict[str, Any], read: Callable[[Any], T], complaint: str) -> T:
-        return self._read("/v1/completions", body, read, complaint)
 
     def _read(self, path: str, body: dict[str, Any], read: Callable[[Any], T], complaint: str) -> T:
         """What `read` takes from the answer; `RefusedError` with the complaint where it is not there."""

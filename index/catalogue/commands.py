@@ -239,12 +239,8 @@ def _concerns(rule: CrosswalkRule, system: CodeSystem, code: str, found: Code | 
         return rule.icd10 == code
     if system is CodeSystem.TOPOGRAPHY:
         return found is not None and found.terminal and bool(re.fullmatch(rule.topography, code))
-    if system is CodeSystem.MORPHOLOGY and re.fullmatch(r"\d{4}/\d", code):
-        histology, behaviour = int(code[:4]), code[5]
-        return behaviour == rule.behaviour and any(
-            low <= histology <= high for low, high in rule.morphologies
-        )
-    return False
+    is_morphology = system is CodeSystem.MORPHOLOGY and re.fullmatch(r"\d{4}/\d", code)
+    return bool(is_morphology) and rule.covers(int(code[:4]), code[5])
 
 
 def _print_code(described: dict[str, Any]) -> None:

@@ -87,18 +87,12 @@ class Crosswalk:
             return None
         histology = int(histology_text)
         for rule in self._by_topography.get(topography, []):
-            if _covers(rule, histology, behaviour):
+            if rule.covers(histology, behaviour):
                 return rule.icd10
         for pattern, rule in self._patterns:
-            if _covers(rule, histology, behaviour) and pattern.fullmatch(topography):
+            if rule.covers(histology, behaviour) and pattern.fullmatch(topography):
                 return rule.icd10
         return None
-
-
-def _covers(rule: CrosswalkRule, histology: int, behaviour: str) -> bool:
-    return rule.behaviour.lstrip("/") == behaviour and any(
-        low <= histology <= high for low, high in rule.morphologies
-    )
 
 
 def save_rules(rules: Sequence[CrosswalkRule], path: Path = SHIPPED) -> None:

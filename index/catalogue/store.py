@@ -27,7 +27,15 @@ from typing import Any
 
 from index.catalogue.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
 from index.io.failures import reason
-from index.io.sealed import DamagedFile, one_writer, read_files, read_manifest, whole_state, write_manifest
+from index.io.sealed import (
+    DamagedFile,
+    file_hashes,
+    one_writer,
+    read_files,
+    read_manifest,
+    whole_state,
+    write_manifest,
+)
 from index.records import CodeSystem
 from index.tables import TABLES, read_table, write_table
 
@@ -213,14 +221,10 @@ def _store(root: Path, file: CatalogueFile) -> AddReport:
 
 def _write_tables(folder: Path, file: CatalogueFile) -> dict[str, str]:
     """Write the tables that are not empty; returns the SHA-256 of each."""
-    hashes = {}
     for name in TABLES:
-        records = getattr(file, name)
-        if records:
-            path = folder / f"{name}.parquet"
-            write_table(name, records, path)
-            hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return hashes
+        if records := getattr(file, name):
+            write_table(name, records, folder / f"{name}.parquet")
+    return {Path(name).stem: sha256 for name, sha256 in file_hashes(folder).items()}
 
 
 def _load(root: Path, entry: StoredFile) -> CatalogueFile:

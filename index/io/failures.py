@@ -30,10 +30,7 @@ _WHERE = "check the path"
 
 # What the operating system's numbers mean, and what helps.
 _SYSTEM = {
-    errno.EACCES: (
-        "no permission",
-        "change the rights of the file and of its folder",
-    ),
+    errno.EACCES: ("no permission", "change the rights of the file and of its folder"),
     errno.EROFS: ("the disk is mounted read-only", "name a folder on another disk"),
     errno.ENOSPC: ("no space is left on the disk", f"make room, {_AGAIN}"),
     errno.EDQUOT: ("the disk quota is used up", f"make room, {_AGAIN}"),
@@ -57,26 +54,22 @@ _WRITING = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # By the end of sqlite's own name for the error, the extended codes (SQLITE_IOERR_WRITE) included.
 _SQLITE = {
     "SQLITE_FULL": errno.ENOSPC,
-    "SQLITE_READONLY": errno.EACCES,
-    "SQLITE_PERM": errno.EACCES,
-    "SQLITE_AUTH": errno.EACCES,
-    "SQLITE_CANTOPEN": errno.EACCES,
+    **dict.fromkeys(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH", "SQLITE_CANTOPEN"), errno.EACCES),
     "SQLITE_IOERR": errno.EIO,
     "SQLITE_NOMEM": errno.ENOMEM,
-    "SQLITE_BUSY": errno.EBUSY,
-    "SQLITE_LOCKED": errno.EBUSY,
+    **dict.fromkeys(("SQLITE_BUSY", "SQLITE_LOCKED"), errno.EBUSY),
 }
 
 # Errors of libraries, by module and name, so that nothing is imported to recognise them.
 _DAMAGED = {
     "zipfile.BadZipFile": "a ZIP or Excel file is damaged or only half copied",
-    "zlib.error": "a compressed file is damaged or only half copied",
-    "lzma.LZMAError": "a compressed file is damaged or only half copied",
+    **dict.fromkeys(("zlib.error", "lzma.LZMAError"), "a compressed file is damaged or only half copied"),
     "pyarrow.lib.ArrowException": "a Parquet file is damaged or does not fit",
     "json.decoder.JSONDecodeError": "a JSON file is damaged",
-    "xml.parsers.expat.ExpatError": "an XML file is damaged",
-    "xml.etree.ElementTree.ParseError": "an XML file is damaged",
-    "lxml.etree.LxmlError": "an XML file is damaged",
+    **dict.fromkeys(
+        ("xml.parsers.expat.ExpatError", "xml.etree.ElementTree.ParseError", "lxml.etree.LxmlError"),
+        "an XML file is damaged",
+    ),
     "safetensors_rust.SafetensorError": "a safetensors file is damaged or only half copied",
 }
 _GPU_MEMORY = "torch.OutOfMemoryError"
@@ -85,17 +78,10 @@ _RAY = "ray.exceptions.RayError"
 # The optional packages and the extra of pyproject.toml that brings each; a test compares the two.
 EXTRAS = {
     "openpyxl": "files",
-    "fastapi": "service",
-    "uvicorn": "service",
-    "nicegui": "service",
-    "langgraph.checkpoint.sqlite": "service",
+    **dict.fromkeys(("fastapi", "uvicorn", "nicegui", "langgraph.checkpoint.sqlite"), "service"),
     "ray": "ray",
     "bitsandbytes": "quantised",
-    "accelerate": "train",
-    "datasets": "train",
-    "matplotlib": "train",
-    "tokenizers": "train",
-    "trl": "train",
+    **dict.fromkeys(("accelerate", "datasets", "matplotlib", "tokenizers", "trl"), "train"),
 }
 
 

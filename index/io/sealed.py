@@ -150,6 +150,15 @@ def file_names(folder: Path) -> set[str]:
     return names
 
 
+def file_hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file below a folder, by its path in it: what `read_files` wants again."""
+    hashes = {}
+    for name in sorted(file_names(folder)):
+        with (folder / name).open("rb") as file:
+            hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes
+
+
 def read_files(folder: Path, hashes: Mapping[str, str], wanted: set[str]) -> dict[str, bytes]:
     """The bytes of the `wanted` files, which have to be those listed in `hashes` and those in the folder. Raises
     `DamagedFile` for one that is missing, too much, or has another SHA-256."""

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 # What the loaders of libraries raise for a folder that they cannot use.
 LOADING_ERRORS = (
-    OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, IndexError, ImportError, SafetensorError,
+    OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, IndexError, ImportError,
+    SafetensorError,
 )  # fmt: skip
 # Two texts of ours that no sound model takes for one and the same.
 PROBES = ("Mammakarzinom", "Arterielle Hypertonie")

@@ -237,7 +237,7 @@ def _read_prototypes(path: Path) -> dict[CodeSystem, Prototypes]:
             for system in file.keys():  # noqa: SIM118  (safe_open is no mapping)
                 vectors = file.get_tensor(system).astype(np.float32)
                 prototypes[CodeSystem(system)] = Prototypes(tuple(json.loads(names[system])), vectors)
-    except (*LOADING_ERRORS, RecursionError) as error:
+    except LOADING_ERRORS as error:  # deeply nested JSON is a RuntimeError
         raise ModelError(f"{path}: holds no prototypes ({error}); train the encoder again") from None
     for system, found in prototypes.items():
         where = f"{path}: the tensor {system.value}"

@@ -12,7 +12,6 @@ two. Loading checks every hash and then what was read; `fits` compares it with t
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import shutil
@@ -31,6 +30,7 @@ from index.errors import IndexFolderError
 from index.io.sealed import (
     UNREADABLE,
     DamagedFile,
+    file_hashes,
     one_writer,
     read_files,
     read_manifest,
@@ -139,11 +139,7 @@ class Index:
             "editions": self.editions,
             "codes": {name: list(space.codes) for name, space in self.spaces.items()},
             "folder": folder.name,
-            "files": {
-                path.relative_to(folder).as_posix(): file_sha256(path)
-                for path in sorted(folder.rglob("*"))
-                if path.is_file()
-            },
+            "files": file_hashes(folder),
         }
 
     @classmethod
@@ -334,9 +330,3 @@ def _vectors(data: bytes, path: Path, count: int) -> np.ndarray:
     if not np.all((np.abs(lengths - 1) < _UNIT) | (lengths == 0)):
         raise DamagedFile(path, "holds vectors that are not of unit length")
     return vectors
-
-
-def file_sha256(path: Path) -> str:
-    """The hash by which a file is known again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -92,21 +92,8 @@ class CheckedArchive(zipfile.ZipFile):
                 )
             with super().open(info) as stream:
                 inspect_stream(stream, part.started, max_text=MAX_CELL, between=part.between)  # type: ignore[arg-type]
-        except TooLarge as error:
-            raise TableFileError(f"{self._path}: {error}; {_CSV}") from None
-        except EndlessXml:
-            raise TableFileError(
-                f"{self._path}: {part.place()} hat mehr als {thousands(MAX_CELL)} Zeichen; {_CSV}"
-            ) from None
-        except UnsafeXml:
-            raise TableFileError(
-                f"{self._path}: {info.filename} enthält einen DOCTYPE, der in Excel-Dateien nicht erlaubt ist; "
-                f"{_AGAIN}"
-            ) from None
-        except XmlError as error:
-            what = "ist abgeschnitten" if isinstance(error, CutOffXml) else "ist beschädigt"
-            line = f" (Zeile {error.line} des XML)" if error.line else ""
-            raise TableFileError(f"{self._path}: {info.filename} {what}{line}; {_AGAIN}") from None
+        except (TooLarge, XmlError) as error:
+            raise TableFileError(f"{self._path}: {part.refusal(error)}") from None
         self._checked.add((info.filename, kind))
 
 
@@ -177,6 +164,18 @@ class _Part:
             cell = self.cell.get("r", "")
             return f"{self.name}, {f'Zelle {cell[:12]}' if cell else f'Zeile {self.row}'}"
         return f"{self.name}, Text {thousands(self.strings)}" if self.strings else self.name
+
+    def refusal(self, error: TooLarge | XmlError) -> str:
+        """Why the part is not read, and what helps."""
+        if isinstance(error, TooLarge):
+            return f"{error}; {_CSV}"
+        if isinstance(error, EndlessXml):
+            return f"{self.place()} hat mehr als {thousands(MAX_CELL)} Zeichen; {_CSV}"
+        if isinstance(error, UnsafeXml):
+            return f"{self.name} enthält einen DOCTYPE, der in Excel-Dateien nicht erlaubt ist; {_AGAIN}"
+        what = "ist abgeschnitten" if isinstance(error, CutOffXml) else "ist beschädigt"
+        line = f" (Zeile {error.line} des XML)" if error.line else ""
+        return f"{self.name} {what}{line}; {_AGAIN}"
 
     def _number(self, attributes: dict[str, str]) -> int:
         written = attributes.get("r")

@@ -128,7 +128,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.namespace: str | None = None
-        self.path: list[str] = []
+        self.depth = 0
         self.skip_below: int | None = None
         self.meldungen = 0
         self.unknown: list[int] = []
@@ -147,8 +147,8 @@ class _Reader:
         self.groups = 0
 
     def started(self, event: Start) -> None:
-        self.path.append(event.name)
-        depth = len(self.path)
+        self.depth += 1
+        depth = self.depth
         if self.namespace is None:
             self._check_root(event)
             return
@@ -210,8 +210,8 @@ class _Reader:
             self.leaf.mixed = True
 
     def ended(self, event: End) -> Meldung | None:
-        depth = len(self.path)
-        self.path.pop()
+        depth = self.depth
+        self.depth -= 1
         if self.skip_below is not None:
             if depth == self.skip_below:
                 self.skip_below = None

@@ -224,15 +224,15 @@ def _extended(
     levels = {name: _level(name, modifiers.get(name, [])) for name in in_force}
     fourth = [name for name, level in levels.items() if level == 4 and len(raw) == 3]
     fifth = [name for name, level in levels.items() if level != 4]
-    stems = [
-        made for name in fourth for made in _appended(stem, name, modifiers.get(name, []), in_force[name])
-    ]
-    for base in stems or [stem]:
-        # A fifth character needs a fourth one before it; an unknown level fits any base.
-        usable = [name for name in fifth if levels[name] is None or len(base.code) == 5]
-        finest = [
-            made for name in usable for made in _appended(base, name, modifiers.get(name, []), in_force[name])
+
+    def made_of(base: _Stem, names: list[str]) -> list[_Stem]:
+        return [
+            new for name in names for new in _appended(base, name, modifiers.get(name, []), in_force[name])
         ]
+
+    for base in made_of(stem, fourth) or [stem]:
+        # A fifth character needs a fourth one before it; an unknown level fits any base.
+        finest = made_of(base, [name for name in fifth if levels[name] is None or len(base.code) == 5])
         if base is not stem:
             yield base, not finest, stem.code
         for made in finest:

@@ -80,7 +80,7 @@ def _read_code_table(source: Source, width: int, name: str, system: CodeSystem) 
 def _table(
     source: Source, name: str, system: CodeSystem, named: dict[str, str], counts: dict[str, int]
 ) -> CatalogueFile:
-    """Codes with their names; above a code with a fourth character stands its category, if the table has it."""
+    """Codes with their names; above a code of four characters stands its category, if the table has it."""
     layout, edition = f"Registry table: {name} (CSV)", edition_id(source, f"registry-{name}")
     above = {code: code[:3] if len(code) > 3 and code[:3] in named else None for code in named}
     divided = set(above.values())

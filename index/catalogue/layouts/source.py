@@ -206,7 +206,7 @@ class Source:
     def records(
         self, delimiter: str, widths: Collection[int], fallback: str | None = None, *, skip: int = 0
     ) -> Iterator[tuple[int, list[str]]]:
-        """The rows as `rows` gives them, in fields: one of `widths` in the first row, as many in all others."""
+        """The rows in fields: as many as one of `widths` in the first row, and so many in all others."""
         for number, row in self.rows(fallback, skip=skip):
             fields = self.fields(row, delimiter, number, widths)
             widths = (len(fields),)
