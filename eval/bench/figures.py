@@ -319,7 +319,9 @@ def _selective(name: str, knowing: Mapping[str, Any]) -> Iterator[Figure]:
             between(honest["between"]), share=honest["coverage"],
         )  # fmt: skip
     bound = same["accepted"] / same["n"]
-    yield Figure(f"{name} coverage at best, with the threshold chosen on these texts", f"{percent(bound)} %", n, "")
+    yield Figure(
+        f"{name} coverage at best, with the threshold chosen on these texts", f"{percent(bound)} %", n, ""
+    )
 
 
 def _of_share(name: str, share: Mapping[str, Any]) -> Figure:
