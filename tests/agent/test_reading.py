@@ -55,11 +55,16 @@ def test_the_same_diagnoses_as_in_this_process() -> None:
     assert worker.read(TEXTS) == [prepare(text) for text in TEXTS]
 
 
-def test_a_text_over_the_limit_gets_its_reason_and_the_others_their_diagnoses(hanging: Reader) -> None:
+def test_a_text_over_the_limit_gets_its_reason_and_the_others_their_diagnoses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "_PATIENCE", 100)  # a busy machine must not end it by the clock
+    reader = Reader(0.5, _HANGS)
     began = time.monotonic()
-    before, hung, failed, crashed, after = hanging.read(
+    before, hung, failed, crashed, after = reader.read(
         ["Mamma-Ca", "Hänger", "Fehler", "Absturz", "Prostata-Ca"]
     )
+    reader.close()
     assert (before, after) == (prepare("Mamma-Ca"), prepare("Prostata-Ca"))
     assert [found.flags for found in (hung, failed, crashed)] == [
         ("time_limit",),
@@ -67,7 +72,7 @@ def test_a_text_over_the_limit_gets_its_reason_and_the_others_their_diagnoses(ha
         ("unreadable",),
     ]
     assert hung.text == "Hänger" and not hung.diagnoses and not hung.empty
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
 
 
 def test_what_ends_the_process_from_outside_costs_no_text(hanging: Reader) -> None:
