@@ -24,7 +24,7 @@ import click
 from agent.apps.options import OutputFile, OutputFolder
 from eval.report.section import Section, Share, show_and_write
 from eval.run.testsets import TestSet, load_testset, places_options, row_name
-from eval.testset import TESTSETS, Row
+from eval.testset import TESTSETS, Row, counts_for_exact
 from index.errors import OnkokodeError
 from index.records import CodeSystem
 
@@ -114,7 +114,7 @@ def ceiling_section(judgements: Sequence[Judgement], testset: TestSet) -> Sectio
     )
     for annotator in dict.fromkeys(one.annotator for one in judgements):
         own = [one for one in judgements if one.annotator == annotator]
-        scored = [one for one in own if rows[one.row].exact_counts and not rows[one.row].in_alpha_id]
+        scored = [one for one in own if counts_for_exact(rows[one.row].note)]
         for name, part in (("judged rows", own), ("rows that exact is scored on", scored)):
             clusters = [rows[one.row].cluster for one in part]
             for what, enough in (("exact", ("exact",)), ("partial", ("exact", "three"))):

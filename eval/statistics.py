@@ -142,12 +142,18 @@ def bootstrap_sums(
 
     Two calls with as many clusters draw the same ones, so that what is made of their sums can be paired.
     """
-    place = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
-    by_cluster = np.zeros((len(place), columns.shape[1]))
-    np.add.at(by_cluster, [place[cluster] for cluster in clusters], columns)
-    drawn = _times_drawn(len(place), repeats, seed)
+    number = cluster_numbers(clusters)
+    by_cluster = np.zeros((max(number) + 1, columns.shape[1]))
+    np.add.at(by_cluster, number, columns)
+    drawn = _times_drawn(len(by_cluster), repeats, seed)
     # In parts, since the whole matrix as floats would be four times as large.
     return np.concatenate([part.astype(float) @ by_cluster for part in np.array_split(drawn, 20)])
+
+
+def cluster_numbers(clusters: Sequence[Hashable]) -> np.ndarray:
+    """Each row's cluster (n,) by a number from 0, in the order in which they are met."""
+    place = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
+    return np.array([place[cluster] for cluster in clusters], dtype=int)
 
 
 @lru_cache(maxsize=4)

@@ -15,17 +15,16 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.results import CodedText
 from eval.report.section import Reading, Section, Share, tracked
-from eval.run.environment import peak_bytes
+from eval.run.environment import ROOT, peak_bytes
 from eval.run.testsets import catalogue_files
 from index.catalogue.lexicon import read_lexicon
 from index.errors import OnkokodeError
@@ -33,6 +32,7 @@ from index.records import CodeSystem
 from training.texts.noise import perturb
 
 if TYPE_CHECKING:
+    from agent.agent import CodingAgent
     from index.search.encoder import Encoder
     from index.search.index import Space
 
@@ -49,14 +49,6 @@ _CHUNK = 500
 _EQUAL = 2e-6
 
 
-class FastAgent(Protocol):
-    """What the speed figures need of an agent; `agent.CodingAgent` is one."""
-
-    def code(self, text: str) -> CodedText: ...
-
-    def code_many(self, texts: Iterable[str]) -> Iterator[CodedText]: ...
-
-
 def query_texts(count: int, seed: int = SEED) -> list[str]:
     """Distinct texts as a clinic might write them: lexicon terms with noise, a side, a remark."""
     terms = sorted({line.text for line in read_lexicon().lines if line.system is CodeSystem.ICD10GM})
@@ -69,7 +61,7 @@ def query_texts(count: int, seed: int = SEED) -> list[str]:
 
 
 def measure_speed(
-    agent: FastAgent,
+    agent: CodingAgent,
     shared: Path | None,
     *,
     texts: int = 3000,
@@ -212,16 +204,9 @@ def _process(*command: str) -> float:
 
 def _run(*command: str) -> str:
     """A new process' standard output. The working folder's packages are found from the checkout, too."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": path},
-        check=False,
-    )
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise OnkokodeError(f"a measured process ended with {done.returncode}: {last}")

@@ -6,17 +6,16 @@ onkokode eval report runs/ablation --out runs/report --texts ../shared/evalsets/
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from agent.apps.options import INPUT_FILE, INPUT_FOLDER, OutputFolder
+from eval.report.published import PUBLISHED, read_published
+from eval.run.testsets import shared_folder
 from index.io.failures import require
 from index.records import CodeSystem
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 @click.command("report")
@@ -38,9 +37,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 @click.option(
     "--published",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=lambda: (
-        _ROOT / os.environ.get("ONKOKODE_SHARED", "../shared") / "evalsets/published-mainz-results.csv"
-    ),
+    default=lambda: shared_folder() / PUBLISHED,
     help="Published figures to set apart. Default: those of the shared folder, where there is one.",
 )
 def report_command(
@@ -49,20 +46,14 @@ def report_command(
     """Score the runs below DIR again, without models, and write the report."""
     require("matplotlib", "the report")
     from eval.report.ablation import write_report
-    from eval.report.published import read_published
     from eval.run.compare import read_runs
 
     runs = read_runs(folders, testsets)
     shown = _texts_of(texts) if texts else None
     for run in runs.left_out:
         click.echo(f"left out: {run.testset}, {run.variant}: {run.reason}", err=True)
-    page = write_report(
-        runs,
-        out,
-        texts=shown,
-        title_of=_titles() if shown else None,
-        published=read_published(published) if published.is_file() else (),
-    )
+    title_of = _titles() if shown else None
+    page = write_report(runs, out, texts=shown, title_of=title_of, published=read_published(published))
     click.echo(f"written: {page}")
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from index.errors import OnkokodeError
+from index.io.failures import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,11 +101,10 @@ def risk_plot(
 
 
 def _figure(width: float, height: float, name: str) -> tuple[Figure, Axes]:
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise OnkokodeError("matplotlib is missing; install it with: pip install 'onkokode[train]'") from None
+    require("matplotlib", "the report")
+    import matplotlib
+    from matplotlib.figure import Figure
+
     # Set for the process, since nothing else in it draws SVG: text stays text, ids depend on the name alone.
     matplotlib.rcParams.update(
         {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9, "text.color": _INK,

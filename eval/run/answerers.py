@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -33,7 +32,8 @@ from eval.run.traps import missed
 from eval.run.variants import Variant
 from eval.scoring import first_choice, first_confidence
 from eval.testset import Row
-from index.records import AXES, Candidate, CodeSystem
+from index.records import AXES, CodeSystem
+from index.search.retriever import Retriever
 
 _TOP = 10
 RECALL_AT = (1, 5, 10, 20, 50)
@@ -194,14 +194,8 @@ class _WrittenAnswerer(Answerer):
         return of_words(answer_text(said, self._asking.tokenizer, axis.value, self.context.prompts), axis)
 
 
-class CandidateSource(Protocol):
-    """What lists candidates; `index.search.retriever.Retriever` is one."""
-
-    def retrieve(self, texts: Sequence[str], system: CodeSystem, k: int = 20) -> list[list[Candidate]]: ...
-
-
 def recalled_at(
-    retriever: CandidateSource,
+    retriever: Retriever,
     texts: Sequence[str],
     gold: Sequence[str],
     axis: CodeSystem,
