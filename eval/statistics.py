@@ -143,7 +143,7 @@ def bootstrap_sums(
     Two calls with as many clusters draw the same ones, so that what is made of their sums can be paired.
     """
     number = cluster_numbers(clusters)
-    by_cluster = np.zeros((max(number) + 1, columns.shape[1]))
+    by_cluster = np.zeros((number.max(initial=-1) + 1, columns.shape[1]))
     np.add.at(by_cluster, number, columns)
     drawn = _times_drawn(len(by_cluster), repeats, seed)
     # In parts, since the whole matrix as floats would be four times as large.

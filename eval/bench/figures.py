@@ -194,10 +194,8 @@ class _Page:
         return f"{self._note()} {versions}.\n\n{markdown_table(header, rows)}"
 
     def _six(self) -> str:
-        rows = []
-        for one in self.plan.six:
-            figure = self._figure(one["set"], one["name"])
-            rows.append((one["say"], figure.result, figure.n, figure.interval))
+        figures = [(one["say"], self._figure(one["set"], one["name"])) for one in self.plan.six]
+        rows = [(said, figure.result, figure.n, figure.interval) for said, figure in figures]
         return markdown_table(("figure", "result", "n", "95 % interval"), rows)
 
     def _figure(self, name: str, figure: str) -> Figure:
@@ -249,26 +247,17 @@ class _Page:
             for axis, found in self.scores[name]["axes"].items()
             for variant, one in found["variants"].items()
         ]  # fmt: skip
-        header = (
-            "set",
-            "axis",
-            "variant",
-            "n exact",
-            "exact",
-            "95 %",
-            "partial",
-            "95 %",
-            "p of exact (Holm)",
-        )
+        measured = ("n exact", "exact", "95 %", "partial", "95 %", "p of exact (Holm)")
+        header = ("set", "axis", "variant", *measured)
         return markdown_table(header, rows)
 
     def _set(self, name: str) -> str:
         asked = self.plan.asked.get(name, {})
 
         def limit(figure: Figure) -> str:
-            if figure.name not in asked or figure.share is None:
+            wanted = asked.get(figure.name)
+            if wanted is None or figure.share is None:
                 return ""
-            wanted = asked[figure.name]
             return asked_for(100 * figure.share >= wanted, f">= {wanted:g} %")
 
         rows = [(f.name, f.result, f.n, f.interval, f.clustered, limit(f)) for f in self.figures[name]]
@@ -304,42 +293,28 @@ def _figures_of(found: Mapping[str, Any]) -> Iterator[Figure]:
 
 def _selective(name: str, knowing: Mapping[str, Any]) -> Iterator[Figure]:
     """Calibration, and coverage at fixed risk: the share that may be accepted unread."""
-    calibration, n = knowing["calibration"], f"{knowing['calibration']['n']:,}"
-    yield Figure(
-        f"{name} calibration error, points",
-        percent(calibration["error"]),
-        n,
-        between(calibration["interval"]),
-    )
-    covered = knowing["coverage"][str(_RISK)]
-    same, honest = covered["same_rows"], covered.get("honest")
-    if honest:
+    calibration, covered = knowing["calibration"], knowing["coverage"][str(_RISK)]
+    n, error = f"{calibration['n']:,}", percent(calibration["error"])
+    yield Figure(f"{name} calibration error, points", error, n, between(calibration["interval"]))
+    if honest := covered.get("honest"):
+        share, halves = honest["coverage"], between(honest["between"])
         yield Figure(
-            f"{name} coverage at {100 * _RISK:g} % error", f"{percent(honest['coverage'])} %", n,
-            between(honest["between"]), share=honest["coverage"],
-        )  # fmt: skip
-    bound = same["accepted"] / same["n"]
-    yield Figure(
-        f"{name} coverage at best, with the threshold chosen on these texts", f"{percent(bound)} %", n, ""
-    )
+            f"{name} coverage at {100 * _RISK:g} % error", f"{percent(share)} %", n, halves, share=share
+        )
+    bound = f"{percent(covered['same_rows']['accepted'] / covered['same_rows']['n'])} %"
+    yield Figure(f"{name} coverage at best, with the threshold chosen on these texts", bound, n, "")
 
 
 def _of_share(name: str, share: Mapping[str, Any]) -> Figure:
-    interval, clustered = between(share["interval"]), share["clustered"]
-    return Figure(
-        name, f"{percent(share['share'])} %", f"{share['n']:,}", interval,
-        between(clustered) if clustered else "", share["share"],
-    )  # fmt: skip
+    result, n = f"{percent(share['share'])} %", f"{share['n']:,}"
+    clustered = between(share["clustered"]) if share["clustered"] else ""
+    return Figure(name, result, n, between(share["interval"]), clustered, share["share"])
 
 
 def _of_reading(reading: Reading) -> Figure:
     spread = f"{reading.lowest:.4g} to {reading.highest:.4g} (range)"
-    return Figure(
-        reading.name,
-        f"{reading.value:.4g} {reading.unit}",
-        f"{reading.repetitions} run{'s' * (reading.repetitions > 1)}",
-        spread,
-    )
+    runs = f"{reading.repetitions} run{'s' * (reading.repetitions > 1)}"
+    return Figure(reading.name, f"{reading.value:.4g} {reading.unit}", runs, spread)
 
 
 def _demoted(section: Section) -> list[str]:

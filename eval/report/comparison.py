@@ -90,7 +90,7 @@ class _Judged:
         # A row that the variant left out counts as malformed, so that n stays whole.
         self.answers = [row.answers.get(axis, Answer(None, committed=False)) for row in self.rows]
         self.asked = any(axis in row.answers for row in self.rows)
-        self.clusters = [row.cluster or row.row for row in self.rows]
+        self.clusters = _clusters(self.rows)
         self.own = [i for i, row in enumerate(self.rows) if not noted(row.notes, IN_ALPHA_ID)]
         self.counted = [i for i in self.own if counts_for_exact(self.rows[i].notes)]
 
@@ -285,7 +285,7 @@ def _recognition(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
     if len(files) > 1:
         kinds |= {name: [row for row in stated if _file_of(row) == name] for name in files}
     return {
-        name: _share([r.tumour[0] == r.tumour[1] for r in of_kind], [r.cluster or r.row for r in of_kind])
+        name: _share_of(of_kind, lambda row: row.tumour[0] == row.tumour[1])
         for name, of_kind in kinds.items()
         if of_kind
     }
@@ -302,11 +302,8 @@ def _traps(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
         kind: [row for row in traps if kind in row.notes]
         for kind in sorted({*sum((r.notes for r in traps), ())})
     }
-    found = {
-        kind: _share([not row.missed for row in of_kind], [row.row for row in of_kind])
-        for kind, of_kind in (kinds | {"all": traps}).items()
-    }
-    return found if traps else {}
+    kinds |= {"all": traps} if traps else {}
+    return {kind: _share_of(of_kind, lambda row: not row.missed) for kind, of_kind in kinds.items()}
 
 
 def _recall(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
@@ -315,13 +312,17 @@ def _recall(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
     for axis in AXES:
         asked = [row for row in rows if is_coded(row, axis) and axis in row.answers]
         lengths = sorted({k for row in asked for k in row.answers[axis].recalled})
-        found[axis.value] = {
-            str(k): _share(
-                [k in row.answers[axis].recalled for row in asked], [r.cluster or r.row for r in asked]
-            )
-            for k in lengths
-        }
+        recalled = {k: [k in row.answers[axis].recalled for row in asked] for k in lengths}
+        found[axis.value] = {str(k): _share(hits, _clusters(asked)) for k, hits in recalled.items()}
     return {axis: shares for axis, shares in found.items() if shares}
+
+
+def _share_of(rows: Sequence[AnsweredRow], right: Callable[[AnsweredRow], bool]) -> dict[str, Any]:
+    return _share([right(row) for row in rows], _clusters(rows))
+
+
+def _clusters(rows: Sequence[AnsweredRow]) -> list[str]:
+    return [row.cluster or row.row for row in rows]
 
 
 def _share(hits: Sequence[bool], clusters: Sequence[Hashable]) -> dict[str, Any]:

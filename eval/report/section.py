@@ -108,8 +108,7 @@ class Section:
 def write(section: Section, folder: Path, measured_with: Mapping[str, Any]) -> Path:
     """Write `<name>.json` and, as a page, `<name>.md`; returns the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    record = {
-        **asdict(section),
+    record = asdict(section) | {
         "shares": [{**asdict(s), "value": s.value, "reached": s.reached} for s in section.shares],
         "readings": [{**asdict(reading), "reached": reading.reached} for reading in section.readings],
         "measured_with": dict(measured_with),

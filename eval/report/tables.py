@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eval.report import plots
-from eval.report.blocks import NONE, Part, Plots, Table, between, percent, points, probability
+from eval.report.blocks import NONE, Part, Plots, Table, between, cells_of, percent, points, probability
 from eval.report.comparison import TOP_K
 from eval.report.knowing_tables import abstaining_tables, bins_table, knowing_blocks
 
@@ -98,14 +98,10 @@ def _accuracy(found: Mapping[str, Any], reference: str) -> Table:
         rows.append(
             [
                 variant,
-                f"{exact['n']:,}",
-                percent(exact["share"]),
-                between(exact["interval"]),
+                *cells_of(exact),
                 *([between(exact["clustered"])] if clustered else []),
                 "reference" if test is None else probability(test["p_holm"]),
-                f"{partial['n']:,}",
-                percent(partial["share"]),
-                between(partial["interval"]),
+                *cells_of(partial),
                 percent(scores["malformed"]["share"]),
                 percent(scores["coded_exact"]["share"]),
                 percent(scores["macro_exact"]),
@@ -164,8 +160,7 @@ def _strata(found: Mapping[str, Any]) -> Table:
         "Exact and partial by kind of row, %",
         ["variant", "kind", "n", "exact", "95 %", "partial", "95 %"],
         [
-            [variant, _APART_NAMES[kind], f"{s['exact']['n']:,}", percent(s["exact"]["share"]),
-             between(s["exact"]["interval"]), percent(s["partial"]["share"]), between(s["partial"]["interval"])]
+            [variant, _APART_NAMES[kind], *cells_of(s["exact"]), *cells_of(s["partial"])[1:]]
             for variant, scores in found.items()
             for kind, s in scores["strata"].items()
         ],
