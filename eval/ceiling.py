@@ -175,7 +175,8 @@ def annotate_command(name: str, number: int, seed: int, annotator: str, file: Pa
     for place, row in enumerate(rows, start=1):
         if row_name(row) in done:
             continue
-        click.echo(f"\n{place} of {len(rows)}\n{row.text}\n{_codes(row)}")
+        codes = "  ".join(filter(None, (row.icd10, row.icdo_topography, row.icdo_morphology)))
+        click.echo(f"\n{place} of {len(rows)}\n{row.text}\n{codes}")
         key = click.prompt(
             "determines (e, t, n; q stops)", type=click.Choice(list(_KEYS)), show_choices=False
         )
@@ -203,8 +204,3 @@ def ceiling_command(files: tuple[Path, ...], name: str, out: Path, **places: Any
     """The shares of texts that determine their code, with intervals, and the agreement of two annotators."""
     testset = load_testset(name, **places)
     show_and_write(ceiling_section(read_judgements(files), testset), out)
-
-
-def _codes(row: Row) -> str:
-    """The row's codes, in one line."""
-    return "  ".join(code for code in (row.icd10, row.icdo_topography, row.icdo_morphology) if code)

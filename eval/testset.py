@@ -174,13 +174,6 @@ def _row(name: str, number: int, line: str, header: tuple[str, ...]) -> Row:
     note = tuple(part.strip() for part in _NOTE_SEPARATOR.split(values["note"]) if part.strip())
     if "tumour" in note and "non_tumour" in note:
         raise TestSetError(f"{name}, row {number}: its note says both tumour and non_tumour")
-    return Row(
-        values["text"],
-        values["icd10"] or None,
-        values["icdo_topography"] or None,
-        values["icdo_morphology"] or None,
-        values.get("source_id", ""),
-        note,
-        name,
-        number,
-    )
+    icd10, topography, morphology = (values[column] or None for column in _GOLD_COLUMN.values())
+    source = values.get("source_id", "")
+    return Row(values["text"], icd10, topography, morphology, source, note, name, number)

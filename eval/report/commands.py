@@ -6,16 +6,16 @@ onkokode eval report runs/ablation --out runs/report --texts ../shared/evalsets/
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from agent.apps.options import INPUT_FILE, INPUT_FOLDER, OutputFolder
 from eval.report.published import PUBLISHED, read_published
-from eval.run.testsets import shared_folder
+from eval.run.testsets import row_name, shared_folder
+from eval.testset import read_testset
+from index.catalogue.catalogue import Catalogue
 from index.io.failures import require
-from index.records import CodeSystem
 
 
 @click.command("report")
@@ -49,22 +49,9 @@ def report_command(
     from eval.run.compare import read_runs
 
     runs = read_runs(folders, testsets)
-    shown = _texts_of(texts) if texts else None
+    shown = {row_name(row): row.text for path in texts for row in read_testset(path)}
     for run in runs.left_out:
         click.echo(f"left out: {run.testset}, {run.variant}: {run.reason}", err=True)
-    title_of = _titles() if shown else None
+    title_of = Catalogue.load().title if shown else None
     page = write_report(runs, out, texts=shown, title_of=title_of, published=read_published(published))
     click.echo(f"written: {page}")
-
-
-def _texts_of(files: tuple[Path, ...]) -> dict[str, str]:
-    """The texts by row, as runs name rows."""
-    from eval.testset import read_testset
-
-    return {f"{row.file}:{row.number}": row.text for path in files for row in read_testset(path)}
-
-
-def _titles() -> Callable[[CodeSystem, str], str]:
-    from index.catalogue.catalogue import Catalogue
-
-    return Catalogue.load().title

@@ -46,14 +46,12 @@ _CURVE = 200
 
 def compare(runs: Runs) -> dict[str, Any]:
     """All scores, in JSON types."""
+    sets = tracked([*runs.by_set.items()], "scoring the sets")
     return {
         "format": 1,
         "alpha": ALPHA,
         "power": POWER,
-        "sets": {
-            name: _set_scores(of_set)
-            for name, of_set in tracked(list(runs.by_set.items()), "scoring the sets")
-        },
+        "sets": {name: _set_scores(of_set) for name, of_set in sets},
         "left_out": [asdict(run) for run in runs.left_out],
     }
 
