@@ -183,10 +183,11 @@ class _Page:
         for name, runs in self.runs.by_set.items():
             info = runs[0].info
             editions = info["catalogue"]["editions"]
+            in_force = [name for name, about in editions.items() if about.get("in_force")]
             rows.append(
                 [name, f"{len(runs[0].rows):,}", f"`{info['testset']['sha256'][:16]}`",
                  f"{len(editions)} edition{'s' * (len(editions) > 1)}, `{catalogue_fingerprint(editions)}`",
-                 ", ".join(_editions_in_force(editions))]
+                 ", ".join(in_force or editions)]
             )  # fmt: skip
         first = self.runs.runs[0].info
         versions = ", ".join(f"{name} {number}" for name, number in first["packages"].items() if number)
@@ -320,10 +321,6 @@ def _of_reading(reading: Reading) -> Figure:
 def _demoted(section: Section) -> list[str]:
     """A section's tables below a heading of this page."""
     return [f"`{section.command}`", *(part.replace("## ", "### ", 1) for part in tables_of(section))]
-
-
-def _editions_in_force(editions: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return [name for name, about in editions.items() if about.get("in_force")] or list(editions)
 
 
 def _published_by_others(published: Sequence[Published]) -> str:

@@ -67,12 +67,8 @@ def reliability_plot(calibration: Mapping[str, Any], place: int, name: str) -> s
     bins = calibration["bins"]
     x, y = [100 * b["confidence"] for b in bins], [100 * b["right"] for b in bins]
     colour = style_of(place)[0]
-    axes.vlines(
-        x,
-        [100 * b["interval"]["low"] for b in bins],
-        [100 * b["interval"]["high"] for b in bins],
-        color=colour,
-    )
+    low, high = ([100 * b["interval"][end] for b in bins] for end in ("low", "high"))
+    axes.vlines(x, low, high, color=colour)
     axes.plot(x, y, "o-", color=colour, markersize=3.5, linewidth=1)
     axes.set(xlim=(0, 101), ylim=(0, 101), xlabel="confidence, %", ylabel="right, %", aspect="equal")
     axes.set_xticks([0, 50, 100])
