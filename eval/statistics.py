@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.stats import binom, binomtest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,6 @@ def wilson(hits: int, n: int, level: float = 0.95) -> Interval:
         raise ValueError(f"{hits} hits among {n}")
     if n == 0:
         return Interval(0.0, 1.0)
-    from scipy.stats import binomtest
-
     found = binomtest(hits, n).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high))
 
@@ -54,8 +53,6 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     discordant = only_first + only_second
     if not discordant:
         return McNemar(0, 0, 1.0)
-    from scipy.stats import binomtest
-
     return McNemar(only_first, only_second, float(binomtest(only_first, discordant).pvalue))
 
 
@@ -71,8 +68,6 @@ def mcnemar_power(n: int, discordant: float, difference: float, alpha: float = 0
 
     Raises `ValueError` for shares that are none, or a difference beyond the discordant share.
     """
-    from scipy.stats import binom
-
     if not 0 <= abs(difference) <= discordant <= 1:
         raise ValueError(f"a difference of {difference} with {discordant} discordant")
     if n == 0 or discordant == 0:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter
+
 from eval.report.blocks import AXIS_NAMES, NONE, between, percent, probability
 from eval.report.comparison import compare
 from eval.report.published import Published
@@ -46,6 +48,8 @@ class FiguresError(OnkokodeError):
 class PlannedRun:
     """Variants on a test set; `rows` None is all of them."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     testset: str
     variants: tuple[str, ...]
     rows: int | None = None
@@ -55,6 +59,8 @@ class PlannedRun:
 class Plan:
     """What is run, and what the page says of it: `titles` by set or section, `asked` in per cent by set and figure,
     `six` as set, name and words."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     runs: tuple[PlannedRun, ...]
     sections: tuple[str, ...] = ()
@@ -81,14 +87,10 @@ class Figure:
 
 
 def read_plan(path: Path = PLAN) -> Plan:
-    """The list of runs. Raises `KeyError` or `TypeError` for a file of another form."""
+    """The list of runs. Raises `ValueError` for a file of another form."""
     import yaml
 
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    runs = tuple(
-        PlannedRun(one["testset"], tuple(one["variants"]), one.get("rows")) for one in values.pop("runs")
-    )
-    return Plan(runs, tuple(values.pop("sections")), **values)
+    return TypeAdapter(Plan).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def write_figures(measured: Path, plan: Plan, root: Path, published: Sequence[Published] = ()) -> list[Path]:

@@ -186,10 +186,9 @@ class RunWriter:
 
     def append(self, rows: Sequence[AnsweredRow], cost: Cost) -> None:
         """A chunk, on the disk when this returns."""
-        for name, lines in (
-            ("rows.jsonl", [row.to_json() for row in rows]),
-            ("cost.jsonl", [json.dumps(asdict(cost))]),
-        ):
+        # In this order: a cost says that its rows are whole.
+        added = {"rows.jsonl": [row.to_json() for row in rows], "cost.jsonl": [json.dumps(asdict(cost))]}
+        for name, lines in added.items():
             with (self.path / name).open("a", encoding="utf-8") as file:
                 file.write("".join(line + "\n" for line in lines))
                 file.flush()
