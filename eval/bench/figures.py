@@ -21,7 +21,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from eval.report.blocks import AXIS_NAMES, NONE, between, percent, probability
 from eval.report.comparison import compare
-from eval.report.published import Published
+from eval.report.published import TEXTS, Published
 from eval.report.section import Reading, Section, asked_for, read_section, tables_of
 from eval.run.compare import Runs, cost_table, read_runs
 from eval.run.environment import catalogue_fingerprint, shipped_weights
@@ -331,8 +331,6 @@ def _published_by_others(published: Sequence[Published]) -> str:
     ]
     return (
         "## Figures of others, measured on other texts\n\n"
-        "2,024 diagnosis texts of a tumour documentation system, which are not public (medRxiv "
-        "10.64898/2026.05.27.26353695); the best embedding of each. The texts differ, so no row says that one of ours "
-        "is better or worse.\n\n"
-        + markdown_table(("system", "method", "language model", "exact", "partial"), rows)
+        f"{TEXTS}; the best embedding of each. The texts differ, so no row says that one of ours is better or "
+        "worse.\n\n" + markdown_table(("system", "method", "language model", "exact", "partial"), rows)
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 from eval.report.blocks import AXIS_NAMES, Part, Plots, Table, percent
 from eval.report.comparison import compare
-from eval.report.published import Published
+from eval.report.published import TEXTS, Published
 from eval.report.row_browser import TitleOf, pack, payload
 from eval.report.tables import axis_parts, cost_of, shares_table
 from eval.run.compare import Run, Runs, cost_table
@@ -140,9 +140,8 @@ def _published(scores: Mapping[str, Any], published: Sequence[Published]) -> Tab
             "malformed",
         ],
         theirs + ours,
-        "Theirs: 2,024 diagnosis texts of a tumour documentation system, which are not public (medRxiv "
-        "10.64898/2026.05.27.26353695); ICD-O-3 is its topography. Ours: the sets of this report. The texts differ, "
-        "so no row of theirs says that a row of ours is better or worse.",
+        f"Theirs: {TEXTS}; ICD-O-3 is its topography. Ours: the sets of this report. The texts differ, so no row of "
+        "theirs says that a row of ours is better or worse.",
         words=(1, 2, 3, 4),
     )
 

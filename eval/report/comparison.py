@@ -147,7 +147,7 @@ def _variant_scores(one: _Judged) -> dict[str, Any]:
     silent = [answer is None for answer in scored.found]
     steps = distances(one.gold, scored.found, one.axis)
     return {
-        **one.both(counted, own, own),
+        **one.both(counted, own, range(len(one.rows))),
         "malformed": one.share(silent, own),
         "coded_exact": one.share(committed, counted),
         "macro_exact": macro_accuracy(pick(one.gold, counted), pick(scored.exact_hits, counted)),
@@ -185,14 +185,10 @@ def _top_k(one: _Judged) -> dict[str, Any]:
 
 def _strata(one: _Judged) -> dict[str, Any]:
     """Seen and unseen terms among the rows that count, and the rows that stand apart."""
-
-    every = range(len(one.rows))
-    where: dict[str, tuple[Sequence[int], Sequence[int]]] = dict.fromkeys(APART, (every, every))
-    where = dict.fromkeys(("seen", "unseen"), (one.counted, one.own)) | where
-    found = {
-        name: one.both(*rows, {i for i in every if noted(one.rows[i].notes, name)})
-        for name, rows in where.items()
-    }
+    every, found = range(len(one.rows)), {}
+    for name in ("seen", "unseen", *APART):
+        exact, partial = (every, every) if name in APART else (one.counted, one.own)
+        found[name] = one.both(exact, partial, {i for i in every if noted(one.rows[i].notes, name)})
     return {name: value for name, value in found.items() if value["exact"]["n"]}
 
 

@@ -13,6 +13,10 @@ from index.errors import OnkokodeError
 
 # In the shared folder.
 PUBLISHED = "evalsets/published-mainz-results.csv"
+TEXTS = (
+    "2,024 diagnosis texts of a tumour documentation system, which are not public (medRxiv "
+    "10.64898/2026.05.27.26353695)"
+)
 _COLUMNS = ("Code system", "Method", "Embedding model", "LLM", "Accuracy", "Partial Accuracy", "Malformed")
 
 
