@@ -24,7 +24,7 @@ import click
 from agent.apps.options import OutputFile, OutputFolder
 from eval.report.section import Section, Share, show_and_write
 from eval.run.testsets import TestSet, load_testset, places_options, row_name
-from eval.testset import TESTSETS, Row
+from eval.testset import TESTSETS, Row, counts_for_exact
 from index.errors import OnkokodeError
 from index.records import CodeSystem
 
@@ -114,7 +114,7 @@ def ceiling_section(judgements: Sequence[Judgement], testset: TestSet) -> Sectio
     )
     for annotator in dict.fromkeys(one.annotator for one in judgements):
         own = [one for one in judgements if one.annotator == annotator]
-        scored = [one for one in own if rows[one.row].exact_counts and not rows[one.row].in_alpha_id]
+        scored = [one for one in own if counts_for_exact(rows[one.row].note)]
         for name, part in (("judged rows", own), ("rows that exact is scored on", scored)):
             clusters = [rows[one.row].cluster for one in part]
             for what, enough in (("exact", ("exact",)), ("partial", ("exact", "three"))):
@@ -175,7 +175,8 @@ def annotate_command(name: str, number: int, seed: int, annotator: str, file: Pa
     for place, row in enumerate(rows, start=1):
         if row_name(row) in done:
             continue
-        click.echo(f"\n{place} of {len(rows)}\n{row.text}\n{_codes(row)}")
+        codes = "  ".join(filter(None, (row.icd10, row.icdo_topography, row.icdo_morphology)))
+        click.echo(f"\n{place} of {len(rows)}\n{row.text}\n{codes}")
         key = click.prompt(
             "determines (e, t, n; q stops)", type=click.Choice(list(_KEYS)), show_choices=False
         )
@@ -203,8 +204,3 @@ def ceiling_command(files: tuple[Path, ...], name: str, out: Path, **places: Any
     """The shares of texts that determine their code, with intervals, and the agreement of two annotators."""
     testset = load_testset(name, **places)
     show_and_write(ceiling_section(read_judgements(files), testset), out)
-
-
-def _codes(row: Row) -> str:
-    """The row's codes, in one line."""
-    return "  ".join(code for code in (row.icd10, row.icdo_topography, row.icdo_morphology) if code)

@@ -22,6 +22,7 @@ from agent.models.generate import code_pattern, stem
 from agent.models.prompts import Prompts
 from agent.prepare import core_of
 from eval.run.testsets import TestSet, load_testset, places_options, row_name
+from eval.testset import Row
 from index.catalogue.catalogue import Catalogue
 from index.errors import OnkokodeError
 from index.records import AXES, CodeSystem
@@ -50,17 +51,7 @@ def export_lm_eval(testset: TestSet, out: Path) -> list[Path]:
                 continue
             name = f"onkokode_{testset.name}_{axis.value}_{measure}"
             documents = out / f"{name}.jsonl"
-            _write_lines(
-                documents,
-                (
-                    {
-                        "row": row_name(row),
-                        "prompt": Prompts().question(core_of(row.text), axis),
-                        "answer": _target(row.gold(axis), measure),
-                    }
-                    for row in counted
-                ),
-            )
+            _write_lines(documents, (_document(row, axis, measure) for row in counted))
             tasks[name] = _task(name, documents, axis, measure)
     if not tasks:
         raise ExportError(f"{testset.name}: no row has a code, so there is no task to export")
@@ -86,15 +77,15 @@ def export_beir(testset: TestSet, catalogue: Catalogue, axis: CodeSystem, out: P
     _write_lines(out / "corpus.jsonl", ({"_id": x.line_id, "title": x.code, "text": x.text} for x in lines))
     _write_lines(out / "queries.jsonl", ({"_id": row_name(row), "text": core_of(row.text)} for row in rows))
     relevant = [(row_name(row), line) for row in rows for line in by_code[row.gold(axis) or ""]]
-    (out / "qrels" / "test.tsv").write_text(
-        "query-id\tcorpus-id\tscore\n" + "".join(f"{query}\t{line}\t1\n" for query, line in relevant),
-        encoding="utf-8",
-    )
+    qrels = "".join(f"{query}\t{line}\t1\n" for query, line in relevant)
+    (out / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{qrels}", encoding="utf-8")
     return {"corpus": len(lines), "queries": len(rows), "qrels": len(relevant)}
 
 
-def _target(code: str | None, measure: str) -> str:
-    return stem(code or "") if measure == "partial" else code or ""
+def _document(row: Row, axis: CodeSystem, measure: str) -> dict[str, str]:
+    code = row.gold(axis) or ""
+    answer = stem(code) if measure == "partial" else code
+    return {"row": row_name(row), "prompt": Prompts().question(core_of(row.text), axis), "answer": answer}
 
 
 def _task(name: str, documents: Path, axis: CodeSystem, measure: str) -> dict[str, Any]:
@@ -143,9 +134,7 @@ def export_command() -> None:
 @places_options
 def lm_eval_command(name: str, out: Path, **places: Any) -> None:
     """Tasks for lm-evaluation-harness: lm_eval --include_path OUT --tasks onkokode_<set>."""
-    files = export_lm_eval(load_testset(name, **places), out)
-    for file in files:
-        click.echo(str(file))
+    click.echo("\n".join(map(str, export_lm_eval(load_testset(name, **places), out))))
 
 
 @export_command.command("beir")

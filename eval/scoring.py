@@ -57,19 +57,15 @@ FARTHEST = 3
 
 def distances(gold: Sequence[str], answers: Sequence[str | None], system: CodeSystem) -> tuple[int, ...]:
     """Steps from each answer to the right code, 0 to `FARTHEST`. Raises `ValueError` where the lengths differ."""
-    return tuple(
-        _distance(first_code(answer, system), right, system)
-        for answer, right in zip(answers, gold, strict=True)
-    )
+    found = [first_code(answer, system) for answer in answers]
+    return tuple(_distance(said, right, system) for said, right in zip(found, gold, strict=True))
 
 
 def _distance(said: str | None, right: str, system: CodeSystem) -> int:
     if said is None:
         return FARTHEST
-    if said == right:
-        return 0
     if stem(said) == stem(right):
-        return 1
+        return int(said != right)
     group = chapter_group(right, system)
     return 2 if group is not None and chapter_group(said, system) == group else FARTHEST
 

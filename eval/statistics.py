@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.stats import binom, binomtest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,6 @@ def wilson(hits: int, n: int, level: float = 0.95) -> Interval:
         raise ValueError(f"{hits} hits among {n}")
     if n == 0:
         return Interval(0.0, 1.0)
-    from scipy.stats import binomtest
-
     found = binomtest(hits, n).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high))
 
@@ -54,8 +53,6 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     discordant = only_first + only_second
     if not discordant:
         return McNemar(0, 0, 1.0)
-    from scipy.stats import binomtest
-
     return McNemar(only_first, only_second, float(binomtest(only_first, discordant).pvalue))
 
 
@@ -71,8 +68,6 @@ def mcnemar_power(n: int, discordant: float, difference: float, alpha: float = 0
 
     Raises `ValueError` for shares that are none, or a difference beyond the discordant share.
     """
-    from scipy.stats import binom
-
     if not 0 <= abs(difference) <= discordant <= 1:
         raise ValueError(f"a difference of {difference} with {discordant} discordant")
     if n == 0 or discordant == 0:
@@ -142,12 +137,18 @@ def bootstrap_sums(
 
     Two calls with as many clusters draw the same ones, so that what is made of their sums can be paired.
     """
-    place = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
-    by_cluster = np.zeros((len(place), columns.shape[1]))
-    np.add.at(by_cluster, [place[cluster] for cluster in clusters], columns)
-    drawn = _times_drawn(len(place), repeats, seed)
+    number = cluster_numbers(clusters)
+    by_cluster = np.zeros((number.max(initial=-1) + 1, columns.shape[1]))
+    np.add.at(by_cluster, number, columns)
+    drawn = _times_drawn(len(by_cluster), repeats, seed)
     # In parts, since the whole matrix as floats would be four times as large.
     return np.concatenate([part.astype(float) @ by_cluster for part in np.array_split(drawn, 20)])
+
+
+def cluster_numbers(clusters: Sequence[Hashable]) -> np.ndarray:
+    """Each row's cluster (n,) by a number from 0, in the order in which they are met."""
+    place = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
+    return np.array([place[cluster] for cluster in clusters], dtype=int)
 
 
 @lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ which has no `source_id`. The note says what a row may be used for.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,11 @@ DEVELOPMENT_FILES = (
 )
 # Of these, the one whose rows are the diagnosis lines of letters; `source_id` names the letter.
 LETTERS = "grascco_coded.tsv"
+# How notes begin: the text is literally a line of a catalogue; the code is itself in doubt, or holds a subsite that the
+# text does not name.
+IN_ALPHA_ID = "in_alpha_id"
+NOT_EXACT = ("doubtful", "subsite_not_derivable")
+APART = (IN_ALPHA_ID, *NOT_EXACT)
 _COLUMNS = ("text", "icd10", "icdo_topography", "icdo_morphology")
 _HEADERS = ((*_COLUMNS, "source_id", "note"), (*_COLUMNS, "note"))
 # A semicolon inside brackets belongs to a remark.
@@ -85,24 +90,9 @@ class Row:
         return "tumour" in self.note or "non_tumour" in self.note
 
     @property
-    def doubtful(self) -> bool:
-        """Whether the given code is itself in doubt."""
-        return self._noted("doubtful")
-
-    @property
-    def subsite_not_derivable(self) -> bool:
-        """Whether the text does not name the subsite that the code holds."""
-        return self._noted("subsite_not_derivable")
-
-    @property
-    def in_alpha_id(self) -> bool:
-        """Whether the text is literally a line of a catalogue."""
-        return self._noted("in_alpha_id")
-
-    @property
     def exact_counts(self) -> bool:
-        """Whether the row may count for exact accuracy."""
-        return not (self.doubtful or self.subsite_not_derivable)
+        """Whether the row may count for exact accuracy, be it a catalogue line or not."""
+        return not any(noted(self.note, beginning) for beginning in NOT_EXACT)
 
     @property
     def cluster(self) -> str:
@@ -110,8 +100,15 @@ class Row:
         series = [part for part in self.note if part.startswith("near_duplicate_series")]
         return series[0] if series else f"{self.file}:{self.number}"
 
-    def _noted(self, beginning: str) -> bool:
-        return any(part.startswith(beginning) for part in self.note)
+
+def noted(notes: Iterable[str], beginning: str) -> bool:
+    """Whether one of a row's notes begins so."""
+    return any(note.startswith(beginning) for note in notes)
+
+
+def counts_for_exact(notes: Collection[str]) -> bool:
+    """Whether the row's code is its own, undoubted and derivable from the text."""
+    return not any(noted(notes, beginning) for beginning in APART)
 
 
 def own_testsets() -> dict[str, Path]:
@@ -177,13 +174,6 @@ def _row(name: str, number: int, line: str, header: tuple[str, ...]) -> Row:
     note = tuple(part.strip() for part in _NOTE_SEPARATOR.split(values["note"]) if part.strip())
     if "tumour" in note and "non_tumour" in note:
         raise TestSetError(f"{name}, row {number}: its note says both tumour and non_tumour")
-    return Row(
-        values["text"],
-        values["icd10"] or None,
-        values["icdo_topography"] or None,
-        values["icdo_morphology"] or None,
-        values.get("source_id", ""),
-        note,
-        name,
-        number,
-    )
+    icd10, topography, morphology = (values[column] or None for column in _GOLD_COLUMN.values())
+    source = values.get("source_id", "")
+    return Row(values["text"], icd10, topography, morphology, source, note, name, number)

@@ -20,15 +20,15 @@ from typing import Any
 import click
 
 from agent.apps.options import INPUT_FILE, OutputFile
+from eval.run.environment import ROOT
 from index.errors import OnkokodeError
 from index.io.atomic import new_file
 
-_ROOT = Path(__file__).resolve().parents[1]
 TOLERANCE = 1e-6
 _SHOWN = 20
 
 
-def repository_texts(root: Path = _ROOT) -> Iterator[tuple[str, str]]:
+def repository_texts(root: Path = ROOT) -> Iterator[tuple[str, str]]:
     """(file:number, text) of every test set (the traps too) and example."""
     # The order stays, for a text's neighbours in a batch move the last digits of its confidence.
     for path in sorted((root / "eval/testsets").glob("*.tsv"), key=lambda path: (path.stem == "traps", path)):

@@ -48,7 +48,7 @@ def figures_command(
     What is there already is not run again, so a command that was stopped goes on.
     """
     from eval.bench.figures import read_plan, write_figures
-    from eval.report.published import read_published
+    from eval.report.published import PUBLISHED, read_published
     from eval.run.models import Models
     from eval.run.run import run_ablation
     from eval.run.variants import VARIANTS, read_variants
@@ -66,8 +66,7 @@ def figures_command(
     for name in plan.sections:
         if restart or not _measured(out, name):
             show_and_write(_SECTIONS[name](shared), out)
-    others = shared / "evalsets" / "published-mainz-results.csv"
-    for path in write_figures(out, plan, root, read_published(others) if others.is_file() else ()):
+    for path in write_figures(out, plan, root, read_published(shared / PUBLISHED)):
         click.echo(f"written: {path}")
 
 

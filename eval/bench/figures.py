@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter
+
 from eval.report.blocks import AXIS_NAMES, NONE, between, percent, probability
 from eval.report.comparison import compare
-from eval.report.published import Published
+from eval.report.published import TEXTS, Published
 from eval.report.section import Reading, Section, asked_for, read_section, tables_of
 from eval.run.compare import Runs, cost_table, read_runs
 from eval.run.environment import catalogue_fingerprint, shipped_weights
@@ -46,6 +48,8 @@ class FiguresError(OnkokodeError):
 class PlannedRun:
     """Variants on a test set; `rows` None is all of them."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     testset: str
     variants: tuple[str, ...]
     rows: int | None = None
@@ -55,6 +59,8 @@ class PlannedRun:
 class Plan:
     """What is run, and what the page says of it: `titles` by set or section, `asked` in per cent by set and figure,
     `six` as set, name and words."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     runs: tuple[PlannedRun, ...]
     sections: tuple[str, ...] = ()
@@ -81,14 +87,10 @@ class Figure:
 
 
 def read_plan(path: Path = PLAN) -> Plan:
-    """The list of runs. Raises `KeyError` or `TypeError` for a file of another form."""
+    """The list of runs. Raises `ValueError` for a file of another form."""
     import yaml
 
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    runs = tuple(
-        PlannedRun(one["testset"], tuple(one["variants"]), one.get("rows")) for one in values.pop("runs")
-    )
-    return Plan(runs, tuple(values.pop("sections")), **values)
+    return TypeAdapter(Plan).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def write_figures(measured: Path, plan: Plan, root: Path, published: Sequence[Published] = ()) -> list[Path]:
@@ -183,10 +185,11 @@ class _Page:
         for name, runs in self.runs.by_set.items():
             info = runs[0].info
             editions = info["catalogue"]["editions"]
+            in_force = [name for name, about in editions.items() if about.get("in_force")]
             rows.append(
                 [name, f"{len(runs[0].rows):,}", f"`{info['testset']['sha256'][:16]}`",
                  f"{len(editions)} edition{'s' * (len(editions) > 1)}, `{catalogue_fingerprint(editions)}`",
-                 ", ".join(_editions_in_force(editions))]
+                 ", ".join(in_force or editions)]
             )  # fmt: skip
         first = self.runs.runs[0].info
         versions = ", ".join(f"{name} {number}" for name, number in first["packages"].items() if number)
@@ -194,10 +197,8 @@ class _Page:
         return f"{self._note()} {versions}.\n\n{markdown_table(header, rows)}"
 
     def _six(self) -> str:
-        rows = []
-        for one in self.plan.six:
-            figure = self._figure(one["set"], one["name"])
-            rows.append((one["say"], figure.result, figure.n, figure.interval))
+        figures = [(one["say"], self._figure(one["set"], one["name"])) for one in self.plan.six]
+        rows = [(said, figure.result, figure.n, figure.interval) for said, figure in figures]
         return markdown_table(("figure", "result", "n", "95 % interval"), rows)
 
     def _figure(self, name: str, figure: str) -> Figure:
@@ -249,26 +250,17 @@ class _Page:
             for axis, found in self.scores[name]["axes"].items()
             for variant, one in found["variants"].items()
         ]  # fmt: skip
-        header = (
-            "set",
-            "axis",
-            "variant",
-            "n exact",
-            "exact",
-            "95 %",
-            "partial",
-            "95 %",
-            "p of exact (Holm)",
-        )
+        measured = ("n exact", "exact", "95 %", "partial", "95 %", "p of exact (Holm)")
+        header = ("set", "axis", "variant", *measured)
         return markdown_table(header, rows)
 
     def _set(self, name: str) -> str:
         asked = self.plan.asked.get(name, {})
 
         def limit(figure: Figure) -> str:
-            if figure.name not in asked or figure.share is None:
+            wanted = asked.get(figure.name)
+            if wanted is None or figure.share is None:
                 return ""
-            wanted = asked[figure.name]
             return asked_for(100 * figure.share >= wanted, f">= {wanted:g} %")
 
         rows = [(f.name, f.result, f.n, f.interval, f.clustered, limit(f)) for f in self.figures[name]]
@@ -304,51 +296,33 @@ def _figures_of(found: Mapping[str, Any]) -> Iterator[Figure]:
 
 def _selective(name: str, knowing: Mapping[str, Any]) -> Iterator[Figure]:
     """Calibration, and coverage at fixed risk: the share that may be accepted unread."""
-    calibration, n = knowing["calibration"], f"{knowing['calibration']['n']:,}"
-    yield Figure(
-        f"{name} calibration error, points",
-        percent(calibration["error"]),
-        n,
-        between(calibration["interval"]),
-    )
-    covered = knowing["coverage"][str(_RISK)]
-    same, honest = covered["same_rows"], covered.get("honest")
-    if honest:
+    calibration, covered = knowing["calibration"], knowing["coverage"][str(_RISK)]
+    n, error = f"{calibration['n']:,}", percent(calibration["error"])
+    yield Figure(f"{name} calibration error, points", error, n, between(calibration["interval"]))
+    if honest := covered.get("honest"):
+        share, halves = honest["coverage"], between(honest["between"])
         yield Figure(
-            f"{name} coverage at {100 * _RISK:g} % error", f"{percent(honest['coverage'])} %", n,
-            between(honest["between"]), share=honest["coverage"],
-        )  # fmt: skip
-    bound = same["accepted"] / same["n"]
-    yield Figure(
-        f"{name} coverage at best, with the threshold chosen on these texts", f"{percent(bound)} %", n, ""
-    )
+            f"{name} coverage at {100 * _RISK:g} % error", f"{percent(share)} %", n, halves, share=share
+        )
+    bound = f"{percent(covered['same_rows']['accepted'] / covered['same_rows']['n'])} %"
+    yield Figure(f"{name} coverage at best, with the threshold chosen on these texts", bound, n, "")
 
 
 def _of_share(name: str, share: Mapping[str, Any]) -> Figure:
-    interval, clustered = between(share["interval"]), share["clustered"]
-    return Figure(
-        name, f"{percent(share['share'])} %", f"{share['n']:,}", interval,
-        between(clustered) if clustered else "", share["share"],
-    )  # fmt: skip
+    result, n = f"{percent(share['share'])} %", f"{share['n']:,}"
+    clustered = between(share["clustered"]) if share["clustered"] else ""
+    return Figure(name, result, n, between(share["interval"]), clustered, share["share"])
 
 
 def _of_reading(reading: Reading) -> Figure:
     spread = f"{reading.lowest:.4g} to {reading.highest:.4g} (range)"
-    return Figure(
-        reading.name,
-        f"{reading.value:.4g} {reading.unit}",
-        f"{reading.repetitions} run{'s' * (reading.repetitions > 1)}",
-        spread,
-    )
+    runs = f"{reading.repetitions} run{'s' * (reading.repetitions > 1)}"
+    return Figure(reading.name, f"{reading.value:.4g} {reading.unit}", runs, spread)
 
 
 def _demoted(section: Section) -> list[str]:
     """A section's tables below a heading of this page."""
     return [f"`{section.command}`", *(part.replace("## ", "### ", 1) for part in tables_of(section))]
-
-
-def _editions_in_force(editions: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return [name for name, about in editions.items() if about.get("in_force")] or list(editions)
 
 
 def _published_by_others(published: Sequence[Published]) -> str:
@@ -357,8 +331,6 @@ def _published_by_others(published: Sequence[Published]) -> str:
     ]
     return (
         "## Figures of others, measured on other texts\n\n"
-        "2,024 diagnosis texts of a tumour documentation system, which are not public (medRxiv "
-        "10.64898/2026.05.27.26353695); the best embedding of each. The texts differ, so no row says that one of ours "
-        "is better or worse.\n\n"
-        + markdown_table(("system", "method", "language model", "exact", "partial"), rows)
+        f"{TEXTS}; the best embedding of each. The texts differ, so no row says that one of ours is better or "
+        "worse.\n\n" + markdown_table(("system", "method", "language model", "exact", "partial"), rows)
     )

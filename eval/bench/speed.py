@@ -15,17 +15,16 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.results import CodedText
 from eval.report.section import Reading, Section, Share, tracked
-from eval.run.environment import peak_bytes
+from eval.run.environment import ROOT, peak_bytes
 from eval.run.testsets import catalogue_files
 from index.catalogue.lexicon import read_lexicon
 from index.errors import OnkokodeError
@@ -33,6 +32,7 @@ from index.records import CodeSystem
 from training.texts.noise import perturb
 
 if TYPE_CHECKING:
+    from agent.agent import CodingAgent
     from index.search.encoder import Encoder
     from index.search.index import Space
 
@@ -49,14 +49,6 @@ _CHUNK = 500
 _EQUAL = 2e-6
 
 
-class FastAgent(Protocol):
-    """What the speed figures need of an agent; `agent.CodingAgent` is one."""
-
-    def code(self, text: str) -> CodedText: ...
-
-    def code_many(self, texts: Iterable[str]) -> Iterator[CodedText]: ...
-
-
 def query_texts(count: int, seed: int = SEED) -> list[str]:
     """Distinct texts as a clinic might write them: lexicon terms with noise, a side, a remark."""
     terms = sorted({line.text for line in read_lexicon().lines if line.system is CodeSystem.ICD10GM})
@@ -69,7 +61,7 @@ def query_texts(count: int, seed: int = SEED) -> list[str]:
 
 
 def measure_speed(
-    agent: FastAgent,
+    agent: CodingAgent,
     shared: Path | None,
     *,
     texts: int = 3000,
@@ -81,39 +73,33 @@ def measure_speed(
     """Every figure of speed. `shared` is None where there are no catalogue files to build an index from; new
     processes run with the environment of this one."""
     section = Section("speed", "Speed", "onkokode eval speed")
-    helped = _repeated(lambda: _process(*_COMMAND, "--help"), starts, "--help")
-    section.readings.append(_reading("onkokode --help", "s", helped, asked=0.5))
-    answered = _repeated(lambda: _process(*_COMMAND, "code", "Mammakarzinom"), starts, "first answer")
-    section.readings.append(_reading("first answer of a new process", "s", answered, asked=12.0))
+    helped = [_process(*_COMMAND, "--help") for _ in tracked(range(starts), "--help")]
+    first = [_process(*_COMMAND, "code", "Mammakarzinom") for _ in tracked(range(starts), "first answer")]
     queries = query_texts(texts)
     for text in queries[:10]:
         agent.code(text)
     # The last texts, which the warm-up above has not seen.
-    singles = [_seconds(partial(agent.code, text)) for text in tracked(queries[-warm:], "single texts")]
-    section.readings.append(
-        _reading("warm single text, three axes", "ms", [1000 * s for s in singles], asked=80.0)
-    )
-    rates = [
-        len(queries) / _seconds(lambda: sum(1 for _ in agent.code_many(queries))) for _ in range(batches)
+    last = tracked(queries[-warm:], "single texts")
+    singles = [1000 * _seconds(partial(agent.code, text)) for text in last]
+    whole = [_seconds(lambda: sum(1 for _ in agent.code_many(queries))) for _ in range(batches)]
+    rates = [texts / seconds for seconds in whole]
+    section.readings += [
+        _reading("onkokode --help", "s", helped, asked=0.5),
+        _reading("first answer of a new process", "s", first, asked=12.0),
+        _reading("warm single text, three axes", "ms", singles, asked=80.0),
+        _reading(f"code_many over {texts:,} texts", "texts/s", rates, asked=150.0, at_least=True),
     ]
-    section.readings.append(
-        _reading(f"code_many over {texts:,} texts", "texts/s", rates, asked=150.0, at_least=True)
-    )
     if shared is not None:
         probes = [_build_probe(shared) for _ in tracked(range(builds), "index builds")]
         section.details["index_build"] = probes
+        seconds, peaks = ([probe[name] for probe in probes] for name in ("seconds", "peak_mb"))
         section.readings += [
-            _reading("index of all catalogue files: build", "s", [p["seconds"] for p in probes], asked=180.0),
-            _reading(
-                "index of all catalogue files: peak memory",
-                "MB",
-                [p["peak_mb"] for p in probes],
-                asked=3000.0,
-            ),
+            _reading("index of all catalogue files: build", "s", seconds, asked=180.0),
+            _reading("index of all catalogue files: peak memory", "MB", peaks, asked=3000.0),
         ]
-        last = probes[-1]
+        one = probes[-1]
         section.notes.append(
-            f"Index build: {last['files']} files with {last['read']:,} lines, of which {last['indexed']:,} are "
+            f"Index build: {one['files']} files with {one['read']:,} lines, of which {one['indexed']:,} are "
             "indexed after duplicates are merged; reading the files, encoding and saving are all counted."
         )
     section.notes += [
@@ -134,9 +120,7 @@ def measure_faiss(
 
     section = Section("faiss", f"FAISS against NumPy, space {space.name}", "onkokode eval faiss")
     asked = list(texts) if texts is not None else query_texts(queries)
-    same_rows: list[bool] = []
-    same_up_to_ties: list[bool] = []
-    same_codes: list[bool] = []
+    same_rows, same_up_to_ties, same_codes = [], [], []
     for start in tracked(range(0, len(asked), _CHUNK), "queries"):
         vectors = encoder.encode(asked[start : start + _CHUNK], CodeSystem(space.name))
         _, found = search(space, vectors, k)
@@ -157,30 +141,28 @@ def measure_faiss(
         Share.of(f"same {k} nearest lines, row by row", same_rows),
         Share.of(f"same codes among the {k} nearest lines", same_codes),
     ]
-    section.details |= {
-        "lines": len(space.lines),
-        "codes": len(space.codes),
-        "dimensions": int(space.vectors.shape[1]),
-    }
+    lines, codes, dimensions = len(space.lines), len(space.codes), int(space.vectors.shape[1])
+    section.details |= {"lines": lines, "codes": codes, "dimensions": dimensions}
     section.notes.append(f"A tie: cosines that differ by at most {_EQUAL:g}, the rounding of float32 sums.")
     return section
 
 
-def build_probe(shared: Path, folder: Path) -> dict[str, Any]:
-    """Build and save the index of all catalogue files in this process; seconds and peak memory since its start."""
+def print_build_probe(shared: str, folder: str) -> None:
+    """What the measured process runs: the index of all catalogue files, built and saved; seconds and peak memory
+    since its start as one line of JSON."""
     from index.catalogue.catalogue import Catalogue
     from index.search.encoder import Encoder
     from index.search.index import Index
 
     start = time.perf_counter()
-    files = catalogue_files(shared)
+    files = catalogue_files(Path(shared))
     catalogue = Catalogue.from_files(files)
     parsed = time.perf_counter()
     index = Index.build(catalogue, Encoder.load())
     built = time.perf_counter()
-    index.save(folder / "index")
+    index.save(Path(folder) / "index")
     end = time.perf_counter()
-    return {
+    probe = {
         "files": len(files),
         "read": catalogue.report["read"],
         "indexed": len(catalogue.searchable_lines),
@@ -190,11 +172,7 @@ def build_probe(shared: Path, folder: Path) -> dict[str, Any]:
         "seconds_saving": round(end - built, 2),
         "peak_mb": round(peak_bytes() / 1e6, 1),
     }
-
-
-def print_build_probe(shared: str, folder: str) -> None:
-    """What the measured process runs: `build_probe`, its result as one line of JSON."""
-    print(json.dumps(build_probe(Path(shared), Path(folder))))
+    print(json.dumps(probe))
 
 
 def _build_probe(shared: Path) -> dict[str, Any]:
@@ -212,24 +190,13 @@ def _process(*command: str) -> float:
 
 def _run(*command: str) -> str:
     """A new process' standard output. The working folder's packages are found from the checkout, too."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": path},
-        check=False,
-    )
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise OnkokodeError(f"a measured process ended with {done.returncode}: {last}")
     return done.stdout
-
-
-def _repeated(measure: Callable[[], float], count: int, description: str) -> list[float]:
-    return [measure() for _ in tracked(range(count), description)]
 
 
 def _seconds(call: Callable[[], Any]) -> float:

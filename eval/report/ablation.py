@@ -16,7 +16,7 @@ from typing import Any
 
 from eval.report.blocks import AXIS_NAMES, Part, Plots, Table, percent
 from eval.report.comparison import compare
-from eval.report.published import Published
+from eval.report.published import TEXTS, Published
 from eval.report.row_browser import TitleOf, pack, payload
 from eval.report.tables import axis_parts, cost_of, shares_table
 from eval.run.compare import Run, Runs, cost_table
@@ -54,29 +54,25 @@ def write_report(
 def _content(
     runs: Runs, scores: Mapping[str, Any], costs: Mapping[str, Any], published: Sequence[Published]
 ) -> dict[str, Any]:
-    sets = []
-    for place, (name, of_set) in enumerate(scores["sets"].items()):
-        sets.append(
+    return {
+        "sets": [
             {
+                **{key: of_set[key] for key in ("n", "sha256", "reference")},
                 "id": f"set{place}",
                 "name": name,
-                "n": of_set["n"],
-                "sha256": of_set["sha256"],
-                "reference": of_set["reference"],
                 "axes": [
                     {
-                        "id": f"set{place}-{axis}",
+                        "id": (id_ := f"set{place}-{axis}"),
                         "name": AXIS_NAMES[axis],
                         "n": found["n"],
-                        "parts": axis_parts(found, of_set["variants"], f"set{place}-{axis}"),
+                        "parts": axis_parts(found, of_set["variants"], id_),
                     }
                     for axis, found in of_set["axes"].items()
                 ],
                 "further": _further(of_set, costs[name]),
             }
-        )
-    return {
-        "sets": sets,
+            for place, (name, of_set) in enumerate(scores["sets"].items())
+        ],
         "weights": sorted({run.info.get("weights", "") for run in runs.runs}),
         "variants": _variants(runs.runs),
         "left_out": _left_out(scores["left_out"]),
@@ -107,12 +103,10 @@ def _variants(runs: Sequence[Run]) -> Table:
 
 
 def _left_out(left_out: Sequence[Mapping[str, str]]) -> Table | None:
+    if not left_out:
+        return None
     rows = [[run["testset"], run["variant"], run["reason"]] for run in left_out]
-    return (
-        Table("Runs that are not in the tables", ["set", "variant", "why"], rows, words=(1, 2))
-        if rows
-        else None
-    )
+    return Table("Runs that are not in the tables", ["set", "variant", "why"], rows, words=(1, 2))
 
 
 def _published(scores: Mapping[str, Any], published: Sequence[Published]) -> Table | None:
@@ -146,9 +140,8 @@ def _published(scores: Mapping[str, Any], published: Sequence[Published]) -> Tab
             "malformed",
         ],
         theirs + ours,
-        "Theirs: 2,024 diagnosis texts of a tumour documentation system, which are not public (medRxiv "
-        "10.64898/2026.05.27.26353695); ICD-O-3 is its topography. Ours: the sets of this report. The texts differ, "
-        "so no row of theirs says that a row of ours is better or worse.",
+        f"Theirs: {TEXTS}; ICD-O-3 is its topography. Ours: the sets of this report. The texts differ, so no row of "
+        "theirs says that a row of ours is better or worse.",
         words=(1, 2, 3, 4),
     )
 

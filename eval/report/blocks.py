@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 NONE = "–"
 AXIS_NAMES = {
@@ -53,6 +54,11 @@ def percent(value: float | None) -> str:
 def between(interval: Mapping[str, float] | None) -> str:
     """An interval in per cent."""
     return NONE if interval is None else f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}"
+
+
+def cells_of(share: Mapping[str, Any]) -> list[str]:
+    """A share's n, its per cent, and its interval."""
+    return [f"{share['n']:,}", percent(share["share"]), between(share["interval"])]
 
 
 def points(value: float | None) -> str:

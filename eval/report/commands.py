@@ -6,17 +6,16 @@ onkokode eval report runs/ablation --out runs/report --texts ../shared/evalsets/
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from agent.apps.options import INPUT_FILE, INPUT_FOLDER, OutputFolder
+from eval.report.published import PUBLISHED, read_published
+from eval.run.testsets import row_name, shared_folder
+from eval.testset import read_testset
+from index.catalogue.catalogue import Catalogue
 from index.io.failures import require
-from index.records import CodeSystem
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 @click.command("report")
@@ -38,9 +37,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 @click.option(
     "--published",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=lambda: (
-        _ROOT / os.environ.get("ONKOKODE_SHARED", "../shared") / "evalsets/published-mainz-results.csv"
-    ),
+    default=lambda: shared_folder() / PUBLISHED,
     help="Published figures to set apart. Default: those of the shared folder, where there is one.",
 )
 def report_command(
@@ -49,31 +46,12 @@ def report_command(
     """Score the runs below DIR again, without models, and write the report."""
     require("matplotlib", "the report")
     from eval.report.ablation import write_report
-    from eval.report.published import read_published
     from eval.run.compare import read_runs
 
     runs = read_runs(folders, testsets)
-    shown = _texts_of(texts) if texts else None
+    shown = {row_name(row): row.text for path in texts for row in read_testset(path)}
     for run in runs.left_out:
         click.echo(f"left out: {run.testset}, {run.variant}: {run.reason}", err=True)
-    page = write_report(
-        runs,
-        out,
-        texts=shown,
-        title_of=_titles() if shown else None,
-        published=read_published(published) if published.is_file() else (),
-    )
+    title_of = Catalogue.load().title if shown else None
+    page = write_report(runs, out, texts=shown, title_of=title_of, published=read_published(published))
     click.echo(f"written: {page}")
-
-
-def _texts_of(files: tuple[Path, ...]) -> dict[str, str]:
-    """The texts by row, as runs name rows."""
-    from eval.testset import read_testset
-
-    return {f"{row.file}:{row.number}": row.text for path in files for row in read_testset(path)}
-
-
-def _titles() -> Callable[[CodeSystem, str], str]:
-    from index.catalogue.catalogue import Catalogue
-
-    return Catalogue.load().title

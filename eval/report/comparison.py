@@ -10,7 +10,7 @@ unless *coded* is said. There is no other definition of these figures.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,7 @@ from eval.scoring import (
     top_k_hits,
 )
 from eval.statistics import cluster_bootstrap, holm, mcnemar, smallest_difference
+from eval.testset import APART, IN_ALPHA_ID, counts_for_exact, noted
 from index.records import AXES, CodeSystem
 
 TOP_K = (1, 3, 5, 10)
@@ -39,21 +40,18 @@ ALPHA, POWER = 0.05, 0.8
 # How certain a threshold with a margin is to be that no more answers are wrong than allowed.
 MARGIN = 0.95
 SURE_SHARES = (0.25, 0.5, 0.75, 0.9, 1.0)
-_APART = ("in_alpha_id", "doubtful", "subsite_not_derivable")
 _PAIRS = 12
 _CURVE = 200
 
 
 def compare(runs: Runs) -> dict[str, Any]:
     """All scores, in JSON types."""
+    sets = tracked([*runs.by_set.items()], "scoring the sets")
     return {
         "format": 1,
         "alpha": ALPHA,
         "power": POWER,
-        "sets": {
-            name: _set_scores(of_set)
-            for name, of_set in tracked(list(runs.by_set.items()), "scoring the sets")
-        },
+        "sets": {name: _set_scores(of_set) for name, of_set in sets},
         "left_out": [asdict(run) for run in runs.left_out],
     }
 
@@ -90,9 +88,9 @@ class _Judged:
         # A row that the variant left out counts as malformed, so that n stays whole.
         self.answers = [row.answers.get(axis, Answer(None, committed=False)) for row in self.rows]
         self.asked = any(axis in row.answers for row in self.rows)
-        self.clusters = [row.cluster or row.row for row in self.rows]
-        self.own = [i for i, row in enumerate(self.rows) if not noted(row, "in_alpha_id")]
-        self.counted = [i for i in self.own if counts_for_exact(self.rows[i])]
+        self.clusters = _clusters(self.rows)
+        self.own = [i for i, row in enumerate(self.rows) if not noted(row.notes, IN_ALPHA_ID)]
+        self.counted = [i for i in self.own if counts_for_exact(self.rows[i].notes)]
 
     @cached_property
     def score(self) -> Score:
@@ -101,20 +99,17 @@ class _Judged:
     def share(self, hits: Sequence[bool], where: Sequence[int]) -> dict[str, Any]:
         return _share(pick(hits, where), pick(self.clusters, where))
 
-
-def noted(row: AnsweredRow, beginning: str) -> bool:
-    """Whether one of the row's notes begins so."""
-    return any(note.startswith(beginning) for note in row.notes)
+    def both(self, exact: Sequence[int], partial: Sequence[int], kept: Container[int]) -> dict[str, Any]:
+        """The shares right, exact and partial, of those rows that are kept."""
+        return {
+            "exact": self.share(self.score.exact_hits, [i for i in exact if i in kept]),
+            "partial": self.share(self.score.partial_hits, [i for i in partial if i in kept]),
+        }
 
 
 def is_coded(row: AnsweredRow, axis: CodeSystem) -> bool:
     """Whether the row is a tumour diagnosis with a given code on the axis."""
     return axis in row.gold and row.tumour[0] is not False
-
-
-def counts_for_exact(row: AnsweredRow) -> bool:
-    """Whether the row's code is its own, undoubted and derivable from the text."""
-    return not any(noted(row, note) for note in _APART)
 
 
 def pick(values: Sequence[Any], where: Sequence[int]) -> list[Any]:
@@ -152,8 +147,7 @@ def _variant_scores(one: _Judged) -> dict[str, Any]:
     silent = [answer is None for answer in scored.found]
     steps = distances(one.gold, scored.found, one.axis)
     return {
-        "exact": one.share(scored.exact_hits, counted),
-        "partial": one.share(scored.partial_hits, own),
+        **one.both(counted, own, range(len(one.rows))),
         "malformed": one.share(silent, own),
         "coded_exact": one.share(committed, counted),
         "macro_exact": macro_accuracy(pick(one.gold, counted), pick(scored.exact_hits, counted)),
@@ -191,26 +185,17 @@ def _top_k(one: _Judged) -> dict[str, Any]:
 
 def _strata(one: _Judged) -> dict[str, Any]:
     """Seen and unseen terms among the rows that count, and the rows that stand apart."""
-
-    def stratum(name: str, exact: Iterable[int], partial: Iterable[int]) -> dict[str, Any]:
-        return {
-            "exact": one.share(one.score.exact_hits, [i for i in exact if noted(one.rows[i], name)]),
-            "partial": one.share(one.score.partial_hits, [i for i in partial if noted(one.rows[i], name)]),
-        }
-
-    every = range(len(one.rows))
-    found = {name: stratum(name, one.counted, one.own) for name in ("seen", "unseen")}
-    found |= {name: stratum(name, every, every) for name in _APART}
+    every, found = range(len(one.rows)), {}
+    for name in ("seen", "unseen", *APART):
+        exact, partial = (every, every) if name in APART else (one.counted, one.own)
+        found[name] = one.both(exact, partial, {i for i in every if noted(one.rows[i].notes, name)})
     return {name: value for name, value in found.items() if value["exact"]["n"]}
 
 
 def _groups(one: _Judged) -> dict[str, Any]:
     names = [chapter_group(code, one.axis) or "other" for code in one.gold]
     return {
-        name: {
-            "exact": one.share(one.score.exact_hits, [i for i in one.counted if names[i] == name]),
-            "partial": one.share(one.score.partial_hits, [i for i in one.own if names[i] == name]),
-        }
+        name: one.both(one.counted, one.own, {i for i in one.own if names[i] == name})
         for name in sorted({names[i] for i in one.own})
     }
 
@@ -294,7 +279,7 @@ def _recognition(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
     if len(files) > 1:
         kinds |= {name: [row for row in stated if _file_of(row) == name] for name in files}
     return {
-        name: _share([r.tumour[0] == r.tumour[1] for r in of_kind], [r.cluster or r.row for r in of_kind])
+        name: _share_of(of_kind, lambda row: row.tumour[0] == row.tumour[1])
         for name, of_kind in kinds.items()
         if of_kind
     }
@@ -311,11 +296,8 @@ def _traps(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
         kind: [row for row in traps if kind in row.notes]
         for kind in sorted({*sum((r.notes for r in traps), ())})
     }
-    found = {
-        kind: _share([not row.missed for row in of_kind], [row.row for row in of_kind])
-        for kind, of_kind in (kinds | {"all": traps}).items()
-    }
-    return found if traps else {}
+    kinds |= {"all": traps} if traps else {}
+    return {kind: _share_of(of_kind, lambda row: not row.missed) for kind, of_kind in kinds.items()}
 
 
 def _recall(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
@@ -324,13 +306,17 @@ def _recall(rows: Sequence[AnsweredRow]) -> dict[str, Any]:
     for axis in AXES:
         asked = [row for row in rows if is_coded(row, axis) and axis in row.answers]
         lengths = sorted({k for row in asked for k in row.answers[axis].recalled})
-        found[axis.value] = {
-            str(k): _share(
-                [k in row.answers[axis].recalled for row in asked], [r.cluster or r.row for r in asked]
-            )
-            for k in lengths
-        }
+        recalled = {k: [k in row.answers[axis].recalled for row in asked] for k in lengths}
+        found[axis.value] = {str(k): _share(hits, _clusters(asked)) for k, hits in recalled.items()}
     return {axis: shares for axis, shares in found.items() if shares}
+
+
+def _share_of(rows: Sequence[AnsweredRow], right: Callable[[AnsweredRow], bool]) -> dict[str, Any]:
+    return _share([right(row) for row in rows], _clusters(rows))
+
+
+def _clusters(rows: Sequence[AnsweredRow]) -> list[str]:
+    return [row.cluster or row.row for row in rows]
 
 
 def _share(hits: Sequence[bool], clusters: Sequence[Hashable]) -> dict[str, Any]:

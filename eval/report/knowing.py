@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.scoring import coverage_at_error
-from eval.statistics import Interval, bootstrap_sums, cluster_bootstrap, wilson
+from eval.statistics import Interval, bootstrap_sums, cluster_bootstrap, cluster_numbers, wilson
 
 BINS = 10
 _SPLITS = 50
@@ -89,12 +89,11 @@ def calibrated(
 
 
 def _error_by_chance(sure: np.ndarray, number: np.ndarray, clusters: Sequence[Hashable]) -> float:
-    place = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
-    of_row = np.array([place[cluster] for cluster in clusters])
+    of_row = cluster_numbers(clusters)
     generator = np.random.default_rng(_SEED)
     errors = []
     for _ in range(_DRAWS):
-        right = generator.random(len(place))[of_row] < sure
+        right = generator.random(of_row.max() + 1)[of_row] < sure
         errors.append(np.abs(np.bincount(number, weights=sure - right)).sum() / len(sure))
     return float(np.quantile(errors, 0.95))
 
@@ -168,15 +167,15 @@ def honest_coverage(
 ) -> HonestCoverage | None:
     """The threshold of `coverage_at_error` (with `level`, that with a margin) chosen on a random half of the clusters and measured on the other, and
     the other way round, `splits` times. None where there are fewer than two clusters."""
-    place = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
-    if len(place) < 2:
+    number = cluster_numbers(clusters)
+    n_clusters = number.max(initial=-1) + 1
+    if n_clusters < 2:
         return None
     sure, right = np.asarray(confidences, dtype=float), np.asarray(hits, dtype=bool)
-    number = np.array([place[cluster] for cluster in clusters])
     generator = np.random.default_rng(seed)
     shares, thresholds, accepted, wrong, exceeded = [], [], 0, 0, 0
     for _ in range(splits):
-        first = (generator.permutation(len(place)) < len(place) // 2)[number]
+        first = (generator.permutation(n_clusters) < n_clusters // 2)[number]
         for chosen, measured in ((first, ~first), (~first, first)):
             found = coverage_at_error(sure[chosen], right[chosen], error, level=level)
             limit = np.inf if found.threshold is None else found.threshold

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from index.errors import OnkokodeError
+from index.io.failures import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,12 +67,8 @@ def reliability_plot(calibration: Mapping[str, Any], place: int, name: str) -> s
     bins = calibration["bins"]
     x, y = [100 * b["confidence"] for b in bins], [100 * b["right"] for b in bins]
     colour = style_of(place)[0]
-    axes.vlines(
-        x,
-        [100 * b["interval"]["low"] for b in bins],
-        [100 * b["interval"]["high"] for b in bins],
-        color=colour,
-    )
+    low, high = ([100 * b["interval"][end] for b in bins] for end in ("low", "high"))
+    axes.vlines(x, low, high, color=colour)
     axes.plot(x, y, "o-", color=colour, markersize=3.5, linewidth=1)
     axes.set(xlim=(0, 101), ylim=(0, 101), xlabel="confidence, %", ylabel="right, %", aspect="equal")
     axes.set_xticks([0, 50, 100])
@@ -101,11 +97,10 @@ def risk_plot(
 
 
 def _figure(width: float, height: float, name: str) -> tuple[Figure, Axes]:
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise OnkokodeError("matplotlib is missing; install it with: pip install 'onkokode[train]'") from None
+    require("matplotlib", "the report")
+    import matplotlib
+    from matplotlib.figure import Figure
+
     # Set for the process, since nothing else in it draws SVG: text stays text, ids depend on the name alone.
     matplotlib.rcParams.update(
         {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9, "text.color": _INK,

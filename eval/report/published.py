@@ -11,6 +11,12 @@ from pathlib import Path
 
 from index.errors import OnkokodeError
 
+# In the shared folder.
+PUBLISHED = "evalsets/published-mainz-results.csv"
+TEXTS = (
+    "2,024 diagnosis texts of a tumour documentation system, which are not public (medRxiv "
+    "10.64898/2026.05.27.26353695)"
+)
 _COLUMNS = ("Code system", "Method", "Embedding model", "LLM", "Accuracy", "Partial Accuracy", "Malformed")
 
 
@@ -30,10 +36,11 @@ class Published:
 
 
 def read_published(path: Path) -> tuple[Published, ...]:
-    """The run with the best exact accuracy per code system, method and language model, in the file's order.
-
-    Raises `OnkokodeError` naming the file and row that cannot be read.
+    """The run with the best exact accuracy per code system, method and language model, in the file's order; none
+    where there is no file. Raises `OnkokodeError` naming the file and row that cannot be read.
     """
+    if not path.is_file():
+        return ()
     runs: dict[tuple[str, ...], list[Published]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -16,9 +16,10 @@ from typing import Any
 
 from agent.models.generate import first_code
 from eval.report.blocks import AXIS_NAMES
-from eval.report.comparison import counts_for_exact, is_coded, ranked
+from eval.report.comparison import is_coded, ranked
 from eval.run.compare import Run
 from eval.run.folder import Answer
+from eval.testset import counts_for_exact
 from index.records import AXES, CodeSystem
 
 TitleOf = Callable[[CodeSystem, str], str]
@@ -48,7 +49,7 @@ def payload(
         "axes": [AXIS_NAMES[axis.value] for axis in axes],
         "variants": [run.variant for run in runs],
         "rows": [row.row for row in rows],
-        "counted": [int(counts_for_exact(row)) for row in rows],
+        "counted": [int(counts_for_exact(row.notes)) for row in rows],
         "noted": [[notes.of(note) for note in row.notes] for row in rows],
         "gold": gold,
         "answers": answers,

@@ -108,8 +108,7 @@ class Section:
 def write(section: Section, folder: Path, measured_with: Mapping[str, Any]) -> Path:
     """Write `<name>.json` and, as a page, `<name>.md`; returns the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    record = {
-        **asdict(section),
+    record = asdict(section) | {
         "shares": [{**asdict(s), "value": s.value, "reached": s.reached} for s in section.shares],
         "readings": [{**asdict(reading), "reached": reading.reached} for reading in section.readings],
         "measured_with": dict(measured_with),
@@ -158,15 +157,13 @@ def tables_of(section: Section) -> list[str]:
     return parts
 
 
-def tracked(items: Iterable[_T], description: str, total: int | None = None) -> Iterable[_T]:
+def tracked(items: Sequence[_T], description: str) -> Iterable[_T]:
     """Iterate with a progress bar on standard error; silent without a terminal."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(
-        items, description, total=total, console=console, transient=True, disable=not console.is_terminal
-    )
+    return track(items, description, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _share_cells(share: Share) -> tuple[str, ...]:
@@ -179,11 +176,15 @@ def _share_cells(share: Share) -> tuple[str, ...]:
 
 def _reading_cells(reading: Reading) -> tuple[str, ...]:
     sign = ">=" if reading.at_least else "<="
-    asked = asked_for(
-        reading.reached, None if reading.asked is None else f"{sign} {reading.asked:g} {reading.unit}"
+    limit = None if reading.asked is None else f"{sign} {reading.asked:g} {reading.unit}"
+    spread, runs = f"{reading.lowest:.4g} - {reading.highest:.4g}", str(reading.repetitions)
+    return (
+        reading.name,
+        f"{reading.value:.4g} {reading.unit}",
+        spread,
+        runs,
+        asked_for(reading.reached, limit),
     )
-    spread = f"{reading.lowest:.4g} - {reading.highest:.4g}"
-    return reading.name, f"{reading.value:.4g} {reading.unit}", spread, str(reading.repetitions), asked
 
 
 def asked_for(reached: bool | None, limit: str | None) -> str:
@@ -203,11 +204,9 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, s
     for name, value in values.items():
         if isinstance(value, Mapping):
             cells += _flattened(value, f"{prefix}{name}.")
-        elif isinstance(value, list | tuple):
-            plain = all(not isinstance(item, Mapping | list | tuple) for item in value)
-            cells.append(
-                (f"{prefix}{name}", ", ".join(map(str, value)) if plain else f"{len(value)} entries")
-            )
-        else:
-            cells.append((f"{prefix}{name}", str(value)))
+            continue
+        listed = value if isinstance(value, list | tuple) else [value]
+        nested = any(isinstance(item, Mapping | list | tuple) for item in listed)
+        shown = f"{len(listed)} entries" if nested else ", ".join(map(str, listed))
+        cells.append((f"{prefix}{name}", shown))
     return cells

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eval.report import plots
-from eval.report.blocks import NONE, Part, Plots, Table, between, percent, points, probability
+from eval.report.blocks import NONE, Part, Plots, Table, between, cells_of, percent, points, probability
 from eval.report.comparison import TOP_K
 from eval.report.knowing_tables import abstaining_tables, bins_table, knowing_blocks
 
@@ -54,6 +54,7 @@ def _smallest(axis: Mapping[str, Any]) -> Table:
     for entry in axis["smallest"]:
         by_share.setdefault(entry["discordant"], []).append(entry)
     alphas = [entry["alpha"] for entry in next(iter(by_share.values()))]
+    holm = f"; the smaller p is what Holm's first step asks of {axis['tests']} tests" * (axis["tests"] > 1)
     return Table(
         "Smallest difference shown with a power of 80 %, in points",
         ["variants disagree on", *(f"at p <= {alpha:.2g}" for alpha in alphas)],
@@ -61,14 +62,8 @@ def _smallest(axis: Mapping[str, Any]) -> Table:
             [f"{100 * share:g} % of the rows", *(_points_or_none(entry["difference"]) for entry in entries)]
             for share, entries in by_share.items()
         ],
-        f"For the exact McNemar test on the {axis['n_exact']:,} rows that count for exact"
-        + (
-            f"; the smaller p is what Holm's first step asks of {axis['tests']} tests"
-            if axis["tests"] > 1
-            else ""
-        )
-        + ". A smaller difference than this may well go unseen: that it is not significant does not make two "
-        "variants equal.",
+        f"For the exact McNemar test on the {axis['n_exact']:,} rows that count for exact{holm}. A smaller difference "
+        "than this may well go unseen: that it is not significant does not make two variants equal.",
     )
 
 
@@ -98,14 +93,10 @@ def _accuracy(found: Mapping[str, Any], reference: str) -> Table:
         rows.append(
             [
                 variant,
-                f"{exact['n']:,}",
-                percent(exact["share"]),
-                between(exact["interval"]),
+                *cells_of(exact),
                 *([between(exact["clustered"])] if clustered else []),
                 "reference" if test is None else probability(test["p_holm"]),
-                f"{partial['n']:,}",
-                percent(partial["share"]),
-                between(partial["interval"]),
+                *cells_of(partial),
                 percent(scores["malformed"]["share"]),
                 percent(scores["coded_exact"]["share"]),
                 percent(scores["macro_exact"]),
@@ -164,8 +155,7 @@ def _strata(found: Mapping[str, Any]) -> Table:
         "Exact and partial by kind of row, %",
         ["variant", "kind", "n", "exact", "95 %", "partial", "95 %"],
         [
-            [variant, _APART_NAMES[kind], f"{s['exact']['n']:,}", percent(s["exact"]["share"]),
-             between(s["exact"]["interval"]), percent(s["partial"]["share"]), between(s["partial"]["interval"])]
+            [variant, _APART_NAMES[kind], *cells_of(s["exact"]), *cells_of(s["partial"])[1:]]
             for variant, scores in found.items()
             for kind, s in scores["strata"].items()
         ],
@@ -176,7 +166,7 @@ def _strata(found: Mapping[str, Any]) -> Table:
 
 
 def _groups(found: Mapping[str, Any]) -> Table:
-    groups = _union(scores["groups"] for scores in found.values())
+    groups = sorted({name for scores in found.values() for name in scores["groups"]})
 
     def cell(scores: Mapping[str, Any], group: str) -> str:
         own = scores["groups"].get(group)
@@ -191,10 +181,6 @@ def _groups(found: Mapping[str, Any]) -> Table:
             for group in groups
         ],
     )
-
-
-def _union(many: Iterable[Mapping[str, Any]]) -> list[str]:
-    return sorted({name for names in many for name in names})
 
 
 def _confused(found: Mapping[str, Any]) -> Table:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -33,7 +32,8 @@ from eval.run.traps import missed
 from eval.run.variants import Variant
 from eval.scoring import first_choice, first_confidence
 from eval.testset import Row
-from index.records import AXES, Candidate, CodeSystem
+from index.records import AXES, CodeSystem
+from index.search.retriever import Retriever
 
 _TOP = 10
 RECALL_AT = (1, 5, 10, 20, 50)
@@ -75,6 +75,15 @@ class Answerer:
 
     def answer(self, rows: Sequence[Row]) -> list[Reply]:
         """One reply per row, in their order."""
+        found: list[dict[CodeSystem, Answer]] = [{} for _ in rows]
+        for place, axis, answer in self._answers(rows):
+            found[place][axis] = answer
+        # In the order of the axes, whichever was answered first.
+        ordered = [{axis: answers[axis] for axis in AXES if axis in answers} for answers in found]
+        return [Reply(answers, None, len(answers)) for answers in ordered]
+
+    def _answers(self, rows: Sequence[Row]) -> Iterator[tuple[int, CodeSystem, Answer]]:
+        """(row's place, axis, answer) for each axis that a row has a code for."""
         raise NotImplementedError
 
     @property
@@ -96,16 +105,14 @@ class _AgentAnswerer(Answerer):
 
 
 class _CandidatesAnswerer(Answerer):
-    def answer(self, rows: Sequence[Row]) -> list[Reply]:
-        found: list[dict[CodeSystem, Answer]] = [{} for _ in rows]
+    def _answers(self, rows: Sequence[Row]) -> Iterator[tuple[int, CodeSystem, Answer]]:
         for axis in AXES:
             places = [i for i, row in enumerate(rows) if axis in asked(row)]
             texts = [core_of(rows[i].text) for i in places]
             gold = [rows[i].gold(axis) or "" for i in places]
             recalled = recalled_at(self.context.retriever, texts, gold, axis)
             for i, lengths in zip(places, recalled, strict=True):
-                found[i][axis] = Answer(None, committed=False, recalled=lengths)
-        return [Reply(answers, None, len(answers)) for answers in found]
+                yield i, axis, Answer(None, committed=False, recalled=lengths)
 
 
 class _ScoredAnswerer(Answerer):
@@ -115,16 +122,14 @@ class _ScoredAnswerer(Answerer):
         super().__init__(context)
         self._what = what
 
-    def answer(self, rows: Sequence[Row]) -> list[Reply]:
-        found: list[dict[CodeSystem, Answer]] = [{} for _ in rows]
+    def _answers(self, rows: Sequence[Row]) -> Iterator[tuple[int, CodeSystem, Answer]]:
         # The axes of a text are asked together: they share their prompt's computation.
         for axes in sorted({asked(row) for row in rows if asked(row)}):
             places = [i for i, row in enumerate(rows) if asked(row) == axes]
             scores = scores_of_texts(self.context, [rows[i].text for i in places], axes)
             for i, scored in zip(places, scores, strict=True):
                 for axis in axes:
-                    found[i][axis] = self._decided(scored[axis], self.context.weights.axes[axis])
-        return [Reply(answers, None, len(answers)) for answers in found]
+                    yield i, axis, self._decided(scored[axis], self.context.weights.axes[axis])
 
     def _decided(self, scores: AxisScores, fitted: AxisWeights) -> Answer:
         if self._what == "fused":
@@ -153,7 +158,7 @@ class _WrittenAnswerer(Answerer):
     def _encoder(self) -> PromptEncoder:
         return self._asking
 
-    def answer(self, rows: Sequence[Row]) -> list[Reply]:
+    def _answers(self, rows: Sequence[Row]) -> Iterator[tuple[int, CodeSystem, Answer]]:
         cores = [core_of(row.text) for row in rows]
         questions = [
             (i, axis, prompt)
@@ -161,20 +166,13 @@ class _WrittenAnswerer(Answerer):
             for i, prompt in self._questions(cores, [n for n, r in enumerate(rows) if axis in asked(r)], axis)
         ]
         ids = self._asking.prompts([prompt for _, _, prompt in questions])
-        found: list[dict[CodeSystem, Answer]] = [{} for _ in rows]
         for batch in batches_by_length(ids, _BATCH):
             prompts = [ids[q] for q in batch]
-            for q, said in zip(
-                batch, greedy(self._model.model, self._asking.tokenizer, prompts, self._longest), strict=True
-            ):
+            written = greedy(self._model.model, self._asking.tokenizer, prompts, self._longest)
+            for q, said in zip(batch, written, strict=True):
                 row, axis, _ = questions[q]
                 self._written += len(said)
-                found[row][axis] = self._read(said, axis)
-        # In the order of the axes, whichever was answered first.
-        return [
-            Reply({axis: answers[axis] for axis in AXES if axis in answers}, None, len(answers))
-            for answers in found
-        ]
+                yield row, axis, self._read(said, axis)
 
     def _questions(
         self, cores: Sequence[str], places: Sequence[int], axis: CodeSystem
@@ -194,14 +192,8 @@ class _WrittenAnswerer(Answerer):
         return of_words(answer_text(said, self._asking.tokenizer, axis.value, self.context.prompts), axis)
 
 
-class CandidateSource(Protocol):
-    """What lists candidates; `index.search.retriever.Retriever` is one."""
-
-    def retrieve(self, texts: Sequence[str], system: CodeSystem, k: int = 20) -> list[list[Candidate]]: ...
-
-
 def recalled_at(
-    retriever: CandidateSource,
+    retriever: Retriever,
     texts: Sequence[str],
     gold: Sequence[str],
     axis: CodeSystem,

@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
@@ -68,7 +68,9 @@ def validate_command(files: tuple[Path, ...]) -> None:
 @click.option("--out", required=True, type=OutputFolder(), help="Each run goes to OUT/<test set>/<variant>.")
 @click.option("--model", help="Language model: folder or hub name. Default: the embedded one.")
 @click.option("--adapter", help="Adapter trained without candidates. Default: the embedded one.")
-@click.option("--adapter-with-candidates", help="Adapter trained with candidates in its prompts.")
+@click.option(
+    "--adapter-with-candidates", "with_candidates", help="Adapter trained with candidates in its prompts."
+)
 @click.option("--encoder", help="Encoder: folder or hub name. Default: the embedded one.")
 @click.option(
     "--candidates",
@@ -84,16 +86,13 @@ def run_command(
     variants: tuple[Path, ...],
     testsets: tuple[str, ...],
     out: Path,
-    model: str | None,
-    adapter: str | None,
-    adapter_with_candidates: str | None,
-    encoder: str | None,
     candidates: int | None,
-    quantise: Literal["4bit", "8bit"] | None,
     only: str | None,
     rows: int | None,
     restart: bool,
-    **places: Any,
+    shared: Path,
+    corpus: Path,
+    **models: Any,
 ) -> None:
     """Run variants on test sets. A run that was stopped goes on where it was."""
     chosen = _chosen(read_variants(variants), only)
@@ -103,10 +102,9 @@ def run_command(
     from eval.run.models import Models
     from eval.run.run import run_ablation
 
-    models = Models(model, adapter, adapter_with_candidates, encoder, quantise)
     for name in testsets:
-        testset = load_testset(name, **places, rows=rows)
-        run_ablation(chosen, testset, models, out, restart=restart, say=click.echo)
+        testset = load_testset(name, shared=shared, corpus=corpus, rows=rows)
+        run_ablation(chosen, testset, Models(**models), out, restart=restart, say=click.echo)
     click.echo(f"written: {out}; for tables and plots: onkokode eval report {out} --out DIR")
 
 

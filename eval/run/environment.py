@@ -75,30 +75,31 @@ def peak_bytes() -> int:
 
 def memory_bytes(field: str, process: int | str = "self") -> int | None:
     """VmRSS, the resident memory of a process, or VmHWM, its highest; None where there is no /proc, or no process."""
+    line = _line_of(f"{process}/status", field)
+    return int(line.split()[0]) * 1024 if line else None
+
+
+def _line_of(file: str, field: str) -> str | None:
+    """What the first line of that field says in a file below /proc; None where either is missing."""
     with suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text(errors="replace").splitlines():
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1]) * 1024
+        for line in Path("/proc", file).read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == field:
+                return value.strip()
     return None
 
 
 def _version(package: str) -> str | None:
-    try:
+    with suppress(PackageNotFoundError):
         return version(package)
-    except PackageNotFoundError:
-        return None
+    return None
 
 
 def _cpu_model() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return _line_of("cpuinfo", "model name") or platform.processor() or platform.machine()
 
 
 def _memory_gib() -> float | None:
-    try:
+    with suppress(ValueError, OSError, AttributeError):
         return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
-    except (ValueError, OSError, AttributeError):
-        return None
+    return None

@@ -26,7 +26,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +83,15 @@ class AnsweredRow:
 
     def to_json(self) -> str:
         """One line, always the same for the same answers."""
-        return json.dumps(_answered_row().dump_python(self, mode="json"), ensure_ascii=False)
+        return json.dumps(_ANSWERED_ROW.dump_python(self, mode="json"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> AnsweredRow:
         """Raises `ValueError` for a line of another form."""
-        return _answered_row().validate_json(line)
+        return _ANSWERED_ROW.validate_json(line)
 
 
-@cache
-def _answered_row() -> TypeAdapter[AnsweredRow]:
-    return TypeAdapter(AnsweredRow)
+_ANSWERED_ROW = TypeAdapter(AnsweredRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +186,9 @@ class RunWriter:
 
     def append(self, rows: Sequence[AnsweredRow], cost: Cost) -> None:
         """A chunk, on the disk when this returns."""
-        for name, lines in (
-            ("rows.jsonl", [row.to_json() for row in rows]),
-            ("cost.jsonl", [json.dumps(asdict(cost))]),
-        ):
+        # In this order: a cost says that its rows are whole.
+        added = {"rows.jsonl": [row.to_json() for row in rows], "cost.jsonl": [json.dumps(asdict(cost))]}
+        for name, lines in added.items():
             with (self.path / name).open("a", encoding="utf-8") as file:
                 file.write("".join(line + "\n" for line in lines))
                 file.flush()

@@ -37,14 +37,12 @@ class _Coding:
         # A thread each: the two processes share the machine's cores.
         self.process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
-    def chunks(self) -> int:
-        return len(list(self.work.glob("*.jsonl")))
-
     def watch(self, kill_after: int | None = None) -> None:
         """Until the end, or until so many chunks are there and the process is killed."""
         while self.process.poll() is None:
             self.memory.append((memory_bytes("VmRSS", self.process.pid) or 0) >> 20)
-            if kill_after is not None and self.chunks() >= kill_after:
+            chunks = len(list(self.work.glob("*.jsonl")))
+            if kill_after is not None and chunks >= kill_after:
                 self.process.send_signal(signal.SIGKILL)
                 self.process.wait()
                 return

@@ -63,10 +63,9 @@ class Models:
             adapter = str(embedded)
         if adapter is None:
             raise NotPossible(f"needs an adapter of the role {role}; name it with {_OPTIONS[role]}")
-        whole = not (Path(adapter) / "adapter_config.json").is_file()
-        if whole and (Path(adapter) / "config.json").is_file():
-            return adapter, None
-        return model, adapter
+        folder = Path(adapter)
+        whole = (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file()
+        return (adapter, None) if whole else (model, adapter)
 
 
 class CountingEncoder(PromptEncoder):

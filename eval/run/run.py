@@ -137,6 +137,7 @@ def _about(variant: Variant, testset: TestSet, parts: Parts, chunk: int) -> dict
     """What a run is of, and what it is measured with. Raises `NotPossible`."""
     models = parts.models_of(variant)
     measured_with = environment()
+    weights, packages = measured_with.pop("weights"), measured_with.pop("packages")
     info = CodingAgent(parts.base).info()
     return {
         "format": FORMAT,
@@ -144,19 +145,17 @@ def _about(variant: Variant, testset: TestSet, parts: Parts, chunk: int) -> dict
         "variant": asdict(variant),
         "testset": _of_testset(testset),
         "models": models,
-        "weights": measured_with["weights"],
+        "weights": weights,
         "catalogue": {name: info[name] for name in ("editions", "codes", "lines")},
         "prompts": example_prompts(
             parts.prompts(variant), [a for a in AXES if any(row.gold(a) for row in testset.rows)]
         ),
         "text": "each variant reads the diagnosis that agent.prepare finds in the text",
-        "packages": measured_with["packages"],
+        "packages": packages,
         "measured_with": {
-            "date": measured_with["date"],
-            "hardware": measured_with["hardware"],
+            **measured_with,
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
             "threads": torch.get_num_threads(),
-            "python": measured_with["python"],
         },
     }
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from eval.run.environment import ROOT
 from eval.testset import LETTERS, Row, TestSetError, own_testsets, read_development_sets, read_testset
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.layouts import CatalogueFile
@@ -26,13 +27,18 @@ from index.catalogue.store import files_below
 from index.records import AXES
 from index.text import term_key
 
-_ROOT = Path(__file__).resolve().parents[2]
 _KEPT_BACK = 2000  # texts of each kind that is no tumour
+
+
+def shared_folder() -> Path:
+    """ONKOKODE_SHARED, else ../shared beside the checkout."""
+    return ROOT / os.environ.get("ONKOKODE_SHARED", "../shared")
+
 
 shared_option = click.option(
     "--shared",
     type=click.Path(path_type=Path, resolve_path=True),
-    default=lambda: _ROOT / os.environ.get("ONKOKODE_SHARED", "../shared"),
+    default=shared_folder,
     help="The folder with catalogues/ and evalsets/. Default: ONKOKODE_SHARED, else ../shared.",
 )
 _corpus_option = click.option(

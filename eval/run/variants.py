@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 from index.errors import OnkokodeError
 
@@ -101,26 +101,21 @@ def read_variant(file: Path) -> Variant:
 
 def _contradiction(variant: Variant) -> str | None:
     """What cannot be done with the keys together, as `key: what is wrong`."""
-    checks: list[tuple[Any, str]] = [
-        (
-            not variant.name or not all(sign.isalnum() or sign in "-_" for sign in variant.name),
-            "name: use letters, digits, - and _ only; it names a folder",
-        ),
-        (variant.answer not in ANSWERS, f"answer: {variant.answer} is none of {', '.join(ANSWERS)}"),
-        (variant.adapter not in ADAPTERS, f"adapter: {variant.adapter} is none of {', '.join(ADAPTERS)}"),
-        (
-            variant.answer in WITHOUT_MODEL and (variant.adapter != "none" or variant.candidates),
-            f"answer: {variant.answer} asks no model; leave out adapter and candidates",
-        ),
-        (
-            variant.answer == "agent" and variant.candidates is not None,
-            "candidates: the agent shows as many as its adapter asks for; leave it out",
-        ),
-        ((variant.candidates or 0) < 0, "candidates: cannot be negative"),
-        (variant.max_new_tokens < 1, "max_new_tokens: has to be at least 1"),
-        (
-            variant.thinking and variant.answer != "written",
-            "thinking: is for answer: written only; the others write nothing",
-        ),
-    ]
-    return next((message for wrong, message in checks if wrong), None)
+    name, answer, adapter, candidates = variant.name, variant.answer, variant.adapter, variant.candidates
+    if not name or not all(sign.isalnum() or sign in "-_" for sign in name):
+        return "name: use letters, digits, - and _ only; it names a folder"
+    if answer not in ANSWERS:
+        return f"answer: {answer} is none of {', '.join(ANSWERS)}"
+    if adapter not in ADAPTERS:
+        return f"adapter: {adapter} is none of {', '.join(ADAPTERS)}"
+    if answer in WITHOUT_MODEL and (adapter != "none" or candidates):
+        return f"answer: {answer} asks no model; leave out adapter and candidates"
+    if answer == "agent" and candidates is not None:
+        return "candidates: the agent shows as many as its adapter asks for; leave it out"
+    if candidates is not None and candidates < 0:
+        return "candidates: cannot be negative"
+    if variant.max_new_tokens < 1:
+        return "max_new_tokens: has to be at least 1"
+    if variant.thinking and answer != "written":
+        return "thinking: is for answer: written only; the others write nothing"
+    return None

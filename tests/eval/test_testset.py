@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.testset import Row, TestSetError, read_testset
+from eval.testset import IN_ALPHA_ID, Row, TestSetError, noted, read_testset
 from index.records import CodeSystem
 
 SHARED_HEADER = "text\ticd10\ticdo_topography\ticdo_morphology\tsource_id\tnote"
@@ -28,8 +28,8 @@ def test_shared_layout(tmp_path: Path) -> None:
     )
     assert (row.text, row.source_id, row.file, row.number) == ("Harnblasenkarzinom", "letter:1", "set.tsv", 2)
     assert [row.gold(system) for system in CodeSystem] == ["C67.9", "C67.9", "8120/3", None]
-    assert row.tumour and row.tumour_stated and row.exact_counts and not row.in_alpha_id
-    assert not other.tumour and other.tumour_stated and other.in_alpha_id
+    assert row.tumour and row.tumour_stated and row.exact_counts and not noted(row.note, IN_ALPHA_ID)
+    assert not other.tumour and other.tumour_stated and noted(other.note, IN_ALPHA_ID)
     assert other.gold(CodeSystem.TOPOGRAPHY) is None
 
 
@@ -51,7 +51,7 @@ def test_remarks_in_brackets_keep_their_semicolons(tmp_path: Path) -> None:
         tmp_path, OWN_HEADER, "Melanom\tC43.4\t\t\ttumour;doubtful_gold(text; topography);field=a(b; c)"
     )
     assert row.note == ("tumour", "doubtful_gold(text; topography)", "field=a(b; c)")
-    assert row.doubtful and not row.exact_counts
+    assert noted(row.note, "doubtful") and not row.exact_counts
 
 
 def test_subsite_and_series(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_subsite_and_series(tmp_path: Path) -> None:
         "b\tC20\t\t\ttumour;near_duplicate_series_X",
         "c\tC20\t\t\ttumour;near_duplicate_series_X",
     )
-    assert first.subsite_not_derivable and not first.exact_counts
+    assert noted(first.note, "subsite_not_derivable") and not first.exact_counts
     assert second.cluster == third.cluster != first.cluster
 
 
