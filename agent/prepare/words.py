@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache, partial
 
 from agent.prepare.abbreviations import (
     ABBREVIATIONS,
@@ -105,16 +106,15 @@ def _expand(words: list[Word], around: str) -> list[Word]:
             expanded.append(word)
             continue
         last = expanded[-1] if expanded and not expanded[-1].mark else None
-        head = _head(text, following, last)
-        if head is not None and last is not None and word.start - last.end <= 1:
+        is_carcinoma = _is_carcinoma(text, following, last)
+        if is_carcinoma and last is not None and word.start - last.end <= 1:
             stem = COMPOUND_STEMS.get(last.text.lower())
             if stem is not None:
-                expanded[-1] = Word(stem + head, last.start, word.end, last.spaced)
+                expanded[-1] = Word(f"{stem}karzinom", last.start, word.end, last.spaced)
                 continue
-        if head is not None and following is not None and following.text.lower() in ("in", "insitu"):
-            new = "Carcinoma"
-        elif head is not None:
-            new = head.capitalize()
+        if is_carcinoma:
+            latin = following is not None and following.text.lower() in ("in", "insitu")
+            new = "Carcinoma" if latin else "Karzinom"
         elif (
             text == "M." and following is not None and following.text[0].isupper() and len(following.text) > 3
         ):
@@ -134,19 +134,13 @@ def _expand(words: list[Word], around: str) -> list[Word]:
     return expanded
 
 
-def _head(text: str, following: Word | None, last: Word | None) -> str | None:
-    """ "karzinom" for a free-standing Ca; None for the marker CA 19-9 and for "ca. 3"."""
-    if text not in ("Ca", "CA", "Ca.", "CA.", "ca", "ca.", "Karz.", "Karzinom", "karzinom"):
-        return None
-    if text in ("Karzinom", "karzinom"):
-        return None
+def _is_carcinoma(text: str, following: Word | None, last: Word | None) -> bool:
+    """Whether a word is a free-standing Ca, and not of the marker CA 19-9 or of "ca. 3"."""
+    if text not in ("Ca", "CA", "Ca.", "CA.", "ca", "ca.", "Karz."):
+        return False
     if following is not None and following.text[:1].isdigit():
-        return None
-    if text[0] == "c" and (last is None or not _BETWEEN_LETTERS.match(last.text)):
-        return None
-    if text == "ca." and following is None and last is None:
-        return None
-    return "karzinom"
+        return False
+    return text[0] != "c" or (last is not None and _BETWEEN_LETTERS.match(last.text) is not None)
 
 
 def _append(expanded: list[Word], word: Word, new: str) -> None:
@@ -215,13 +209,7 @@ def _expansion(text: str) -> str:
 def _expand_in_context(words: list[Word], around: str) -> list[Word]:
     # An abbreviation that needs a context is no context for another one.
     others = " ".join([around, *(word.text for word in words if _bare(word.text) not in CONTEXTUAL)])
-    given: dict[str, bool] = {}
-
-    def holds(when: str) -> bool:
-        if when not in given:
-            given[when] = speaks(when, others)
-        return given[when]
-
+    holds = cache(partial(speaks, words=others))
     content = [word for word in words if not word.mark]
     result: list[Word] = []
     place = 0
