@@ -176,10 +176,9 @@ def stream_events(
     parser = expat.ParserCreate(namespace_separator=" ")
     refuse_unsafe = _guard(parser)
     events: list[Event] = []
-    depth = 0
     seen = 0  # where the last complete token begins
     run = 0  # how many characters of text have come without a tag between
-    wanted = [text_in is None]  # per open element
+    wanted = [text_in is None]  # of the document and of each open element
 
     @lru_cache(_MANY_NAMES)  # of this document: a name may hold a text
     def split(name: str) -> tuple[str, str]:
@@ -187,11 +186,10 @@ def stream_events(
         return namespace, local
 
     def started(name: str, attributes: dict[str, str]) -> None:
-        nonlocal depth, seen, run
+        nonlocal seen, run
         refuse_unsafe(name, attributes)
-        depth += 1
         run = 0
-        if depth > MAX_DEPTH:
+        if len(wanted) > MAX_DEPTH:
             raise EndlessXml(
                 f"line {parser.CurrentLineNumber}: elements are nested more than {MAX_DEPTH} deep"
             )
@@ -201,8 +199,7 @@ def stream_events(
         events.append(Start(namespace, local, attributes, parser.CurrentLineNumber, seen))
 
     def ended(name: str) -> None:
-        nonlocal depth, seen, run
-        depth -= 1
+        nonlocal seen, run
         run = 0
         seen = parser.CurrentByteIndex
         wanted.pop()
@@ -213,10 +210,7 @@ def stream_events(
         nonlocal seen, run
         seen = parser.CurrentByteIndex
         run += len(text)
-        if run > max_token:
-            raise EndlessXml(
-                f"line {parser.CurrentLineNumber}: a text is longer than {max_token:,} characters"
-            )
+        _must_be_short(run, max_token, parser)
         if wanted[-1]:
             events.append(Text(text, parser.CurrentLineNumber, seen))
 
@@ -271,10 +265,7 @@ def inspect_stream(
         nonlocal run, seen
         run += len(text)
         seen = parser.CurrentByteIndex
-        if run > max_text:
-            raise EndlessXml(
-                f"line {parser.CurrentLineNumber}: a text is longer than {max_text:,} characters"
-            )
+        _must_be_short(run, max_text, parser)
 
     parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler = start
@@ -298,16 +289,23 @@ def _fed(parser: Any, stream: BinaryIO, chunk: int) -> Iterator[int]:
         parser.Parse(b"", True)
 
 
+def _must_be_short(text: int, limit: int, parser: Any) -> None:
+    if text > limit:
+        raise EndlessXml(f"line {parser.CurrentLineNumber}: a text is longer than {limit:,} characters")
+
+
 def _guard(parser: Any) -> Callable[[str, dict[str, str]], None]:
     """Makes a parser refuse whatever would need a second source; what is returned is to see each start tag."""
 
+    kinds = ("an entity", "a parameter entity")
+
     def entity_declared(_name: str, is_parameter: bool, *_rest: object) -> None:
-        kind = "a parameter entity" if is_parameter else "an entity"
-        raise UnsafeXml(f"line {parser.CurrentLineNumber} declares {kind}, which is not allowed")
+        line = parser.CurrentLineNumber
+        raise UnsafeXml(f"line {line} declares {kinds[bool(is_parameter)]}, which is not allowed")
 
     def entity_skipped(_name: str, is_parameter: bool) -> None:
-        kind = "a parameter entity" if is_parameter else "an entity"
-        raise UnsafeXml(f"line {parser.CurrentLineNumber} uses {kind} that the document does not declare")
+        line, kind = parser.CurrentLineNumber, kinds[bool(is_parameter)]
+        raise UnsafeXml(f"line {line} uses {kind} that the document does not declare")
 
     def element_started(name: str, _attributes: dict[str, str]) -> None:
         if name.startswith(_XINCLUDE):

@@ -46,7 +46,7 @@ _CUT_COMPOUND = re.compile(
 _SORTED_STEMS = sorted(COMPOUND_STEMS.items(), key=lambda item: (len(item[0]), item[0]))
 _FILIAE_IN_WORD = re.compile(r"([A-ZÄÖÜ][a-zäöüß]{2,20}|LK)-?(?:filiae|[Mm]etas|[Mm]ets?|[Mm]etast|filia)\Z")
 _SHOUTED = re.compile(r"[A-ZÄÖÜẞ]{8,}(?>-[A-ZÄÖÜ]{3,})*\Z")
-_QUADRANT = {
+_QUADRANT: dict[tuple[str, ...], str] = {
     pair: f"{height} {half} Quadrant"
     for above, height in (("oben", "oberer"), ("unten", "unterer"))
     for beside, half in (("außen", "äußerer"), ("innen", "innerer"))
@@ -123,10 +123,7 @@ def _expand(words: list[Word], around: str) -> list[Word]:
             new = _expansion(text)
             if following is not None and new == full_word(text):
                 new = inflected(new, _expansion(following.text))
-        if new == text:
-            expanded.append(word)
-        else:
-            _append(expanded, word, new)
+        expanded += [word] if new == text else _spelt_out(word, new)
     contextual = [w for w in expanded if _bare(w.text).split("-")[0] in CONTEXTUAL]
     lowered = {w.text.lower() for w in expanded}
     if contextual or ("Grad" not in lowered and lowered & {"oben", "unten"}):
@@ -143,9 +140,9 @@ def _is_carcinoma(text: str, following: Word | None, last: Word | None) -> bool:
     return text[0] != "c" or (last is not None and _BETWEEN_LETTERS.match(last.text) is not None)
 
 
-def _append(expanded: list[Word], word: Word, new: str) -> None:
-    for number, part in enumerate(new.split(" ")):
-        expanded.append(Word(part, word.start, word.end, word.spaced or number > 0))
+def _spelt_out(word: Word, new: str) -> list[Word]:
+    """The words that a word stands for, each at its place."""
+    return [word._replace(text=part, spaced=word.spaced or i > 0) for i, part in enumerate(new.split(" "))]
 
 
 def _bare(text: str) -> str:
@@ -227,13 +224,12 @@ def _expand_in_context(words: list[Word], around: str) -> list[Word]:
                 if rest and bare not in CONTEXTUAL and not names_tumour(new):
                     stem, head = COMPOUND_STEMS.get(new.lower()), COMPOUND_HEADS[rest.lower()]
                     new = stem + head if stem is not None else f"{new}-{head.capitalize()}"
-                _append(result, word, new)
+                result += _spelt_out(word, new)
                 break
         else:
-            pair = (word.text.lower(), words[place + 1].text.lower()) if place + 1 < len(words) else None
-            quadrant = _QUADRANT.get(pair) if pair is not None else None
-            if quadrant is not None and holds("breast"):
-                _append(result, word._replace(end=words[place + 1].end), quadrant)
+            pair = tuple(one.text.lower() for one in words[place : place + 2])
+            if pair in _QUADRANT and holds("breast"):
+                result += _spelt_out(word._replace(end=words[place + 1].end), _QUADRANT[pair])
                 place += 1
             else:
                 result.append(word)
@@ -253,12 +249,8 @@ def by_the_clock(words: list[Word], side: Side | None) -> list[Word]:
     # From the front, the left breast has its outer half from 12 to 6, the right one its inner half.
     half = "oben" if quarter in (0, 3) else "unten"
     outer = (quarter < 2) == (side == "links")
-    made: list[Word] = []
-    _append(
-        made,
-        words[place - 1]._replace(end=words[place].end),
-        _QUADRANT[half, "außen" if outer else "innen"],
-    )
+    spelt = _QUADRANT[half, "außen" if outer else "innen"]
+    made = _spelt_out(words[place - 1]._replace(end=words[place].end), spelt)
     return [*words[: place - 1], *made, *words[place + 1 :]]
 
 
