@@ -13,6 +13,11 @@ from typing import Any
 
 from index.records import AXES, CodeSystem
 
+AXIS_NAMES = {
+    CodeSystem.ICD10GM: "ICD-10-GM",
+    CodeSystem.TOPOGRAPHY: "Topographie",
+    CodeSystem.MORPHOLOGY: "Morphologie",
+}  # for people
 _AUDITED = ("code", "confidence", "abstained")
 
 

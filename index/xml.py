@@ -78,10 +78,18 @@ def safe_parse(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> etree._El
 
     Raises `UnsafeXml` or `BrokenXml`, and `OSError` where the file cannot be read.
     """
-    data = source if isinstance(source, bytes) else _read(source, max_bytes)
+    if isinstance(source, bytes):
+        data = source
+    else:
+        with source.open("rb") as stream:
+            data = stream.read(max_bytes + 1)  # an endless file must not fill the memory
     if len(data) > max_bytes:
         raise UnsafeXml(f"the document is larger than the {max_bytes:,} bytes allowed")
-    _inspect(data)
+    # First streamed over, to refuse everything that would need a second source.
+    inspected = expat.ParserCreate(namespace_separator=" ")
+    inspected.StartElementHandler = _guard(inspected)
+    for _ in _fed(inspected, BytesIO(data), _CHUNK):
+        pass
 
     from lxml import etree
 
@@ -106,20 +114,6 @@ def safe_parse(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> etree._El
     if any(True for _ in chain(declared, root.iter(etree.Entity))):
         raise UnsafeXml("the document declares or uses an entity")
     return root
-
-
-def _read(path: Path, max_bytes: int) -> bytes:
-    """One byte more than allowed at most, so that an endless file does not fill the memory."""
-    with path.open("rb") as stream:
-        return stream.read(max_bytes + 1)
-
-
-def _inspect(data: bytes) -> None:
-    """Stream over the document and refuse everything that would need a second source."""
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.StartElementHandler = _guard(parser)
-    for _ in _fed(parser, BytesIO(data), _CHUNK):
-        pass
 
 
 class Start(NamedTuple):
@@ -297,15 +291,13 @@ def _must_be_short(text: int, limit: int, parser: Any) -> None:
 def _guard(parser: Any) -> Callable[[str, dict[str, str]], None]:
     """Makes a parser refuse whatever would need a second source; what is returned is to see each start tag."""
 
-    kinds = ("an entity", "a parameter entity")
-
     def entity_declared(_name: str, is_parameter: bool, *_rest: object) -> None:
-        line = parser.CurrentLineNumber
-        raise UnsafeXml(f"line {line} declares {kinds[bool(is_parameter)]}, which is not allowed")
+        kind = "a parameter entity" if is_parameter else "an entity"
+        raise UnsafeXml(f"line {parser.CurrentLineNumber} declares {kind}, which is not allowed")
 
     def entity_skipped(_name: str, is_parameter: bool) -> None:
-        line, kind = parser.CurrentLineNumber, kinds[bool(is_parameter)]
-        raise UnsafeXml(f"line {line} uses {kind} that the document does not declare")
+        kind = "a parameter entity" if is_parameter else "an entity"
+        raise UnsafeXml(f"line {parser.CurrentLineNumber} uses {kind} that the document does not declare")
 
     def element_started(name: str, _attributes: dict[str, str]) -> None:
         if name.startswith(_XINCLUDE):

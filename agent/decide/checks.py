@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from agent.results import Check
+from agent.results import AXIS_NAMES, Check
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
 from index.icd import behaviour_fits, is_haematological, is_haematological_code, is_secondary, same_code
@@ -32,11 +32,6 @@ _METASTASIS = re.compile(
     r"metast|filia|\bmets?\b|\bmtx\b|absiedl|karzinose|carcinose|meningeosis|sekund[äa]r|befall", re.I
 )
 
-LABELS = {
-    CodeSystem.ICD10GM: "ICD-10-GM",
-    CodeSystem.TOPOGRAPHY: "Topographie",
-    CodeSystem.MORPHOLOGY: "Morphologie",
-}
 Codes = Mapping[CodeSystem, str | None]
 
 
@@ -54,11 +49,11 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
             say(
                 "K01",
                 listed,
-                f"{LABELS[axis]} {code} ist im Katalog{'' if listed else ' nicht'} enthalten.",
+                f"{AXIS_NAMES[axis]} {code} ist im Katalog{'' if listed else ' nicht'} enthalten.",
                 axis,
             )
             what = "endständig und kodierbar"
-            say("K02", codable, f"{LABELS[axis]} {code} ist {'' if codable else 'nicht '}{what}.", axis)
+            say("K02", codable, f"{AXIS_NAMES[axis]} {code} ist {'' if codable else 'nicht '}{what}.", axis)
     icd10, topography, morphology = (codes.get(axis) for axis in AXES)
     if icd10 is None:
         return tuple(found)

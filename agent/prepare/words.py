@@ -43,6 +43,7 @@ _ORGAN_END = re.compile(
 _CUT_COMPOUND = re.compile(
     r"([A-Za-zÄÖÜäöü]{2,20})\.-(Ca|CA|ca|Karzinom|Karz|Tu|TU|Tumor|Metastasen?|Metas|Filiae)\.?\Z"
 )
+_WHOLE_HEADS = ("tumor", "karzinom", "metastase", "metastasen", "rezidiv")
 _SORTED_STEMS = sorted(COMPOUND_STEMS.items(), key=lambda item: (len(item[0]), item[0]))
 _FILIAE_IN_WORD = re.compile(r"([A-ZÄÖÜ][a-zäöüß]{2,20}|LK)-?(?:filiae|[Mm]etas|[Mm]ets?|[Mm]etast|filia)\Z")
 _SHOUTED = re.compile(r"[A-ZÄÖÜẞ]{8,}(?>-[A-ZÄÖÜ]{3,})*\Z")
@@ -168,14 +169,12 @@ def _expansion(text: str) -> str:
                 known = ABBREVIATIONS[first]
                 own = head in ("tumor", "karzinom") and names_tumour(known.expansion)
                 return known.expansion if own else f"{known.expansion} {head.capitalize()}"
-            if last.lower() in ("ca", "ca.") and _ORGAN_END.search(first):
+            is_ca = last.lower() in ("ca", "ca.")
+            if is_ca and _ORGAN_END.search(first):
                 return first + head
-            if last.lower() in ("ca", "ca.") and first.isalnum():
+            if is_ca and first.isalnum():
                 return f"{first}-Karzinom"
-            if (
-                last.lower() not in ("tumor", "karzinom", "metastase", "metastasen", "rezidiv")
-                and first.isalpha()
-            ):
+            if last.lower() not in _WHOLE_HEADS and first.isalpha():
                 return f"{first}-{head.capitalize()}"
     elif bare.count("-") == 2 and bare.lower().endswith("-ca") and bare not in ABBREVIATIONS:
         return f"{bare[:-3]}-Karzinom"
