@@ -140,9 +140,9 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.A
             patterns.AsideSpan("remarks", word.start, word.end) for word in beside if not word.mark
         ]
     content = operations.with_organ(content, line[piece.lead : end], piece.lead, start - piece.lead)
-    first = line[start:end].lstrip()[:1]
+    starts_small = line[start:end].lstrip()[:1].islower()
     fields = {piece.field} if piece.field else set()
-    return Draft(piece, content, certainty, side, bool(family), kept_items, first.islower(), fields, end)
+    return Draft(piece, content, certainty, side, bool(family), kept_items, starts_small, fields, end)
 
 
 def _join(drafts: list[Draft]) -> list[Draft]:
@@ -237,15 +237,14 @@ def _is_a_place(phrase: str) -> bool:
 
 
 def _segments(text: str, clean: CleanText, drafts: list[Draft]) -> tuple[Segment, ...]:
-    cores = [draft.core for draft in drafts]
-    metastatic = [context.METASTASIS.search(core) is not None for core in cores]
-    negated = [draft.certainty == "ausgeschlossen" for draft in drafts]
+    metastatic = [context.METASTASIS.search(draft.core) is not None for draft in drafts]
     some_metastasis = any(
-        found and not excluded and not draft.family
-        for found, excluded, draft in zip(metastatic, negated, drafts, strict=True)
+        found and draft.certainty != "ausgeschlossen" and not draft.family
+        for found, draft in zip(metastatic, drafts, strict=True)
     )
     segments: list[Segment] = []
-    for draft, core, metastasis, excluded in zip(drafts, cores, metastatic, negated, strict=True):
+    for draft, metastasis in zip(drafts, metastatic, strict=True):
+        core = draft.core
         said = clean.text[draft.fragment.lead : draft.end].lstrip(_EDGES)
         start = draft.end - len(said)
         end = start + len(said.rstrip(_EDGES))
@@ -271,7 +270,7 @@ def _segments(text: str, clean: CleanText, drafts: list[Draft]) -> tuple[Segment
                 core=core,
                 certainty=draft.certainty,
                 side=draft.side,
-                negated=excluded,
+                negated=draft.certainty == "ausgeschlossen",
                 family=draft.family,
                 metastasis_context=metastasis_context,
                 set_aside={kind: tuple(values) for kind, values in aside.items()},
