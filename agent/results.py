@@ -8,10 +8,17 @@ coded.to_dict()                                     # the JSON object of `onkoko
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-from index.records import CodeSystem
+from index.records import AXES, CodeSystem
+
+AXIS_NAMES = {
+    CodeSystem.ICD10GM: "ICD-10-GM",
+    CodeSystem.TOPOGRAPHY: "Topographie",
+    CodeSystem.MORPHOLOGY: "Morphologie",
+}  # for people
+_AUDITED = ("code", "confidence", "abstained")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +107,7 @@ class CodedText:
             "certainty": self.certainty,
             "side": self.side,
             "span": list(self.span),
-            **{
-                axis: _coding_to_dict(getattr(self, axis))
-                for axis in ("icd10gm", "icdo_topography", "icdo_morphology")
-            },
+            **{axis.value: _coding_to_dict(self.coding(axis)) for axis in AXES},
             "further": [other.to_dict() for other in self.further],
             "problem": self.problem,
         }
@@ -121,43 +125,23 @@ class CodedText:
             "length": len(self.text),
             "tumour": self.tumour,
             **{
-                axis: {
-                    "code": coding.code,
-                    "confidence": round(coding.confidence, 4),
-                    "abstained": coding.abstained,
-                }
-                for axis in ("icd10gm", "icdo_topography", "icdo_morphology")
-                for coding in [getattr(self, axis)]
+                axis.value: {name: _plain(getattr(self.coding(axis), name)) for name in _AUDITED}
+                for axis in AXES
             },
             "further": [other.to_audit() for other in self.further],
         }
 
 
 def _coding_to_dict(coding: Coding) -> dict[str, Any]:
-    return {
-        "code": coding.code,
-        "title": coding.title,
-        "confidence": round(coding.confidence, 4),
-        "abstained": coding.abstained,
-        "reason": coding.reason,
-        "missing": list(coding.missing),
-        "alternatives": [
-            {"code": a.code, "title": a.title, "confidence": round(a.confidence, 4)}
-            for a in coding.alternatives
-        ],
-        "evidence": [
-            {
-                "line_id": e.line_id,
-                "text": e.text,
-                "code": e.code,
-                "system": e.system.value,
-                "edition": e.edition,
-                "source": e.source,
-                "matched": [list(span) for span in e.matched],
-            }
-            for e in coding.evidence
-        ],
-        "checks": [
-            {**asdict(check), "axis": check.axis.value if check.axis else None} for check in coding.checks
-        ],
-    }
+    return {name: value for name, value in _plain(coding).items() if name != "system"}
+
+
+def _plain(value: Any) -> Any:
+    """A record of this module in JSON types, its numbers with four decimals."""
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, tuple):
+        return list(map(_plain, value))
+    if isinstance(value, CodeSystem):
+        return value.value
+    return round(value, 4) if isinstance(value, float) else value

@@ -78,10 +78,18 @@ def safe_parse(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> etree._El
 
     Raises `UnsafeXml` or `BrokenXml`, and `OSError` where the file cannot be read.
     """
-    data = source if isinstance(source, bytes) else _read(source, max_bytes)
+    if isinstance(source, bytes):
+        data = source
+    else:
+        with source.open("rb") as stream:
+            data = stream.read(max_bytes + 1)  # an endless file must not fill the memory
     if len(data) > max_bytes:
         raise UnsafeXml(f"the document is larger than the {max_bytes:,} bytes allowed")
-    _inspect(data)
+    # First streamed over, to refuse everything that would need a second source.
+    inspected = expat.ParserCreate(namespace_separator=" ")
+    inspected.StartElementHandler = _guard(inspected)
+    for _ in _fed(inspected, BytesIO(data), _CHUNK):
+        pass
 
     from lxml import etree
 
@@ -106,20 +114,6 @@ def safe_parse(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> etree._El
     if any(True for _ in chain(declared, root.iter(etree.Entity))):
         raise UnsafeXml("the document declares or uses an entity")
     return root
-
-
-def _read(path: Path, max_bytes: int) -> bytes:
-    """One byte more than allowed at most, so that an endless file does not fill the memory."""
-    with path.open("rb") as stream:
-        return stream.read(max_bytes + 1)
-
-
-def _inspect(data: bytes) -> None:
-    """Stream over the document and refuse everything that would need a second source."""
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.StartElementHandler = _guard(parser)
-    for _ in _fed(parser, BytesIO(data), _CHUNK):
-        pass
 
 
 class Start(NamedTuple):
@@ -176,10 +170,9 @@ def stream_events(
     parser = expat.ParserCreate(namespace_separator=" ")
     refuse_unsafe = _guard(parser)
     events: list[Event] = []
-    depth = 0
     seen = 0  # where the last complete token begins
     run = 0  # how many characters of text have come without a tag between
-    wanted = [text_in is None]  # per open element
+    wanted = [text_in is None]  # of the document and of each open element
 
     @lru_cache(_MANY_NAMES)  # of this document: a name may hold a text
     def split(name: str) -> tuple[str, str]:
@@ -187,11 +180,10 @@ def stream_events(
         return namespace, local
 
     def started(name: str, attributes: dict[str, str]) -> None:
-        nonlocal depth, seen, run
+        nonlocal seen, run
         refuse_unsafe(name, attributes)
-        depth += 1
         run = 0
-        if depth > MAX_DEPTH:
+        if len(wanted) > MAX_DEPTH:
             raise EndlessXml(
                 f"line {parser.CurrentLineNumber}: elements are nested more than {MAX_DEPTH} deep"
             )
@@ -201,8 +193,7 @@ def stream_events(
         events.append(Start(namespace, local, attributes, parser.CurrentLineNumber, seen))
 
     def ended(name: str) -> None:
-        nonlocal depth, seen, run
-        depth -= 1
+        nonlocal seen, run
         run = 0
         seen = parser.CurrentByteIndex
         wanted.pop()
@@ -213,10 +204,7 @@ def stream_events(
         nonlocal seen, run
         seen = parser.CurrentByteIndex
         run += len(text)
-        if run > max_token:
-            raise EndlessXml(
-                f"line {parser.CurrentLineNumber}: a text is longer than {max_token:,} characters"
-            )
+        _must_be_short(run, max_token, parser)
         if wanted[-1]:
             events.append(Text(text, parser.CurrentLineNumber, seen))
 
@@ -271,10 +259,7 @@ def inspect_stream(
         nonlocal run, seen
         run += len(text)
         seen = parser.CurrentByteIndex
-        if run > max_text:
-            raise EndlessXml(
-                f"line {parser.CurrentLineNumber}: a text is longer than {max_text:,} characters"
-            )
+        _must_be_short(run, max_text, parser)
 
     parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler = start
@@ -296,6 +281,11 @@ def _fed(parser: Any, stream: BinaryIO, chunk: int) -> Iterator[int]:
         yield read
     with _plain_errors():
         parser.Parse(b"", True)
+
+
+def _must_be_short(text: int, limit: int, parser: Any) -> None:
+    if text > limit:
+        raise EndlessXml(f"line {parser.CurrentLineNumber}: a text is longer than {limit:,} characters")
 
 
 def _guard(parser: Any) -> Callable[[str, dict[str, str]], None]:

@@ -159,8 +159,7 @@ class _TextView:
         for system in AXES:
             coding = coded.coding(system)
             grid.add_row(Text(AXIS_NAMES[system]), self._answer(coding))
-            if coding.missing:
-                grid.add_row(Text("  Was fehlt", style="dim"), _listed(coding.missing))
+            _put(grid, "  Was fehlt", _listed(coding.missing))
             if checks := self._checks(coding):
                 grid.add_row(Text(), checks)
         return Group(Text(_quoted(coded), style="bold"), _in_a_row(self._facts(coded)), grid)
@@ -176,40 +175,34 @@ class _TextView:
         return Group(Text("Schritte", style="bold underline"), grid)
 
     def _axis(self, coding: Coding) -> RenderableType:
+        lines: dict[str | None, list[Evidence]] = {}
+        for line in coding.evidence:
+            lines.setdefault(line.code, []).append(line)
+        chosen = lines.pop(coding.code, [])
         rows = _grid(_LABEL)
-        chosen = [line for line in coding.evidence if line.code == coding.code]
-        others = [line for line in coding.evidence if line.code != coding.code]
-        if coding.missing:
-            rows.add_row(Text("Was fehlt", style="dim"), _listed(coding.missing))
-        if chosen:
-            rows.add_row(Text("Katalogzeilen", style="dim"), self._lines(chosen))
-        if coding.alternatives:
-            rows.add_row(Text("Alternativen", style="dim"), self._ranking(coding.alternatives))
-        if self.explain and others:
-            # Lines are grouped by code: what speaks for the runner-up must not look like the winner's.
-            for code in dict.fromkeys(line.code for line in others):
-                lines = [line for line in others if line.code == code]
-                rows.add_row(Text(f"für {printable(code)}", style="dim"), self._lines(lines))
-        if checks := self._checks(coding):
-            rows.add_row(Text("Prüfungen", style="dim"), checks)
+        _put(rows, "Was fehlt", _listed(coding.missing))
+        _put(rows, "Katalogzeilen", self._lines(chosen) if chosen else None)
+        _put(rows, "Alternativen", self._ranking(coding.alternatives) if coding.alternatives else None)
+        # Lines are grouped by code: what speaks for the runner-up must not look like the winner's.
+        for code, others in lines.items() if self.explain else ():
+            _put(rows, f"für {printable(code or '')}", self._lines(others))
+        _put(rows, "Prüfungen", self._checks(coding))
         name = Text(AXIS_NAMES[coding.system], style="bold underline")
         return Group(name, self._answer(coding), Padding(rows, (0, 0, 0, 2)))
 
     def _none_coded(self, codings: Sequence[Coding], *, likely: bool) -> RenderableType:
         first = codings[0]
         rows = _grid(_LABEL)
-        if first.missing:
-            rows.add_row(Text("Was fehlt", style="dim"), _listed(first.missing))
+        _put(rows, "Was fehlt", _listed(first.missing))
         ranked = {alternative.code for alternative in first.alternatives}
         for line in [line for line in first.evidence if line.code not in ranked][:1]:
             # What the text is instead, where the catalogue has a line for it.
-            rows.add_row(Text("Eher", style="dim"), Text(f"{printable(line.text)}  {line.code}".rstrip()))
+            _put(rows, "Eher", Text(f"{printable(line.text)}  {line.code}".rstrip()))
         for coding in codings:
             if likely and coding.alternatives:
-                rows.add_row(Text("Alternativen", style="dim"), Text(AXIS_NAMES[coding.system], style="dim"))
+                _put(rows, "Alternativen", Text(AXIS_NAMES[coding.system], style="dim"))
                 rows.add_row(Text(), self._ranking(coding.alternatives))
-        if checks := self._checks(*codings):
-            rows.add_row(Text("Prüfungen", style="dim"), checks)
+        _put(rows, "Prüfungen", self._checks(*codings))
         return Group(_no_code(first.reason), Padding(rows, (0, 0, 0, 2)))
 
     def _answer(self, coding: Coding) -> RenderableType:
@@ -301,8 +294,14 @@ def _grid(first: int | None = None) -> Table:
     return grid
 
 
-def _listed(items: Sequence[str]) -> Text:
-    return Text("; ".join(map(printable, items)))
+def _put(rows: Table, label: str, value: RenderableType | None) -> None:
+    """A row of a grid, where there is something to say."""
+    if value is not None:
+        rows.add_row(Text(label, style="dim"), value)
+
+
+def _listed(items: Sequence[str]) -> Text | None:
+    return Text("; ".join(map(printable, items))) if items else None
 
 
 def _no_code(reason: str | None) -> Text:

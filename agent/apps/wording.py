@@ -9,13 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from index.records import CodeSystem
-
-AXIS_NAMES = {
-    CodeSystem.ICD10GM: "ICD-10-GM",
-    CodeSystem.TOPOGRAPHY: "Topographie",
-    CodeSystem.MORPHOLOGY: "Morphologie",
-}
+from agent.results import AXIS_NAMES as AXIS_NAMES
 
 
 def thousands(number: int) -> str:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from agent.results import Check
+from agent.results import AXIS_NAMES, Check
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
 from index.icd import behaviour_fits, is_haematological, is_haematological_code, is_secondary, same_code
@@ -32,26 +32,28 @@ _METASTASIS = re.compile(
     r"metast|filia|\bmets?\b|\bmtx\b|absiedl|karzinose|carcinose|meningeosis|sekund[äa]r|befall", re.I
 )
 
-LABELS = {
-    CodeSystem.ICD10GM: "ICD-10-GM",
-    CodeSystem.TOPOGRAPHY: "Topographie",
-    CodeSystem.MORPHOLOGY: "Morphologie",
-}
 Codes = Mapping[CodeSystem, str | None]
 
 
 def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -> tuple[Check, ...]:
     """All checks that apply to the codes given; `text` is the original wording of the diagnosis."""
     found: list[Check] = []
+
+    def say(number: str, holds: bool, message: str, axis: CodeSystem | None = None) -> None:
+        found.append(Check(number, holds, message, axis))
+
     for axis in AXES:
         code = codes.get(axis)
         if code is not None:
-            for number, holds, what in (
-                ("K01", catalogue.code(axis, code) is not None, "im Katalog{} enthalten"),
-                ("K02", catalogue.is_codable(axis, code), "{}endständig und kodierbar"),
-            ):
-                no = "" if holds else " nicht" if number == "K01" else "nicht "
-                found.append(Check(number, holds, f"{LABELS[axis]} {code} ist {what.format(no)}.", axis))
+            listed, codable = catalogue.code(axis, code) is not None, catalogue.is_codable(axis, code)
+            say(
+                "K01",
+                listed,
+                f"{AXIS_NAMES[axis]} {code} ist im Katalog{'' if listed else ' nicht'} enthalten.",
+                axis,
+            )
+            what = "endständig und kodierbar"
+            say("K02", codable, f"{AXIS_NAMES[axis]} {code} ist {'' if codable else 'nicht '}{what}.", axis)
     icd10, topography, morphology = (codes.get(axis) for axis in AXES)
     if icd10 is None:
         return tuple(found)
@@ -59,46 +61,29 @@ def check(codes: Codes, text: str, catalogue: Catalogue, crosswalk: Crosswalk) -
     entry = catalogue.code(CodeSystem.ICD10GM, icd10)
     if sex and entry is not None and entry.sex:
         word = {"W": "weiblich", "M": "männlich"}
-        found.append(
-            Check(
-                "K03",
-                entry.sex == sex,
-                f"{icd10} gilt für {word[entry.sex]}; im Text steht {word[sex]}.",
-                CodeSystem.ICD10GM,
-            )
-        )
+        message = f"{icd10} gilt für {word[entry.sex]}; im Text steht {word[sex]}."
+        say("K03", entry.sex == sex, message, CodeSystem.ICD10GM)
     excepted = morphology is not None and crosswalk.excepts(icd10, topography, morphology)
     if morphology:
         fits = excepted or behaviour_fits(icd10, morphology)
-        found.append(
-            Check(
-                "K04",
-                fits,
-                f"Verhalten /{morphology[-1]} und {icd10} passen {'' if fits else 'nicht '}zusammen.",
-            )
-        )
+        no = "" if fits else "nicht "
+        say("K04", fits, f"Verhalten /{morphology[-1]} und {icd10} passen {no}zusammen.")
         blood = is_haematological_code(icd10)
         fits = blood == is_haematological(morphology)
-        found.append(
-            Check(
-                "K07",
-                fits,
-                f"{morphology} und {icd10} sind {'beide' if fits else 'nicht beide'} "
-                + ("Lymphom, Leukämie oder verwandt." if blood or not fits else "solide Tumoren."),
-            )
-        )
+        kind = "Lymphom, Leukämie oder verwandt" if blood or not fits else "solide Tumoren"
+        say("K07", fits, f"{morphology} und {icd10} sind {'beide' if fits else 'nicht beide'} {kind}.")
     if excepted:
         site = f"{topography} mit {morphology}" if topography else f"{morphology} ohne genannten Sitz"
-        found.append(Check("K05", True, f"{site} ergibt nach dem Alphabet der ICD-10-GM {icd10}."))
+        say("K05", True, f"{site} ergibt nach dem Alphabet der ICD-10-GM {icd10}.")
     elif topography and morphology:
         expected = crosswalk.icd10(topography, morphology)
         if expected is not None:
             fits = same_code(icd10, expected)
             message = f"{topography} mit {morphology} ergibt nach der Registertabelle {expected}"
-            found.append(Check("K05", fits, message + ("." if fits else f", nicht {icd10}.")))
+            say("K05", fits, message + ("." if fits else f", nicht {icd10}."))
     if is_secondary(icd10):
         message = f"{icd10} setzt voraus, dass der Text eine Metastase nennt."
-        found.append(Check("K06", bool(_METASTASIS.search(text)), message, CodeSystem.ICD10GM))
+        say("K06", bool(_METASTASIS.search(text)), message, CodeSystem.ICD10GM)
     return tuple(found)
 
 

@@ -85,10 +85,9 @@ class ApiClient:
             return [found[row] for row in range(len(prompts))]
 
         # One new token, since some servers refuse to write none; it is left out.
-        asked = {"prompt": list(map(list, prompts)), "echo": True, "logprobs": 1, "max_tokens": 1}
+        asked = {"model": model, "prompt": list(map(list, prompts)), "temperature": 0, "max_tokens": 1}
         complaint = "does not tell the log-probabilities of all prompts"
-        asked |= {"model": model, "temperature": 0}
-        return self._read(_COMPLETIONS, asked, read, complaint)
+        return self._read(_COMPLETIONS, {**asked, "echo": True, "logprobs": 1}, read, complaint)
 
     def count_tokens(self, model: str, text: str) -> int:
         """The number of tokens that the server's own tokenizer divides a text into."""

@@ -10,7 +10,7 @@ more than linear time. No pattern crosses a line break.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from agent.prepare.context import TOPOGRAPHY, names_tumour
@@ -299,8 +299,7 @@ def _take(
     keep: Callable[[str, int, int], bool] | None = None,
 ) -> str:
     """Moves every match of `pattern` to `items` and masks it, except where `keep(text, start, end)` holds."""
-    parts: list[str] = []
-    last = 0
+    found: list[AsideSpan] = []
     for match in pattern.finditer(text):
         start, end = match.span()
         # One bracket without its partner belongs to the text around it.
@@ -312,14 +311,23 @@ def _take(
             start += 1
         if start >= end or (keep is not None and keep(text, start, end)):
             continue
-        items.append(AsideSpan(kind, start, end))
-        parts.append(text[last:start])
-        parts.append(MASK * (end - start))
-        last = end
-    if not parts:
+        found.append(AsideSpan(kind, start, end))
+    items += found
+    return blanked(text, [(item.start, item.end) for item in found])
+
+
+def blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The text with `MASK` for each character of the spans, which may overlap."""
+    if not spans:
         return text
-    parts.append(text[last:])
-    return "".join(parts)
+    parts: list[str] = []
+    last = 0
+    for start, end in sorted(spans):
+        if end > last:
+            start = max(start, last)
+            parts += text[last:start], MASK * (end - start)
+            last = end
+    return "".join((*parts, text[last:]))
 
 
 def _take_tnm(text: str, items: list[AsideSpan], has_digit: bool) -> str:

@@ -34,6 +34,7 @@ _OF_A = re.compile(r" (?:eine[srn]|des|der|von)\b")
 _ITEM_OR_FIELD = re.compile(r"\d{1,2}[.)] |[\wÄÖÜäöü. -]{2,25}: ")
 _LINE = 12  # letters, as few as a line of a list has on average
 _POINTING = ("dieser", "diese", "dieses", "dies", "welcher", "welche", "letzterer")
+_EDGES = " \n;,|"
 _CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w-]{2,}")
 
 
@@ -48,10 +49,23 @@ def prepare(text: str) -> Prepared:
     clean = normalise(text[:MAX_CHARACTERS])
     line = _with_line_breaks(clean.text)
     has_letters = any(map(str.isalpha, line))
-    if not line.strip():
-        return Prepared(
-            text, (), True, truncated, False, False, _flags(True, truncated, False, False, clean, line, False)
-        )
+    empty = not line.strip()
+    drafts, only_code, overflow = ([], False, False) if empty else _read(line)
+    flags = {
+        "empty": empty,
+        "truncated": truncated,
+        "no_letters": not has_letters and not empty,
+        "only_code": only_code,
+        "control_characters": clean.had_controls,
+        "many_diagnoses": overflow,
+        "instruction": _INSTRUCTION.search(line) is not None,
+    }
+    raised = tuple(name for name, holds in flags.items() if holds)
+    return Prepared(text, _segments(text, clean, drafts), empty, truncated, has_letters, only_code, raised)
+
+
+def _read(line: str) -> tuple[list[Draft], bool, bool]:
+    """A draft per diagnosis of a line, whether it holds nothing but codes, and whether there were too many."""
     items, masked = patterns.set_aside(line)
     drafts, overflow = _drafts(line, masked, items)
     if not any(draft.words for draft in drafts):
@@ -59,10 +73,7 @@ def prepare(text: str) -> Prepared:
         items, masked = patterns.set_aside(line, only_codes=True)
         drafts, overflow = _drafts(line, masked, items)
     only_code = not any(draft.words for draft in drafts) and any(item.kind == "codes" for item in items)
-    drafts = _join(drafts)
-    segments = _segments(text, clean, drafts)
-    flags = _flags(False, truncated, has_letters, only_code, clean, line, overflow)
-    return Prepared(text, segments, False, truncated, has_letters, only_code, flags)
+    return _join(drafts), only_code, overflow
 
 
 def _with_line_breaks(text: str) -> str:
@@ -73,38 +84,11 @@ def _with_line_breaks(text: str) -> str:
     return " \n ".join(parts) if sum(map(len, parts)) >= _LINE * len(parts) else text
 
 
-def _flags(
-    empty: bool,
-    truncated: bool,
-    has_letters: bool,
-    only_code: bool,
-    clean: CleanText,
-    line: str,
-    overflow: bool,
-) -> tuple[str, ...]:
-    return tuple(
-        name
-        for name, holds in (
-            ("empty", empty),
-            ("truncated", truncated),
-            ("no_letters", not has_letters and not empty),
-            ("only_code", only_code),
-            ("control_characters", clean.had_controls),
-            ("many_diagnoses", overflow),
-            ("instruction", _INSTRUCTION.search(line) is not None),
-        )
-        if holds
-    )
-
-
 def _drafts(line: str, masked: str, items: list[patterns.AsideSpan]) -> tuple[list[Draft], bool]:
     pieces, overflow = split.fragments(line, masked)
     starts = [item.start for item in items]
-    drafts: list[Draft] = []
-    for piece in pieces:
-        own = items[bisect_left(starts, piece.lead) : bisect_left(starts, piece.end)]
-        drafts.append(_draft(line, masked, piece, own))
-    return drafts, overflow
+    own = [items[bisect_left(starts, piece.lead) : bisect_left(starts, piece.end)] for piece in pieces]
+    return [_draft(line, masked, piece, aside) for piece, aside in zip(pieces, own, strict=True)], overflow
 
 
 def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.AsideSpan]) -> Draft:
@@ -131,26 +115,19 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.A
     if piece.field == "side":
         side_spans = []
         spans.append((0, len(own)))
-    elif side is None and any(item.kind == "therapy" for item in items):
-        side = next(
-            (
-                found
-                for item in items
-                if item.kind == "therapy" and (found := context.find_side(line[item.start : item.end])[0])
-            ),
-            None,
-        )
-    kept_sides: list[tuple[int, int]] = []
-    if side_spans and context.side_decides(own):
-        kept_sides, side_spans = side_spans, []
-    own = _blank(own, spans + side_spans)
+    elif side is None:
+        treated = (context.find_side(line[i.start : i.end])[0] for i in items if i.kind == "therapy")
+        side = next(filter(None, treated), None)
+    kept_sides: set[int] = set()
+    if context.side_decides(own):
+        kept_sides, side_spans = {place for place, _ in side_spans}, []
+    own = patterns.blanked(own, spans + side_spans)
     content = words.by_the_clock(
         words.without_codes(words.read_words(own, 0, len(own), line[piece.lead : end])), side
     )
-    kept_places = {place for place, _ in kept_sides}
     content = [
         word._replace(
-            text=_SIDES_SPELLED.get(word.text.lower(), word.text) if word.start in kept_places else word.text,
+            text=_SIDES_SPELLED.get(word.text.lower(), word.text) if word.start in kept_sides else word.text,
             start=word.start + start,
             end=word.end + start,
         )
@@ -163,25 +140,9 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.A
             patterns.AsideSpan("remarks", word.start, word.end) for word in beside if not word.mark
         ]
     content = operations.with_organ(content, line[piece.lead : end], piece.lead, start - piece.lead)
-    first = line[start:end].lstrip()[:1]
+    starts_small = line[start:end].lstrip()[:1].islower()
     fields = {piece.field} if piece.field else set()
-    return Draft(piece, content, certainty, side, bool(family), kept_items, first.islower(), fields, end)
-
-
-def _blank(text: str, spans: list[tuple[int, int]]) -> str:
-    if not spans:
-        return text
-    parts: list[str] = []
-    last = 0
-    for start, end in sorted(spans):
-        if end <= last:
-            continue
-        start = max(start, last)
-        parts.append(text[last:start])
-        parts.append(patterns.MASK * (end - start))
-        last = end
-    parts.append(text[last:])
-    return "".join(parts)
+    return Draft(piece, content, certainty, side, bool(family), kept_items, starts_small, fields, end)
 
 
 def _join(drafts: list[Draft]) -> list[Draft]:
@@ -276,20 +237,17 @@ def _is_a_place(phrase: str) -> bool:
 
 
 def _segments(text: str, clean: CleanText, drafts: list[Draft]) -> tuple[Segment, ...]:
-    cores = [draft.core for draft in drafts]
-    metastatic = [context.METASTASIS.search(core) is not None for core in cores]
-    negated = [draft.certainty == "ausgeschlossen" for draft in drafts]
+    metastatic = [context.METASTASIS.search(draft.core) is not None for draft in drafts]
     some_metastasis = any(
-        found and not excluded and not draft.family
-        for found, excluded, draft in zip(metastatic, negated, drafts, strict=True)
+        found and draft.certainty != "ausgeschlossen" and not draft.family
+        for found, draft in zip(metastatic, drafts, strict=True)
     )
     segments: list[Segment] = []
-    for draft, core, metastasis, excluded in zip(drafts, cores, metastatic, negated, strict=True):
-        start, end = draft.fragment.lead, draft.end
-        while start < end and clean.text[start] in " \n;,|":
-            start += 1
-        while end > start and clean.text[end - 1] in " \n;,|":
-            end -= 1
+    for draft, metastasis in zip(drafts, metastatic, strict=True):
+        core = draft.core
+        said = clean.text[draft.fragment.lead : draft.end].lstrip(_EDGES)
+        start = draft.end - len(said)
+        end = start + len(said.rstrip(_EDGES))
         aside: dict[str, list[str]] = {}
         m1 = False
         for item in draft.set_aside:
@@ -312,7 +270,7 @@ def _segments(text: str, clean: CleanText, drafts: list[Draft]) -> tuple[Segment
                 core=core,
                 certainty=draft.certainty,
                 side=draft.side,
-                negated=excluded,
+                negated=draft.certainty == "ausgeschlossen",
                 family=draft.family,
                 metastasis_context=metastasis_context,
                 set_aside={kind: tuple(values) for kind, values in aside.items()},

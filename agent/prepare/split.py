@@ -107,33 +107,35 @@ _ABBREVIATED = re.compile(
 def fragments(text: str, masked: str) -> tuple[list[Fragment], bool]:
     """The fragments of a normalised text in order, and whether there were more than `MAX_FRAGMENTS`
     (the last one then holds the rest). `masked` is the text with everything set aside blanked out."""
-    cuts = _cuts(masked)
-    pieces: list[Fragment] = []
-    for number, (lead, start, field, hard, after) in enumerate(cuts):
-        end = cuts[number + 1][0] if number + 1 < len(cuts) else len(text)
-        pieces.append(Fragment(start, end, lead, field, hard, after))
-        if len(pieces) >= MAX_FRAGMENTS:
-            pieces[-1] = Fragment(start, len(text), lead, field, hard, after)
-            return pieces, number + 1 < len(cuts)
+    pieces = _pieces(masked)
+    if len(pieces) >= MAX_FRAGMENTS:
+        return _first_ones(pieces, len(text)), len(pieces) > MAX_FRAGMENTS
     result: list[Fragment] = []
     is_note = len(pieces) > 1 or _SENTENCES.search(text) is not None
     for piece in pieces:
         result.extend(_statements(masked, piece, is_note))
         if len(result) >= MAX_FRAGMENTS:
-            last = result[MAX_FRAGMENTS - 1]
-            return [*result[: MAX_FRAGMENTS - 1], last._replace(end=len(text))], True
+            return _first_ones(result, len(text)), True
     return result, False
 
 
-def _cuts(text: str) -> list[tuple[int, int, str, bool, str]]:
-    """(where the marker begins, where the content begins, field, hard, kind) of every fragment."""
-    found: dict[int, tuple[int, int, str, bool, str]] = {0: (0, 0, "", True, "start")}
+def _first_ones(pieces: list[Fragment], end: int) -> list[Fragment]:
+    """As many as are made, the last one up to the end of the text."""
+    return [*pieces[: MAX_FRAGMENTS - 1], pieces[MAX_FRAGMENTS - 1]._replace(end=end)]
+
+
+def _pieces(text: str) -> list[Fragment]:
+    """The fragments of a text before it is looked for statements within them."""
+    found = {0: Fragment(0, len(text), 0, hard=True, after="start")}
     brackets = [match.span() for match in _BRACKET.finditer(text)] if "(" in text or "[" in text else []
     opens = [span[0] for span in brackets]
 
     def inside(place: int) -> bool:
         before = bisect_left(opens, place) - 1
         return before >= 0 and place < brackets[before][1]
+
+    def cut(match: re.Match[str], after: str, *, field: str = "", hard: bool = False) -> None:
+        found[match.end()] = Fragment(match.end(), len(text), match.start(), field, hard, after)
 
     for match in _BREAK.finditer(text):
         mark = match.group()
@@ -146,28 +148,23 @@ def _cuts(text: str) -> list[tuple[int, int, str, bool, str]]:
             continue
         if mark[0] == "\n" and _RUNS_ON.search(text, max(0, match.start() - 12), match.start()):
             continue
-        kind = "line" if mark[0] == "\n" else "semicolon" if mark[0] == ";" else "sentence"
-        found[match.end()] = (match.start(), match.end(), "", False, kind)
+        cut(match, {"\n": "line", ";": "semicolon"}.get(mark[0], "sentence"))
     items = [*_ITEM.finditer(text)]
     if items and items[0].start() == 0 and items[0].group().strip() in ("1.", "1)"):
         items += _INLINE_ITEM.finditer(text)
     for match in items:
         found.pop(match.start(), None)
-        found[match.end()] = (match.start(), match.end(), "", True, "item")
+        cut(match, "item", hard=True)
     if ":" in text:
         for match in _FIELD.finditer(text):
             field = _FIELDS[match.group(1).lower()]
-            starts_item = found.pop(match.start(), None)
-            heading = field == "heading"
-            hard = heading or (starts_item is not None and starts_item[3] and starts_item[4] == "item")
-            found[match.end()] = (
-                match.start(),
-                match.end(),
-                "" if heading else field,
-                hard,
-                "heading" if heading else "field",
-            )
-    return [found[place] for place in sorted(found)]
+            before = found.pop(match.start(), None)
+            if field == "heading":
+                cut(match, "heading", hard=True)
+            else:
+                cut(match, "field", field=field, hard=before is not None and before.after == "item")
+    pieces = [found[place] for place in sorted(found)]
+    return [*(one._replace(end=following.lead) for one, following in pairwise(pieces)), pieces[-1]]
 
 
 def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
@@ -190,12 +187,9 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
             if match.end() > last_tumour or len(places) >= MAX_FRAGMENTS:
                 break
             last = places[-1] if places else start
-            if (
-                start + 2 < match.start() > last
-                and definite.between(last, match.start())
-                and not brackets.open_at(match.start())
-            ):
-                places.append(match.start())
+            place = match.start()
+            if start + 2 < place > last and definite.between(last, place) and not brackets.open_at(place):
+                places.append(place)
     for match in _CONJUNCTION.finditer(text, start, end):
         if len(places) >= MAX_FRAGMENTS:
             break
@@ -290,17 +284,11 @@ def _separates(text: str, match: re.Match[str], start: int, end: int, tumours: M
     if METASTASIS.search(own) is not None:
         return (names_definite_tumour(left) and not (left_metastasis and word != ",")) or left_metastasis
     own_left = _OWN_END.split(left)[-1]
-    sides = (find_side(own_left)[0], find_side(own)[0])
-    if (
-        None not in sides
-        and sides[0] != sides[1]
-        and names_definite_tumour(own_left)
-        and names_definite_tumour(own)
-    ):
-        return True
-    if word == "," and names_definite_tumour(own_left) and names_definite_tumour(own):
-        organs = (organs_of(own_left), organs_of(own))
-        if all(organs) and not organs[0] & organs[1]:
+    if names_definite_tumour(own_left) and names_definite_tumour(own):
+        sides = (find_side(own_left)[0], find_side(own)[0])
+        if None not in sides and sides[0] != sides[1]:
+            return True
+        if word == "," and all(organs := (organs_of(own_left), organs_of(own))) and not organs[0] & organs[1]:
             return True
     if word in (",", "mit"):
         return word == "," and EXCLUSION_START.match(left) is not None and " oder " not in right

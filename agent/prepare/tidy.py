@@ -6,6 +6,7 @@ render(tidy(words))                 # 'Mammakarzinom, nicht-kleinzelliges Bronch
 from __future__ import annotations
 
 import re
+from itertools import dropwhile
 from typing import NamedTuple
 
 
@@ -27,6 +28,7 @@ _EDGE_WORDS = frozenset((
     "z.b.", "e.", "+", "/", "-", "&", ".", "..", "...", "--", "'", "aber", "jetzt", "zusätzlich", "außerdem",
     "ferner", "zudem", "daneben",
 ))  # fmt: skip
+_ENDS_IN_POINT = re.compile(r"[^.]{2,}\.\Z")
 _WORD_POINT = re.compile(r"\d+\.\Z|[IVX]+\.\Z")
 _MOST_WITH_REPEATS = 200
 
@@ -66,32 +68,19 @@ def tidy(words: list[Word], done: int = 0) -> list[Word]:
                 kept.pop()
                 continue
         kept.append(word)
-    leading = 0
-    while not done and leading < len(kept) and _droppable(kept[leading]):
-        leading += 1
-    kept = kept[leading:]
+    if not done:
+        kept = [*dropwhile(_droppable, kept)]
     while kept and _droppable(kept[-1]):
         kept.pop()
-    if kept and not kept[-1].mark:
-        last = kept[-1]
-        if (
-            last.text.endswith(".")
-            and len(last.text) > 2
-            and not _WORD_POINT.match(last.text)
-            and "." not in last.text[:-1]
-        ):
-            kept[-1] = last._replace(text=last.text.rstrip("."), end=last.end)
+    if kept and _ENDS_IN_POINT.match(kept[-1].text) and not _WORD_POINT.match(kept[-1].text):
+        kept[-1] = kept[-1]._replace(text=kept[-1].text[:-1])
     return kept
 
 
 def _droppable(word: Word) -> bool:
     if word.mark:
         return word.text in ",:"
-    return word.text.lower() in _EDGE_WORDS or not _has_content(word.text)
-
-
-def _has_content(text: str) -> bool:
-    return any(character.isalnum() for character in text)
+    return word.text.lower() in _EDGE_WORDS or not any(map(str.isalnum, word.text))
 
 
 def _balanced(words: list[Word]) -> list[Word]:

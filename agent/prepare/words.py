@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache, partial
 
 from agent.prepare.abbreviations import (
     ABBREVIATIONS,
@@ -42,10 +43,11 @@ _ORGAN_END = re.compile(
 _CUT_COMPOUND = re.compile(
     r"([A-Za-zÄÖÜäöü]{2,20})\.-(Ca|CA|ca|Karzinom|Karz|Tu|TU|Tumor|Metastasen?|Metas|Filiae)\.?\Z"
 )
+_WHOLE_HEADS = ("tumor", "karzinom", "metastase", "metastasen", "rezidiv")
 _SORTED_STEMS = sorted(COMPOUND_STEMS.items(), key=lambda item: (len(item[0]), item[0]))
 _FILIAE_IN_WORD = re.compile(r"([A-ZÄÖÜ][a-zäöüß]{2,20}|LK)-?(?:filiae|[Mm]etas|[Mm]ets?|[Mm]etast|filia)\Z")
 _SHOUTED = re.compile(r"[A-ZÄÖÜẞ]{8,}(?>-[A-ZÄÖÜ]{3,})*\Z")
-_QUADRANT = {
+_QUADRANT: dict[tuple[str, ...], str] = {
     pair: f"{height} {half} Quadrant"
     for above, height in (("oben", "oberer"), ("unten", "unterer"))
     for beside, half in (("außen", "äußerer"), ("innen", "innerer"))
@@ -105,16 +107,15 @@ def _expand(words: list[Word], around: str) -> list[Word]:
             expanded.append(word)
             continue
         last = expanded[-1] if expanded and not expanded[-1].mark else None
-        head = _head(text, following, last)
-        if head is not None and last is not None and word.start - last.end <= 1:
+        is_carcinoma = _is_carcinoma(text, following, last)
+        if is_carcinoma and last is not None and word.start - last.end <= 1:
             stem = COMPOUND_STEMS.get(last.text.lower())
             if stem is not None:
-                expanded[-1] = Word(stem + head, last.start, word.end, last.spaced)
+                expanded[-1] = Word(f"{stem}karzinom", last.start, word.end, last.spaced)
                 continue
-        if head is not None and following is not None and following.text.lower() in ("in", "insitu"):
-            new = "Carcinoma"
-        elif head is not None:
-            new = head.capitalize()
+        if is_carcinoma:
+            latin = following is not None and following.text.lower() in ("in", "insitu")
+            new = "Carcinoma" if latin else "Karzinom"
         elif (
             text == "M." and following is not None and following.text[0].isupper() and len(following.text) > 3
         ):
@@ -123,10 +124,7 @@ def _expand(words: list[Word], around: str) -> list[Word]:
             new = _expansion(text)
             if following is not None and new == full_word(text):
                 new = inflected(new, _expansion(following.text))
-        if new == text:
-            expanded.append(word)
-        else:
-            _append(expanded, word, new)
+        expanded += [word] if new == text else _spelt_out(word, new)
     contextual = [w for w in expanded if _bare(w.text).split("-")[0] in CONTEXTUAL]
     lowered = {w.text.lower() for w in expanded}
     if contextual or ("Grad" not in lowered and lowered & {"oben", "unten"}):
@@ -134,24 +132,18 @@ def _expand(words: list[Word], around: str) -> list[Word]:
     return expanded
 
 
-def _head(text: str, following: Word | None, last: Word | None) -> str | None:
-    """ "karzinom" for a free-standing Ca; None for the marker CA 19-9 and for "ca. 3"."""
-    if text not in ("Ca", "CA", "Ca.", "CA.", "ca", "ca.", "Karz.", "Karzinom", "karzinom"):
-        return None
-    if text in ("Karzinom", "karzinom"):
-        return None
+def _is_carcinoma(text: str, following: Word | None, last: Word | None) -> bool:
+    """Whether a word is a free-standing Ca, and not of the marker CA 19-9 or of "ca. 3"."""
+    if text not in ("Ca", "CA", "Ca.", "CA.", "ca", "ca.", "Karz."):
+        return False
     if following is not None and following.text[:1].isdigit():
-        return None
-    if text[0] == "c" and (last is None or not _BETWEEN_LETTERS.match(last.text)):
-        return None
-    if text == "ca." and following is None and last is None:
-        return None
-    return "karzinom"
+        return False
+    return text[0] != "c" or (last is not None and _BETWEEN_LETTERS.match(last.text) is not None)
 
 
-def _append(expanded: list[Word], word: Word, new: str) -> None:
-    for number, part in enumerate(new.split(" ")):
-        expanded.append(Word(part, word.start, word.end, word.spaced or number > 0))
+def _spelt_out(word: Word, new: str) -> list[Word]:
+    """The words that a word stands for, each at its place."""
+    return [word._replace(text=part, spaced=word.spaced or i > 0) for i, part in enumerate(new.split(" "))]
 
 
 def _bare(text: str) -> str:
@@ -177,14 +169,12 @@ def _expansion(text: str) -> str:
                 known = ABBREVIATIONS[first]
                 own = head in ("tumor", "karzinom") and names_tumour(known.expansion)
                 return known.expansion if own else f"{known.expansion} {head.capitalize()}"
-            if last.lower() in ("ca", "ca.") and _ORGAN_END.search(first):
+            is_ca = last.lower() in ("ca", "ca.")
+            if is_ca and _ORGAN_END.search(first):
                 return first + head
-            if last.lower() in ("ca", "ca.") and first.isalnum():
+            if is_ca and first.isalnum():
                 return f"{first}-Karzinom"
-            if (
-                last.lower() not in ("tumor", "karzinom", "metastase", "metastasen", "rezidiv")
-                and first.isalpha()
-            ):
+            if last.lower() not in _WHOLE_HEADS and first.isalpha():
                 return f"{first}-{head.capitalize()}"
     elif bare.count("-") == 2 and bare.lower().endswith("-ca") and bare not in ABBREVIATIONS:
         return f"{bare[:-3]}-Karzinom"
@@ -215,13 +205,7 @@ def _expansion(text: str) -> str:
 def _expand_in_context(words: list[Word], around: str) -> list[Word]:
     # An abbreviation that needs a context is no context for another one.
     others = " ".join([around, *(word.text for word in words if _bare(word.text) not in CONTEXTUAL)])
-    given: dict[str, bool] = {}
-
-    def holds(when: str) -> bool:
-        if when not in given:
-            given[when] = speaks(when, others)
-        return given[when]
-
+    holds = cache(partial(speaks, words=others))
     content = [word for word in words if not word.mark]
     result: list[Word] = []
     place = 0
@@ -239,13 +223,12 @@ def _expand_in_context(words: list[Word], around: str) -> list[Word]:
                 if rest and bare not in CONTEXTUAL and not names_tumour(new):
                     stem, head = COMPOUND_STEMS.get(new.lower()), COMPOUND_HEADS[rest.lower()]
                     new = stem + head if stem is not None else f"{new}-{head.capitalize()}"
-                _append(result, word, new)
+                result += _spelt_out(word, new)
                 break
         else:
-            pair = (word.text.lower(), words[place + 1].text.lower()) if place + 1 < len(words) else None
-            quadrant = _QUADRANT.get(pair) if pair is not None else None
-            if quadrant is not None and holds("breast"):
-                _append(result, word._replace(end=words[place + 1].end), quadrant)
+            pair = tuple(one.text.lower() for one in words[place : place + 2])
+            if pair in _QUADRANT and holds("breast"):
+                result += _spelt_out(word._replace(end=words[place + 1].end), _QUADRANT[pair])
                 place += 1
             else:
                 result.append(word)
@@ -265,12 +248,8 @@ def by_the_clock(words: list[Word], side: Side | None) -> list[Word]:
     # From the front, the left breast has its outer half from 12 to 6, the right one its inner half.
     half = "oben" if quarter in (0, 3) else "unten"
     outer = (quarter < 2) == (side == "links")
-    made: list[Word] = []
-    _append(
-        made,
-        words[place - 1]._replace(end=words[place].end),
-        _QUADRANT[half, "außen" if outer else "innen"],
-    )
+    spelt = _QUADRANT[half, "außen" if outer else "innen"]
+    made = _spelt_out(words[place - 1]._replace(end=words[place].end), spelt)
     return [*words[: place - 1], *made, *words[place + 1 :]]
 
 

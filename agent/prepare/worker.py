@@ -24,7 +24,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,6 @@ _READY = b"onkokode reads\n"
 _OVER_TIME = -signal.SIGPROF if hasattr(signal, "setitimer") else 1
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
 _MAIN = "from agent.prepare.worker import main; main({seconds})"
-_SEGMENT = tuple(one.name for one in fields(Segment))
-_PREPARED = tuple(one.name for one in fields(Prepared) if one.name not in ("text", "diagnoses"))
 
 
 class Reader:
@@ -206,10 +204,7 @@ def _by_the_clock(seconds: float) -> None:
 
 
 def _to_json(prepared: Prepared) -> dict[str, Any]:
-    return {
-        **{name: getattr(prepared, name) for name in _PREPARED},
-        "diagnoses": [{name: getattr(segment, name) for name in _SEGMENT} for segment in prepared.diagnoses],
-    }
+    return asdict(replace(prepared, text=""))  # which the parent has
 
 
 def _from_json(text: str, answer: dict[str, Any]) -> Prepared:
@@ -221,7 +216,7 @@ def _from_json(text: str, answer: dict[str, Any]) -> Prepared:
                 **segment,
                 "span": tuple(segment["span"]),
                 "set_aside": {kind: tuple(found) for kind, found in segment["set_aside"].items()},
-                "words": tuple((word, start, end) for word, start, end in segment["words"]),
+                "words": tuple(map(tuple, segment["words"])),
             }
         )
         for segment in answer["diagnoses"]

@@ -19,18 +19,16 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from index.catalogue.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
-from index.io.failures import reason
 from index.io.sealed import (
     DamagedFile,
+    changing,
     file_hashes,
-    one_writer,
     read_files,
     read_manifest,
     whole_state,
@@ -134,7 +132,7 @@ def add(paths: Iterable[Path], home: Path | None = None, edition: str | None = N
             status = "skipped" if isinstance(error, NotACatalogue) else "broken"
             reports.append(AddReport(path, status, message=str(error)))
             continue
-        with _changing(root):
+        with changing(root, CatalogueError):
             reports += [_store(root, file) for file in parsed]
     return reports
 
@@ -147,7 +145,7 @@ def stored(home: Path | None = None) -> tuple[StoredFile, ...]:
 def remove(edition: str, home: Path | None = None) -> tuple[StoredFile, ...]:
     """Remove all files of an edition and return them. Raises `CatalogueError` where there is none."""
     root = _root(home)
-    with _changing(root):
+    with changing(root, CatalogueError):
         entries = _read_manifest(root)
         gone = tuple(entry for entry in entries if entry.edition == edition)
         if not gone:
@@ -166,16 +164,6 @@ def load_files(home: Path | None = None) -> tuple[CatalogueFile, ...]:
 
 def _root(home_folder: Path | None) -> Path:
     return (Path(home_folder) if home_folder is not None else home()) / "catalogue"
-
-
-@contextmanager
-def _changing(root: Path) -> Iterator[None]:
-    """The right to change the store; errors of the disk in one line."""
-    try:
-        with one_writer(root.parent):
-            yield
-    except OSError as error:
-        raise CatalogueError(f"{root}: cannot be written: {reason(error)}") from None
 
 
 def _store(root: Path, file: CatalogueFile) -> AddReport:

@@ -89,6 +89,16 @@ def one_writer(folder: Path, *, longest: float = _LONGEST_WAIT) -> Iterator[None
         lock.release()
 
 
+@contextmanager
+def changing(folder: Path, refused: type[OnkokodeError]) -> Iterator[None]:
+    """The right to change what lies in a folder of the user's data; errors of the disk in one line, as `refused`."""
+    try:
+        with one_writer(folder.parent):
+            yield
+    except OSError as error:
+        raise refused(f"{folder}: cannot be written: {reason(error)}") from None
+
+
 def _process(owner: Path) -> str:
     try:
         text = owner.read_text(encoding="ascii")

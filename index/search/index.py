@@ -16,8 +16,7 @@ import io
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,8 @@ from index.errors import IndexFolderError
 from index.io.sealed import (
     UNREADABLE,
     DamagedFile,
+    changing,
     file_hashes,
-    one_writer,
     read_files,
     read_manifest,
     whole_state,
@@ -112,7 +111,7 @@ class Index:
         """
         folder = Path(folder)
         new = folder / uuid.uuid4().hex
-        with _changing(folder):
+        with changing(folder, IndexFolderError):
             new.mkdir(parents=True)
             try:
                 self._write(new)
@@ -219,21 +218,8 @@ def build_user_index(home: Path | None = None, *, encoder: str | None = None, pr
     meanwhile, so the index that is written last is that of the last catalogue."""
     loaded = Encoder.load(encoder)
     folder = index_folder(home)
-    with _changing(folder):
+    with changing(folder, IndexFolderError):
         return Index.build(Catalogue.load(home), loaded, progress=progress).save(folder)
-
-
-@contextmanager
-def _changing(folder: Path) -> Iterator[None]:
-    """The right to change an index; errors of the disk in one line."""
-    try:
-        with one_writer(folder.parent):
-            yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise IndexFolderError(
-            f"{folder}: cannot be written ({reason}); check its rights and the free space"
-        ) from None
 
 
 def _by_space(lines: Iterable[CatalogueLine]) -> dict[str, list[CatalogueLine]]:

@@ -111,16 +111,10 @@ class Retriever:
         """The candidate for text i and a code, with its best lines. Where none of the code's lines is near,
         its own first line stands in, so that every code shows what it means."""
         space = self.index.spaces[found.system.value]
-        number = found.codes.index(code)
-        matches = []
-        for similarity, row in zip(found.similarity[i], found.rows[i], strict=True):
-            if row >= 0 and space.code_of[row] == number:
-                matches.append(Match(space.lines[row], float(similarity)))
-                if len(matches) == _MATCHES:
-                    break
-        return Candidate(
-            code, found.system, float(found.log_shares[i, number]), code in found.exact[i], tuple(matches)
-        )
+        rows, share = found.rows[i], float(found.log_shares[i, found.codes.index(code)])
+        own = np.flatnonzero(self.speaks_for(found.system, rows, code))[:_MATCHES]
+        matches = tuple(Match(space.lines[rows[n]], float(found.similarity[i, n])) for n in own)
+        return Candidate(code, found.system, share, code in found.exact[i], matches)
 
     def speaks_for(self, system: CodeSystem, rows: np.ndarray, code: str) -> np.ndarray:
         """Which of the lines with these row numbers (-1: none) are lines of the code, as booleans."""

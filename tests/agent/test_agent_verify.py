@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.decide.checks import LABELS, check, checks_of
-from agent.results import Check
+from agent.decide.checks import check, checks_of
+from agent.results import AXIS_NAMES, Check
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
 from index.catalogue.overrides import load_overrides
@@ -194,7 +194,7 @@ def test_each_axis_shows_its_own_checks_and_icd10_those_across() -> None:
     assert {c.number for c in shown[ICD10]} >= {"K01", "K02", "K04", "K06", "K07"}
     assert sorted(c.message for axis in AXES for c in shown[axis]) == sorted(c.message for c in checks)
     for axis in (TOPOGRAPHY, MORPHOLOGY):
-        assert all(c.message.startswith(LABELS[axis]) for c in shown[axis])
+        assert all(c.message.startswith(AXIS_NAMES[axis]) for c in shown[axis])
 
 
 def test_a_check_says_whose_code_it_checks() -> None:

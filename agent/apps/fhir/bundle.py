@@ -210,17 +210,13 @@ def _concept(system: str, coding: Coding, years: Years, absent: str = "unknown")
     """A CodeableConcept; of an axis without a code, why it has none."""
     if coding.code is None:
         return {"extension": [_absent(absent)]}
-    return {"coding": [_coding(system, coding, years[coding.system])]}
-
-
-def _coding(system: str, coding: Coding, year: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "extension": [{"url": CONFIDENCE, "valueDecimal": round(coding.confidence, 4)}],
         "system": system,
-        "version": str(year),
+        "version": str(years[coding.system]),
         "code": coding.code,
     }
-    return found | ({"display": coding.title} if coding.title else {})
+    return {"coding": [found | ({"display": coding.title} if coding.title else {})]}
 
 
 def _absent(why: str) -> dict[str, Any]:

@@ -148,13 +148,11 @@ def _find_delimiter(lines: Sequence[str]) -> str | None:
 
 
 class _DelimitedWriter(TableWriter):
-    def __init__(self, stream: TextIO, delimiter: str, line_end: str) -> None:
+    def __init__(self, stream: TextIO, header: Sequence[str], delimiter: str, line_end: str) -> None:
         # Who separates by semicolons writes decimals with a comma.
         self._comma = delimiter == ";"
         self._writer = csv.writer(stream, delimiter=delimiter, lineterminator=line_end)
-
-    def header(self, names: Sequence[str]) -> None:
-        self._writer.writerow(names)
+        self._writer.writerow(header)
 
     def write(self, chunk: Chunk, added: Sequence[Sequence[Any]]) -> None:
         for row, values in zip(chunk.rows, added, strict=True):
@@ -183,6 +181,4 @@ def write_delimited(
 ) -> Iterator[TableWriter]:
     """Write a table as text; a letter that the encoding lacks becomes a question mark."""
     with path.open("w", encoding=encoding, errors="onkokode-keep", newline="") as stream:
-        writer = _DelimitedWriter(stream, delimiter, line_end)
-        writer.header([*columns, *added])
-        yield writer
+        yield _DelimitedWriter(stream, [*columns, *added], delimiter, line_end)

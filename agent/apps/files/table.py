@@ -134,7 +134,7 @@ class Table(ABC):
         if header:
             self.columns = unique_columns(self.path, first)
             return
-        widths = [_width(row) for row in (first, *sample)]
+        widths = [width_of(row) for row in (first, *sample)]
         self.columns = tuple(f"spalte_{place}" for place in range(1, max(widths, key=widths.count) + 1))
         if wanted.header is None:
             self.notes.append(
@@ -207,9 +207,9 @@ def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
     return columns
 
 
-def _width(row: Sequence[Any]) -> int:
-    """Up to the last cell that is not missing."""
-    return max((place for place, value in enumerate(row, start=1) if value is not None), default=0)
+def width_of(row: Sequence[Any]) -> int:
+    """How many cells there are up to the last that is not empty."""
+    return next((place for place in range(len(row), 0, -1) if row[place - 1] is not None), 0)
 
 
 def _must_be_few(path: Path, columns: int) -> None:

@@ -27,6 +27,7 @@ from agent.apps.files.table import (
     TableFileError,
     TableOptions,
     TableWriter,
+    width_of,
 )
 from agent.apps.files.workbook_parts import CheckedArchive, open_book, rows_of
 from index.errors import OnkokodeError
@@ -47,7 +48,7 @@ class WorkbookTable(Table):
         self._checked: set[tuple[str, str]] = set()
         with self._sheet() as sheet:
             self.sheet = sheet.title
-            head = [cells[: _length(cells)] for cells, _ in islice(rows_of(sheet), SAMPLE_ROWS + 1)]
+            head = [cells[: width_of(cells)] for cells, _ in islice(rows_of(sheet), SAMPLE_ROWS + 1)]
         if not any(head):
             raise TableFileError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
         self._first = head[0]
@@ -100,7 +101,7 @@ class WorkbookTable(Table):
             if self.header and next(numbered, (1, ((), None)))[1][0][: len(self._first)] != self._first:
                 raise self.changed()
             for number, (cells, odd) in numbered:
-                cells = cells[: _length(cells)]
+                cells = cells[: width_of(cells)]
                 if not cells and not odd:
                     waiting.append(number)
                     continue
@@ -111,11 +112,6 @@ class WorkbookTable(Table):
                 problem = "; ".join(filter(None, (problem, odd))) or None
                 values = tuple(cells[:width]) + (None,) * (width - len(cells))
                 yield Row(number, values, problem, tuple(cells[width:]))
-
-
-def _length(cells: Sequence[Any]) -> int:
-    """How many cells there are up to the last that is not empty."""
-    return next((place for place in range(len(cells), 0, -1) if cells[place - 1] is not None), 0)
 
 
 class _WorkbookWriter(TableWriter):

@@ -40,7 +40,8 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 def must_fit(table: Table, target: Path, added: Sequence[str]) -> None:
     """Raise `TableFileError` where the format of `target` cannot hold so many rows or columns."""
-    if _own(table, target) != ".xlsx":
+    ending = target.suffix.lower()
+    if (ending if ending in ENDINGS else table.endings[0]) != ".xlsx":
         return
     rows, columns = table.rows + 1, len(table.columns) + len(added)
     if rows > _EXCEL_ROWS or columns > MOST_COLUMNS:
@@ -64,11 +65,6 @@ def write_table(table: Table, target: Path, added: Sequence[str], path: Path) ->
         opened = open_writer(ending, names, added, path)
     with opened as writer:
         yield _FittingWriter(writer, fit, keeps_surplus=ending != ".parquet")
-
-
-def _own(table: Table, target: Path) -> str:
-    ending = target.suffix.lower()
-    return ending if ending in ENDINGS else table.endings[0]
 
 
 class _FittingWriter(TableWriter):

@@ -88,11 +88,9 @@ def decide(
     if not by:
         raise ReviewError("a decision needs a name: who decided?")
     offered = proposal(coding)
-    if action is Action.REJECT:
-        if not comment:
-            raise ReviewError("a rejection needs a reason, in its comment")
-        return Decision(action, _NONE, by, comment)
-    if action is Action.REOPEN:
+    if action is Action.REJECT and not comment:
+        raise ReviewError("a rejection needs a reason, in its comment")
+    if action in (Action.REJECT, Action.REOPEN):
         return Decision(action, _NONE, by, comment)
     if action is Action.ACCEPT:
         if codes and {**offered, **codes} != offered:

@@ -152,6 +152,12 @@ class Desk:
         return self.history[-1] if self.item is not None and self.item.state != "open" else None
 
     @property
+    def _given(self) -> Decision | None:
+        """The decision that holds, if it gives codes."""
+        standing = self.standing
+        return None if standing is None or standing.action is Action.REJECT else standing
+
+    @property
     def changed(self) -> bool:
         """Whether the draft differs from the proposal."""
         return self.item is not None and self.draft != proposal(self.item.coding)
@@ -159,18 +165,16 @@ class Desk:
     @property
     def unsaved(self) -> bool:
         """Whether confirming would store something else than what stands."""
-        if self.item is None:
-            return False
-        if self.standing is None or self.standing.action is Action.REJECT:
+        given = self._given
+        if given is None:
             return self.changed
-        return self.draft != dict(self.standing.codes) or self.comment != self.standing.comment
+        return self.draft != dict(given.codes) or self.comment != given.comment
 
     def confirm(self, number: int, revision: int) -> None:
         """Stores the draft, as an acceptance or as a change, and goes on."""
         if not self._is(number, revision) or self.item is None:
             return
-        standing = self.standing
-        if standing is not None and standing.action is not Action.REJECT and not self.unsaved:
+        if self._given is not None and not self.unsaved:
             self._go_on(self.item)
             return
         action = Action.CHANGE if self.changed else Action.ACCEPT
@@ -271,10 +275,8 @@ class Desk:
         # Read first: where it fails, the desk is as before.
         history = self.store.history(item.id) if item else []
         self.item, self.history = item, history
-        standing = self.standing
-        if item is None:
-            self.draft, self.comment = {}, ""
-            return
-        kept = standing is not None and standing.action is not Action.REJECT
-        self.draft = dict(standing.codes) if standing is not None and kept else proposal(item.coding)
-        self.comment = standing.comment if standing is not None and kept else ""
+        given = self._given
+        if given is not None:
+            self.draft, self.comment = dict(given.codes), given.comment
+        else:
+            self.draft, self.comment = proposal(item.coding) if item is not None else {}, ""

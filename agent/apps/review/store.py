@@ -48,11 +48,11 @@ class ConflictError(ReviewError):
 
 
 class Fault(StrEnum):
-    """Why the file could not be used."""
+    """Why the file could not be used; the value is what helps."""
 
-    LOCKED = "locked by another program"
-    FULL = "no room on the disk"
-    OTHER = "not usable"
+    LOCKED = "close the program that uses it, then try again"
+    FULL = "make room, then try again"
+    OTHER = ""
 
 
 _FAULTS = {
@@ -62,18 +62,11 @@ _FAULTS = {
 }
 
 
-_REMEDIES = {
-    Fault.LOCKED: "close the program that uses it, then try again",
-    Fault.FULL: "make room, then try again",
-}
-
-
 class StoreError(ReviewError):
     """The file could not be read, or with `writing` not be written: what was to be stored is not."""
 
     def __init__(self, path: Path, error: sqlite3.Error | str, fault: Fault, *, writing: bool) -> None:
-        remedy = _REMEDIES.get(fault)
-        super().__init__(f"{path}: {error}; {remedy}" if remedy else f"{path}: {error}")
+        super().__init__("; ".join(filter(None, (f"{path}: {error}", fault.value))))
         self.fault, self.writing = fault, writing
 
 

@@ -122,11 +122,8 @@ def _add_service_routes(app: FastAPI, batcher: Batcher) -> None:
     async def ready() -> Response:
         """503 until the model has answered once, and from the moment the service shuts down. Needs no API
         key."""
-        if batcher.stopping:
-            return JSONResponse({"status": "stopping"}, 503)
-        if not app.state.ready:
-            return JSONResponse({"status": "starting"}, 503)
-        return JSONResponse({"status": "ready"})
+        status = "stopping" if batcher.stopping else "ready" if app.state.ready else "starting"
+        return JSONResponse({"status": status}, 200 if status == "ready" else 503)
 
     @app.get("/docs", include_in_schema=False, responses=GUARDED)
     async def docs() -> Response:
