@@ -1,7 +1,7 @@
 """Builds the training corpus: catalogue lines with noise, composed clinical texts, and what is no tumour.
 
-    write_corpus(catalogue, split, path, seed=13, composed=400_000, copies=4)
-    corpus = read_corpus(path)
+    write_corpus(catalogue, split, Path("runs/models/corpus"), Plan())
+    rows = read_rows(Path("runs/models/corpus/catalogue.parquet"))
 
 Every text has gone through `agent.prepare`, so that models read in training what they will read in use.
 Nothing of a held-out or development line gets in, from whichever catalogue, lexicon or composition: every
@@ -27,6 +27,7 @@ from agent.prepare import core_of, prepare
 from index.catalogue.catalogue import Catalogue, is_neoplasm
 from index.catalogue.lexicon import read_findings
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
+from training.plan import Plan
 from training.runs import parquet_writer
 from training.texts.compose import Holdout, compose
 from training.texts.noise import perturb
@@ -223,33 +224,24 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_corpus(
-    catalogue: Catalogue,
-    banned: Bans,
-    folder: Path,
-    *,
-    seed: int,
-    composed: int,
-    copies: int,
-    held_out: int,
-    contexts: int = 30_000,
-    only: str | None = None,
+    catalogue: Catalogue, banned: Bans, folder: Path, plan: Plan, only: str | None = None
 ) -> dict[str, int]:
     """Write `catalogue`, `composed`, `composed_heldout`, `other` and `around` as Parquet into a folder, two processes
-    at a time; parts that are there already are kept. `contexts` tumour texts get words around them that make
+    at a time; parts that are there already are kept. `plan.contexts` tumour texts get words around them that make
     another thing of them, or leave them what they are. `only` names a single part, which is the same with and
     without the others. Returns the rows of each part."""
     lines = tumour_lines(catalogue, banned)
     others = other_lines(catalogue)
     texts = [line.text for line in lines if line.system is CodeSystem.ICD10GM]
-    texts = random.Random(seed).sample(texts * 3, k=min(len(texts) * 3, contexts))
-    half = composed // 2
+    seed, half = plan.seed, plan.composed // 2
+    texts = random.Random(seed).sample(texts * 3, k=min(len(texts) * 3, plan.contexts))
     jobs: dict[str, tuple[Callable[..., Iterator[Row]], tuple[object, ...]]] = {
         "composed_1": (composed_rows, (catalogue.rules, half, banned, seed, False)),
-        "composed_2": (composed_rows, (catalogue.rules, composed - half, banned, seed + 1, False)),
-        "catalogue": (catalogue_rows, (lines, copies, banned, seed)),
+        "composed_2": (composed_rows, (catalogue.rules, plan.composed - half, banned, seed + 1, False)),
+        "catalogue": (catalogue_rows, (lines, plan.copies, banned, seed)),
         "other": (other_rows, (others, texts, seed)),
         "around": (around_rows, (others, texts, seed + 3)),
-        "composed_heldout": (composed_rows, (catalogue.rules, held_out, banned, seed + 2, True)),
+        "composed_heldout": (composed_rows, (catalogue.rules, plan.held_out, banned, seed + 2, True)),
     }
     if only is not None:
         jobs = {only: jobs[only]}

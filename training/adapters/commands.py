@@ -41,7 +41,7 @@ def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
         require(package, "training an adapter")
     from training.adapters.lora import train_lora
 
-    train_lora(model, pairs, out, LoraPlan(**plan), say=click.echo)
+    train_lora(model, pairs, out, LoraPlan(**plan))
 
 
 @click.command("measure")
@@ -79,7 +79,7 @@ def measure_command(
     """
     from training.adapters.measure import measure_pairs
 
-    measured = measure_pairs(model, adapter, pairs, part, tasks=tasks, rows=rows, seed=seed, say=click.echo)
+    measured = measure_pairs(model, adapter, pairs, part, tasks=tasks, rows=rows, seed=seed)
     for task, score in measured.tasks.items():
         shares = [
             f"{name} {count / score.n:.1%} ({low:.1%}-{high:.1%})"
@@ -135,7 +135,7 @@ def throughput_command(
 
     from training.adapters.throughput import measure_throughput, to_markdown
 
-    measured = measure_throughput(model, pairs, LoraPlan(**plan), steps=steps, rows=rows, say=click.echo)
+    measured = measure_throughput(model, pairs, LoraPlan(**plan), steps=steps, rows=rows)
     where = measured.get("gpu") or f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
     environment = f"{where}, {platform.machine()}, PyTorch {torch.__version__}."
     page = to_markdown(measured, environment)

@@ -28,7 +28,7 @@ from training.adapters.data import PairFolder, examples, write_examples
 from training.adapters.packing import PackedRows
 from training.adapters.trainer import load_base, trainer_for
 from training.plan import LoraPlan
-from training.runs import Log, trainer_settings
+from training.runs import log, trainer_settings
 
 PADDED_FULL, PADDED, GROUPED, PACKED = ARMS = (
     "padded to the longest allowed",
@@ -50,7 +50,6 @@ def measure_throughput(
     *,
     steps: int = 20,
     rows: int = 20_000,
-    say: Log = print,
 ) -> dict[str, Any]:
     """Per arm tokens per second, share of padding and seconds per step; the ratio of the packed arm to each.
 
@@ -73,10 +72,10 @@ def measure_throughput(
             network, tokenizer, data, None, Path(folder), replace(plan, packing=True, batch=packed_rows),
             max_steps=_WARM_UP + steps, save_strategy="no",
         )  # fmt: skip
-        arms = {PACKED: _timed(trainer, PACKED, say)}
+        arms = {PACKED: _timed(trainer, PACKED)}
         for arm in ARMS[:3]:
             plain = _plain_trainer(trainer.model, tokenizer, data, Path(folder), plan, arm, _WARM_UP + steps)
-            arms[arm] = _timed(plain, arm, say)
+            arms[arm] = _timed(plain, arm)
     fastest = arms[PACKED]["tokens_per_second"]
     measured: dict[str, Any] = {
         "model": str(model),
@@ -118,7 +117,7 @@ def _plain_trainer(
     return trainer
 
 
-def _timed(trainer: Any, arm: str, say: Log) -> dict[str, float]:
+def _timed(trainer: Any, arm: str) -> dict[str, float]:
     """Runs a trainer; the median step's real tokens per second, and the share of padding over all steps."""
     from transformers import TrainerCallback
 
@@ -160,7 +159,7 @@ def _timed(trainer: Any, arm: str, say: Log) -> dict[str, float]:
     }
     if torch.cuda.is_available():
         result["peak_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-    say(
+    log.info(
         f"{arm}: {result['tokens_per_second']:,.0f} tokens/s, {result['padding']:.0%} padding"
         + " (packed)" * packed
     )

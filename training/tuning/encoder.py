@@ -34,8 +34,8 @@ from index.search.encoder import CONFIG, Encoder
 from training.plan import TuningPlan
 from training.runs import (
     RUN_FILE,
-    Log,
     each_epoch,
+    log,
     read_epochs,
     same_run,
     train_on,
@@ -84,7 +84,6 @@ def tune_encoder(
     *,
     model: str | Path | None = None,
     composed: Path | None = None,
-    say: Log = print,
 ) -> list[TuningResult]:
     """Train an encoder into `out`; returns the development scores before training and after each epoch.
 
@@ -104,7 +103,7 @@ def tune_encoder(
     write_json(out / RUN_FILE, settings)
     results = read_epochs(out, TuningResult)
     if (out / "README.md").is_file():
-        say(f"{out}: trained already")
+        log.info(f"{out}: trained already")
         return results
     known = {
         CodeSystem(axis): known_lines(given, CodeSystem(axis), plan.max_lines, plan.seed)
@@ -121,7 +120,7 @@ def tune_encoder(
     }
     trainer = _trainer(network, _dataset(pairs), out, plan, static=model is None)
     for axis, (lines, development) in known.items():
-        say(
+        log.info(
             f"{axis.value}: {len(lines):,} lines, {len(pairs[axis].anchors):,} pairs, {len(development):,} to develop on"
         )
 
@@ -150,14 +149,14 @@ def tune_encoder(
             )
         network.train(training)
         results.append(TuningResult(epoch, scores))
-        say(_line(results[-1]))
+        log.info(_line(results[-1]))
         if epoch and _best(results).epoch == epoch:
             _save(network, out, plan.scale)
         # After the weights: a run that is killed between the two measures and saves the epoch once more.
         write_json(out / "epochs.json", [asdict(result) for result in results])
 
     trainer.add_callback(each_epoch(measure, ceil(len(trainer.get_train_dataloader()))))
-    train_on(trainer, out, say)
+    train_on(trainer, out)
     (out / _NEGATIVES).unlink(missing_ok=True)
     (out / "README.md").write_text(_card(model, data, plan, results), encoding="utf-8")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
