@@ -37,7 +37,6 @@ from training.texts.wrappers import one
 
 UNKNOWN = ""  # the label is not known
 NONE = "-"  # the text determines no code on this axis
-_UNCODED = (UNKNOWN, UNKNOWN, UNKNOWN)
 _SCHEMA = pa.schema(
     [("raw", pa.string()), ("core", pa.string())]
     + [(axis.value, pa.string()) for axis in AXES]
@@ -146,19 +145,20 @@ def _read_in(note: Note, core: str) -> tuple[str, str] | None:
     return note.text[slice(*found.span)], found.core
 
 
+def _uncoded(text: str, tumour: int, origin: str) -> Row:
+    return Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), tumour, origin)
+
+
 def other_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], seed: int) -> Iterator[Row]:
     """What is no tumour: other catalogue lines, findings, and negatives built around tumour words."""
     rng = random.Random(seed)
     for line in lines:
-        text = perturb(line.text, rng) if rng.random() < 0.6 else line.text
-        yield Row(text, core_of(text), _UNCODED, 0, "other")
+        yield _uncoded(perturb(line.text, rng) if rng.random() < 0.6 else line.text, 0, "other")
     for finding in read_findings():
         for copy in range(8):
-            text = perturb(finding, rng) if copy else finding
-            yield Row(text, core_of(text), _UNCODED, 0, "finding")
+            yield _uncoded(perturb(finding, rng) if copy else finding, 0, "finding")
     for tumour_text in tumour_texts:
-        text = no_tumour(rng, tumour_text)
-        yield Row(text, core_of(text), _UNCODED, 0, "context")
+        yield _uncoded(no_tumour(rng, tumour_text), 0, "context")
 
 
 def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], seed: int) -> Iterator[Row]:
@@ -167,20 +167,17 @@ def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], see
     rng = random.Random(seed)
     diagnoses = [line.text for line in lines if line.system is CodeSystem.ICD10GM and len(line.text) < 60]
     for text in rng.sample(diagnoses, k=min(len(diagnoses), _AROUND)):
-        text = ailment(rng, perturb(text, rng) if rng.random() < 0.4 else text)
-        yield Row(text, core_of(text), _UNCODED, 0, "around")
+        yield _uncoded(ailment(rng, perturb(text, rng) if rng.random() < 0.4 else text), 0, "around")
     for _ in range(2 * len(tumour_texts) // 3):
-        text = bystander(rng)
-        yield Row(text, core_of(text), _UNCODED, 0, "around")
+        yield _uncoded(bystander(rng), 0, "around")
     for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 4)):
         text = among_ailments(
             rng, tumour_text, (rng.choice(diagnoses), one(rng, PHRASES["secondary diagnoses"]))
         )
         if len(prepare(text).diagnoses) == 1:
-            yield Row(text, core_of(text), _UNCODED, 1, "around")
+            yield _uncoded(text, 1, "around")
     for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 5)):
-        text = still_a_tumour(rng, tumour_text)
-        yield Row(text, core_of(text), _UNCODED, 1, "around")
+        yield _uncoded(still_a_tumour(rng, tumour_text), 1, "around")
 
 
 def is_measured(row: Row) -> bool:
@@ -194,8 +191,7 @@ def kept_back(catalogue: Catalogue, count: int, seed: int = 13) -> tuple[list[st
     """Up to `count` titles of procedures, and terms of diagnoses that are no tumours, that training never saw."""
     kept: dict[bool, set[str]] = {True: set(), False: set()}
     for line in other_lines(catalogue):
-        row = Row(line.text, core_of(line.text), _UNCODED, 0, "other")
-        if is_measured(row):
+        if is_measured(_uncoded(line.text, 0, "other")):
             kept[line.system is CodeSystem.OPS].add(line.text)
     rng = random.Random(seed)
     procedures, diagnoses = (

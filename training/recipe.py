@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    from training.compact.batches import BatchSource
     from training.compact.encoder import AxisTable
 
 
@@ -103,7 +102,7 @@ def train_encoder(given: Material, out: Path, plan: Plan) -> Path:
         started = time.monotonic()
         tables[axis] = train_axis(
             [(line.text, line.code) for _, line in bank],
-            _queries(near, far, bank_row, place),
+            alternating(near, far, bank_row, place),
             codes,
             tokenizer,
             settings,
@@ -122,6 +121,7 @@ def train_encoder(given: Material, out: Path, plan: Plan) -> Path:
 
 def train_model(given: Material, out: Path, plan: Plan) -> Path:
     """The compact base model, from the encoder's tables."""
+    from training.compact.batches import batches
     from training.compact.model import code_tokenizer, new_model, save_model, train
 
     folder = out / "model"
@@ -132,11 +132,18 @@ def train_model(given: Material, out: Path, plan: Plan) -> Path:
     tokenizer = code_tokenizer(pieces, codes)
     model = new_model(tokenizer, tables, seed=plan.seed)
     log.info(f"model: {model.num_parameters() / 1e6:.1f} M parameters")
-    source, shares = batch_source(out, tokenizer)
+    pools = {
+        "catalogue": corpus_rows(out, "catalogue"),
+        "composed": corpus_rows(out, "composed_1", "composed_2"),
+        "other": [
+            row for row in corpus_rows(out, "other", "around") if row.tumour == 0 and not is_measured(row)
+        ],
+    }
+    shares = {"catalogue": 0.46, "composed": 0.42, "other": 0.12}
     train(
         model,
         question_ids(tokenizer),
-        source.batches(shares, plan.batch, seed=plan.seed),
+        batches(pools, shares, tokenizer, plan.batch, plan.seed),
         plan.model_steps,
         report=paced("model", plan.model_steps),
         checkpoint=out / "model.checkpoint.safetensors",
@@ -270,20 +277,6 @@ def train_recogniser(out: Path) -> Path:
     return path
 
 
-def batch_source(out: Path, tokenizer: PreTrainedTokenizerFast) -> tuple[BatchSource, dict[str, float]]:
-    """The pools of the corpus, and their shares of a batch."""
-    from training.compact.batches import BatchSource
-
-    pools = {
-        "catalogue": corpus_rows(out, "catalogue"),
-        "composed": corpus_rows(out, "composed_1", "composed_2"),
-        "other": [
-            row for row in corpus_rows(out, "other", "around") if row.tumour == 0 and not is_measured(row)
-        ],
-    }
-    return BatchSource(pools, tokenizer), {"catalogue": 0.46, "composed": 0.42, "other": 0.12}
-
-
 def question_ids(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
     """Token ids of the questions, in the order of QUESTIONS."""
     import torch
@@ -315,20 +308,18 @@ def load_tables(folder: Path) -> tuple[Tokenizer, dict[CodeSystem, AxisTable]]:
     return table.tokenizer, tables
 
 
-def _queries(
-    near: Sequence[Row], far: Sequence[Row], bank_row: dict[int, int], place: int
+def alternating(
+    near: Sequence[Row], far: Sequence[Row], bank_row: Mapping[int, int], place: int
 ) -> Callable[[random.Random, int], list[tuple[str, str, int]]]:
-    """Half noisy catalogue lines, half composed texts."""
+    """Queries for `train_axis`, by turns from catalogue lines (`near`) and composed texts (`far`), or from those that
+    there are; `bank_row` is the place of a catalogue line among those that are compared with."""
 
     def draw(rng: random.Random, n: int) -> list[tuple[str, str, int]]:
         drawn = []
         for k in range(n):
-            if k % 2 and far:
-                row = far[rng.randrange(len(far))]
-                drawn.append((row.core, row.codes[place], -1))
-            else:
-                row = near[rng.randrange(len(near))]
-                drawn.append((row.core, row.codes[place], bank_row[row.line]))
+            rows = far if not near or (far and k % 2) else near
+            row = rows[rng.randrange(len(rows))]
+            drawn.append((row.core, row.codes[place], bank_row.get(row.line, -1)))
         return drawn
 
     return draw

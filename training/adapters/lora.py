@@ -35,12 +35,8 @@ from training.adapters.trainer import load_base, paced, trainer_for
 from training.plan import LoraPlan
 from training.runs import RUN_FILE, each_epoch, log, read_epochs, same_run, train_on, write_json
 
-_AS_IN_THE_STUDY = LoraPlan()
 
-
-def train_lora(
-    model: str | Path, pairs: Path, out: Path, plan: LoraPlan = _AS_IN_THE_STUDY
-) -> list[EpochResult]:
+def train_lora(model: str | Path, pairs: Path, out: Path, plan: LoraPlan) -> list[EpochResult]:
     """Train an adapter, or with rank 0 the model, into `out`; the results before training and after each epoch.
 
     Raises:

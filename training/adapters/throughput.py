@@ -36,7 +36,6 @@ PADDED_FULL, PADDED, GROUPED, PACKED = ARMS = (
     "padded, like lengths together",
     "packed",
 )
-_PLAN = LoraPlan()
 _WARM_UP = 3
 # Dense bf16 peaks of the makers' data sheets, in FLOP/s.
 _PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
@@ -44,12 +43,7 @@ _STUDY_PAIRS, _STUDY_EPOCHS = 518_116, 5
 
 
 def measure_throughput(
-    model: str | Path,
-    pairs: Path,
-    plan: LoraPlan = _PLAN,
-    *,
-    steps: int = 20,
-    rows: int = 20_000,
+    model: str | Path, pairs: Path, plan: LoraPlan, *, steps: int = 20, rows: int = 20_000
 ) -> dict[str, Any]:
     """Per arm tokens per second, share of padding and seconds per step; the ratio of the packed arm to each.
 

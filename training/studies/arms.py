@@ -25,7 +25,7 @@ from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import Row, is_tumour_diagnosis, read_rows, tumour_lines
 from training.fit import Material
-from training.recipe import paced, question_ids
+from training.recipe import alternating, paced, question_ids
 from training.runs import log, write_json
 
 if TYPE_CHECKING:
@@ -168,14 +168,7 @@ def _train_arm(arm: Arm, texts: StudyTexts, out: Path, seed: int, budget: Budget
     compared = first_of_line or rng.sample(far, k=min(len(far), _BANK))
     bank = [(row.core, row.codes[place]) for row in compared]
 
-    def queries(rng: random.Random, n: int) -> list[tuple[str, str, int]]:
-        drawn = []
-        for k in range(n):
-            rows = far if not near or (far and k % 2) else near
-            row = rows[rng.randrange(len(rows))]
-            drawn.append((row.core, row.codes[place], bank_row.get(row.line, -1)))
-        return drawn
-
+    queries = alternating(near, far, bank_row, place)
     codes = texts.catalogue.codable_codes(arm.axis)
     settings = Settings(steps=budget.encoder_steps, batch=budget.batch, seed=seed)
     report = paced(f"encoder, {len(near):,} + {len(far):,} texts,", settings.steps)
@@ -184,18 +177,18 @@ def _train_arm(arm: Arm, texts: StudyTexts, out: Path, seed: int, budget: Budget
     if arm.study != "texts":
         return
 
-    from training.compact.batches import BatchSource
+    from training.compact.batches import batches
     from training.compact.model import Shape, code_tokenizer, new_model, save_model, train
 
     fast = code_tokenizer(tokenizer, {axis: texts.catalogue.codable_codes(axis) for axis in AXES})
     shape = Shape(layers=budget.layers, width=budget.width, inner=budget.inner)
     model = new_model(fast, {arm.axis: table}, shape, seed)
     pools = {name: rows for name, rows in (("catalogue", near), ("composed", far)) if rows}
-    batches = BatchSource(pools, fast).batches(dict.fromkeys(pools, 1 / len(pools)), budget.batch, seed=seed)
+    stream = batches(pools, dict.fromkeys(pools, 1 / len(pools)), fast, budget.batch, seed)
     train(
         model,
         question_ids(fast)[:1],
-        _first_question(batches),
+        _first_question(stream),
         budget.model_steps,
         report=paced(f"model, {model.num_parameters() / 1e6:.1f} M parameters,", budget.model_steps),
     )

@@ -1,7 +1,7 @@
 """Encoders with sentence-transformers' own losses: a static one from scratch, or any model by folder or hub name.
 
-    tune_encoder(material(catalogues), Path("runs/static"))                                    # from scratch
-    tune_encoder(material(catalogues), Path("runs/e5"), model="intfloat/multilingual-e5-base")
+    tune_encoder(material(catalogues), Path("runs/static"), TuningPlan())               # from scratch
+    tune_encoder(material(catalogues), Path("runs/e5"), TuningPlan(), model="intfloat/multilingual-e5-base")
     Encoder.load("runs/e5")                                                                    # as `--encoder runs/e5`
 
 A pair is a query and a catalogue line of its code. The other lines of a batch are the negatives, so a batch
@@ -61,7 +61,6 @@ _CARD = Path(__file__).parents[1] / "cards" / "encoder.md"
 _RECALL_AT = 20
 # What a run that goes on reads instead of making it again; deleted at the end.
 _NEGATIVES = "negatives.npz"
-_PLAN = TuningPlan()
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class TuningResult:
 def tune_encoder(
     given: Material,
     out: Path,
-    plan: TuningPlan = _PLAN,
+    plan: TuningPlan,
     *,
     model: str | Path | None = None,
     composed: Path | None = None,
