@@ -31,7 +31,7 @@ from index.io.progress import Pace
 from training.adapters.data import Example, PairFolder, examples, write_examples
 from training.adapters.measure import TaskScore, answer_pairs, by_task
 from training.adapters.report import EpochResult, best_epoch, plot_runs, write_card
-from training.adapters.trainer import load_base, paced, trainer_for
+from training.adapters.trainer import load_base, progress, trainer_for
 from training.plan import LoraPlan
 from training.runs import RUN_FILE, each_epoch, log, read_epochs, same_run, train_on, write_json
 
@@ -91,7 +91,7 @@ def train_lora(model: str | Path, pairs: Path, out: Path, plan: LoraPlan) -> lis
 
     trainer.add_callback(each_epoch(measure))
     if not sys.stderr.isatty():
-        trainer.add_callback(paced(trainer))
+        trainer.add_callback(progress(trainer))
     train_on(trainer, out)
     together.wait_for_everyone()
     if together.is_main_process:

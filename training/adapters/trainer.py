@@ -123,7 +123,7 @@ def _score_only_answers() -> None:
         utils._use_triton = only_labelled
 
 
-def paced(trainer: Any) -> Any:
+def progress(trainer: Any) -> Any:
     """Counts what the trainer collates, and says how far it is; on a terminal the trainer's bar does."""
     from transformers import TrainerCallback
 

@@ -129,23 +129,14 @@ def tune_encoder(
         training = network.training
         scores = {}
         for axis, (lines, development) in known.items():
-            answers = nearest_codes(
-                encoder,
-                axis,
-                [(line.text, line.code) for line in lines],
-                [core_of(line.text) for line in development],
+            texts = [core_of(line.text) for line in development]
+            found = nearest_codes(encoder, axis, [(line.text, line.code) for line in lines], texts)
+            asked = list(zip(development, found, strict=True))
+            first, among = (
+                sum(line.code in codes[:k] for line, codes in asked) / max(len(asked), 1)
+                for k in (1, _RECALL_AT)
             )
-            right = [line.code for line in development]
-            ranks = [
-                found.index(code) if code in found else _RECALL_AT
-                for found, code in zip(answers, right, strict=True)
-            ]
-            n = max(len(ranks), 1)
-            scores[axis.value] = (
-                len(ranks),
-                ranks.count(0) / n,
-                sum(rank < _RECALL_AT for rank in ranks) / n,
-            )
+            scores[axis.value] = (len(asked), first, among)
         network.train(training)
         results.append(TuningResult(epoch, scores))
         log.info(_line(results[-1]))
