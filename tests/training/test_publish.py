@@ -7,11 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import save_rules, shipped_rules
 from training import publish as publishing
+from training.commands import train
 from training.fit import Material
+from training.runs import log
 from training.split import Split
 
 PARTS = ("encoder", "model", "adapter", "adapter-with-candidates")
@@ -78,3 +81,15 @@ def test_every_part_is_published_with_its_card(weights: Path, out: Path) -> None
 def test_the_adapter_with_candidates_is_one_of_the_packages_parts() -> None:
     assert {name for name, _ in publishing._PARTS.values()} == set(PARTS)
     assert publishing._PARTS[publishing.EMBEDDED_WITH_CANDIDATES][0] == "adapter-with-candidates"
+
+
+def test_the_command_line_prints_what_a_training_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.recipe.material", lambda catalogues: None)
+    monkeypatch.setattr("training.fit.fit", lambda given, out: log.info("60 % of the axes: 0.97"))
+    for _ in range(2):  # each command once, also where one process runs several
+        done = CliRunner().invoke(
+            train, ["fit", "--catalogues", str(tmp_path), "--out", str(tmp_path / "out")]
+        )
+        assert done.output == "60 % of the axes: 0.97\n" and done.exit_code == 0
