@@ -5,6 +5,8 @@ onkokode train all --catalogues ../shared/catalogues --out runs/models
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from agent.apps.options import INPUT_FILE, INPUT_FOLDER, OutputFile, OutputFolde
 from index.io.failures import require
 from training.adapters.commands import LORA_COMMANDS
 from training.plan import PairsPlan, TuningPlan, plan_options
+from training.runs import log
 
 _catalogues = click.option(
     "--catalogues",
@@ -30,9 +33,22 @@ def _out(default: str) -> Any:
     return click.option("--out", type=OutputFolder(), default=Path(default), show_default=True)
 
 
+class _LinesOnTerminal(logging.Handler):
+    """Prints what a training logs as it stands."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(record.getMessage())
+
+
+_lines = _LinesOnTerminal()
+
+
 @click.group()
 def train() -> None:
     """Train the encoder, the compact model and its adapters from catalogue files."""
+    if os.environ.get("RANK", "0") == "0":  # under `accelerate launch` the first process speaks for all
+        log.setLevel(logging.INFO)
+        log.addHandler(_lines)
 
 
 @train.command("all")
@@ -48,9 +64,9 @@ def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
     from training.recipe import material, train_all
 
     given = material(catalogues)
-    train_all(given, out, say=click.echo)
+    train_all(given, out)
     if publish:
-        copy(given, out, say=click.echo)
+        copy(given, out)
 
 
 @train.command("corpus")
@@ -80,9 +96,9 @@ def fit_command(catalogues: Path, out: Path, publish: bool) -> None:
     from training.recipe import material
 
     given = material(catalogues)
-    fit(given, out, say=click.echo)
+    fit(given, out)
     if publish:
-        copy(given, out, say=click.echo)
+        copy(given, out)
 
 
 @train.command("pairs")
@@ -132,7 +148,7 @@ def pairs_command(
     if plan.candidates:
         found = cross_fitted(
             catalogue, places.part_of, out, k=plan.candidates, seed=plan.seed, folds=plan.folds,
-            steps=plan.encoder_steps, say=click.echo,
+            steps=plan.encoder_steps,
         )  # fmt: skip
         train_lines = (line for line in catalogue.searchable_lines if places.part_of(line) == TRAIN)
         source = CandidateSource.of(
@@ -212,7 +228,7 @@ def study_command(
     from training.recipe import material
     from training.studies.arms import train_arms
 
-    train_arms(material(catalogues), corpus, out, studies=studies, seeds=seeds, say=click.echo)
+    train_arms(material(catalogues), corpus, out, studies=studies, seeds=seeds)
 
 
 @train.command("audit")
@@ -275,9 +291,7 @@ def encoder_command(
     from training.recipe import material
     from training.tuning.encoder import tune_encoder
 
-    tune_encoder(
-        material(catalogues), out, TuningPlan(**plan), model=model, composed=composed, say=click.echo
-    )
+    tune_encoder(material(catalogues), out, TuningPlan(**plan), model=model, composed=composed)
     click.echo(f"encoder and card: {out}")
 
 

@@ -1,7 +1,7 @@
 """Builds the training corpus: catalogue lines with noise, composed clinical texts, and what is no tumour.
 
-    write_corpus(catalogue, split, path, seed=13, composed=400_000, copies=4)
-    corpus = read_corpus(path)
+    write_corpus(catalogue, split, Path("runs/models/corpus"), Plan())
+    rows = read_rows(Path("runs/models/corpus/catalogue.parquet"))
 
 Every text has gone through `agent.prepare`, so that models read in training what they will read in use.
 Nothing of a held-out or development line gets in, from whichever catalogue, lexicon or composition: every
@@ -27,6 +27,7 @@ from agent.prepare import core_of, prepare
 from index.catalogue.catalogue import Catalogue, is_neoplasm
 from index.catalogue.lexicon import read_findings
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
+from training.plan import Plan
 from training.runs import parquet_writer
 from training.texts.compose import Holdout, compose
 from training.texts.noise import perturb
@@ -36,7 +37,6 @@ from training.texts.wrappers import one
 
 UNKNOWN = ""  # the label is not known
 NONE = "-"  # the text determines no code on this axis
-_UNCODED = (UNKNOWN, UNKNOWN, UNKNOWN)
 _SCHEMA = pa.schema(
     [("raw", pa.string()), ("core", pa.string())]
     + [(axis.value, pa.string()) for axis in AXES]
@@ -145,19 +145,20 @@ def _read_in(note: Note, core: str) -> tuple[str, str] | None:
     return note.text[slice(*found.span)], found.core
 
 
+def _uncoded(text: str, tumour: int, origin: str) -> Row:
+    return Row(text, core_of(text), (UNKNOWN, UNKNOWN, UNKNOWN), tumour, origin)
+
+
 def other_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], seed: int) -> Iterator[Row]:
     """What is no tumour: other catalogue lines, findings, and negatives built around tumour words."""
     rng = random.Random(seed)
     for line in lines:
-        text = perturb(line.text, rng) if rng.random() < 0.6 else line.text
-        yield Row(text, core_of(text), _UNCODED, 0, "other")
+        yield _uncoded(perturb(line.text, rng) if rng.random() < 0.6 else line.text, 0, "other")
     for finding in read_findings():
         for copy in range(8):
-            text = perturb(finding, rng) if copy else finding
-            yield Row(text, core_of(text), _UNCODED, 0, "finding")
+            yield _uncoded(perturb(finding, rng) if copy else finding, 0, "finding")
     for tumour_text in tumour_texts:
-        text = no_tumour(rng, tumour_text)
-        yield Row(text, core_of(text), _UNCODED, 0, "context")
+        yield _uncoded(no_tumour(rng, tumour_text), 0, "context")
 
 
 def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], seed: int) -> Iterator[Row]:
@@ -166,20 +167,17 @@ def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], see
     rng = random.Random(seed)
     diagnoses = [line.text for line in lines if line.system is CodeSystem.ICD10GM and len(line.text) < 60]
     for text in rng.sample(diagnoses, k=min(len(diagnoses), _AROUND)):
-        text = ailment(rng, perturb(text, rng) if rng.random() < 0.4 else text)
-        yield Row(text, core_of(text), _UNCODED, 0, "around")
+        yield _uncoded(ailment(rng, perturb(text, rng) if rng.random() < 0.4 else text), 0, "around")
     for _ in range(2 * len(tumour_texts) // 3):
-        text = bystander(rng)
-        yield Row(text, core_of(text), _UNCODED, 0, "around")
+        yield _uncoded(bystander(rng), 0, "around")
     for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 4)):
         text = among_ailments(
             rng, tumour_text, (rng.choice(diagnoses), one(rng, PHRASES["secondary diagnoses"]))
         )
         if len(prepare(text).diagnoses) == 1:
-            yield Row(text, core_of(text), _UNCODED, 1, "around")
+            yield _uncoded(text, 1, "around")
     for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _AROUND // 5)):
-        text = still_a_tumour(rng, tumour_text)
-        yield Row(text, core_of(text), _UNCODED, 1, "around")
+        yield _uncoded(still_a_tumour(rng, tumour_text), 1, "around")
 
 
 def is_measured(row: Row) -> bool:
@@ -193,8 +191,7 @@ def kept_back(catalogue: Catalogue, count: int, seed: int = 13) -> tuple[list[st
     """Up to `count` titles of procedures, and terms of diagnoses that are no tumours, that training never saw."""
     kept: dict[bool, set[str]] = {True: set(), False: set()}
     for line in other_lines(catalogue):
-        row = Row(line.text, core_of(line.text), _UNCODED, 0, "other")
-        if is_measured(row):
+        if is_measured(_uncoded(line.text, 0, "other")):
             kept[line.system is CodeSystem.OPS].add(line.text)
     rng = random.Random(seed)
     procedures, diagnoses = (
@@ -223,33 +220,24 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_corpus(
-    catalogue: Catalogue,
-    banned: Bans,
-    folder: Path,
-    *,
-    seed: int,
-    composed: int,
-    copies: int,
-    held_out: int,
-    contexts: int = 30_000,
-    only: str | None = None,
+    catalogue: Catalogue, banned: Bans, folder: Path, plan: Plan, only: str | None = None
 ) -> dict[str, int]:
     """Write `catalogue`, `composed`, `composed_heldout`, `other` and `around` as Parquet into a folder, two processes
-    at a time; parts that are there already are kept. `contexts` tumour texts get words around them that make
+    at a time; parts that are there already are kept. `plan.contexts` tumour texts get words around them that make
     another thing of them, or leave them what they are. `only` names a single part, which is the same with and
     without the others. Returns the rows of each part."""
     lines = tumour_lines(catalogue, banned)
     others = other_lines(catalogue)
     texts = [line.text for line in lines if line.system is CodeSystem.ICD10GM]
-    texts = random.Random(seed).sample(texts * 3, k=min(len(texts) * 3, contexts))
-    half = composed // 2
+    seed, half = plan.seed, plan.composed // 2
+    texts = random.Random(seed).sample(texts * 3, k=min(len(texts) * 3, plan.contexts))
     jobs: dict[str, tuple[Callable[..., Iterator[Row]], tuple[object, ...]]] = {
         "composed_1": (composed_rows, (catalogue.rules, half, banned, seed, False)),
-        "composed_2": (composed_rows, (catalogue.rules, composed - half, banned, seed + 1, False)),
-        "catalogue": (catalogue_rows, (lines, copies, banned, seed)),
+        "composed_2": (composed_rows, (catalogue.rules, plan.composed - half, banned, seed + 1, False)),
+        "catalogue": (catalogue_rows, (lines, plan.copies, banned, seed)),
         "other": (other_rows, (others, texts, seed)),
         "around": (around_rows, (others, texts, seed + 3)),
-        "composed_heldout": (composed_rows, (catalogue.rules, held_out, banned, seed + 2, True)),
+        "composed_heldout": (composed_rows, (catalogue.rules, plan.held_out, banned, seed + 2, True)),
     }
     if only is not None:
         jobs = {only: jobs[only]}

@@ -26,7 +26,7 @@ from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from index.search.retriever import Retriever
 from training.corpus import NONE, UNKNOWN, Row, is_measured, read_rows
-from training.runs import Log
+from training.runs import log
 from training.split import Split
 
 _COMPOSED = 3000
@@ -55,7 +55,7 @@ class Sample:
     code: str | None
 
 
-def fit(given: Material, out: Path, say: Log = print) -> Weights:
+def fit(given: Material, out: Path) -> Weights:
     """Fit everything for the models under `out`, with an index of the catalogue without the split's lines."""
     context = trained_context(given, out)
     composed = read_rows(out / "corpus" / "composed_heldout.parquet")
@@ -74,14 +74,12 @@ def fit(given: Material, out: Path, say: Log = print) -> Weights:
         sets = [samples]
         if axis is CodeSystem.ICD10GM:
             sets.append([Sample(s[axis], line.code) for s, line in zip(lines_scored, lines, strict=True)])
-        axes[axis] = fit_axis(sets, lambda line, axis=axis: say(f"  {axis.value}: {line}"))  # type: ignore[misc]
-    weights = Weights(axes, _fit_recognition(context, out, given, composed, say))
+        axes[axis] = fit_axis(axis, sets)
+    weights = Weights(axes, _fit_recognition(context, out, given, composed))
     # A machine without the official files has fewer lines, and farther ones: the confidence is fitted on both.
     own = given.split.catalogue_without(Catalogue.builtin())
     over_own = replace(context, catalogue=own, retriever=Retriever.over(own, context.retriever.encoder))
-    weights = _fit_confidence(
-        [replace(one, weights=weights) for one in (context, over_own)], rows, lines, say
-    )
+    weights = _fit_confidence([replace(one, weights=weights) for one in (context, over_own)], rows, lines)
     weights.save(out / "decision.json")
     return weights
 
@@ -108,7 +106,7 @@ def trained_context(given: Material, out: Path) -> Resources:
     )
 
 
-def fit_axis(sets: Sequence[Sequence[Sample]], say: Log) -> AxisWeights:
+def fit_axis(axis: CodeSystem, sets: Sequence[Sequence[Sample]]) -> AxisWeights:
     """Fit one axis; each set counts the same, however many samples it has."""
     from sklearn.linear_model import LogisticRegression
 
@@ -120,7 +118,10 @@ def fit_axis(sets: Sequence[Sequence[Sample]], say: Log) -> AxisWeights:
         )
 
     tried = {ratio: accuracy(AxisWeights(retrieval=1 - ratio, model=ratio)) for ratio in _RATIOS}
-    say("accuracy by the model's share: " + ", ".join(f"{r:.2f}: {a:.4f}" for r, a in tried.items()))
+    log.info(
+        f"  {axis.value}: accuracy by the model's share: "
+        + ", ".join(f"{r:.2f}: {a:.4f}" for r, a in tried.items())
+    )
     # The composed texts share an author with the training texts and flatter the model; real texts do not, so
     # neither arm may be left out, and a neighbour's accuracy counts as well against a lucky ratio.
     smooth = {r: np.mean([tried[q] for q in _RATIOS if abs(q - r) < 0.06]) for r in _RATIOS}
@@ -150,12 +151,12 @@ def fit_axis(sets: Sequence[Sequence[Sample]], say: Log) -> AxisWeights:
         offset=round(float(platt.intercept_[0]), 4),
         none_above=none_above,
     )
-    say(f"{fitted}; accuracy {accuracy(fitted):.4f} on {[len(p) for p in known]}")
+    log.info(f"  {axis.value}: {fitted}; accuracy {accuracy(fitted):.4f} on {[len(p) for p in known]}")
     return fitted
 
 
 def _fit_confidence(
-    contexts: Sequence[Resources], rows: Sequence[Row], lines: Sequence[CatalogueLine], say: Log
+    contexts: Sequence[Resources], rows: Sequence[Row], lines: Sequence[CatalogueLine]
 ) -> Weights:
     """How sure the agent is of each axis' code, after the joint decision and the checks."""
     texts = [(row.raw, row.codes) for row in rows]
@@ -177,7 +178,7 @@ def _fit_confidence(
     for axis, parts in told.items():
         coefficients = fit_signals([part for part in parts if part])
         axes[axis] = replace(weights.axes[axis], confidence=coefficients)
-        say(f"  {axis.value}: confidence {coefficients}")
+        log.info(f"  {axis.value}: confidence {coefficients}")
     return replace(weights, axes=axes)
 
 
@@ -219,7 +220,7 @@ def _none_threshold(samples: Sequence[Sample], weights: AxisWeights) -> float:
 
 
 def _fit_recognition(
-    context: Resources, out: Path, given: Material, composed: Sequence[Row], say: Log
+    context: Resources, out: Path, given: Material, composed: Sequence[Row]
 ) -> RecognitionWeights:
     from sklearn.linear_model import LogisticRegression
 
@@ -255,6 +256,6 @@ def _fit_recognition(
         ("a word", signals[:, 3] - 0.5),
         ("all", logistic.decision_function(signals)),
     ):
-        say(f"  recognition by {name}: {np.mean((values > 0) == tumour):.4f} (n={len(rows)})")
+        log.info(f"  recognition by {name}: {np.mean((values > 0) == tumour):.4f} (n={len(rows)})")
     n_grams, core, model, named = (round(float(weight), 4) for weight in logistic.coef_[0])
     return RecognitionWeights(n_grams, model, core, named, round(float(logistic.intercept_[0]), 4))

@@ -19,7 +19,7 @@ from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CAND
 from index.catalogue.crosswalk import save_rules
 from index.search.encoder import EMBEDDED
 from training.fit import Material
-from training.runs import Log
+from training.runs import log
 
 _CARD = Path(__file__).parent / "cards" / "model.md"
 _KEPT = (".json", ".safetensors", ".md")
@@ -39,7 +39,7 @@ _PARTS = {
 }
 
 
-def publish(given: Material, out: Path, say: Log = print) -> None:
+def publish(given: Material, out: Path) -> None:
     """Replace the package's weights by those under `out`."""
     for target, (name, _) in _PARTS.items():
         shutil.rmtree(target, ignore_errors=True)
@@ -54,7 +54,7 @@ def publish(given: Material, out: Path, say: Log = print) -> None:
     size = sum(
         path.stat().st_size for folder in (EMBEDDED, WEIGHTS) for path in folder.rglob("*") if path.is_file()
     )
-    say(f"published {size / 1e6:.1f} MB")
+    log.info(f"published {size / 1e6:.1f} MB")
 
 
 def _cards(plan: dict[str, Any], out: Path) -> None:

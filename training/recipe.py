@@ -30,7 +30,7 @@ from training.corpus import UNKNOWN, Row, is_measured, read_rows, tumour_lines, 
 from training.fit import Material, fit
 from training.leak import TRAIN
 from training.plan import DEFAULT, LoraPlan, Plan
-from training.runs import Log, write_json
+from training.runs import log, write_json
 from training.split import Split
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    from training.compact.batches import BatchSource
     from training.compact.encoder import AxisTable
 
 
@@ -50,36 +49,26 @@ def material(catalogues: Path) -> Material:
     return Material(catalogue, split, {file.path.name: file.sha256 for file in parsed})
 
 
-def train_all(given: Material, out: Path, plan: Plan = DEFAULT, say: Log = print) -> None:
+def train_all(given: Material, out: Path, plan: Plan = DEFAULT) -> None:
     """Run every step that has not been run yet."""
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     counts = write_parts(given, out, plan)
-    say(f"corpus: {counts} [{time.monotonic() - started:.0f} s]")
+    log.info(f"corpus: {counts} [{time.monotonic() - started:.0f} s]")
     write_json(out / "plan.json", {"plan": asdict(plan), "files": given.files, "rows": counts})
-    train_encoder(given, out, plan, say)
-    train_model(given, out, plan, say)
-    train_adapter(given, out, plan, say)
-    train_adapter_with_candidates(given, out, plan, say)
-    train_recogniser(out, say)
+    train_encoder(given, out, plan)
+    train_model(given, out, plan)
+    train_adapter(given, out, plan)
+    train_adapter_with_candidates(given, out, plan)
+    train_recogniser(out)
     if not (out / "decision.json").is_file():
-        fit(given, out, say)
-    say(f"trained in {time.monotonic() - started:.0f} s")
+        fit(given, out)
+    log.info(f"trained in {time.monotonic() - started:.0f} s")
 
 
 def write_parts(given: Material, out: Path, plan: Plan = DEFAULT, only: str | None = None) -> dict[str, int]:
     """The corpus, or one part of it; its rows by part."""
-    return write_corpus(
-        given.catalogue,
-        given.split,
-        out / "corpus",
-        seed=plan.seed,
-        composed=plan.composed,
-        copies=plan.copies,
-        held_out=plan.held_out,
-        contexts=plan.contexts,
-        only=only,
-    )
+    return write_corpus(given.catalogue, given.split, out / "corpus", plan, only)
 
 
 def corpus_rows(out: Path, *names: str) -> list[Row]:
@@ -87,7 +76,7 @@ def corpus_rows(out: Path, *names: str) -> list[Row]:
     return [row for name in names for row in read_rows(out / "corpus" / f"{name}.parquet")]
 
 
-def train_encoder(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
+def train_encoder(given: Material, out: Path, plan: Plan) -> Path:
     """The tokeniser and one table per axis."""
     from training.compact.encoder import Settings, save_encoder, train_axis, train_tokenizer
 
@@ -113,13 +102,13 @@ def train_encoder(given: Material, out: Path, plan: Plan, say: Log = print) -> P
         started = time.monotonic()
         tables[axis] = train_axis(
             [(line.text, line.code) for _, line in bank],
-            _queries(near, far, bank_row, place),
+            alternating(near, far, bank_row, place),
             codes,
             tokenizer,
             settings,
-            paced(say, f"encoder {axis.value}", settings.steps),
+            paced(f"encoder {axis.value}", settings.steps),
         )
-        say(
+        log.info(
             f"encoder {axis.value}: {len(bank)} lines, {len(far)} composed [{time.monotonic() - started:.0f} s]"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,8 +119,9 @@ def train_encoder(given: Material, out: Path, plan: Plan, say: Log = print) -> P
     return folder
 
 
-def train_model(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
+def train_model(given: Material, out: Path, plan: Plan) -> Path:
     """The compact base model, from the encoder's tables."""
+    from training.compact.batches import batches
     from training.compact.model import code_tokenizer, new_model, save_model, train
 
     folder = out / "model"
@@ -141,35 +131,42 @@ def train_model(given: Material, out: Path, plan: Plan, say: Log = print) -> Pat
     codes = {axis: given.catalogue.codable_codes(axis) for axis in AXES}
     tokenizer = code_tokenizer(pieces, codes)
     model = new_model(tokenizer, tables, seed=plan.seed)
-    say(f"model: {model.num_parameters() / 1e6:.1f} M parameters")
-    source, shares = batch_source(out, tokenizer)
+    log.info(f"model: {model.num_parameters() / 1e6:.1f} M parameters")
+    pools = {
+        "catalogue": corpus_rows(out, "catalogue"),
+        "composed": corpus_rows(out, "composed_1", "composed_2"),
+        "other": [
+            row for row in corpus_rows(out, "other", "around") if row.tumour == 0 and not is_measured(row)
+        ],
+    }
+    shares = {"catalogue": 0.46, "composed": 0.42, "other": 0.12}
     train(
         model,
         question_ids(tokenizer),
-        source.batches(shares, plan.batch, seed=plan.seed),
+        batches(pools, shares, tokenizer, plan.batch, plan.seed),
         plan.model_steps,
-        report=paced(say, "model", plan.model_steps),
+        report=paced("model", plan.model_steps),
         checkpoint=out / "model.checkpoint.safetensors",
     )
     save_model(model, tokenizer, folder)
     return folder
 
 
-def train_adapter(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
+def train_adapter(given: Material, out: Path, plan: Plan) -> Path:
     """A LoRA adapter on the converged base, on composed clinical texts and noisy lines, by the same trainer
     as for open-weight models; its card holds the answers to unseen texts before and after each epoch."""
     pairs = out / "clinical-pairs"
     if not (pairs / "card.json").is_file():
         write_text_pairs(pairs, clinical_rows(given, out, plan))
-    return _train_adapter(out, pairs, out / "adapter", plan, None, say)
+    return _train_adapter(out, pairs, out / "adapter", plan, None)
 
 
-def train_adapter_with_candidates(given: Material, out: Path, plan: Plan, say: Log = print) -> Path:
+def train_adapter_with_candidates(given: Material, out: Path, plan: Plan) -> Path:
     """The same adapter on the same texts, with retrieved candidates in the prompts: for the ablation."""
     pairs = out / "clinical-pairs-with-candidates"
     if not (pairs / "card.json").is_file():
         rows = clinical_rows(given, out, plan)
-        found = candidates_of_rows(given, out, rows, plan, say)
+        found = candidates_of_rows(given, out, rows, plan)
         right = (
             (text_key(TRAIN, number, axis), code)
             for number, row in enumerate(rows[TRAIN])
@@ -177,10 +174,10 @@ def train_adapter_with_candidates(given: Material, out: Path, plan: Plan, say: L
         )
         write_text_pairs(pairs, rows, CandidateSource.of(plan.candidates, found, right))
     folder = out / "adapter-with-candidates"
-    return _train_adapter(out, pairs, folder, plan, plan.candidate_pairs, say)
+    return _train_adapter(out, pairs, folder, plan, plan.candidate_pairs)
 
 
-def _train_adapter(out: Path, pairs: Path, folder: Path, plan: Plan, rows: int | None, say: Log) -> Path:
+def _train_adapter(out: Path, pairs: Path, folder: Path, plan: Plan, rows: int | None) -> Path:
     from training.adapters.lora import train_lora
 
     if not (folder / "README.md").is_file():
@@ -189,7 +186,7 @@ def _train_adapter(out: Path, pairs: Path, folder: Path, plan: Plan, rows: int |
             batch=10, longest=256, packing=True, rows=rows, development_rows=None,
             seed=plan.seed,
         )  # fmt: skip
-        train_lora(out / "model", pairs, folder, lora, say)
+        train_lora(out / "model", pairs, folder, lora)
     return folder
 
 
@@ -213,7 +210,7 @@ def clinical_rows(given: Material, out: Path, plan: Plan) -> dict[str, list[Row]
 
 
 def candidates_of_rows(
-    given: Material, out: Path, parts: Mapping[str, Sequence[Row]], plan: Plan, say: Log = print
+    given: Material, out: Path, parts: Mapping[str, Sequence[Row]], plan: Plan
 ) -> dict[str, PromptCandidates]:
     """What retrieval finds for each row on each axis that it has a code for, by `text_key`.
 
@@ -234,7 +231,6 @@ def candidates_of_rows(
         seed=plan.seed,
         folds=plan.candidate_folds,
         steps=plan.candidate_steps,
-        say=say,
     )
     encoder = Encoder.load(out / "encoder")
     retriever = Retriever.over(given.catalogue, encoder)
@@ -250,7 +246,7 @@ def candidates_of_rows(
                     found[key] = of_line.get(lines[row.line].line_id, ())
                 else:
                     asked[key] = row.core
-            say(f"candidates of {len(asked):,} texts: {part}, {axis.value}")
+            log.info(f"candidates of {len(asked):,} texts: {part}, {axis.value}")
             found |= zip(
                 asked,
                 candidates_of(retriever, list(asked.values()), axis, plan.candidates + SPARE),
@@ -259,7 +255,7 @@ def candidates_of_rows(
     return found
 
 
-def train_recogniser(out: Path, say: Log = print) -> Path:
+def train_recogniser(out: Path) -> Path:
     """The n-gram model that tells tumour diagnoses from everything else."""
     from sklearn.linear_model import SGDClassifier
 
@@ -277,22 +273,8 @@ def train_recogniser(out: Path, say: Log = print) -> Path:
     )
     model.fit(features([row.raw for row in rows]), tumour)
     Recogniser(model.coef_[0], float(model.intercept_[0])).save(path)
-    say(f"recogniser: {len(rows)} texts")
+    log.info(f"recogniser: {len(rows)} texts")
     return path
-
-
-def batch_source(out: Path, tokenizer: PreTrainedTokenizerFast) -> tuple[BatchSource, dict[str, float]]:
-    """The pools of the corpus, and their shares of a batch."""
-    from training.compact.batches import BatchSource
-
-    pools = {
-        "catalogue": corpus_rows(out, "catalogue"),
-        "composed": corpus_rows(out, "composed_1", "composed_2"),
-        "other": [
-            row for row in corpus_rows(out, "other", "around") if row.tumour == 0 and not is_measured(row)
-        ],
-    }
-    return BatchSource(pools, tokenizer), {"catalogue": 0.46, "composed": 0.42, "other": 0.12}
 
 
 def question_ids(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
@@ -326,32 +308,30 @@ def load_tables(folder: Path) -> tuple[Tokenizer, dict[CodeSystem, AxisTable]]:
     return table.tokenizer, tables
 
 
-def _queries(
-    near: Sequence[Row], far: Sequence[Row], bank_row: dict[int, int], place: int
+def alternating(
+    near: Sequence[Row], far: Sequence[Row], bank_row: Mapping[int, int], place: int
 ) -> Callable[[random.Random, int], list[tuple[str, str, int]]]:
-    """Half noisy catalogue lines, half composed texts."""
+    """Queries for `train_axis`, by turns from catalogue lines (`near`) and composed texts (`far`), or from those that
+    there are; `bank_row` is the place of a catalogue line among those that are compared with."""
 
     def draw(rng: random.Random, n: int) -> list[tuple[str, str, int]]:
         drawn = []
         for k in range(n):
-            if k % 2 and far:
-                row = far[rng.randrange(len(far))]
-                drawn.append((row.core, row.codes[place], -1))
-            else:
-                row = near[rng.randrange(len(near))]
-                drawn.append((row.core, row.codes[place], bank_row[row.line]))
+            rows = far if not near or (far and k % 2) else near
+            row = rows[rng.randrange(len(rows))]
+            drawn.append((row.core, row.codes[place], bank_row.get(row.line, -1)))
         return drawn
 
     return draw
 
 
-def paced(say: Log, name: str, steps: int) -> Callable[[int, float], None]:
+def paced(name: str, steps: int) -> Callable[[int, float], None]:
     """A `report` for training: now and then says step, loss and the time left."""
     paces: list[Pace] = []
 
     def report(step: int, loss: float) -> None:
         if not paces:  # the first step of a run that goes on is not step 0
-            paces.append(Pace(steps, "steps", lambda line: say(f"  {name}: {line}"), done=step))
+            paces.append(Pace(steps, "steps", lambda line: log.info(f"  {name}: {line}"), done=step))
         paces[0].step(note=lambda: f"loss {loss:.3f}")
 
     return report

@@ -7,6 +7,7 @@ last_checkpoint(out / "checkpoints")                               # checkpoint-
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _R = TypeVar("_R")
 RUN_FILE = "run.json"
-Log = Callable[[str], None]  # gets the lines that a step says
+log = logging.getLogger("training")  # how far a step is, never a text; the command line prints its lines
 
 
 def same_run(out: Path, settings: dict[str, Any]) -> None:
@@ -70,11 +71,11 @@ def each_epoch(measure: Callable[[int, float], None], steps: int | None = None) 
     return EachEpoch()
 
 
-def train_on(trainer: Any, out: Path, say: Log) -> None:
+def train_on(trainer: Any, out: Path) -> None:
     """Train to the end, from the last checkpoint where a killed run left one."""
     last = last_checkpoint(out / "checkpoints")
     if last is not None:
-        say(f"goes on from {last.name}")
+        log.info(f"goes on from {last.name}")
     trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,10 +78,6 @@ class Split:
         """Whether a line of the split has the same normalised words, in whatever order, or differs from the
         text in blanks and hyphens only."""
         return _bag(text) in self._banned or term_key(text) in self._banned
-
-    def allowed(self, lines: Iterable[CatalogueLine]) -> Iterator[CatalogueLine]:
-        """The lines that may be indexed and trained on, in their order."""
-        return (line for line in lines if not self.bans(line.text))
 
     def catalogue_without(self, catalogue: Catalogue) -> Catalogue:
         """The catalogue without the split's terms, in whichever edition or lexicon they stand."""

@@ -10,7 +10,7 @@ byte by byte, those of a run that was never stopped (`eval.run.folder` says what
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -28,8 +28,8 @@ from eval.run.variants import ADAPTERS, WITHOUT_MODEL, Variant
 from eval.testset import Row
 from index.io.progress import Pace
 from index.records import AXES
-from training.runs import Log
 
+Log = Callable[[str], None]  # gets the lines that a run says
 CHUNK = 64  # rows that are answered together
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import Counter
 from pathlib import Path
 from zlib import crc32
@@ -36,7 +37,7 @@ def _part_of(line: CatalogueLine) -> str | None:
 @pytest.fixture(scope="module")
 def found(small: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PromptCandidates]:
     folder = tmp_path_factory.mktemp("found")
-    result = cross_fitted(small, _part_of, folder, k=K, seed=13, folds=2, steps=20, say=lambda _: None)
+    result = cross_fitted(small, _part_of, folder, k=K, seed=13, folds=2, steps=20)
     assert not list(folder.glob("encoder-*")) and not list(folder.glob("*.part"))
     return dict(result)
 
@@ -75,12 +76,14 @@ def test_spellings_of_a_term_share_a_fold() -> None:
     assert set(folds_of(others, 3).values()) == {0, 1, 2}
 
 
-def test_another_setting_finds_again(small: Catalogue, tmp_path: Path) -> None:
+def test_another_setting_finds_again(
+    small: Catalogue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     few = dataclasses.replace(small, searchable_lines=small.searchable_lines[::9])
-    said: list[str] = []
+    caplog.set_level(logging.INFO, "training")
     for k in (3, 3, 4):
-        cross_fitted(few, _part_of, tmp_path, k=k, seed=13, folds=2, steps=2, say=said.append)
-    assert len(said) == 2 * 3  # the second call found everything there
+        cross_fitted(few, _part_of, tmp_path, k=k, seed=13, folds=2, steps=2)
+    assert len(caplog.messages) == 2 * 3  # the second call found everything there
 
 
 def _line(code: str = "C50.9") -> CatalogueLine:

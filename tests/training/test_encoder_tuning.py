@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,6 @@ _FORMS = (
 PLAN = TuningPlan(
     axes=("icd10gm",), epochs=2, batch=6, dimension=16, save_steps=4, partners=1, noisy_copies=1
 )
-
-
-def _silent(_: str) -> None:
-    pass
 
 
 def tiny_material() -> Material:
@@ -92,10 +89,13 @@ def save_tiny_bert(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("loss", ["mnrl", "cached-mnrl"])
-def test_any_model_is_tuned_measured_and_loads_in_the_agents_encoder(loss: Any, tmp_path: Path) -> None:
-    model, out, said = save_tiny_bert(tmp_path / "bert"), tmp_path / "out", []
+def test_any_model_is_tuned_measured_and_loads_in_the_agents_encoder(
+    loss: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "training")
+    model, out = save_tiny_bert(tmp_path / "bert"), tmp_path / "out"
     plan = replace(PLAN, loss=loss, learning_rate=3e-3, mini_batch=4)
-    results = tune_encoder(tiny_material(), out, plan, model=model, say=said.append)
+    results = tune_encoder(tiny_material(), out, plan, model=model)
     assert [result.epoch for result in results] == [0, 1, 2]
     assert results[0].axes["icd10gm"][0] == 4
     encoder, before = Encoder.load(out), Encoder.load(model)
@@ -110,12 +110,14 @@ def test_any_model_is_tuned_measured_and_loads_in_the_agents_encoder(loss: Any, 
         ".md",
         ".txt",
     }
-    assert not any(form.format(site) in line for line in said for site in _SITES.values() for form in _FORMS)
+    assert not any(
+        form.format(site) in line for line in caplog.messages for site in _SITES.values() for form in _FORMS
+    )
 
 
 def test_from_scratch_learns_a_route_per_axis(tmp_path: Path) -> None:
     plan = replace(PLAN, axes=("icd10gm", "icdo_topography"), epochs=6)
-    results = tune_encoder(tiny_material(), tmp_path / "out", plan, say=_silent)
+    results = tune_encoder(tiny_material(), tmp_path / "out", plan)
     assert results[-1].axes["icd10gm"][1] == 1.0
     encoder = Encoder.load(tmp_path / "out")
     icd, topography = (encoder.encode(["Brustkrebs"], axis) for axis in (ICD, TOPOGRAPHY))
@@ -221,24 +223,28 @@ class _Stopped(Exception):
     pass
 
 
-def _stop_after_the_first_epoch(line: str) -> None:
-    if line.startswith("epoch 1"):
+def _stop_after_the_first_epoch(record: logging.LogRecord) -> bool:
+    if record.getMessage().startswith("epoch 1"):
         raise _Stopped
+    return True
 
 
 @pytest.mark.parametrize("scratch", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_a_stopped_run_goes_on_to_the_same_weights(scratch: bool, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    scratch: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Between two checkpoints, with hard negatives and dropout. That a kill leaves no half files is `runs`' part."""
     model = None if scratch else str(save_tiny_bert(tmp_path / "bert"))
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
-    with pytest.raises(_Stopped):
-        tune_encoder(tiny_material(), stopped, PLAN, model=model, say=_stop_after_the_first_epoch)
+    caplog.set_level(logging.INFO, "training")
+    with pytest.raises(_Stopped), caplog.filtering(_stop_after_the_first_epoch):
+        tune_encoder(tiny_material(), stopped, PLAN, model=model)
     [*_, last] = sorted(stopped.glob("checkpoints/checkpoint-*/trainer_state.json"))
     assert 0 < json.loads(last.read_text())["epoch"] < 1 and not (stopped / "README.md").is_file()
-    said: list[str] = []
-    tune_encoder(tiny_material(), stopped, PLAN, model=model, say=said.append)
-    tune_encoder(tiny_material(), whole, PLAN, model=model, say=_silent)
-    assert any(line.startswith("goes on from") for line in said)
+    caplog.clear()
+    tune_encoder(tiny_material(), stopped, PLAN, model=model)
+    assert any(line.startswith("goes on from") for line in caplog.messages)
+    tune_encoder(tiny_material(), whole, PLAN, model=model)
     assert (stopped / "epochs.json").read_text() == (whole / "epochs.json").read_text()
     files = sorted(path.relative_to(whole) for path in whole.rglob("*.safetensors"))
     assert files
@@ -246,21 +252,21 @@ def test_a_stopped_run_goes_on_to_the_same_weights(scratch: bool, tmp_path: Path
         one, other = load_file(stopped / file), load_file(whole / file)
         for name in one:
             torch.testing.assert_close(one[name], other[name], atol=1e-6, rtol=1e-5)
-    again: list[str] = []
-    tune_encoder(tiny_material(), whole, PLAN, model=model, say=again.append)
-    assert again == [f"{whole}: trained already"]
+    caplog.clear()
+    tune_encoder(tiny_material(), whole, PLAN, model=model)
+    assert caplog.messages == [f"{whole}: trained already"]
 
 
 def test_what_cannot_be_used_is_one_clear_error(tmp_path: Path) -> None:
     given = tiny_material()
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="safetensors"):
-        tune_encoder(given, tmp_path / "a", PLAN, model=tmp_path / "empty", say=_silent)
+        tune_encoder(given, tmp_path / "a", PLAN, model=tmp_path / "empty")
     with pytest.raises(ModelError, match="not a sentence-transformers model"):
-        tune_encoder(given, tmp_path / "b", PLAN, model=str(tmp_path / "nowhere"), say=_silent)
+        tune_encoder(given, tmp_path / "b", PLAN, model=str(tmp_path / "nowhere"))
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "run.json").write_text(json.dumps({"model": "x"}), encoding="utf-8")
     with pytest.raises(ModelError, match="leave out --loss"):
-        tune_encoder(given, tmp_path / "d", replace(PLAN, loss="cached-mnrl"), say=_silent)
+        tune_encoder(given, tmp_path / "d", replace(PLAN, loss="cached-mnrl"))
     with pytest.raises(ModelError, match="another folder"):
-        tune_encoder(given, tmp_path / "c", PLAN, say=_silent)
+        tune_encoder(given, tmp_path / "c", PLAN)

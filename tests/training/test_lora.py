@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -102,7 +103,7 @@ def compact_model(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_adapter_is_measured_saved_and_loads(family: str, pairs: Path, tmp_path: Path) -> None:
     model, out = save_tiny_model(family, tmp_path / family), tmp_path / "adapter"
-    results = train_lora(model, pairs, out, PLAN, say=lambda _: None)
+    results = train_lora(model, pairs, out, PLAN)
     assert [result.epoch for result in results] == [0, 1, 2]
     assert results[2].loss < results[0].loss
     assert results == read_epochs(out, EpochResult)
@@ -148,7 +149,7 @@ def test_gradient_checkpointing_ends_at_the_same_weights(pairs: Path, tmp_path: 
     model = save_tiny_model("llama", tmp_path / "model")
     for name, checkpointing in (("plain", False), ("saving", True)):
         plan = replace(PLAN, epochs=1, gradient_checkpointing=checkpointing)
-        train_lora(model, pairs, tmp_path / name, plan, say=lambda _: None)
+        train_lora(model, pairs, tmp_path / name, plan)
     one, other = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("plain", "saving"))
     for key in one:
         torch.testing.assert_close(one[key], other[key], atol=1e-5, rtol=1e-4)
@@ -164,37 +165,37 @@ def test_configurations_for_several_gpus_are_found_and_say_what_they_shard() -> 
     assert config["fsdp_config"]["fsdp_version"] == 2
 
 
-def test_rank_zero_trains_and_keeps_a_whole_model(pairs: Path, tmp_path: Path) -> None:
+def test_rank_zero_trains_and_keeps_a_whole_model(
+    pairs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     model, out = save_tiny_model("qwen3", tmp_path / "model"), tmp_path / "full"
-    said: list[str] = []
-    results = train_lora(model, pairs, out, replace(PLAN, rank=0, learning_rate=2e-3), say=said.append)
+    caplog.set_level(logging.INFO, "training")
+    results = train_lora(model, pairs, out, replace(PLAN, rank=0, learning_rate=2e-3))
     assert results[2].loss < results[0].loss
     assert not (out / "adapter_config.json").exists()
-    assert any("full fine-tuning" in line for line in said)
+    assert any("full fine-tuning" in line for line in caplog.messages)
     assert "Fully fine-tuned model" in (out / "README.md").read_text(encoding="utf-8")
     loaded = LocalModel.load(out)
     assert loaded.model.config.use_cache
     assert Prompts.of(out) == Prompts("instruct", 0)
-    measured = measure_pairs(out, None, pairs, say=lambda _: None)
+    measured = measure_pairs(out, None, pairs)
     best = max(results[1:], key=lambda result: (result.exact, -result.loss))
     assert measured.tasks["icd10gm"].exact / 8 == best.exact
 
 
 def test_a_compact_model_learns_its_own_prompts(
-    compact_pairs: Path, compact_model: Path, tmp_path: Path
+    compact_pairs: Path, compact_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    said: list[str] = []
+    caplog.set_level(logging.INFO, "training")
     out = tmp_path / "out"
-    results = train_lora(
-        compact_model, compact_pairs, out, replace(PLAN, epochs=8, learning_rate=3e-2), said.append
-    )
+    results = train_lora(compact_model, compact_pairs, out, replace(PLAN, epochs=8, learning_rate=3e-2))
     about = json.loads((out / "run.json").read_text(encoding="utf-8"))
     # Three codes with a token, three texts each; the two forms are one pair, and yes and no have no token.
     assert about["train_pairs"] == 9 and about["left_out"]["train"] == 7
-    assert any("7 pairs left out" in line for line in said)
+    assert any("7 pairs left out" in line for line in caplog.messages)
     assert json.loads((out / "onkokode.json").read_text()) == {"style": "compact", "candidates": 1}
     assert max(result.exact for result in results) > results[0].exact
-    measured = measure_pairs(compact_model, out, compact_pairs, say=lambda _: None)
+    measured = measure_pairs(compact_model, out, compact_pairs)
     best = max(result.exact for result in results[1:])
     assert measured.tasks["icd10gm"].exact == round(best * measured.tasks["icd10gm"].n)
 
@@ -374,9 +375,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     assert not (killed / "README.md").is_file()
     plan = replace(PLAN, packing=packing, batch=1 if packing else 4)
     plan = replace(plan, save_steps=1) if moment == "between" else plan
-    results = train_lora(model, pairs, killed, plan, say=lambda _: None)
+    results = train_lora(model, pairs, killed, plan)
     assert [result.epoch for result in results] == [0, 1, 2]
-    expected = train_lora(model, pairs, whole, plan, say=lambda _: None)
+    expected = train_lora(model, pairs, whole, plan)
     assert [(r.exact, round(r.loss, 4)) for r in results] == [(r.exact, round(r.loss, 4)) for r in expected]
     one, other = (load_file(folder / "adapter_model.safetensors") for folder in (killed, whole))
     assert one.keys() == other.keys()
@@ -407,7 +408,7 @@ def test_a_base_in_four_bits_gets_an_adapter(pairs: Path, tmp_path: Path) -> Non
     model, plan = save_tiny_model("qwen3", tmp_path / "model"), replace(PLAN, four_bit=True)
     network, _ = load_base(model, plan)
     assert {type(m).__name__ for n, m in network.named_modules() if n.endswith("_proj")} == {"Linear4bit"}
-    results = train_lora(model, pairs, tmp_path / "out", plan, say=lambda _: None)
+    results = train_lora(model, pairs, tmp_path / "out", plan)
     assert results[2].loss < results[0].loss
     loaded = LocalModel.load(model, tmp_path / "out", quantise="4bit")
     assert greedy(loaded.model, loaded.encoder.tokenizer, loaded.encoder.prompts(["Befund"]), 24)

@@ -67,14 +67,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, Path]:
     )
     given = Material(split.catalogue_without(full), split, {})
     out = tmp_path_factory.mktemp("models")
-    train_all(given, out, TINY, say=lambda line: None)
+    train_all(given, out, TINY)
     return given, out
 
 
 def test_the_same_corpus_gives_the_same_encoder(trained: tuple[Material, Path], tmp_path: Path) -> None:
     given, out = trained
     shutil.copytree(out / "corpus", tmp_path / "corpus")
-    again = train_encoder(given, tmp_path, TINY, say=lambda line: None)
+    again = train_encoder(given, tmp_path, TINY)
     for path in (out / "encoder").rglob("*.safetensors"):
         tensors, others = load_file(path), load_file(again / path.relative_to(out / "encoder"))
         assert all(np.array_equal(tensor, others[name]) for name, tensor in tensors.items()), path.name
@@ -142,8 +142,7 @@ def test_trained_parts_code_a_text(trained: tuple[Material, Path]) -> None:
 def test_a_second_run_does_nothing(trained: tuple[Material, Path]) -> None:
     given, out = trained
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")}
-    said: list[str] = []
-    train_all(given, out, TINY, say=said.append)
+    train_all(given, out, TINY)
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.safetensors")} == before
 
 

@@ -54,7 +54,7 @@ def test_bans_by_words_whatever_their_form_and_order() -> None:
 def test_development_lines_are_banned_too() -> None:
     split = Split.of(FILES)
     assert all(split.bans(line.text) for line in (*split.held_out, *split.development))
-    assert len(list(split.allowed(FILES[1].lines))) == len(FILES[1].lines) - 15
+    assert sum(not split.bans(line.text) for line in FILES[1].lines) == len(FILES[1].lines) - 15
 
 
 def test_catalogue_without_loses_the_terms_in_every_edition() -> None:

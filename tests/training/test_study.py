@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +70,7 @@ def corpus(given: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def arms(given: Material, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("arms")
-    train_arms(given, corpus, out, seeds=(13,), budget=TINY, say=lambda _: None)
+    train_arms(given, corpus, out, seeds=(13,), budget=TINY)
     return out
 
 
@@ -98,9 +99,11 @@ def test_only_terms_of_a_unique_topography_are_carried_over(given: Material, cor
         assert row.codes[0] == "" or row.codes[1] == carried[row.codes[0]]
 
 
-def test_a_second_run_trains_nothing(given: Material, corpus: Path, arms: Path) -> None:
+def test_a_second_run_trains_nothing(
+    given: Material, corpus: Path, arms: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     record = json.loads((arms / "both-13" / ARM_FILE).read_text(encoding="utf-8"))
     assert record["seed"] == 13 and record["budget"]["model_steps"] == 4
-    said: list[str] = []
-    train_arms(given, corpus, arms, seeds=(13,), budget=TINY, say=said.append)
-    assert not said
+    caplog.set_level(logging.INFO, "training")
+    train_arms(given, corpus, arms, seeds=(13,), budget=TINY)
+    assert not caplog.messages

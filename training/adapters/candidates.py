@@ -28,7 +28,7 @@ from index.records import AXES, CatalogueLine, CodeSystem
 from index.search.retriever import Retriever
 from training.corpus import speaks_for_axis
 from training.leak import TRAIN, near_groups, near_keys
-from training.runs import Log, parquet_writer
+from training.runs import log, parquet_writer
 from training.split import hash64
 from training.texts.noise import perturb
 
@@ -49,7 +49,6 @@ def cross_fitted(
     seed: int,
     folds: int = 3,
     steps: int = 400,
-    say: Log = print,
 ) -> Mapping[str, PromptCandidates]:
     """The k + `SPARE` best candidates of every line that speaks for an axis and has a part, by line id.
 
@@ -74,7 +73,7 @@ def cross_fitted(
             asked = [line for line in spoken.searchable_lines if place.get(line.line_id) == fold]
             if not asked:
                 continue
-            say(
+            log.info(
                 f"candidates {fold + 1}/{folds + 1}: {len(asked):,} lines, from {len(seen.searchable_lines):,} others"
             )
             for rows in _found(seen, asked, folder / f"{made_by}-{fold}", k=k, seed=seed, steps=steps):

@@ -41,18 +41,13 @@ def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
         require(package, "training an adapter")
     from training.adapters.lora import train_lora
 
-    train_lora(model, pairs, out, LoraPlan(**plan), say=click.echo)
+    train_lora(model, pairs, out, LoraPlan(**plan))
 
 
 @click.command("measure")
 @click.option("--model", required=True, help="Model folder or hub name.")
 @click.option("--adapter", help="Adapter folder or hub name (none).")
-@click.option(
-    "--pairs",
-    type=INPUT_FOLDER,
-    required=True,
-    help="Folder that `onkokode train pairs` wrote; its prompts are asked, with or without candidates.",
-)
+@_pairs
 @click.option(
     "--part",
     type=click.Choice(["development", "test_term", "test_code"]),
@@ -63,23 +58,17 @@ def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
 @click.option("--rows", type=int, help="Ask this many pairs, drawn by the seed (all).")
 @click.option("--out", type=OutputFile(new_folders=True), help="JSON file, with each row's result.")
 def measure_command(
-    model: str,
-    adapter: str | None,
-    pairs: Path,
-    part: str,
-    tasks: tuple[str, ...],
-    rows: int | None,
-    seed: int,
-    out: Path | None,
+    model: str, adapter: str | None, pairs: Path, part: str, rows: int | None, out: Path | None, **plan: Any
 ) -> None:
-    """Answer the pairs of a part greedily, with or without an adapter.
+    """Answer the pairs of a part greedily, with or without an adapter. Their own prompts are asked, with or without
+    candidates.
 
     \b
     onkokode train measure --model Qwen/Qwen3-8B --adapter runs/8b --pairs runs/pairs --part test_term
     """
     from training.adapters.measure import measure_pairs
 
-    measured = measure_pairs(model, adapter, pairs, part, tasks=tasks, rows=rows, seed=seed, say=click.echo)
+    measured = measure_pairs(model, adapter, pairs, part, rows=rows, **plan)
     for task, score in measured.tasks.items():
         shares = [
             f"{name} {count / score.n:.1%} ({low:.1%}-{high:.1%})"
@@ -135,7 +124,7 @@ def throughput_command(
 
     from training.adapters.throughput import measure_throughput, to_markdown
 
-    measured = measure_throughput(model, pairs, LoraPlan(**plan), steps=steps, rows=rows, say=click.echo)
+    measured = measure_throughput(model, pairs, LoraPlan(**plan), steps=steps, rows=rows)
     where = measured.get("gpu") or f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
     environment = f"{where}, {platform.machine()}, PyTorch {torch.__version__}."
     page = to_markdown(measured, environment)

@@ -28,6 +28,7 @@ from agent.models.tokens import PromptEncoder
 from agent.prepare import core_of
 from index.errors import ModelError
 from index.records import CodeSystem
+from training.runs import log
 from training.split import hash64
 
 _CHUNK = 5_000
@@ -132,6 +133,8 @@ class PairFolder:
             keep.append(kept)
         chosen = np.concatenate(keep) if keep else np.zeros(0, dtype=bool)
         self.left_out[part] = unknown
+        if unknown:
+            log.info(f"{part}: {unknown:,} pairs left out, the model has no token for their code")
         rows = np.flatnonzero(chosen)
         if not len(rows):
             raise ModelError(

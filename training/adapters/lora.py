@@ -31,16 +31,12 @@ from index.io.progress import Pace
 from training.adapters.data import Example, PairFolder, examples, write_examples
 from training.adapters.measure import TaskScore, answer_pairs, by_task
 from training.adapters.report import EpochResult, best_epoch, plot_runs, write_card
-from training.adapters.trainer import load_base, paced, trainer_for
+from training.adapters.trainer import load_base, progress, trainer_for
 from training.plan import LoraPlan
-from training.runs import RUN_FILE, Log, each_epoch, read_epochs, same_run, train_on, write_json
-
-_AS_IN_THE_STUDY = LoraPlan()
+from training.runs import RUN_FILE, each_epoch, log, read_epochs, same_run, train_on, write_json
 
 
-def train_lora(
-    model: str | Path, pairs: Path, out: Path, plan: LoraPlan = _AS_IN_THE_STUDY, say: Log = print
-) -> list[EpochResult]:
+def train_lora(model: str | Path, pairs: Path, out: Path, plan: LoraPlan) -> list[EpochResult]:
     """Train an adapter, or with rank 0 the model, into `out`; the results before training and after each epoch.
 
     Raises:
@@ -49,8 +45,6 @@ def train_lora(
     from accelerate import PartialState
 
     together = PartialState(cpu=not torch.cuda.is_available())
-    if not together.is_main_process:
-        say = _silent
     given = PairFolder.open(pairs)
     settings = {"model": str(model), "data": given.sha256, "plan": asdict(plan)}
     same_run(out, settings)
@@ -58,7 +52,7 @@ def train_lora(
     done = (out / "README.md").is_file()
     together.wait_for_everyone()
     if done:
-        say(f"{out}: trained already")
+        log.info(f"{out}: trained already")
         return results
 
     network, tokenizer = load_base(model, plan)
@@ -68,7 +62,7 @@ def train_lora(
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / RUN_FILE, settings)
     with together.main_process_first():
-        train, development, asked = _data(given, encoder, plan, out / "checkpoints", say)
+        train, development, asked = _data(given, encoder, plan, out / "checkpoints")
     trainer = trainer_for(network, tokenizer, train, development, out, plan)
     sizes = {
         "trainable_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
@@ -80,13 +74,13 @@ def train_lora(
     }
     if together.is_main_process:
         write_json(out / RUN_FILE, settings | sizes)
-    say(f"{plan.kind()}: {sizes['trainable_parameters']:,} trainable parameters, {len(train):,} pairs")
+    log.info(f"{plan.kind()}: {sizes['trainable_parameters']:,} trainable parameters, {len(train):,} pairs")
 
     def measure(epoch: int, seconds: float) -> None:
         if any(result.epoch == epoch for result in results):
             return
-        results.append(_measured(trainer, encoder, given.prompts, asked, epoch, seconds, say))
-        say(results[-1].line())
+        results.append(_measured(trainer, encoder, given.prompts, asked, epoch, seconds))
+        log.info(results[-1].line())
         trained = [result for result in results if result.epoch]
         if epoch and best_epoch(trained).epoch == epoch:
             _keep(trainer, tokenizer, given.prompts, out, full=plan.rank == 0)
@@ -97,19 +91,19 @@ def train_lora(
 
     trainer.add_callback(each_epoch(measure))
     if not sys.stderr.isatty():
-        trainer.add_callback(paced(trainer, say))
-    train_on(trainer, out, say)
+        trainer.add_callback(progress(trainer))
+    train_on(trainer, out)
     together.wait_for_everyone()
     if together.is_main_process:
         plot_runs({out.name: results}, out / "epochs.png")
         write_card(out, str(model), given.sha256, plan, results)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    say(f"weights, card and curve: {out}")
+    log.info(f"weights, card and curve: {out}")
     return results
 
 
 def _data(
-    given: PairFolder, encoder: PromptEncoder, plan: LoraPlan, folder: Path, say: Log
+    given: PairFolder, encoder: PromptEncoder, plan: LoraPlan, folder: Path
 ) -> tuple[Any, Any, list[Example]]:
     """Both parts as tokens, on disk, and the development pairs as they are answered."""
     asked = [
@@ -118,7 +112,7 @@ def _data(
         for pair in chunk
     ]
     train = given.read("train", plan.tasks, plan.rows, plan.seed)
-    parts = {"train": _with_progress(train, given.count("train"), say), "development": iter([asked])}
+    parts = {"train": _with_progress(train, given.count("train")), "development": iter([asked])}
     folder.mkdir(parents=True, exist_ok=True)
     for part, chunks in parts.items():
         path = folder / f"{part}.arrow"
@@ -127,13 +121,11 @@ def _data(
                 write_examples(
                     chunks, encoder, plan.longest, half, with_end=given.prompts.style == "instruct"
                 )
-        if given.left_out.get(part):
-            say(f"{part}: {given.left_out[part]:,} pairs left out, the model has no token for their code")
     return examples(folder / "train.arrow"), examples(folder / "development.arrow"), asked
 
 
-def _with_progress(chunks: Iterable[list[Example]], rows: int, say: Log) -> Iterator[list[Example]]:
-    pace = Pace(rows, "rows read", say)
+def _with_progress(chunks: Iterable[list[Example]], rows: int) -> Iterator[list[Example]]:
+    pace = Pace(rows, "rows read", log.info)
     for chunk in chunks:
         yield chunk
         if chunk:
@@ -141,20 +133,14 @@ def _with_progress(chunks: Iterable[list[Example]], rows: int, say: Log) -> Iter
 
 
 def _measured(
-    trainer: Any,
-    encoder: PromptEncoder,
-    prompts: Prompts,
-    asked: list[Example],
-    epoch: int,
-    seconds: float,
-    say: Log,
+    trainer: Any, encoder: PromptEncoder, prompts: Prompts, asked: list[Example], epoch: int, seconds: float
 ) -> EpochResult:
     """Loss and greedy answers of the development pairs; every process computes its share in step."""
     # The random state belongs to the training: measuring must not move it.
     state = torch.get_rng_state()
     loss = float(trainer.evaluate()["eval_loss"])
     trainer.model.eval()
-    hits = answer_pairs(trainer.model, encoder, prompts, asked, say=say)
+    hits = answer_pairs(trainer.model, encoder, prompts, asked)
     trainer.model.train()
     torch.set_rng_state(state)
     whole = TaskScore.of(hits)
@@ -192,7 +178,3 @@ def _keep(trainer: Any, tokenizer: Any, prompts: Prompts, out: Path, *, full: bo
     for path in sorted(folder.iterdir()):
         if path.name != "README.md":
             path.replace(out / path.name)
-
-
-def _silent(line: str) -> None:
-    """What the processes beside the main one say."""

@@ -24,7 +24,7 @@ from agent.models.tokens import PromptEncoder
 from index.io.progress import Pace
 from index.records import CodeSystem
 from training.adapters.data import Example, PairFolder
-from training.runs import Log
+from training.runs import log
 
 _BATCH = 32
 _LONGEST_ANSWER = 24
@@ -113,7 +113,6 @@ def measure_pairs(
     tasks: tuple[str, ...] = (),
     rows: int | None = None,
     seed: int = 13,
-    say: Log = print,
 ) -> Measurement:
     """Greedy answers to the pairs of a part, with the prompts of that folder, whatever the adapter was trained with.
 
@@ -125,9 +124,7 @@ def measure_pairs(
     tokenizer = loaded.encoder.tokenizer
     given = PairFolder.open(pairs, Prompts.of(model, adapter).style, tokenizer.get_vocab())
     asked = [pair for chunk in given.read(part, tasks, rows, seed) for pair in chunk]
-    if given.left_out[part]:
-        say(f"{part}: {given.left_out[part]:,} pairs left out, the model has no token for their code")
-    hits = answer_pairs(loaded.model, loaded.encoder, given.prompts, asked, say=say)
+    hits = answer_pairs(loaded.model, loaded.encoder, given.prompts, asked)
     return Measurement(
         str(model),
         None if adapter is None else str(adapter),
@@ -150,12 +147,7 @@ def by_task(hits: Sequence[Hit]) -> dict[str, TaskScore]:
 
 
 def answer_pairs(
-    network: Any,
-    encoder: PromptEncoder,
-    prompts: Prompts,
-    asked: Sequence[Example],
-    *,
-    say: Log = lambda line: None,
+    network: Any, encoder: PromptEncoder, prompts: Prompts, asked: Sequence[Example]
 ) -> list[Hit]:
     """Each pair's greedy answer, judged. Several processes share the pairs, and each returns all hits."""
     count, rank = processes()
@@ -165,7 +157,7 @@ def answer_pairs(
     longest = 1 if prompts.style == "compact" else _LONGEST_ANSWER
     ids = encoder.prompts([pair.prompt for pair in mine])
     hits: list[Hit | None] = [None] * len(mine)
-    pace = Pace(len(asked), "answers", say)
+    pace = Pace(len(asked), "answers", log.info)
     for batch in batches_by_length(ids, _BATCH):
         written = greedy(network, encoder.tokenizer, [ids[i] for i in batch], longest)
         for i, answer in zip(batch, written, strict=True):

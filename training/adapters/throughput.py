@@ -28,7 +28,7 @@ from training.adapters.data import PairFolder, examples, write_examples
 from training.adapters.packing import PackedRows
 from training.adapters.trainer import load_base, trainer_for
 from training.plan import LoraPlan
-from training.runs import Log, trainer_settings
+from training.runs import log, trainer_settings
 
 PADDED_FULL, PADDED, GROUPED, PACKED = ARMS = (
     "padded to the longest allowed",
@@ -36,7 +36,6 @@ PADDED_FULL, PADDED, GROUPED, PACKED = ARMS = (
     "padded, like lengths together",
     "packed",
 )
-_PLAN = LoraPlan()
 _WARM_UP = 3
 # Dense bf16 peaks of the makers' data sheets, in FLOP/s.
 _PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
@@ -44,13 +43,7 @@ _STUDY_PAIRS, _STUDY_EPOCHS = 518_116, 5
 
 
 def measure_throughput(
-    model: str | Path,
-    pairs: Path,
-    plan: LoraPlan = _PLAN,
-    *,
-    steps: int = 20,
-    rows: int = 20_000,
-    say: Log = print,
+    model: str | Path, pairs: Path, plan: LoraPlan, *, steps: int = 20, rows: int = 20_000
 ) -> dict[str, Any]:
     """Per arm tokens per second, share of padding and seconds per step; the ratio of the packed arm to each.
 
@@ -73,10 +66,10 @@ def measure_throughput(
             network, tokenizer, data, None, Path(folder), replace(plan, packing=True, batch=packed_rows),
             max_steps=_WARM_UP + steps, save_strategy="no",
         )  # fmt: skip
-        arms = {PACKED: _timed(trainer, PACKED, say)}
+        arms = {PACKED: _timed(trainer, PACKED)}
         for arm in ARMS[:3]:
             plain = _plain_trainer(trainer.model, tokenizer, data, Path(folder), plan, arm, _WARM_UP + steps)
-            arms[arm] = _timed(plain, arm, say)
+            arms[arm] = _timed(plain, arm)
     fastest = arms[PACKED]["tokens_per_second"]
     measured: dict[str, Any] = {
         "model": str(model),
@@ -118,7 +111,7 @@ def _plain_trainer(
     return trainer
 
 
-def _timed(trainer: Any, arm: str, say: Log) -> dict[str, float]:
+def _timed(trainer: Any, arm: str) -> dict[str, float]:
     """Runs a trainer; the median step's real tokens per second, and the share of padding over all steps."""
     from transformers import TrainerCallback
 
@@ -160,7 +153,7 @@ def _timed(trainer: Any, arm: str, say: Log) -> dict[str, float]:
     }
     if torch.cuda.is_available():
         result["peak_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-    say(
+    log.info(
         f"{arm}: {result['tokens_per_second']:,.0f} tokens/s, {result['padding']:.0%} padding"
         + " (packed)" * packed
     )

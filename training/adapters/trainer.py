@@ -22,7 +22,7 @@ from agent.models.local import LocalModel
 from index.io.progress import Pace
 from training.adapters.packing import PackedRows, real_tokens
 from training.plan import LoraPlan
-from training.runs import Log, trainer_settings
+from training.runs import log, trainer_settings
 
 
 def load_base(model: str | Path, plan: LoraPlan) -> tuple[Any, Any]:
@@ -123,7 +123,7 @@ def _score_only_answers() -> None:
         utils._use_triton = only_labelled
 
 
-def paced(trainer: Any, say: Log) -> Any:
+def progress(trainer: Any) -> Any:
     """Counts what the trainer collates, and says how far it is; on a terminal the trainer's bar does."""
     from transformers import TrainerCallback
 
@@ -133,7 +133,7 @@ def paced(trainer: Any, say: Log) -> Any:
         since = 0.0
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.pace = Pace(state.max_steps, "steps", say, done=state.global_step)
+            self.pace = Pace(state.max_steps, "steps", log.info, done=state.global_step)
             self.since = time.monotonic()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

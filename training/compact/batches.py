@@ -1,7 +1,6 @@
 """Draws training batches from the corpus: tokenised once, mixed by origin, dropped-out pieces each time.
 
-source = BatchSource({"catalogue": rows, "composed": more}, tokenizer)
-for batch in source.batches({"catalogue": 0.5, "composed": 0.5}, 256, seed=13): ...
+for batch in batches({"catalogue": rows, "composed": more}, {"catalogue": 0.5, "composed": 0.5}, tokenizer, 256, 13): ...
 """
 
 from __future__ import annotations
@@ -19,59 +18,48 @@ from training.corpus import NONE, UNKNOWN, Row
 
 _COMPACT = Prompts("compact")
 LONGEST = 64
+_DROPOUT = 0.1  # of the pieces of a text
 
 
-class BatchSource:
-    """Rows by pool; a batch holds each pool's share. The rows lie on `device`, and batches are made there."""
+def batches(
+    pools: Mapping[str, Sequence[Row]],
+    shares: Mapping[str, float],
+    tokenizer: PreTrainedTokenizerFast,
+    size: int,
+    seed: int,
+) -> Iterator[Batch]:
+    """An endless stream of batches that hold each pool's share; similar lengths share one, so little is padding."""
+    tokenised = {
+        name: tuple(map(torch.from_numpy, _tokenise(rows, tokenizer))) for name, rows in pools.items()
+    }
+    rng = torch.Generator().manual_seed(seed)
+    window = 8
+    while True:
+        drawn = []
+        for name, share in shares.items():
+            ids, lengths, labels = tokenised[name]
+            rows = torch.randint(len(ids), (round(size * share) * window,), generator=rng)
+            drawn.append((ids[rows], lengths[rows], labels[rows]))
+        ids, lengths, labels = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+        order = lengths.argsort(stable=True)
+        starts = torch.arange(0, len(order) - size + 1, size)
+        for start in starts[torch.randperm(len(starts), generator=rng)].tolist():
+            chosen = order[start : start + size]
+            kept = _dropped_out(ids[chosen], lengths[chosen], tokenizer.pad_token_id, rng)
+            yield Batch(*kept, labels[chosen].long())
 
-    def __init__(
-        self, pools: Mapping[str, Sequence[Row]], tokenizer: PreTrainedTokenizerFast, device: str = "cpu"
-    ) -> None:
-        self._pad = tokenizer.pad_token_id
-        self._device = device
-        self._pools = {
-            name: tuple(torch.from_numpy(part).to(device) for part in _tokenise(rows, tokenizer))
-            for name, rows in pools.items()
-        }
 
-    def batches(
-        self, shares: Mapping[str, float], size: int, *, seed: int, dropout: float = 0.1
-    ) -> Iterator[Batch]:
-        """An endless stream; similar lengths share a batch, so little is padding."""
-        rng = torch.Generator(self._device).manual_seed(seed)
-        window = 8
-        while True:
-            drawn = []
-            for name, share in shares.items():
-                ids, lengths, labels = self._pools[name]
-                count = round(size * share) * window
-                rows = torch.randint(len(ids), (count,), generator=rng, device=self._device)
-                drawn.append((ids[rows], lengths[rows], labels[rows]))
-            ids, lengths, labels = (torch.cat(parts) for parts in zip(*drawn, strict=True))
-            order = lengths.argsort(stable=True)
-            starts = torch.arange(0, len(order) - size + 1, size)
-            for start in starts[
-                torch.randperm(len(starts), generator=rng, device=self._device).cpu()
-            ].tolist():
-                chosen = order[start : start + size]
-                yield self._batch(ids[chosen], lengths[chosen], labels[chosen].long(), rng, dropout)
-
-    def _batch(
-        self,
-        ids: torch.Tensor,
-        lengths: torch.Tensor,
-        labels: torch.Tensor,
-        rng: torch.Generator,
-        dropout: float,
-    ) -> Batch:
-        """Leave out each piece by chance, but never all of a text, and close the gaps."""
-        ids = ids[:, : int(lengths.max())].long()
-        there = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        kept = there & (torch.rand(ids.shape, generator=rng, device=ids.device) >= dropout)
-        kept |= there & ~kept.any(1, keepdim=True)
-        ids = ids.masked_fill(~kept, self._pad).gather(1, (~kept).to(torch.uint8).argsort(dim=1, stable=True))
-        lengths = kept.sum(1)
-        return Batch(ids[:, : int(lengths.max())], lengths, labels)
+def _dropped_out(
+    ids: torch.Tensor, lengths: torch.Tensor, pad: int, rng: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Leave out each piece by chance, but never all of a text, and close the gaps; ids and lengths."""
+    ids = ids[:, : int(lengths.max())].long()
+    there = torch.arange(ids.shape[1]) < lengths[:, None]
+    kept = there & (torch.rand(ids.shape, generator=rng) >= _DROPOUT)
+    kept |= there & ~kept.any(1, keepdim=True)
+    ids = ids.masked_fill(~kept, pad).gather(1, (~kept).to(torch.uint8).argsort(dim=1, stable=True))
+    lengths = kept.sum(1)
+    return ids[:, : int(lengths.max())], lengths
 
 
 def label_ids(rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast) -> np.ndarray:

@@ -92,7 +92,6 @@ def train_axis(
     tokenizer: Tokenizer,
     settings: Settings,
     report: Callable[[int, float], None] = lambda step, loss: None,
-    device: str = "cpu",
 ) -> AxisTable:
     """Train one axis.
 
@@ -102,14 +101,13 @@ def train_axis(
     torch.manual_seed(settings.seed)
     rng = random.Random(settings.seed)
     number = {code: i for i, code in enumerate(codes)}
-    bank_codes = torch.tensor([number[code] for _, code in lines], device=device)
+    bank_codes = torch.tensor([number[code] for _, code in lines])
     bank_ids = [e.ids for e in tokenizer.encode_batch([t for t, _ in lines], add_special_tokens=False)]
-    bank = _on(device, _pack(bank_ids))
+    bank = _pack(bank_ids)
     table = torch.nn.EmbeddingBag(tokenizer.get_vocab_size(), settings.dimension, mode="mean")
     torch.nn.init.normal_(table.weight, std=0.1)
-    table.to(device)
     k = settings.prototypes_per_code
-    prototypes = torch.nn.Parameter((torch.randn(len(codes) * k, settings.dimension) * 0.1).to(device))
+    prototypes = torch.nn.Parameter(torch.randn(len(codes) * k, settings.dimension) * 0.1)
     optimiser = torch.optim.Adam([*table.parameters(), prototypes], lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: max(0.02, 1 - step / settings.steps))
     for step in range(settings.steps):
@@ -117,9 +115,9 @@ def train_axis(
         ids = [
             e.ids for e in tokenizer.encode_batch([text for text, _, _ in drawn], add_special_tokens=False)
         ]
-        target = torch.tensor([number[code] for _, code, _ in drawn], device=device)
-        own = torch.tensor([line for _, _, line in drawn], device=device)
-        query = F.normalize(table(*_on(device, _pack(ids, settings.token_dropout, rng))), dim=-1)
+        target = torch.tensor([number[code] for _, code, _ in drawn])
+        own = torch.tensor([line for _, _, line in drawn])
+        query = F.normalize(table(*_pack(ids, settings.token_dropout, rng)), dim=-1)
         similarity = query @ F.normalize(table(*bank), dim=-1).T
         made = (own >= 0).nonzero().squeeze(1)
         similarity[made, own[made]] = -torch.inf
@@ -138,12 +136,12 @@ def train_axis(
         optimiser.step()
         schedule.step()
         report(step, float(loss.detach()))
-    weights = table.weight.detach().cpu()
+    weights = table.weight.detach()
     # Pieces that no training text has would only add noise to a text's mean.
     seen = torch.zeros(len(weights), dtype=torch.bool)
-    seen[bank[0].cpu()] = True
+    seen[bank[0]] = True
     weights[~seen] = 0.0
-    vectors = F.normalize(prototypes.detach(), dim=-1).cpu().numpy().astype(np.float32)
+    vectors = F.normalize(prototypes.detach(), dim=-1).numpy().astype(np.float32)
     return AxisTable(weights, Prototypes(tuple(code for code in codes for _ in range(k)), vectors))
 
 
@@ -176,10 +174,6 @@ def save_encoder(
         {system: table.prototypes for system, table in tables.items()},
         {"scale": settings.scale, "fingerprint": fingerprint},
     )
-
-
-def _on(device: str, tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    return tuple(tensor.to(device) for tensor in tensors)
 
 
 def _pack(

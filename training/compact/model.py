@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -34,9 +33,6 @@ from agent.models.prompts import TUMOUR, Prompts, axis_token, code_token
 from index.io.atomic import new_file
 from index.records import AXES, CodeSystem
 from training.compact.encoder import PADDING, UNKNOWN, AxisTable
-
-if TYPE_CHECKING:
-    from peft import PeftModel
 
 # The questions in the order of a batch's label columns.
 QUESTIONS = (*(axis.value for axis in AXES), TUMOUR)
@@ -134,9 +130,7 @@ class Batch:
     labels: torch.Tensor
 
 
-def question_states(
-    model: PreTrainedModel | PeftModel, batch: Batch, question_ids: torch.Tensor
-) -> torch.Tensor:
+def question_states(model: PreTrainedModel, batch: Batch, question_ids: torch.Tensor) -> torch.Tensor:
     """Hidden states (b, questions, width) at all questions about each text, in one pass."""
     b, t = batch.ids.shape
     q = len(question_ids)
@@ -160,13 +154,11 @@ def question_states(
 
 
 def train(
-    model: PreTrainedModel | PeftModel,
+    model: PreTrainedModel,
     question_ids: torch.Tensor,
     batches: Iterable[Batch],
     steps: int,
     *,
-    learning_rate: float = 2e-3,
-    weight_decay: float = 0.01,
     warm_up: int = 100,
     report: Callable[[int, float], None] = lambda step, loss: None,
     checkpoint: Path | None = None,
@@ -175,7 +167,7 @@ def train(
     """Train on a stream of batches, which lie on the model's device; fp32 weights and, where the hardware has
     it, bf16 compute; linear decay to zero. With `checkpoint` the state is kept in that safetensors file, and a stopped run goes on from there to the same weights."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(trained, lr=2e-3, weight_decay=0.01, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm_up, max(0.0, (steps - step) / steps))
     )

@@ -25,8 +25,8 @@ from index.catalogue.catalogue import Catalogue
 from index.records import AXES, CatalogueLine, CodeSystem
 from training.corpus import Row, is_tumour_diagnosis, read_rows, tumour_lines
 from training.fit import Material
-from training.recipe import paced, question_ids
-from training.runs import Log, write_json
+from training.recipe import alternating, paced, question_ids
+from training.runs import log, write_json
 
 if TYPE_CHECKING:
     from training.compact.model import Batch
@@ -82,7 +82,6 @@ def train_arms(
     studies: Sequence[str] = ("texts", "topography"),
     seeds: Sequence[int] = (13, 14, 15),
     budget: Budget = Budget(),
-    say: Log = print,
 ) -> None:
     """Train every arm of the studies that is not there yet. `corpus` is the folder that `train all` wrote."""
     texts = StudyTexts.read(given, corpus)
@@ -91,10 +90,10 @@ def train_arms(
             folder = out / f"{arm.name}-{seed}"
             if (folder / ARM_FILE).is_file():
                 continue
-            say(f"{arm.study}: {folder.name}")
+            log.info(f"{arm.study}: {folder.name}")
             part = folder.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
-            _train_arm(arm, texts, part, seed, budget, say)
+            _train_arm(arm, texts, part, seed, budget)
             record = {**asdict(arm), "seed": seed, "budget": asdict(budget)}
             write_json(part / ARM_FILE, record)
             part.rename(folder)
@@ -155,7 +154,7 @@ def carried_topographies(catalogue: Catalogue) -> dict[str, str]:
     }
 
 
-def _train_arm(arm: Arm, texts: StudyTexts, out: Path, seed: int, budget: Budget, say: Log) -> None:
+def _train_arm(arm: Arm, texts: StudyTexts, out: Path, seed: int, budget: Budget) -> None:
     from training.compact.encoder import Settings, save_encoder, train_axis, train_tokenizer
 
     place = AXES.index(arm.axis)
@@ -169,36 +168,29 @@ def _train_arm(arm: Arm, texts: StudyTexts, out: Path, seed: int, budget: Budget
     compared = first_of_line or rng.sample(far, k=min(len(far), _BANK))
     bank = [(row.core, row.codes[place]) for row in compared]
 
-    def queries(rng: random.Random, n: int) -> list[tuple[str, str, int]]:
-        drawn = []
-        for k in range(n):
-            rows = far if not near or (far and k % 2) else near
-            row = rows[rng.randrange(len(rows))]
-            drawn.append((row.core, row.codes[place], bank_row.get(row.line, -1)))
-        return drawn
-
+    queries = alternating(near, far, bank_row, place)
     codes = texts.catalogue.codable_codes(arm.axis)
     settings = Settings(steps=budget.encoder_steps, batch=budget.batch, seed=seed)
-    report = paced(say, f"encoder, {len(near):,} + {len(far):,} texts,", settings.steps)
+    report = paced(f"encoder, {len(near):,} + {len(far):,} texts,", settings.steps)
     table = train_axis(bank, queries, codes, tokenizer, settings, report)
     save_encoder(out / "encoder", tokenizer, {arm.axis: table}, settings, f"{arm.name}-{seed}")
     if arm.study != "texts":
         return
 
-    from training.compact.batches import BatchSource
+    from training.compact.batches import batches
     from training.compact.model import Shape, code_tokenizer, new_model, save_model, train
 
     fast = code_tokenizer(tokenizer, {axis: texts.catalogue.codable_codes(axis) for axis in AXES})
     shape = Shape(layers=budget.layers, width=budget.width, inner=budget.inner)
     model = new_model(fast, {arm.axis: table}, shape, seed)
     pools = {name: rows for name, rows in (("catalogue", near), ("composed", far)) if rows}
-    batches = BatchSource(pools, fast).batches(dict.fromkeys(pools, 1 / len(pools)), budget.batch, seed=seed)
+    stream = batches(pools, dict.fromkeys(pools, 1 / len(pools)), fast, budget.batch, seed)
     train(
         model,
         question_ids(fast)[:1],
-        _first_question(batches),
+        _first_question(stream),
         budget.model_steps,
-        report=paced(say, f"model, {model.num_parameters() / 1e6:.1f} M parameters,", budget.model_steps),
+        report=paced(f"model, {model.num_parameters() / 1e6:.1f} M parameters,", budget.model_steps),
     )
     save_model(model, fast, out / "model")
 

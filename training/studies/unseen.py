@@ -22,6 +22,7 @@ from index.text import normalise
 from training.leak import near_groups
 
 _FOLDS = 2
+_SEED = 13
 _STEPS = 150
 _CHUNK = 1000
 # Fewer lines than this train no encoder: the n-grams alone read them.
@@ -51,16 +52,14 @@ class UnseenReading:
         return 1 - (1 - max(0.0, 1 - most * error) ** 0.5) / most
 
 
-def read_unseen(
-    lines: Sequence[CatalogueLine], seed: int = 13, report: Report = lambda share: None
-) -> UnseenReading:
+def read_unseen(lines: Sequence[CatalogueLine], report: Report = lambda share: None) -> UnseenReading:
     """Read every line of an axis without it; `report` gets the share of the work done since it was last called."""
     names, codes = np.unique([line.code for line in lines], return_inverse=True)
     stems = np.unique([_stem(name, lines[0].system) for name in names], return_inverse=True)[1]
     group = near_groups([line.text for line in lines])
     guesses = [_nearest_by_letters(lines, codes, group, report)]
     if len(lines) >= _FEW:
-        guesses.append(_nearest_by_encoder(lines, codes, group, seed, report))
+        guesses.append(_nearest_by_encoder(lines, codes, group, report))
     best = max(guesses, key=lambda guess: int((guess == codes).sum()))
     # -1: no other line to be near to.
     known = best >= 0
@@ -87,15 +86,15 @@ def _nearest_by_letters(
 
 
 def _nearest_by_encoder(
-    lines: Sequence[CatalogueLine], codes: np.ndarray, group: np.ndarray, seed: int, report: Report
+    lines: Sequence[CatalogueLine], codes: np.ndarray, group: np.ndarray, report: Report
 ) -> np.ndarray:
-    fold = np.random.default_rng(seed).permutation(int(group.max()) + 1)[group] % _FOLDS
+    fold = np.random.default_rng(_SEED).permutation(int(group.max()) + 1)[group] % _FOLDS
     guess = np.full(len(lines), -1)
     for left_out in range(_FOLDS):
         known, asked = np.flatnonzero(fold != left_out), np.flatnonzero(fold == left_out)
         if not len(known) or not len(asked):
             continue
-        bank, queries = _trained_vectors(lines, known, asked, seed, report)
+        bank, queries = _trained_vectors(lines, known, asked, report)
         for start in range(0, len(asked), _CHUNK):
             near = (queries[start : start + _CHUNK] @ bank.T).argmax(axis=1)
             guess[asked[start : start + _CHUNK]] = codes[known[near]]
@@ -103,7 +102,7 @@ def _nearest_by_encoder(
 
 
 def _trained_vectors(
-    lines: Sequence[CatalogueLine], known: np.ndarray, asked: np.ndarray, seed: int, report: Report
+    lines: Sequence[CatalogueLine], known: np.ndarray, asked: np.ndarray, report: Report
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of the known and of the asked lines, of an encoder that saw the known ones only."""
     from training.compact.encoder import Settings, train_axis, train_tokenizer
@@ -120,7 +119,7 @@ def _trained_vectors(
         draw,
         sorted({code for _, code in bank}),
         tokenizer,
-        Settings(dimension=64, steps=_STEPS, prototypes_per_code=1, seed=seed),
+        Settings(dimension=64, steps=_STEPS, prototypes_per_code=1, seed=_SEED),
         lambda step, loss: report(0.8 / _FOLDS / _STEPS),
     )
     weights = table.weights.numpy()

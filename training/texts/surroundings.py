@@ -119,9 +119,7 @@ class _Surroundings:
         if self.behaviour != "3":
             return one(rng, PHRASES["benign adjectives"]) if self.behaviour != "6" else None
         if self.topography.startswith("C80"):
-            return one(
-                rng, ("metastasiert", "histologisch gesichert", "progredient", "lymphogen metastasiert")
-            )
+            return one(rng, PHRASES["unknown primary adjectives"])
         if self.local:
             return one(rng, PHRASES["local adjectives"])
         if self.topography.startswith("C44"):
@@ -197,12 +195,11 @@ class _Surroundings:
         if draw < 0.2:
             return self._new("date", wrappers.fill(rng, one(rng, PHRASES["dates"])))
         if draw < 0.27:
-            return (
-                None if _DOUBTED.match(self.text) else self._new("certainty", one(rng, PHRASES["certainty"]))
-            )
+            doubted = _DOUBTED.match(self.text)
+            return None if doubted else self._new("certainty", one(rng, PHRASES["certainty"]))
         if self.haematological:
             return self._therapy(
-                PHRASES["lymphoma remarks"] if self.histology < 9730 else PHRASES["leukaemia remarks"]
+                PHRASES["lymphoma remarks" if self.histology < 9730 else "leukaemia remarks"]
             )
         if draw < 0.43 and (formula := self.tnm()):
             return formula
@@ -286,33 +283,22 @@ class _Surroundings:
     def letter(self) -> str:
         """The block at the head of a discharge letter: diagnosis, stage, therapy, other diagnoses by line."""
         rng = self.rng
-        header = (
-            ""
-            if ":" in self.text
-            else one(rng, ("Diagnose: ", "Hauptdiagnose: ", "Onkologische Diagnose: ", "Tumordiagnose: "))
-        )
+        header = "" if ":" in self.text else one(rng, PHRASES["letter headers"])
         lines = [header + self.text[0].upper() + self.text[1:]]
         if self.haematological:
-            lines.append(
-                "Therapie: "
-                + wrappers.fill(rng, one(rng, ("Z.n. Chemotherapie {y}", "unter Therapie", "watch and wait")))
-            )
+            therapy = wrappers.fill(rng, one(rng, PHRASES["letter haematology therapies"]))
+            lines.append(f"Therapie: {therapy}")
         else:
             if formula := self.tnm():
                 lines.append(one(rng, ("TNM: ", "Stadium: ", "Tumorstadium: ")) + formula)
-            if rng.random() < 0.8 and (
-                therapy := self._therapy(
-                    PHRASES["nervous therapies"] if self.nervous else PHRASES["therapies"]
-                )
-            ):
-                course = re.search("ezidiv|Progress|Erst|Remission|Nachsorge|folgt|tumor", therapy)
+            therapies = PHRASES["nervous therapies" if self.nervous else "therapies"]
+            if rng.random() < 0.8 and (said := self._therapy(therapies)):
+                course = re.search("ezidiv|Progress|Erst|Remission|Nachsorge|folgt|tumor", said)
                 header = (
                     "Verlauf: " if course else one(rng, ("Therapie: ", "Bisherige Therapie: ", "Verlauf: "))
                 )
-                lines.append(header + therapy)
+                lines.append(header + said)
         if rng.random() < 0.7:
-            lines.append(
-                one(rng, ("Nebendiagnosen: ", "ND: ", "Begleiterkrankungen: "))
-                + one(rng, PHRASES["secondary diagnoses"])
-            )
+            header = one(rng, ("Nebendiagnosen: ", "ND: ", "Begleiterkrankungen: "))
+            lines.append(header + one(rng, PHRASES["secondary diagnoses"]))
         return "\n".join(lines)

@@ -229,32 +229,25 @@ def markers(rng: random.Random, topography: str, histology: int) -> str | None:
     percent = 5 * int(rng.random() * 21)
     if 8720 <= histology <= 8790:
         depth = f"{int(rng.random() * 5)},{1 + int(rng.random() * 9)}"
-        return one(rng, (f"Breslow {depth} mm", f"TD {depth} mm", f"Clark-Level {one(rng, ('II', 'III', 'IV'))}",
-                         f"Breslow {depth} mm, Clark {one(rng, ('II', 'III', 'IV', 'V'))}", "BRAF V600E mutiert",
-                         f"Tumordicke {depth} mm", "BRAF-Wildtyp", f"Breslow-Dicke {depth}mm, ulzeriert"))  # fmt: skip
+        clark, level = one(rng, ("II", "III", "IV")), one(rng, ("II", "III", "IV", "V"))
+        return one(rng, PHRASES["melanoma markers"]).format(d=depth, c=clark, l=level)
     if organ == "C50" and histology < 8580 and histology not in (8200, 8430):
-        return one(rng, (
-            f"ER {percent}%, PR {100 - percent}%, HER2neu 1+, Ki67 {5 + percent // 2}%", "ER+ PR+ HER2-", "triple negativ",
-            f"ER pos., PR neg., Her2/neu 3+, Ki-67 {percent}%", "Hormonrezeptor positiv, HER2 negativ", "TNBC",
-            f"ER 12/12, PR 8/12, Her2 neg., Ki67 {percent} %", "luminal B", "Luminal A", "HER2 positiv", "BRCA1-Mutation",
-            f"Ki67 {percent}%"))  # fmt: skip
+        return one(rng, PHRASES["breast markers"]).format(p=percent, r=100 - percent, k=5 + percent // 2)
     if organ == "C61" and (histology <= 8010 or 8140 <= histology <= 8148 or 8480 <= histology <= 8500):
         psa = f"{int(rng.random() * 60)},{int(rng.random() * 10)}"
         if histology <= 8010:
             # A Gleason score would tell an adenocarcinoma.
-            return one(rng, (f"iPSA {psa} ng/ml", f"PSA {psa}", "kastrationsresistent"))
+            return one(rng, PHRASES["prostate markers"]).format(p=psa)
         score = one(rng, ("3+3=6", "3+4=7a", "4+3=7b", "4+4=8", "4+5=9", "5+4=9"))
-        return one(rng, (f"Gleason {score}", f"GS {score}", f"iPSA {psa} ng/ml", f"Gleason-Score {score}, iPSA {psa} ng/ml",
-                         f"PSA {psa}", f"Gl. {score}", "ISUP 2", "ISUP Grad 4", "kastrationsresistent"))  # fmt: skip
+        return one(rng, PHRASES["prostate scores"]).format(p=psa, g=score)
     if organ == "C34" and (
         histology in (8010, 8012, 8046, 8070) or 8140 <= histology <= 8145 or 8250 <= histology <= 8265
     ):
-        return one(rng, (f"EGFR wt, ALK neg., PD-L1 TPS {percent}%", "KRAS G12C", f"PD-L1 {percent} %", "EGFR Exon 19 Deletion",
-                         "EGFR-Wildtyp", "ALK-Translokation", "TTF-1 positiv", "keine Treibermutation"))  # fmt: skip
+        return one(rng, PHRASES["lung markers"]).format(p=percent)
     if organ in ("C19", "C20") and rng.random() < 0.4:
         return f"{3 + int(rng.random() * 13)} cm ab ano"
     if organ in ("C18", "C19", "C20") and 8140 <= histology < 8800 and not 8240 <= histology <= 8249:
-        return one(rng, ("RAS-Wildtyp", "KRAS mutiert", "MSS", "MSI-H", "BRAF wt", "pMMR", "CEA 12,4"))
+        return one(rng, PHRASES["bowel markers"])
     if organ == "C71" and 9380 <= histology <= 9460:
-        return one(rng, ("MGMT-Promotor methyliert", "MGMT unmethyliert", "Karnofsky 80 %", "KPS 70"))
+        return one(rng, PHRASES["brain markers"])
     return None

@@ -1,7 +1,7 @@
 """Encoders with sentence-transformers' own losses: a static one from scratch, or any model by folder or hub name.
 
-    tune_encoder(material(catalogues), Path("runs/static"))                                    # from scratch
-    tune_encoder(material(catalogues), Path("runs/e5"), model="intfloat/multilingual-e5-base")
+    tune_encoder(material(catalogues), Path("runs/static"), TuningPlan())               # from scratch
+    tune_encoder(material(catalogues), Path("runs/e5"), TuningPlan(), model="intfloat/multilingual-e5-base")
     Encoder.load("runs/e5")                                                                    # as `--encoder runs/e5`
 
 A pair is a query and a catalogue line of its code. The other lines of a batch are the negatives, so a batch
@@ -34,8 +34,8 @@ from index.search.encoder import CONFIG, Encoder
 from training.plan import TuningPlan
 from training.runs import (
     RUN_FILE,
-    Log,
     each_epoch,
+    log,
     read_epochs,
     same_run,
     train_on,
@@ -61,7 +61,6 @@ _CARD = Path(__file__).parents[1] / "cards" / "encoder.md"
 _RECALL_AT = 20
 # What a run that goes on reads instead of making it again; deleted at the end.
 _NEGATIVES = "negatives.npz"
-_PLAN = TuningPlan()
 
 
 @dataclass(frozen=True)
@@ -80,11 +79,10 @@ class TuningResult:
 def tune_encoder(
     given: Material,
     out: Path,
-    plan: TuningPlan = _PLAN,
+    plan: TuningPlan,
     *,
     model: str | Path | None = None,
     composed: Path | None = None,
-    say: Log = print,
 ) -> list[TuningResult]:
     """Train an encoder into `out`; returns the development scores before training and after each epoch.
 
@@ -104,7 +102,7 @@ def tune_encoder(
     write_json(out / RUN_FILE, settings)
     results = read_epochs(out, TuningResult)
     if (out / "README.md").is_file():
-        say(f"{out}: trained already")
+        log.info(f"{out}: trained already")
         return results
     known = {
         CodeSystem(axis): known_lines(given, CodeSystem(axis), plan.max_lines, plan.seed)
@@ -121,7 +119,7 @@ def tune_encoder(
     }
     trainer = _trainer(network, _dataset(pairs), out, plan, static=model is None)
     for axis, (lines, development) in known.items():
-        say(
+        log.info(
             f"{axis.value}: {len(lines):,} lines, {len(pairs[axis].anchors):,} pairs, {len(development):,} to develop on"
         )
 
@@ -131,33 +129,24 @@ def tune_encoder(
         training = network.training
         scores = {}
         for axis, (lines, development) in known.items():
-            answers = nearest_codes(
-                encoder,
-                axis,
-                [(line.text, line.code) for line in lines],
-                [core_of(line.text) for line in development],
+            texts = [core_of(line.text) for line in development]
+            found = nearest_codes(encoder, axis, [(line.text, line.code) for line in lines], texts)
+            asked = list(zip(development, found, strict=True))
+            first, among = (
+                sum(line.code in codes[:k] for line, codes in asked) / max(len(asked), 1)
+                for k in (1, _RECALL_AT)
             )
-            right = [line.code for line in development]
-            ranks = [
-                found.index(code) if code in found else _RECALL_AT
-                for found, code in zip(answers, right, strict=True)
-            ]
-            n = max(len(ranks), 1)
-            scores[axis.value] = (
-                len(ranks),
-                ranks.count(0) / n,
-                sum(rank < _RECALL_AT for rank in ranks) / n,
-            )
+            scores[axis.value] = (len(asked), first, among)
         network.train(training)
         results.append(TuningResult(epoch, scores))
-        say(_line(results[-1]))
+        log.info(_line(results[-1]))
         if epoch and _best(results).epoch == epoch:
             _save(network, out, plan.scale)
         # After the weights: a run that is killed between the two measures and saves the epoch once more.
         write_json(out / "epochs.json", [asdict(result) for result in results])
 
     trainer.add_callback(each_epoch(measure, ceil(len(trainer.get_train_dataloader()))))
-    train_on(trainer, out, say)
+    train_on(trainer, out)
     (out / _NEGATIVES).unlink(missing_ok=True)
     (out / "README.md").write_text(_card(model, data, plan, results), encoding="utf-8")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)

@@ -190,9 +190,8 @@ def query_pairs(
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, line in enumerate(lines):
         rows_of[line.code].append(row)
-    drawn: list[
-        tuple[str, int, int]
-    ] = []  # text, line that answers it, line whose neighbours are its negatives
+    # text, line that answers it, line whose neighbours are its negatives
+    drawn: list[tuple[str, int, int]] = []
     for row, line in enumerate(lines):
         partners = [other for other in rows_of[line.code] if lines[other].text != line.text]
         drawn += [
