@@ -85,11 +85,7 @@ def safe_parse(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> etree._El
             data = stream.read(max_bytes + 1)  # an endless file must not fill the memory
     if len(data) > max_bytes:
         raise UnsafeXml(f"the document is larger than the {max_bytes:,} bytes allowed")
-    # First streamed over, to refuse everything that would need a second source.
-    inspected = expat.ParserCreate(namespace_separator=" ")
-    inspected.StartElementHandler = _guard(inspected)
-    for _ in _fed(inspected, BytesIO(data), _CHUNK):
-        pass
+    _inspect(data)
 
     from lxml import etree
 
@@ -114,6 +110,14 @@ def safe_parse(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> etree._El
     if any(True for _ in chain(declared, root.iter(etree.Entity))):
         raise UnsafeXml("the document declares or uses an entity")
     return root
+
+
+def _inspect(data: bytes) -> None:
+    """Stream over the document and refuse everything that would need a second source."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler = _guard(parser)
+    for _ in _fed(parser, BytesIO(data), _CHUNK):
+        pass
 
 
 class Start(NamedTuple):
