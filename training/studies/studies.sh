@@ -55,9 +55,3 @@ measure rank-8-shown-candidates pairs-k10 --model "$base" --adapter "$runs/lora/
 measure full-shown-candidates pairs-k10 --model "$runs/lora/full"
 measure rank-8-trained-with-candidates pairs-k10 --model "$base" --adapter "$runs/lora/rank-8-candidates"
 measure full-trained-with-candidates pairs-k10 --model "$runs/lora/full-candidates"
-
-# 5. The embedded model with candidates, for `make ablation`; it goes into the package by hand:
-# cp -r runs/lora/embedded-candidates agent/weights/adapter-with-candidates
-[ -f "$runs/lora/embedded-candidates/README.md" ] || "$onkokode" train lora --model "$runs/models/model" \
-    --pairs "$runs/pairs-k10" --out "$runs/lora/embedded-candidates" --rank 8 --alpha 16 --learning-rate 5e-3 \
-    --epochs 1 --rows 40000 --development-rows 700 --packing --longest 256 --batch 5
