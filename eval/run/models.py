@@ -58,7 +58,7 @@ class Models:
             if not embedded.is_dir():
                 raise OnkokodeError(
                     f"{embedded}: is not there, so no variant with the adapter {role} can run; make it with `onkokode "
-                    f"train all` and `onkokode train publish`, or name one with {_OPTIONS[role]}"
+                    f"train all --publish`, or name one with {_OPTIONS[role]}"
                 )
             adapter = str(embedded)
         if adapter is None:
