@@ -174,7 +174,7 @@ WAYS = {
         _python(_PYTHON), places=("lauf.sqlite", "lauf.sqlite-wal", "lauf.sqlite-shm")
     ),
     "catalogue add": Way(_cli("catalogue", "add", "katalog"), _catalogue),
-    "eval": Way(_cli("eval", "clinical", "--testset", "eigene.tsv", "--out", "masse"), _testset),
+    "eval": Way(_cli("eval", "run", "--testset", "eigene.tsv", "--only", "agent", "--out", "masse"), _testset),
     "eval run": Way(
         _cli("eval", "run", "--testset", "eigene.tsv", "--only", "retrieval", "--out", "zeilen"),
         _testset,
