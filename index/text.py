@@ -10,6 +10,7 @@ import re
 import unicodedata
 
 _NOT_WORD = re.compile(r"[\W_]+")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 # A run of combining marks is put in order in quadratic time; no letter has more than a few, and all are dropped.
 _MOST_MARKS = 8
 _SHORT = 200
@@ -64,3 +65,9 @@ def _with_few_marks(text: str) -> str:
 def term_key(text: str) -> str:
     """`normalise` without the spaces, so that hyphenation and compounding do not tell two terms apart."""
     return normalise(text).replace(" ", "")
+
+
+def writable(text: str) -> str:
+    """A text that every file and database can hold: halves of letters, which JSON can hold, are replaced one by
+    one, so that offsets stay right."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)

@@ -26,8 +26,8 @@ from agent.apps.files.table import (
     TableFileError,
     TableOptions,
     TableWriter,
-    readable,
 )
+from index.text import writable
 
 _UNREAD = "onkokode_zeile"  # what a line that is no object is called in the output
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -100,7 +100,7 @@ class JsonLinesTable(Table):
                 )
                 yield _Record(None, "", problem)
                 continue
-            text = readable(line.strip(" \t\r\n"))  # bytes that no encoding knows are no JSON
+            text = writable(line.strip(" \t\r\n"))  # bytes that no encoding knows are no JSON
             try:
                 members, twice = _members(text)
             except (ValueError, RecursionError):
@@ -110,7 +110,7 @@ class JsonLinesTable(Table):
             if members is None:
                 yield _Record(None, text, "kein JSON-Objekt")
                 continue
-            odd = note is None and any(isinstance(v, str) and readable(v) != v for v in members.values())
+            odd = note is None and any(isinstance(v, str) and writable(v) != v for v in members.values())
             problems = (
                 note,
                 REPLACED if odd else None,
@@ -170,7 +170,7 @@ class _JsonLinesWriter(TableWriter):
 
     def write(self, chunk: Chunk, added: Sequence[Sequence[Any]]) -> None:
         for row, values in zip(chunk.rows, added, strict=True):
-            ours = readable(json.dumps(dict(zip(self._added, values, strict=True)), ensure_ascii=False))
+            ours = writable(json.dumps(dict(zip(self._added, values, strict=True)), ensure_ascii=False))
             own = row.native if row.native is not None else self._object(row)
             begin = own.rstrip()[:-1].rstrip()
             self._stream.write(f"{begin}{'' if begin == '{' else ', '}{ours[1:]}\n")
@@ -180,7 +180,7 @@ class _JsonLinesWriter(TableWriter):
         record = {name: value for name, value in pairs if value is not MISSING}
         if row.surplus:
             record[_UNREAD] = " ".join(map(str, row.surplus))
-        return readable(json.dumps(record, ensure_ascii=False))
+        return writable(json.dumps(record, ensure_ascii=False))
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from agent.apps.files.table import REPLACED, TableFileError, readable
+from agent.apps.files.table import REPLACED, TableFileError
+from index.text import writable
 
 LONGEST_LINE = 16_000_000  # bytes (letters of UTF-16); more is not held in memory
 _BOMS = (
@@ -93,7 +94,7 @@ class TextLines:
                         dropped += len(text)
                         text = more
                 note = REPLACED if _MARK.search(text) else None
-                yield Line(readable(text) if note and wide else text, note, dropped)
+                yield Line(writable(text) if note and wide else text, note, dropped)
 
     def _raw(self, stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
         split: Callable[[bytes], list[bytes]] = _split_all if self.all_ends else _split
@@ -164,7 +165,7 @@ def decode_line(
     note = REPLACED if _MARK.search(text) else None
     if usual == "cp1252":
         return text, note
-    return readable(text), "; ".join(filter(None, ("Zeile ist nicht UTF-8, als cp1252 gelesen", note)))
+    return writable(text), "; ".join(filter(None, ("Zeile ist nicht UTF-8, als cp1252 gelesen", note)))
 
 
 def _text_encoding(path: Path, encoding: str) -> str:

@@ -9,7 +9,6 @@ A chunk's number and rows depend on the file alone, so that a run that was kille
 from __future__ import annotations
 
 import hashlib
-import re
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -22,13 +21,13 @@ from typing import Any, ClassVar, Final
 
 from agent.apps.files.header import is_header, plausible
 from index.errors import OnkokodeError
+from index.text import writable
 
 CHUNK_ROWS = 1024
 MOST_COLUMNS = 16_384  # what Excel has; a chunk of so many columns still fits into memory
 _SHOWN = 20  # columns that a message lists
 SAMPLE_ROWS = 300  # rows that decide about the header and the text column
 REPLACED = "nicht lesbare Zeichen ersetzt"
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class _Missing(Enum):
@@ -184,12 +183,7 @@ class Table(ABC):
 
 def text_of(value: Any) -> str:
     """A value as the text of a diagnosis; what is missing is empty."""
-    return "" if value is None or value is MISSING else readable(str(value))
-
-
-def readable(text: str) -> str:
-    """A text that every encoding of Unicode can write: halves of letters, which JSON can hold, are replaced."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+    return "" if value is None or value is MISSING else writable(str(value))
 
 
 def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:

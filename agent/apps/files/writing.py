@@ -27,8 +27,8 @@ from agent.apps.files.table import (
     Table,
     TableFileError,
     TableWriter,
-    readable,
 )
+from index.text import writable
 
 Fit = Callable[[Any, set[str]], Any]  # a value and the row's hints to what it becomes
 
@@ -100,7 +100,7 @@ def _text(value: Any, hints: set[str]) -> Any:
         return None
     if isinstance(value, list | dict):
         value = json.dumps(_json(value, hints), ensure_ascii=False)
-    return readable(str(value))
+    return writable(str(value))
 
 
 def _in_encoding(encoding: str) -> Fit:
@@ -122,16 +122,16 @@ def _in_encoding(encoding: str) -> Fit:
 def _json(value: Any, hints: set[str]) -> Any:
     """For JSON, which has no dates and no infinity."""
     if isinstance(value, str):
-        return readable(value)
+        return writable(value)
     if value is None or value is MISSING or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None if math.isnan(value) else str(value)
     if isinstance(value, dict):
-        return {readable(str(key)): _json(inner, hints) for key, inner in value.items()}
+        return {writable(str(key)): _json(inner, hints) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_json(inner, hints) for inner in value]
-    return readable(str(value))
+    return writable(str(value))
 
 
 def _excel(value: Any, hints: set[str]) -> Any:

@@ -18,12 +18,13 @@ from typing import Any
 import click
 
 from agent.apps.options import OutputFile, OutputFolder, agent_options, load_agent
-from agent.apps.review.decision import clean, proposal
+from agent.apps.review.decision import proposal
 from agent.apps.review.export import write_csv, write_pairs
 from agent.apps.review.sources import TextRow, diagnoses, read, with_codings
 from agent.apps.review.store import NewItem, Store
 from agent.apps.terminal import counting
 from agent.apps.wording import printable
+from index.text import writable
 
 _BATCH = 64
 
@@ -176,7 +177,7 @@ def _fill(store: Store, rows: Iterator[TextRow], source: str, options: dict[str,
             there = store.texts_of(source, [row.reference for row in batch])
             new: list[TextRow] = []
             for row in batch:
-                reference, text = clean(row.reference), clean(row.text)
+                reference, text = writable(row.reference), writable(row.text)
                 if not text.strip():
                     counts["blank"] += 1
                 elif reference not in there:

@@ -16,6 +16,7 @@ from typing import Any
 
 from index.errors import OnkokodeError
 from index.records import AXES, CodeSystem
+from index.text import writable
 
 Codes = Mapping[CodeSystem, str | None]
 
@@ -84,7 +85,7 @@ def decide(
     Raises:
         ReviewError: nobody decided, nothing was changed, a rejection has no reason, or a code is not known.
     """
-    by, comment = clean(by)[:LONGEST_NAME].strip(), clean(comment)[:LONGEST_COMMENT].strip()
+    by, comment = writable(by)[:LONGEST_NAME].strip(), writable(comment)[:LONGEST_COMMENT].strip()
     if not by:
         raise ReviewError("a decision needs a name: who decided?")
     offered = proposal(coding)
@@ -139,8 +140,3 @@ def uncertainty(coding: Mapping[str, Any]) -> float:
     if any(not check["passed"] for axis in axes for check in axis["checks"]):
         doubt = max(doubt, _FAILED_CHECK)
     return round(min(max(doubt, 0.0), 1.0), 4)
-
-
-def clean(text: str) -> str:
-    """The text without lone surrogates, which no file and no database can hold; offsets stay right."""
-    return "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in text)

@@ -21,8 +21,9 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
-from agent.apps.review.decision import LONGEST_NAME, ReviewError, clean
+from agent.apps.review.decision import LONGEST_NAME, ReviewError
 from agent.apps.review.schema import only_for_its_owner
+from index.text import writable
 
 _BYTES = 32
 SESSION_SECONDS = 12 * 3600
@@ -44,9 +45,9 @@ class Gate:
 
     def admit(self, session: MutableMapping[str, Any], *, name: str, key: str) -> bool:
         """Whether this person may work here; if so, the session names them."""
-        name = " ".join(clean(name).split())[:LONGEST_NAME]
+        name = " ".join(writable(name).split())[:LONGEST_NAME]
         # Compared before the name is looked at, so that nothing but the key decides how long it takes.
-        right = self._api_key is None or hmac.compare_digest(clean(key).encode(), self._api_key.encode())
+        right = self._api_key is None or hmac.compare_digest(writable(key).encode(), self._api_key.encode())
         if not right or not name:
             return False
         ticket = f"{int(time.time())}.{secrets.token_hex(16)}"

@@ -25,9 +25,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from agent.apps.review.decision import Action, Decision, ReviewError, clean, uncertainty
+from agent.apps.review.decision import Action, Decision, ReviewError, uncertainty
 from agent.apps.review.schema import BUSY_SECONDS, connect
 from index.records import AXES
+from index.text import writable
 
 Filter = Literal["open", "decided", "all"]
 
@@ -167,13 +168,13 @@ class Store:
         added, now = 0, _now()
         with self._writing() as cursor:
             for item in items:
-                text, reference = clean(item.text), clean(item.reference)
+                text, reference = writable(item.text), writable(item.reference)
                 codes = " ".join(str(item.coding[axis]["code"] or "") for axis in AXES)
                 cursor.execute(
                     "INSERT INTO items (source, reference, part, parts, text, folded, coding, uncertainty, added) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     (
-                        clean(item.source), reference, item.part, item.parts, text,
+                        writable(item.source), reference, item.part, item.parts, text,
                         f"{text}\n{reference}\n{codes}".casefold(),
                         json.dumps(item.coding, ensure_ascii=True), uncertainty(item.coding), now,
                     ),
@@ -186,7 +187,7 @@ class Store:
         marks = ", ".join("?" * len(references))
         rows = self._read(
             f"SELECT DISTINCT reference, text FROM items WHERE source = ? AND reference IN ({marks})",
-            (clean(source), *map(clean, references)),
+            (writable(source), *map(writable, references)),
         )
         return {row["reference"]: row["text"] for row in rows}
 
@@ -295,7 +296,7 @@ class Store:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 number, seen + 1, decision.action.value, *(decision.codes[axis] for axis in AXES),
-                clean(decision.by), _now(), clean(decision.comment),
+                writable(decision.by), _now(), writable(decision.comment),
             ),
         )  # fmt: skip
         # Read before it is committed: nothing that fails afterwards may make it look as if it were not stored.
@@ -341,7 +342,7 @@ class Store:
 
 def _where(shown: Filter, search: str) -> tuple[str, tuple[object, ...]]:
     condition = {"open": "state = 'open'", "decided": "state <> 'open'", "all": "1"}[shown]
-    words = clean(search).casefold().split()
+    words = writable(search).casefold().split()
     return " AND ".join([condition, *["instr(folded, ?) > 0"] * len(words)]), tuple(words)
 
 

@@ -12,7 +12,6 @@ place in a batch. Nothing of a request is kept or logged, and nothing leaves thi
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -148,10 +147,6 @@ async def _warm_up(app: FastAPI, batcher: Batcher) -> None:
             report("the warm-up failed; the service is not ready", error)
             await asyncio.sleep(_WARM_UP_AGAIN)
         else:
-            # Models and libraries leave 600,000 objects that stay for good. Looked through while requests are served,
-            # they stop every thread for half a second.
-            gc.collect()
-            gc.freeze()
             app.state.ready = True
             return
 
