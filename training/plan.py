@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
+from agent.models.prompts import Style
 from index.errors import ModelError
 from index.records import AXES
 
@@ -46,13 +47,19 @@ def _option(param: str, kind: Any, default: Any, name: str | None = None, **sett
     settings["default"], settings["show_default"] = default, default is not None and kind is not bool
     if get_origin(kind) is tuple:
         settings |= {"multiple": True, "show_default": False}
-    elif get_origin(kind) is Literal:
-        settings["type"] = click.Choice(get_args(kind))
+    elif choices := _choices(kind):
+        settings["type"] = click.Choice(choices)
     elif kind is bool:
         settings["is_flag"] = True
     else:
         settings["type"] = next(of for of in get_args(kind) or (kind,) if of is not NoneType)
     return click.option(f"--{name or param.replace('_', '-')}", param, **settings)
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """The values of a `Literal`, also of one that may be None."""
+    literal = next((of for of in (kind, *get_args(kind)) if get_origin(of) is Literal), None)
+    return get_args(literal)
 
 
 @dataclass(frozen=True)
@@ -107,21 +114,23 @@ class LoraPlan:
     """Rank, alpha and epochs as in the study; what it does not publish is chosen here.
 
     Rank 0 is full fine-tuning: every weight is trained, and a whole model is kept. Each step sees `batch` x
-    `accumulate` pairs, or rows of whole pairs with `packing`. `four_bit` is NF4.
+    `accumulate` rows, each filled with as many pairs as it holds. `four_bit` is NF4.
     """
 
     rank: int = option(8, "Rank of the adapter; 0 trains all weights.")
     alpha: int = option(16, "The adapter's output counts alpha / rank.")
-    dropout: float = 0.05
+    dropout: float = option(0.05, "Of the adapter's inputs; 0 saves time on a CPU.")
     epochs: int = option(5, "Times that each pair is seen.")
     learning_rate: float = option(2e-4, "At its peak.")
-    batch: int = option(16, "Pairs on a device at a time.")
+    batch: int = option(16, "Rows on a device at a time.")
     accumulate: int = option(1, "Batches per step.")
-    longest: int = option(512, "Tokens of a pair, or of a packed row.")
+    longest: int = option(512, "Tokens of a row; what is longer loses its start.")
     rows: int | None = option(None, "Train on this many pairs, drawn by the seed (all).")
     development_rows: int | None = option(500, "Pairs answered after each epoch.")
     tasks: tuple[str, ...] = option((), "Only this task; may be given several times (all four).", name="task")
-    packing: bool = option(False, "Fill each row with several pairs.")
+    style: Style | None = option(None, "How a text is asked: with an instruction, or short (as the model's folder says, else instruct).")
+    others: int = option(4096, "Tokens that stand for all those that no answer is made of (0: take all).")
+    compile: bool = option(False, "Compile the layers: a third faster on a CPU with a C++ compiler.")
     four_bit: bool = option(False, "Load the base model in 4 bits (GPU, bitsandbytes).")
     gradient_checkpointing: bool = option(False, "Less memory for a third more time.")
     save_steps: int = option(500, "Steps between two checkpoints.")

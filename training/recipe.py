@@ -183,7 +183,7 @@ def _train_adapter(out: Path, pairs: Path, folder: Path, plan: Plan, rows: int |
     if not (folder / "README.md").is_file():
         lora = LoraPlan(
             rank=plan.adapter_rank, alpha=plan.adapter_alpha, epochs=plan.adapter_epochs, learning_rate=1e-3,
-            batch=10, longest=256, packing=True, rows=rows, development_rows=None,
+            batch=10, longest=256, rows=rows, development_rows=None,
             seed=plan.seed,
         )  # fmt: skip
         train_lora(out / "model", pairs, folder, lora)

@@ -46,7 +46,7 @@ def stem(code: str) -> str:
 
 def answer_text(ids: Sequence[int], tokenizer: Any, task: str, prompts: Prompts) -> str:
     """The answer in words: `C50.9` for the compact model's token of that code, if it is one of this task."""
-    if prompts.style == "instruct":
+    if prompts.style != "compact":
         return str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
     token = str(tokenizer.convert_ids_to_tokens(list(ids[:1]))[0]) if ids else ""
     inner = token.removeprefix(f"<|{task}:")

@@ -27,8 +27,8 @@ from index.io.weights import (
     stored_snapshot,
 )
 
-# Below this size a CPU computes in fp32: bf16 saves memory there, but no time.
-_TINY_PARAMETERS = 500_000_000
+# Below this size a CPU computes in fp32: bf16 saves memory there, but no time, unless the processor multiplies it.
+_TINY_PARAMETERS, _TINY_WITH_BF16 = 500_000_000, 100_000_000
 _ADAPTER_CONFIG, _ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
@@ -190,8 +190,15 @@ def _dtype(dtype: str, device: str, config: Any) -> torch.dtype:
 
         with torch.device("meta"):
             size = AutoModelForCausalLM.from_config(config).num_parameters()
-        return torch.float32 if size < _TINY_PARAMETERS else torch.bfloat16
+        tiny = _TINY_WITH_BF16 if multiplies_bf16() else _TINY_PARAMETERS
+        return torch.float32 if size < tiny else torch.bfloat16
     return torch.bfloat16
+
+
+def multiplies_bf16() -> bool:
+    """Whether this processor has instructions for bf16 (AVX-512 BF16, AMX)."""
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
 def _quantisation(quantise: Literal["4bit", "8bit"]) -> Any:

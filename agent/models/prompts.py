@@ -5,10 +5,12 @@ evaluation and use, so that a model is asked exactly what it was trained on.
     question = prompts.question("Mammakarzinom", CodeSystem.ICD10GM)
     answer = prompts.answer("C50.9", CodeSystem.ICD10GM)
 
-Two styles. `compact` is the embedded model's: the text, then one token that asks for an axis; each code is
-one token. `instruct` is for open-weight models: an instruction first, then the text in quotation marks, then
-the candidates; codes are written out. The text comes before the axis wherever it can, so that the three
-axes of a text share their prompt's computation.
+Three styles. `compact` is the embedded model's: the text, then one token that asks for an axis; each code is
+one token. `instruct` is for open-weight models as they come: an instruction first, then the text in quotation
+marks, then the candidates; codes are written out. `short` is for adapters of base models: the text, the
+candidates, and a word that asks; an instruction that training makes superfluous would cost ten times the tokens
+of a diagnosis. The text comes before the axis wherever it can, so that the three axes of a text share their
+prompt's computation.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from index.errors import ModelError
 from index.records import CodeSystem
 
 STYLE_FILE = "onkokode.json"
 _EXAMPLE = '{"style": "instruct", "candidates": 10}'
+
+Style = Literal["compact", "instruct", "short"]
 
 # Between a text and the candidates of a compact prompt: a control character, which no text keeps.
 CANDIDATES_FOLLOW = "\x1f"
@@ -52,6 +56,12 @@ _CODE_QUESTION = (
     "Nenne {system}. Antworte nur mit dem Kode, oder mit »keiner«, wenn der Text keinen bestimmt."
 )
 _CANDIDATES = "Zeilen aus dem Katalog, die passen könnten:\n{lines}\n\n"
+_SHORT_QUESTIONS = {
+    CodeSystem.ICD10GM: "ICD",
+    CodeSystem.TOPOGRAPHY: "Top",
+    CodeSystem.MORPHOLOGY: "Mor",
+}
+_SHORT_TUMOUR_QUESTION = "Tumor"
 _TUMOUR_QUESTION = "Ist das eine Tumordiagnose des Patienten? Antworte nur mit ja oder nein."
 
 
@@ -59,7 +69,7 @@ _TUMOUR_QUESTION = "Ist das eine Tumordiagnose des Patienten? Antworte nur mit j
 class Prompts:
     """A prompt style. `candidates` is how many candidates a prompt shows (0: none)."""
 
-    style: Literal["compact", "instruct"] = "instruct"
+    style: Style = "instruct"
     candidates: int = 0
 
     @classmethod
@@ -80,9 +90,9 @@ class Prompts:
             style, candidates = config.get("style", "instruct"), config.get("candidates", 0)
         except (OSError, ValueError, AttributeError, RecursionError):
             raise ModelError(f"{path}: holds no settings; it needs the form of {_EXAMPLE}") from None
-        if style not in ("compact", "instruct") or type(candidates) is not int or not 0 <= candidates <= 100:
+        if style not in get_args(Style) or type(candidates) is not int or not 0 <= candidates <= 100:
             raise ModelError(
-                f"{path}: style is compact or instruct, candidates a number up to 100, as in {_EXAMPLE}"
+                f"{path}: style is {', '.join(get_args(Style))}; candidates a number up to 100, as in {_EXAMPLE}"
             )
         return cls(style, candidates)
 
@@ -99,6 +109,9 @@ class Prompts:
         if self.style == "compact":
             codes = "".join(code_token(code, system) for code, _ in shown)
             return f"{text.replace(CANDIDATES_FOLLOW, ' ')}{CANDIDATES_FOLLOW * bool(codes)}{codes}{axis_token(system)}"
+        if self.style == "short":
+            lines = "".join(f"\n- {code} {line}" for code, line in shown)
+            return f"{one_line(text)}{lines}\n{_SHORT_QUESTIONS[system]}:"
         return (
             _CODE_INSTRUCTION.format(text=fenced(text))
             + candidate_lines(shown)
@@ -116,6 +129,8 @@ class Prompts:
         text = text[:_LONGEST]
         if self.style == "compact":
             return f"{text}<|{TUMOUR}|>"
+        if self.style == "short":
+            return f"{one_line(text)}\n{_SHORT_TUMOUR_QUESTION}:"
         return _CODE_INSTRUCTION.format(text=fenced(text)) + _TUMOUR_QUESTION
 
     def tumour_answer(self, tumour: bool) -> str:
@@ -136,6 +151,11 @@ def axis_token(system: CodeSystem) -> str:
 def code_token(code: str | None, system: CodeSystem) -> str:
     """The compact model's token for a code of an axis; None is "no code fits"."""
     return f"<|{system.value}:{code or _NONE_WORD}|>"
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, which separate the parts of a short prompt."""
+    return " / ".join(filter(None, map(str.strip, text.splitlines())))
 
 
 def fenced(text: str) -> str:

@@ -37,11 +37,43 @@ def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
     onkokode train lora --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/8b --batch 32
     onkokode train lora --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/full --rank 0 --learning-rate 1e-5
     """
-    for package in ("trl", "datasets", "accelerate", "matplotlib"):
+    for package in ("accelerate", "matplotlib"):
         require(package, "training an adapter")
     from training.adapters.lora import train_lora
 
     train_lora(model, pairs, out, LoraPlan(**plan))
+
+
+@click.command("statements")
+@click.option(
+    "--catalogues", type=INPUT_FOLDER, required=True, help="Folder with the official catalogue files."
+)
+@click.option(
+    "--models",
+    type=INPUT_FOLDER,
+    default=Path("runs/models"),
+    show_default=True,
+    help="Folder of `onkokode train all` or `train corpus`, whose texts are drawn.",
+)
+@click.option("--out", type=OutputFolder(), default=Path("runs/statements"), show_default=True)
+@click.option("--texts", default=200_000, show_default=True, help="Texts to learn from.")
+@click.option("--measured", default=600, show_default=True, help="Unseen composed texts to measure on.")
+@click.option("--seed", default=13, show_default=True)
+def statements_command(catalogues: Path, models: Path, out: Path, **sizes: int) -> None:
+    """Write clinical statements as pairs for an adapter of a pretrained model, which reads a text as it stands.
+
+    \b
+    onkokode train corpus --catalogues ../shared/catalogues
+    onkokode train statements --catalogues ../shared/catalogues --out runs/statements
+    onkokode train lora --model gemma-3-270m --style short --pairs runs/statements --out runs/gemma --epochs 1
+    """
+    from training.adapters.pairs import write_text_pairs
+    from training.adapters.statements import statement_rows
+    from training.recipe import material
+
+    rows = statement_rows(material(catalogues), models, **sizes)
+    write_text_pairs(out, rows)
+    click.echo(", ".join(f"{part} {len(texts):,}" for part, texts in rows.items()) + f" texts: {out}")
 
 
 @click.command("measure")
@@ -148,6 +180,7 @@ def accelerate_config_command(name: str) -> None:
 
 
 LORA_COMMANDS = (
+    statements_command,
     lora_command,
     measure_command,
     compare_command,

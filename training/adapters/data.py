@@ -4,10 +4,9 @@
     for chunk in pairs.read("train", tasks=("icd10gm",), limit=50_000, seed=13):
         chunk[0].prompt, chunk[0].answer
 
-A model of style `instruct` gets the columns `prompt` and `completion`. A `compact` model has its own prompts,
-built from the columns `task`, `text`, `code` and `candidates`; forms of asking mean nothing to it, so pairs that
-differ only in their form are one pair. Only a chunk of rows is in memory at a time, and what the trainer reads
-is a memory-mapped Arrow file.
+A model of style `instruct` gets the columns `prompt` and `completion`. The other styles have their own prompts,
+built from the columns `task`, `text`, `code` and `candidates`; forms of asking mean nothing to them, so pairs that
+differ only in their form are one pair. Only a chunk of rows is in memory at a time.
 """
 
 from __future__ import annotations
@@ -17,14 +16,13 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agent.models.prompts import TUMOUR, YES, Prompts, code_token
-from agent.models.tokens import PromptEncoder
+from agent.models.prompts import TUMOUR, YES, Prompts, Style, code_token
 from agent.prepare import core_of
 from index.errors import ModelError
 from index.records import CodeSystem
@@ -32,21 +30,21 @@ from training.runs import log
 from training.split import hash64
 
 _CHUNK = 5_000
-_EXAMPLE = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
-_IGNORED = -100
 # The same text is asked for several axes, on rows next to each other.
 _core = lru_cache(maxsize=50_000)(core_of)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A pair as a model is asked it. `row` is its number in the file, `code` what the answer means."""
+    """A pair as a model is asked it. `row` is its number in the file, `code` what the answer means; pairs of one
+    `group` are questions about one text, whose prompts begin alike."""
 
     row: int
     task: str
     prompt: str
     answer: str
     code: str
+    group: str
 
 
 @dataclass
@@ -64,7 +62,7 @@ class PairFolder:
 
     @classmethod
     def open(
-        cls, folder: Path, style: Literal["compact", "instruct"] = "instruct", vocabulary: Container[str] = ()
+        cls, folder: Path, style: Style = "instruct", vocabulary: Container[str] = ()
     ) -> PairFolder:
         """Raises `ModelError` where the folder holds no data card."""
         try:
@@ -85,12 +83,12 @@ class PairFolder:
             ModelError: the file or one of its columns is missing, or no pair is left.
         """
         chosen = self._chosen(part, tasks, limit, seed)
-        compact = self.prompts.style == "compact"
-        columns = ["task", *(("text", "code", "completion") if compact else ("prompt", "completion"))]
+        own = self.prompts.style != "instruct"
+        columns = ["task", "completion", "line", *(("text", "code") if own else ("prompt", "form"))]
         seen: set[int] = set()
         start = 0
         for batch in self._batches(
-            part, columns, optional=("candidates", "candidate_lines") if compact else ()
+            part, columns, optional=("candidates", "candidate_lines") if own else ()
         ):
             mask = chosen[start : start + len(batch)]
             rows = np.flatnonzero(mask) + start
@@ -99,7 +97,7 @@ class PairFolder:
                 continue
             entries = batch.filter(pa.array(mask)).to_pylist()
             asked = [self._asked(int(row), entry) for row, entry in zip(rows, entries, strict=True)]
-            if compact:
+            if own:
                 # Different texts can have the same core.
                 asked = [pair for pair in asked if _new(f"{pair.prompt}\0{pair.answer}", seen)]
             yield asked
@@ -110,22 +108,22 @@ class PairFolder:
 
     def _chosen(self, part: str, tasks: tuple[str, ...], limit: int | None, seed: int) -> np.ndarray:
         """Per row of the file whether it is read: its task, its answer's token, no pair twice, and the draw."""
-        compact = self.prompts.style == "compact"
+        compact, own = self.prompts.style == "compact", self.prompts.style != "instruct"
         keep: list[np.ndarray] = []
         seen: set[int] = set()
         unknown = 0
-        columns = ("task", "text", "code", "completion") if compact else ("task",)
-        for batch in self._batches(part, columns, optional=("candidates",) if compact else ()):
+        columns = ("task", "text", "code", "completion") if own else ("task",)
+        for batch in self._batches(part, columns, optional=("candidates",) if own else ()):
             kept = np.ones(len(batch), dtype=bool)
             if tasks:
                 kept = np.isin(np.array(batch["task"].to_pylist(), dtype=object), tasks)
-            if compact:
+            if own:
                 entries = batch.to_pylist()
                 for i in np.flatnonzero(kept):
                     entry = entries[i]
-                    answer = self._compact_answer(entry)
+                    answer = self._answer(entry)
                     candidates = "\1".join(entry.get("candidates") or ())
-                    if answer not in self.vocabulary:
+                    if compact and answer not in self.vocabulary:
                         unknown += 1
                         kept[i] = False
                     elif not _new(f"{entry['task']}\0{entry['text']}\0{answer}\0{candidates}", seen):
@@ -147,24 +145,28 @@ class PairFolder:
         return chosen
 
     def _asked(self, row: int, entry: dict[str, Any]) -> Example:
-        task = entry["task"]
+        task, answer, line = entry["task"], self._answer(entry), str(entry["line"])
         if self.prompts.style == "instruct":
-            return Example(row, task, entry["prompt"], entry["completion"], entry["completion"])
-        answer = self._compact_answer(entry)
-        text = _core(entry["text"])
+            return Example(row, task, entry["prompt"], answer, answer, f"{line}\0{entry['form']}")
+        compact = self.prompts.style == "compact"
+        text = _core(entry["text"]) if compact else entry["text"]
         if task == TUMOUR:
-            return Example(row, task, self.prompts.tumour_question(text), answer, entry["completion"])
+            return Example(row, task, self.prompts.tumour_question(text), answer, entry["completion"], line)
         system = CodeSystem(task)
         shown = [
             (code, line)
             for code, line in zip(
                 entry.get("candidates") or (), entry.get("candidate_lines") or (), strict=True
             )
-            if code_token(code, system) in self.vocabulary
+            if not compact or code_token(code, system) in self.vocabulary
         ]
-        return Example(row, task, self.prompts.question(text, system, shown), answer, entry["code"])
+        code = entry["code"] if compact else entry["completion"]
+        return Example(row, task, self.prompts.question(text, system, shown), answer, code, line)
 
-    def _compact_answer(self, entry: dict[str, Any]) -> str:
+    def _answer(self, entry: dict[str, Any]) -> str:
+        """An answer in the style's words; a pair's own are those of `instruct`, as are those of `short`."""
+        if self.prompts.style != "compact":
+            return str(entry["completion"])
         if entry["task"] == TUMOUR:
             return self.prompts.tumour_answer(entry["completion"] == YES)
         return self.prompts.answer(entry["code"], CodeSystem(entry["task"]))
@@ -188,42 +190,6 @@ class PairFolder:
                 )
             wanted = [*columns, *(name for name in optional if name in names)]
             yield from file.iter_batches(batch_size=_CHUNK, columns=wanted)
-
-
-def write_examples(
-    chunks: Iterable[list[Example]], encoder: PromptEncoder, longest: int, path: Path, *, with_end: bool
-) -> int:
-    """Write tokens and labels of pairs as an Arrow stream, which `datasets` maps into memory; returns how many.
-
-    Only the answer's tokens have labels. `with_end` puts the end token after the answer: a compact answer is one
-    token and needs none. A question stands at the end of its prompt: what is too long loses its start.
-    """
-    end = [encoder.tokenizer.eos_token_id] if with_end else []
-    count = 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, _EXAMPLE) as writer:
-        for chunk in chunks:
-            if not chunk:
-                continue
-            ids: list[list[int]] = []
-            labels: list[list[int]] = []
-            prompts = encoder.prompts([pair.prompt for pair in chunk])
-            answers = encoder.answers([pair.answer for pair in chunk])
-            for prompt, answer in zip(prompts, answers, strict=True):
-                answer = [*answer, *end]
-                prompt = prompt[-(longest - len(answer)) :]
-                ids.append(prompt + answer)
-                labels.append([_IGNORED] * len(prompt) + answer)
-            writer.write_batch(pa.record_batch({"input_ids": ids, "labels": labels}, schema=_EXAMPLE))
-            count += len(chunk)
-    return count
-
-
-def examples(path: Path) -> Any:
-    """The examples of a file as a `datasets.Dataset` that stays on disk."""
-    from datasets import Dataset
-
-    return Dataset.from_file(str(path))
 
 
 def _new(key: str, seen: set[int]) -> bool:

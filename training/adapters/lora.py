@@ -1,4 +1,4 @@
-"""LoRA adapters for open-weight models, on instruction pairs, with TRL's `SFTTrainer` and PEFT.
+"""LoRA adapters for open-weight models, on instruction pairs, with PEFT and the `Trainer` of transformers.
 
     train_lora("Qwen/Qwen3-8B", Path("runs/pairs"), Path("runs/icd10gm-8b"), LoraPlan())
     train_lora(EMBEDDED_MODEL, Path("runs/pairs"), Path("runs/full"), LoraPlan(rank=0, learning_rate=2e-4))
@@ -26,12 +26,12 @@ import torch
 
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
-from index.io.atomic import new_file
 from index.io.progress import Pace
-from training.adapters.data import Example, PairFolder, examples, write_examples
+from training.adapters.data import Example, PairFolder
 from training.adapters.measure import TaskScore, answer_pairs, by_task
 from training.adapters.report import EpochResult, best_epoch, plot_runs, write_card
 from training.adapters.trainer import load_base, progress, trainer_for
+from training.adapters.trees import Trees, write_trees
 from training.plan import LoraPlan
 from training.runs import RUN_FILE, each_epoch, log, read_epochs, same_run, train_on, write_json
 
@@ -57,7 +57,8 @@ def train_lora(model: str | Path, pairs: Path, out: Path, plan: LoraPlan) -> lis
 
     network, tokenizer = load_base(model, plan)
     encoder = PromptEncoder(tokenizer)
-    given = PairFolder.open(pairs, Prompts.of(model).style, tokenizer.get_vocab())
+    style = plan.style or Prompts.of(model).style
+    given = PairFolder.open(pairs, style, tokenizer.get_vocab())
     if together.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / RUN_FILE, settings)
@@ -67,14 +68,15 @@ def train_lora(model: str | Path, pairs: Path, out: Path, plan: LoraPlan) -> lis
     sizes = {
         "trainable_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
-        "train_pairs": len(train),
+        "train_texts": len(train),
+        "train_tokens": int(train.sizes().sum()),
         "development_pairs": len(asked),
         "left_out": given.left_out,
         "processes": together.num_processes,
     }
     if together.is_main_process:
         write_json(out / RUN_FILE, settings | sizes)
-    log.info(f"{plan.kind()}: {sizes['trainable_parameters']:,} trainable parameters, {len(train):,} pairs")
+    log.info(f"{plan.kind()}: {sizes['trainable_parameters']:,} trainable parameters, {len(train):,} texts")
 
     def measure(epoch: int, seconds: float) -> None:
         if any(result.epoch == epoch for result in results):
@@ -104,8 +106,8 @@ def train_lora(model: str | Path, pairs: Path, out: Path, plan: LoraPlan) -> lis
 
 def _data(
     given: PairFolder, encoder: PromptEncoder, plan: LoraPlan, folder: Path
-) -> tuple[Any, Any, list[Example]]:
-    """Both parts as tokens, on disk, and the development pairs as they are answered."""
+) -> tuple[Trees, Trees, list[Example]]:
+    """Both parts as trees of tokens, on disk, and the development pairs as they are answered."""
     asked = [
         pair
         for chunk in given.read("development", plan.tasks, plan.development_rows, plan.seed)
@@ -113,15 +115,12 @@ def _data(
     ]
     train = given.read("train", plan.tasks, plan.rows, plan.seed)
     parts = {"train": _with_progress(train, given.count("train")), "development": iter([asked])}
-    folder.mkdir(parents=True, exist_ok=True)
+    with_end = given.prompts.style != "compact"
     for part, chunks in parts.items():
         path = folder / f"{part}.arrow"
         if not path.is_file():
-            with new_file(path) as half:
-                write_examples(
-                    chunks, encoder, plan.longest, half, with_end=given.prompts.style == "instruct"
-                )
-    return examples(folder / "train.arrow"), examples(folder / "development.arrow"), asked
+            write_trees(chunks, encoder, path, longest=plan.longest, with_end=with_end)
+    return Trees.open(folder / "train.arrow"), Trees.open(folder / "development.arrow"), asked
 
 
 def _with_progress(chunks: Iterable[list[Example]], rows: int) -> Iterator[list[Example]]:

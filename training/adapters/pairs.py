@@ -23,12 +23,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from agent.models.prompts import TUMOUR, PromptCandidates, Prompts, candidate_lines, fenced
 from index.catalogue.catalogue import Catalogue
@@ -275,12 +275,14 @@ def write_text_pairs(
     folder.mkdir(parents=True, exist_ok=True)
     digests = {}
     for part, rows in parts.items():
-        pairs = [pair for number, row in enumerate(rows) for pair in _of_text(row, part, number, source)]
-        table = pa.Table.from_pylist([asdict(pair) for pair in pairs], schema=_SCHEMA)
-        pq.write_table(table, folder / f"{part}.parquet", compression="zstd")
-        digests[part] = hashlib.sha256(
-            "\n".join(f"{p.prompt}\0{p.completion}" for p in pairs).encode()
-        ).hexdigest()
+        digest = hashlib.sha256()
+        pairs = (pair for number, row in enumerate(rows) for pair in _of_text(row, part, number, source))
+        with parquet_writer(folder / f"{part}.parquet", _SCHEMA) as writer:
+            while chunk := list(islice(pairs, _CHUNK)):
+                for pair in chunk:
+                    digest.update(f"{pair.prompt}\0{pair.completion}\n".encode())
+                writer.write_table(pa.Table.from_pylist([asdict(pair) for pair in chunk], schema=_SCHEMA))
+        digests[part] = digest.hexdigest()
     write_json(folder / "card.json", {"sha256": digests, "candidates": source.k if source else 0})
 
 
