@@ -16,7 +16,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from agent.models.prompts import Style
 from index.errors import ModelError
 from index.records import AXES
 
@@ -128,7 +127,9 @@ class LoraPlan:
     rows: int | None = option(None, "Train on this many pairs, drawn by the seed (all).")
     development_rows: int | None = option(500, "Pairs answered after each epoch.")
     tasks: tuple[str, ...] = option((), "Only this task; may be given several times (all four).", name="task")
-    style: Style | None = option(None, "How a text is asked: with an instruction, or short (as the model's folder says, else instruct).")
+    style: Literal["instruct", "short"] | None = option(
+        None, "How a text is asked: with an instruction or without (as the model's folder says, else with)."
+    )
     others: int = option(4096, "Tokens that stand for all those that no answer is made of (0: take all).")
     compile: bool = option(False, "Compile the layers: a third faster on a CPU with a C++ compiler.")
     four_bit: bool = option(False, "Load the base model in 4 bits (GPU, bitsandbytes).")

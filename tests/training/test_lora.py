@@ -29,18 +29,19 @@ from agent.models.tokens import PromptEncoder
 from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_models import FAMILIES, save_tiny_model
-from training.adapters.data import Example, PairFolder, examples, write_examples
+from training.adapters.data import Example, PairFolder
 from training.adapters.lora import train_lora
 from training.adapters.measure import TaskScore, judge, measure_pairs
 from training.adapters.report import EpochResult, compare_runs
-from training.adapters.trainer import load_base, trainer_for
+from training.adapters.trainer import load_base
+from training.adapters.trees import Trees, write_trees
 from training.commands import train
 from training.plan import LoraPlan
 from training.runs import read_epochs
 
 CODES = ("C50.9", "C34.1", "C61", "C18.7")
 COMPACT_CODES = ("C50.9", "C34.1", "C16.0", "C18.7")  # C50.9 has no token in the tiny tokenizer
-PLAN = LoraPlan(epochs=2, batch=4, learning_rate=1e-2, development_rows=8, save_steps=3)
+PLAN = LoraPlan(epochs=2, batch=1, learning_rate=1e-2, development_rows=8, save_steps=3)
 ICD = CodeSystem.ICD10GM
 
 
@@ -191,7 +192,7 @@ def test_a_compact_model_learns_its_own_prompts(
     results = train_lora(compact_model, compact_pairs, out, replace(PLAN, epochs=8, learning_rate=3e-2))
     about = json.loads((out / "run.json").read_text(encoding="utf-8"))
     # Three codes with a token, three texts each; the two forms are one pair, and yes and no have no token.
-    assert about["train_pairs"] == 9 and about["left_out"]["train"] == 7
+    assert about["train_texts"] == 9 and about["left_out"]["train"] == 7
     assert any("7 pairs left out" in line for line in caplog.messages)
     assert json.loads((out / "onkokode.json").read_text()) == {"style": "compact", "candidates": 1}
     assert max(result.exact for result in results) > results[0].exact
@@ -208,21 +209,20 @@ def test_a_compact_prompt_shows_its_candidates_and_ends_with_the_answer(
     asked = [pair for chunk in given.read("train", ("icd10gm",), None, 13) for pair in chunk]
     first = asked[0]
     assert first.prompt == f"Magenkarzinom Corpus{CANDIDATES_FOLLOW}<|icd10gm:C34.1|><|icd10gm|>"
-    write_examples([asked], PromptEncoder(tokenizer), 64, tmp_path / "x.arrow", with_end=False)
-    example = examples(tmp_path / "x.arrow")[0]
-    tokens = tokenizer.convert_ids_to_tokens(example["input_ids"])
-    assert tokens[-3:] == ["<|icd10gm:C34.1|>", "<|icd10gm|>", "<|icd10gm:C34.1|>"]
-    assert [label for label in example["labels"] if label != -100] == example["input_ids"][-1:]
+    write_trees([asked], PromptEncoder(tokenizer), tmp_path / "x.arrow", longest=64, with_end=False)
+    tree = Trees.open(tmp_path / "x.arrow")[0]
+    tokens = tokenizer.convert_ids_to_tokens(tree["tokens"])
+    assert tokens[-2:] == ["<|icd10gm:C34.1|>", "<|icd10gm|>"]
+    assert tokenizer.convert_ids_to_tokens(tree["edge_token"]) == ["<|icd10gm:C34.1|>"]
 
 
 def test_only_the_answer_counts_and_the_prompt_is_the_agents(pairs: Path, tmp_path: Path) -> None:
     tokenizer = LocalModel.load(save_tiny_model("llama", tmp_path / "llama")).encoder.tokenizer
     asked = next(PairFolder.open(pairs).read("development", (), None, 13))
-    write_examples([asked], PromptEncoder(tokenizer), 512, tmp_path / "x.arrow", with_end=True)
-    example = examples(tmp_path / "x.arrow")[0]
-    answer = [label for label in example["labels"] if label != -100]
-    assert tokenizer.decode(answer) == asked[0].answer + tokenizer.eos_token
-    assert "Cutting Knowledge" not in tokenizer.decode(example["input_ids"])
+    write_trees([asked], PromptEncoder(tokenizer), tmp_path / "x.arrow", longest=512, with_end=True)
+    tree = Trees.open(tmp_path / "x.arrow")[0]
+    assert tokenizer.decode(tree["edge_token"]) == asked[0].answer + tokenizer.eos_token
+    assert "Cutting Knowledge" not in tokenizer.decode(tree["tokens"])
 
 
 def test_a_draw_is_the_same_each_time_and_keeps_the_tasks(pairs: Path) -> None:
@@ -253,7 +253,7 @@ def test_greedy_answers_are_those_of_generate(family: str, tmp_path: Path) -> No
 
 
 def test_answers_are_judged_as_in_the_study() -> None:
-    pair = Example(3, "icd10gm", "", "C50.9", "C50.9")
+    pair = Example(3, "icd10gm", "", "C50.9", "C50.9", "3")
     worth = {
         said: (hit.exact, hit.partial, hit.malformed)
         for said in ("C50.9", "Der Kode ist C50.1.", "keiner", "C34.1")
@@ -265,7 +265,7 @@ def test_answers_are_judged_as_in_the_study() -> None:
         "keiner": (False, False, True),
         "C34.1": (False, False, False),
     }
-    tumour = Example(4, TUMOUR, "", "ja", "ja")
+    tumour = Example(4, TUMOUR, "", "ja", "ja", "4")
     assert judge(tumour, "Ja.").exact and judge(tumour, "vielleicht").malformed
     low, high = TaskScore(100, 88, 90, 0).interval(88)
     assert (round(low, 3), round(high, 3)) == (0.802, 0.930)
@@ -288,7 +288,7 @@ def test_runs_are_compared(tmp_path: Path) -> None:
         folder.mkdir()
         plan = {"rank": rank, "learning_rate": 1e-3}
         (folder / "run.json").write_text(
-            json.dumps({"plan": plan, "trainable_parameters": 1234, "train_pairs": 9})
+            json.dumps({"plan": plan, "trainable_parameters": 1234, "train_texts": 9})
         )
         epochs = [
             {"epoch": e, "n": 20, "exact": e / 4, "partial": e / 3, "loss": 1.0, "seconds": 2.0 * e}
@@ -303,35 +303,14 @@ def test_runs_are_compared(tmp_path: Path) -> None:
         compare_runs([tmp_path / "low"], tmp_path / "out", task="tumour")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_packing_keeps_pairs_apart(family: str, pairs: Path, tmp_path: Path) -> None:
-    loaded = LocalModel.load(save_tiny_model(family, tmp_path / "model"))
-    tokenizer = loaded.encoder.tokenizer
-    asked = next(PairFolder.open(pairs).read("train", (), None, 13))
-    write_examples([asked], loaded.encoder, 512, tmp_path / "x.arrow", with_end=True)
-    data = examples(tmp_path / "x.arrow")
-    plan = replace(PLAN, packing=True, longest=512, batch=2)
-    trainer = trainer_for(loaded.model, tokenizer, data, data, tmp_path / "out", plan)
-    batch = next(iter(trainer.get_train_dataloader()))
-    assert batch["input_ids"].shape[0] == 2
-    starts = (batch["position_ids"][0] == 0).nonzero().flatten().tolist()
-    assert len(starts) > 1
-    second = slice(starts[1], starts[2] if len(starts) > 2 else None)
-    trainer.model.eval()
-    with torch.no_grad():
-        packed = trainer.model(**{k: v for k, v in batch.items() if k != "labels"}).logits[0, second]
-        alone = trainer.model(input_ids=batch["input_ids"][:1, second]).logits[0]
-    torch.testing.assert_close(packed, alone, atol=1e-4, rtol=1e-4)
-
-
 _RUN = """
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 from tests.training.test_lora import PLAN
 import training.adapters.lora as lora
-model, pairs, out, packing, moment = sys.argv[1:]
-plan = replace(PLAN, packing=packing == "True", batch=1 if packing == "True" else 4)
+model, pairs, out, moment = sys.argv[1:]
+plan = PLAN
 if moment == "between":
     # The checkpoint of the epoch's last step is written, and its measuring has begun.
     plan = replace(plan, save_steps=1)
@@ -344,21 +323,13 @@ lora.train_lora(Path(model), Path(pairs), Path(out), plan)
 """
 
 
-@pytest.mark.parametrize(
-    ("packing", "moment"),
-    [
-        pytest.param(False, "within", marks=pytest.mark.slow),
-        pytest.param(True, "within", marks=pytest.mark.slow),
-        pytest.param(True, "between", marks=pytest.mark.slow),
-    ],
-)
-def test_a_killed_run_goes_on_to_the_same_weights(
-    packing: bool, moment: str, pairs: Path, tmp_path: Path
-) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["within", "between"])
+def test_a_killed_run_goes_on_to_the_same_weights(moment: str, pairs: Path, tmp_path: Path) -> None:
     model = save_tiny_model("qwen3", tmp_path / "model")
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = subprocess.Popen(
-        [sys.executable, "-c", _RUN, str(model), str(pairs), str(killed), str(packing), moment],
+        [sys.executable, "-c", _RUN, str(model), str(pairs), str(killed), moment],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -373,8 +344,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (killed / "README.md").is_file()
-    plan = replace(PLAN, packing=packing, batch=1 if packing else 4)
-    plan = replace(plan, save_steps=1) if moment == "between" else plan
+    plan = replace(PLAN, save_steps=1) if moment == "between" else PLAN
     results = train_lora(model, pairs, killed, plan)
     assert [result.epoch for result in results] == [0, 1, 2]
     expected = train_lora(model, pairs, whole, plan)

@@ -136,7 +136,9 @@ def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None
 @_pairs
 @click.option("--out", type=OutputFolder(), required=True, help="Folder for table and JSON.")
 @click.option("--name", default="throughput", show_default=True, help="Name of the files.")
-@plan_options(LoraPlan, "rank", "batch", "longest", "tasks", "gradient_checkpointing")
+@plan_options(
+    LoraPlan, "rank", "batch", "longest", "tasks", "style", "others", "compile", "gradient_checkpointing"
+)
 @click.option("--rows", default=20_000, show_default=True, help="Pairs to draw the batches from.")
 @click.option(
     "--steps", default=20, show_default=True, help="Steps of each arm, after three that do not count."
@@ -144,7 +146,7 @@ def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None
 def throughput_command(
     model: str, pairs: Path, out: Path, name: str, steps: int, rows: int, **plan: Any
 ) -> None:
-    """Measure training steps: packed rows against the padded batches of a plain Trainer, in one run.
+    """Measure training steps: rows of trees against the padded batches of TRL's trainer, in one run.
 
     \b
     onkokode train throughput --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/throughput
@@ -154,6 +156,8 @@ def throughput_command(
 
     import torch
 
+    for package in ("trl", "datasets"):
+        require(package, "the trainer that is compared with")
     from training.adapters.throughput import measure_throughput, to_markdown
 
     measured = measure_throughput(model, pairs, LoraPlan(**plan), steps=steps, rows=rows)

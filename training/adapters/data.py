@@ -61,9 +61,7 @@ class PairFolder:
     left_out: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def open(
-        cls, folder: Path, style: Style = "instruct", vocabulary: Container[str] = ()
-    ) -> PairFolder:
+    def open(cls, folder: Path, style: Style = "instruct", vocabulary: Container[str] = ()) -> PairFolder:
         """Raises `ModelError` where the folder holds no data card."""
         try:
             card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
@@ -84,11 +82,11 @@ class PairFolder:
         """
         chosen = self._chosen(part, tasks, limit, seed)
         own = self.prompts.style != "instruct"
-        columns = ["task", "completion", "line", *(("text", "code") if own else ("prompt", "form"))]
+        columns = ["task", "completion", *(("text", "code") if own else ("prompt",))]
         seen: set[int] = set()
         start = 0
         for batch in self._batches(
-            part, columns, optional=("candidates", "candidate_lines") if own else ()
+            part, columns, optional=("line", "candidates", "candidate_lines") if own else ("line", "form")
         ):
             mask = chosen[start : start + len(batch)]
             rows = np.flatnonzero(mask) + start
@@ -145,13 +143,14 @@ class PairFolder:
         return chosen
 
     def _asked(self, row: int, entry: dict[str, Any]) -> Example:
-        task, answer, line = entry["task"], self._answer(entry), str(entry["line"])
+        task, answer = entry["task"], self._answer(entry)
+        group = f"{entry.get('line', row)}\0{entry.get('form', '')}"
         if self.prompts.style == "instruct":
-            return Example(row, task, entry["prompt"], answer, answer, f"{line}\0{entry['form']}")
+            return Example(row, task, entry["prompt"], answer, answer, group)
         compact = self.prompts.style == "compact"
         text = _core(entry["text"]) if compact else entry["text"]
         if task == TUMOUR:
-            return Example(row, task, self.prompts.tumour_question(text), answer, entry["completion"], line)
+            return Example(row, task, self.prompts.tumour_question(text), answer, entry["completion"], group)
         system = CodeSystem(task)
         shown = [
             (code, line)
@@ -161,7 +160,7 @@ class PairFolder:
             if not compact or code_token(code, system) in self.vocabulary
         ]
         code = entry["code"] if compact else entry["completion"]
-        return Example(row, task, self.prompts.question(text, system, shown), answer, code, line)
+        return Example(row, task, self.prompts.question(text, system, shown), answer, code, group)
 
     def _answer(self, entry: dict[str, Any]) -> str:
         """An answer in the style's words; a pair's own are those of `instruct`, as are those of `short`."""

@@ -12,7 +12,8 @@ model learns to say nothing but answers, as under its whole vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,46 +22,56 @@ import torch
 from torch.nn import functional
 
 from agent.models.tree_mask import tree_masks
-
-_IGNORED = -100
+from training.adapters.trees import IGNORED
 
 
 @dataclass(frozen=True, eq=False)
 class AnswerLoss:
-    """`answer_tokens` (ids, ascending) are always in the softmax; `others` are drawn beside them, 0 takes all.
-
-    `own_head`: the network's scores are one matrix product of its last states, so that a part can be computed alone.
-    """
+    """`answer_tokens` (ids, ascending) are always in the softmax; `others` are drawn beside them, 0 takes all."""
 
     answer_tokens: np.ndarray
     others: int = 4096
-    own_head: bool = True
 
     def __call__(self, network: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        inputs = {
-            "input_ids": batch["input_ids"],
-            "position_ids": batch["position_ids"],
-            "attention_mask": tree_masks(network, batch["ends"], batch["position_ids"]),
-            "use_cache": False,
-        }
+        """The mean negative log-probability of the batch's labels (`trees.Collator`)."""
         edges, labels = batch["edges"], batch["labels"]
-        if not self.own_head:
-            logits = network(**inputs).logits
-            return functional.cross_entropy(logits.flatten(0, 1)[edges].float(), labels, ignore_index=_IGNORED)
-        base = network.get_base_model() if hasattr(network, "peft_config") else network
-        states = base.get_decoder()(**inputs).last_hidden_state
-        states = states.flatten(0, 1)[edges]
-        head = base.get_output_embeddings()
-        vocabulary = head.weight.shape[0]
+        inner = getattr(network, "module", network)  # accelerate may have wrapped it
+        head = inner.get_output_embeddings()
+        vocabulary = int(head.weight.shape[0])
         known = torch.from_numpy(self.answer_tokens).to(edges.device)
-        if not self.others or len(known) + self.others >= vocabulary:
-            logits = head(states).float()
-            return functional.cross_entropy(logits, labels, ignore_index=_IGNORED)
-        drawn = torch.randint(vocabulary, (self.others,), device=edges.device)
-        logits = functional.linear(states, head.weight[torch.cat([known, drawn])]).float()
-        # What was drawn although it is there already is masked out: another size would need other kernels.
-        again = torch.isin(drawn, known)
-        weight = math.log((vocabulary - len(known)) / max(1, int((~again).sum())))
-        logits = logits + torch.cat([logits.new_zeros(len(known)), torch.where(again, -torch.inf, weight)])
-        places = torch.searchsorted(known, labels.clamp(min=0)).masked_fill(labels == _IGNORED, _IGNORED)
-        return functional.cross_entropy(logits, places, ignore_index=_IGNORED)
+        chosen: torch.Tensor | None = None
+        if self.others and len(known) + self.others < vocabulary:
+            drawn = torch.randint(vocabulary, (self.others,), device=edges.device)
+            chosen = torch.cat([known, drawn])
+            labels = torch.searchsorted(known, labels.clamp(min=0)).masked_fill(labels == IGNORED, IGNORED)
+
+        def scores(states: torch.Tensor) -> torch.Tensor:
+            states = states.flatten(0, 1)[edges]
+            return functional.linear(states, head.weight if chosen is None else head.weight[chosen])
+
+        with _forward(head, scores):
+            # Through the outermost module, which several processes share the work in.
+            logits = network(
+                input_ids=batch["input_ids"],
+                position_ids=batch["position_ids"],
+                attention_mask=tree_masks(inner, batch["ends"], batch["position_ids"]),
+                use_cache=False,
+            ).logits.float()
+        if chosen is not None:
+            # What was drawn although it is there already is masked: another size would need other kernels.
+            again = torch.isin(drawn, known)
+            weight = math.log((vocabulary - len(known)) / max(1, int((~again).sum())))
+            logits = logits + torch.cat(
+                [logits.new_zeros(len(known)), torch.where(again, -torch.inf, weight).to(logits)]
+            )
+        return functional.cross_entropy(logits, labels, ignore_index=IGNORED)
+
+
+@contextmanager
+def _forward(module: torch.nn.Module, forward: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """For a while the module computes something else; what its model does with the scores (scale, cap) stays."""
+    module.forward = forward
+    try:
+        yield
+    finally:
+        del module.forward

@@ -112,7 +112,7 @@ def compare_runs(folders: Sequence[Path], out: Path, task: str | None = None) ->
         by_epoch = {one.epoch: f"{one.exact:.1%} / {one.partial:.1%}" for one in results}
         rows.append(
             (name, str(plan["rank"]) if plan["rank"] else "0 (full)", f"{about.get('trainable_parameters', 0):,}",
-             f"{plan['learning_rate']:g}", f"{about.get('train_pairs', 0):,}",
+             f"{plan['learning_rate']:g}", f"{about.get('train_texts', 0):,}",
              f"{sum(seconds) / len(seconds):,.0f}" if seconds else "", *(by_epoch.get(one, "") for one in epochs))
         )  # fmt: skip
     parts = [

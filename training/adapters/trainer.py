@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -46,10 +45,16 @@ def load_base(model: str | Path, plan: LoraPlan) -> tuple[Any, Any]:
 
 
 def trainer_for(
-    network: Any, tokenizer: Any, train: Trees, development: Trees | None, out: Path, plan: LoraPlan, **changes: Any
+    network: Any,
+    tokenizer: Any,
+    train: Trees,
+    development: Trees | None,
+    out: Path,
+    plan: LoraPlan,
+    **changes: Any,
 ) -> Any:
     """A trainer of transformers by the plan; `changes` replace its settings."""
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
     torch.manual_seed(plan.seed)
@@ -68,25 +73,20 @@ def trainer_for(
         "prediction_loss_only": True,
     }
     if plan.rank:
-        adapter = LoraConfig(
-            r=plan.rank,
-            lora_alpha=plan.alpha,
-            lora_dropout=plan.dropout,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        )
         with warnings.catch_warnings():
             # PEFT asks transformers for names that it has deprecated; nobody here can act on that.
             warnings.simplefilter("ignore", FutureWarning)
-            network = get_peft_model(network, adapter)
+            network = get_peft_model(network, lora_config(plan))
     if plan.compile:
         # Layer by layer: they are alike, so that the compiler has one of them to do.
         for layer in network.get_decoder().layers:
             layer.compile(dynamic=False)
-    objective = AnswerLoss(train.answer_tokens(), others=plan.others, own_head=not _sharded())
+    objective = AnswerLoss(train.answer_tokens(), plan.others)
 
     class AnswerTrainer(Trainer):
-        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
             loss = objective(model, inputs)
             return (loss, {}) if return_outputs else loss
 
@@ -101,8 +101,23 @@ def trainer_for(
         data_collator=Collator(plan.batch, plan.longest, pad_id(tokenizer)),
         processing_class=tokenizer,
     )
+    # The loss is a mean already; without this the trainer would expect a sum and not divide it by its batches.
+    trainer.model_accepts_loss_kwargs = False
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def lora_config(plan: LoraPlan) -> Any:
+    """PEFT's configuration of the plan's adapter, on all linear layers."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=plan.rank,
+        lora_alpha=plan.alpha,
+        lora_dropout=plan.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
 
 
 def _sharded() -> bool:

@@ -17,7 +17,6 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -83,7 +82,13 @@ def tree_of(group: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> Tree:
         edges += zip(path[len(prompt) - 1 :], answer, strict=True)
     tree.finish()
     nodes, tokens = zip(*sorted(edges), strict=True)
-    return {"tokens": tree.tokens, "depth": tree.depth, "end": tree.end, "edge_node": nodes, "edge_token": tokens}
+    return {
+        "tokens": tree.tokens,
+        "depth": tree.depth,
+        "end": tree.end,
+        "edge_node": nodes,
+        "edge_token": tokens,
+    }
 
 
 @dataclass(frozen=True, eq=False)
