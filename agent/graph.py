@@ -96,7 +96,8 @@ def choose(state: State, resources: Resources) -> State:
     statements, attempt = state["statements"], state.get("attempt", 0) + 1
     asked = tumours(state) if attempt == 1 else list(state["again"])
     cores = [statements[number].segment.core for number in asked]
-    scores = score_cores(resources, cores, state["retrievals"], asked, wider=attempt > 1)
+    wordings = [_wording(state, statements[number]) for number in asked]
+    scores = score_cores(resources, cores, state["retrievals"], asked, wordings=wordings, wider=attempt > 1)
     scored = dict(zip(asked, scores, strict=True))
     decisions = []
     for number, statement in enumerate(statements):
@@ -149,7 +150,11 @@ def check(state: State, resources: Resources) -> State:
         checks[number] = (
             own if agreement.primary is None else _checks(state, resources, number, agreement.codes)
         )
-        unfit = tuple(f"none {axis}" for axis, one in decisions.items() if one.none > _NONE_FITS_FROM)
+        unfit = tuple(
+            f"none {axis}"
+            for axis, one in decisions.items()
+            if one.none > max(_NONE_FITS_FROM, resources.weights.axes[axis].none_above)
+        )
         unseen = any(len(one.codes) < len(state["retrievals"][axis].codes) for axis, one in decisions.items())
         if state["attempt"] == 1 and unseen and (failed or unfit):
             again[number] = failed + unfit

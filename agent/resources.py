@@ -99,8 +99,7 @@ class Resources:
             model=language,
             prompts=prompts,
             recogniser=recogniser,
-            # The fitted numbers belong to the embedded pair; others start neutral.
-            weights=Weights.load() if default and encoder is None else Weights(),
+            weights=_decision(default, encoder, adapter or source),
             crosswalk=Crosswalk(known.rules, load_overrides()),
             candidates=candidates,
             names={
@@ -111,6 +110,13 @@ class Resources:
                 **({"scoring": served.method} if served else {}),
             },
         )
+
+
+def _decision(default: bool, encoder: str | Path | None, folder: str | Path) -> Weights:
+    """The fitted numbers belong to a model with its adapter, and to the embedded encoder."""
+    if encoder is not None:
+        return Weights()
+    return Weights.load() if default else Weights.beside(folder)
 
 
 def _check_device(device: str) -> None:

@@ -88,15 +88,42 @@ def corpus_command(catalogues: Path, out: Path, only: str | None) -> None:
 @train.command("fit")
 @_catalogues
 @_out("runs/models")
+@click.option(
+    "--model", help="Fit this model instead of those under OUT: a name, folder, hub name or .gguf file."
+)
+@click.option(
+    "--adapter", help="With this adapter; the numbers are kept in its folder, or else in the model's."
+)
+@click.option("--keep", type=OutputFolder(), help="With --model: keep the numbers in this folder instead.")
+@click.option("--texts", default=3000, show_default=True, help="Texts of each kind that are read.")
 @_publish
-def fit_command(catalogues: Path, out: Path, publish: bool) -> None:
-    """Fit fusion, calibration and recognition again, for models that are trained."""
-    from training.fit import fit
+def fit_command(
+    catalogues: Path,
+    out: Path,
+    model: str | None,
+    adapter: str | None,
+    keep: Path | None,
+    texts: int,
+    publish: bool,
+) -> None:
+    """Fit fusion, calibration, thresholds and recognition again: for the models that `train all` has trained, or for
+    any language model, so that its confidence is a probability. Fitted on texts of OUT/corpus that measure nothing.
+
+    \b
+    onkokode train fit --catalogues ../shared/catalogues
+    onkokode train fit --catalogues ../shared/catalogues --model gemma-3-270m --adapter runs/gemma --texts 1000
+    """
+    from training.fit import fit, fit_model, trained_context
     from training.publish import publish as copy
     from training.recipe import material
 
+    if model is None and (adapter or keep):
+        raise click.UsageError("--adapter and --keep go with --model")
     given = material(catalogues)
-    fit(given, out)
+    if model is not None:
+        click.echo(f"fitted: {fit_model(given, model, adapter, out / 'corpus', texts=texts, out=keep)}")
+        return
+    fit(given, trained_context(given, out), out / "corpus", texts=texts).save(out / "decision.json")
     if publish:
         copy(given, out)
 

@@ -1,6 +1,7 @@
 """Fits the numbers of the decision: fusion weights, calibration, thresholds, recognition.
 
-    fit(material, out)        # writes out/decision.json
+    fit(given, trained_context(given, out), out / "corpus").save(out / "decision.json")
+    fit_model(given, "gemma-3-270m", "runs/gemma", out / "corpus", texts=1000)     # runs/gemma/decision.json
 
 Fitted on the development lines of the alphabet (ICD-10) and on composed texts of site-and-morphology pairs
 that training never saw; never on the held-out lines or on the evaluation sets.
@@ -10,25 +11,29 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from agent.decide.records import AxisWeights, RecognitionWeights, Weights
+from agent.decide.records import DECISION, AxisWeights, RecognitionWeights, Weights
 from agent.decide.scores import AxisScores, scores_of_texts
 from agent.graph import graph
 from agent.prepare import leading
 from agent.resources import Resources
 from agent.state import findings
 from index.catalogue.catalogue import Catalogue
+from index.errors import ModelError
+from index.io.progress import Pace
 from index.records import AXES, CatalogueLine, CodeSystem
 from index.search.retriever import Retriever
 from training.corpus import NONE, UNKNOWN, Row, is_measured, read_rows
 from training.runs import log
 from training.split import Split
 
+_T = TypeVar("_T")
 _COMPOSED = 3000
 _MEASURING = 0.51  # of the held-out composed texts, the first so many measure and fit nothing
 _BATCH = 64
@@ -55,15 +60,17 @@ class Sample:
     code: str | None
 
 
-def fit(given: Material, out: Path) -> Weights:
-    """Fit everything for the models under `out`, with an index of the catalogue without the split's lines."""
-    context = trained_context(given, out)
-    composed = read_rows(out / "corpus" / "composed_heldout.parquet")
+def fit(given: Material, resources: Resources, corpus: Path, *, texts: int = _COMPOSED) -> Weights:
+    """The decision of these resources, whose catalogue lacks the split's lines. `corpus` is the folder that `train
+    corpus` wrote; of its unseen composed texts so many are read, and of each kind that recognition learns from."""
+    composed = read_rows(corpus / "composed_heldout.parquet")
     composed = composed[int(_MEASURING * len(composed)) :]
-    rows = random.Random(13).sample(composed, k=min(_COMPOSED, len(composed)))
-    scored = list(scores_of_texts(context, [row.core for row in rows]))
-    lines = given.split.development
-    lines_scored = list(scores_of_texts(context, [line.text for line in lines], [CodeSystem.ICD10GM]))
+    rows = random.Random(13).sample(composed, k=min(texts, len(composed)))
+    read = [resources.prompts.reads(row.core, row.raw) for row in rows]
+    scored = list(_paced("composed texts", scores_of_texts(resources, read), len(read)))
+    lines = given.split.development[:texts]
+    asked = scores_of_texts(resources, [line.text for line in lines], [CodeSystem.ICD10GM])
+    lines_scored = list(_paced("catalogue lines", asked, len(lines)))
     axes = {}
     for place, axis in enumerate(AXES):
         samples = [
@@ -75,13 +82,39 @@ def fit(given: Material, out: Path) -> Weights:
         if axis is CodeSystem.ICD10GM:
             sets.append([Sample(s[axis], line.code) for s, line in zip(lines_scored, lines, strict=True)])
         axes[axis] = fit_axis(axis, sets)
-    weights = Weights(axes, _fit_recognition(context, out, given, composed))
+    weights = Weights(axes, _fit_recognition(resources, corpus, given, composed, texts))
     # A machine without the official files has fewer lines, and farther ones: the confidence is fitted on both.
     own = given.split.catalogue_without(Catalogue.builtin())
-    over_own = replace(context, catalogue=own, retriever=Retriever.over(own, context.retriever.encoder))
-    weights = _fit_confidence([replace(one, weights=weights) for one in (context, over_own)], rows, lines)
-    weights.save(out / "decision.json")
-    return weights
+    over_own = replace(resources, catalogue=own, retriever=Retriever.over(own, resources.retriever.encoder))
+    return _fit_confidence([replace(one, weights=weights) for one in (resources, over_own)], rows, lines)
+
+
+def fit_model(
+    given: Material, model: str, adapter: str | None, corpus: Path, *, texts: int, out: Path | None = None
+) -> Path:
+    """Fit a language model, or one with an adapter, beside the embedded encoder; the numbers are kept where the agent
+    looks for them, beside the adapter or else the model, or in the folder `out`.
+
+    Raises:
+        ModelError: the model cannot be used, or is on no folder of this machine and `out` is not given.
+    """
+    folder = out or Path(adapter or model)
+    if not folder.is_dir():
+        raise ModelError(
+            f"{folder}: is no folder on this machine, in which the fit could be kept; give --out"
+        )
+    resources = Resources.load(model, adapter, catalogue=given.catalogue)
+    weights = fit(given, replace(resources, weights=Weights()), corpus, texts=texts)
+    weights.save(folder / DECISION)
+    return folder / DECISION
+
+
+def _paced(what: str, scores: Iterable[_T], total: int) -> Iterator[_T]:
+    """Says how far it is."""
+    pace = Pace(total, what, lambda line: log.info(f"  {line}"))
+    for score in scores:
+        pace.step()
+        yield score
 
 
 def trained_context(given: Material, out: Path) -> Resources:
@@ -220,7 +253,7 @@ def _none_threshold(samples: Sequence[Sample], weights: AxisWeights) -> float:
 
 
 def _fit_recognition(
-    context: Resources, out: Path, given: Material, composed: Sequence[Row]
+    context: Resources, corpus: Path, given: Material, composed: Sequence[Row], texts: int
 ) -> RecognitionWeights:
     from sklearn.linear_model import LogisticRegression
 
@@ -230,15 +263,15 @@ def _fit_recognition(
     negative = [
         row
         for part in ("other", "around")
-        for row in read_rows(out / "corpus" / f"{part}.parquet")
+        for row in read_rows(corpus / f"{part}.parquet")
         if is_measured(row)
     ]
-    positive = [row for row in composed if row.tumour == 1][:3000]
+    positive = [row for row in composed if row.tumour == 1][:texts]
     positive += [
-        Row(line.text, line.text, ("", "", ""), 1, "development") for line in given.split.development
+        Row(line.text, line.text, ("", "", ""), 1, "development") for line in given.split.development[:texts]
     ] * 3
     rows, raw = [], []
-    for row in positive + random.Random(13).sample(negative, k=min(len(negative), 5000)):
+    for row in positive + random.Random(13).sample(negative, k=min(len(negative), 5 * texts // 3)):
         # Of a note the agent asks about the stretch that holds the diagnosis, and of what is denied it does not ask.
         held = next((s for s in prepare(row.raw).diagnoses if s.core == row.core), None)
         if held is None or not held.denied:

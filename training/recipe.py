@@ -27,7 +27,7 @@ from index.io.progress import Pace
 from index.records import AXES, CodeSystem
 from training.adapters.pairs import CandidateSource, text_key, write_text_pairs
 from training.corpus import UNKNOWN, Row, is_measured, read_rows, tumour_lines, write_corpus
-from training.fit import Material, fit
+from training.fit import Material, fit, trained_context
 from training.leak import TRAIN
 from training.plan import DEFAULT, LoraPlan, Plan
 from training.runs import log, write_json
@@ -62,7 +62,7 @@ def train_all(given: Material, out: Path, plan: Plan = DEFAULT) -> None:
     train_adapter_with_candidates(given, out, plan)
     train_recogniser(out)
     if not (out / "decision.json").is_file():
-        fit(given, out)
+        fit(given, trained_context(given, out), out / "corpus").save(out / "decision.json")
     log.info(f"trained in {time.monotonic() - started:.0f} s")
 
 

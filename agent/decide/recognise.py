@@ -94,8 +94,9 @@ def tumour_signals(resources: Resources, raw: Sequence[str], cores: Sequence[str
     whether the core names a tumour (1 or 0)."""
     said = np.zeros(len(cores))
     if resources.model is not None and len(cores):
+        texts = [resources.prompts.reads(*pair) for pair in zip(cores, raw, strict=True)]
         answers = (resources.prompts.tumour_answer(True), resources.prompts.tumour_answer(False))
-        asked = [[Question(resources.prompts.tumour_question(core), answers)] for core in cores]
+        asked = [[Question(resources.prompts.tumour_question(text), answers)] for text in texts]
         said = np.array([float(scores[0][0] - scores[0][1]) for scores in resources.model.score(asked)])
     named = np.array([float(names_definite_tumour(core)) for core in cores])
     grams, grams_of_core = resources.recogniser.log_odds(raw), resources.recogniser.log_odds(cores)
@@ -103,7 +104,7 @@ def tumour_signals(resources: Resources, raw: Sequence[str], cores: Sequence[str
 
 
 def tumour_log_odds(resources: Resources, raw: Sequence[str], cores: Sequence[str]) -> np.ndarray:
-    """Log-odds (n,) that each diagnosis is a tumour; `raw` is its stretch of the text, `cores` what models read.
+    """Log-odds (n,) that each diagnosis is a tumour; `raw` is its stretch of the text, `cores` what rules left of it.
 
     Raises `ModelError` where a score is no number.
     """

@@ -21,7 +21,8 @@ import numpy as np
 from index.errors import ModelError
 from index.records import AXES, CodeSystem
 
-WEIGHTS = Path(__file__).parents[1] / "weights" / "decision.json"
+DECISION = "decision.json"
+WEIGHTS = Path(__file__).parents[1] / "weights" / DECISION
 _Kind = TypeVar("_Kind", "AxisWeights", "RecognitionWeights")
 _REMEDY = "install onkokode again, or fit it with `make models`"
 # Fitted log-odds are a few; beyond this a single signal decides everything.
@@ -37,7 +38,8 @@ class AxisWeights:
     score = retrieval x log share + model x log-probability; confidence of the axis by itself =
     logistic(slope x logit(p) + agreement [1 if both arms choose the same code, else 0] + offset) for the first
     code; `confidence` holds the coefficients of `agent.decide.confidence` for the agent's answer. `none_above`: the
-    model's probability of "no code fits" from which the axis abstains. `abstain_below`: the confidence
+    model's probability of "no code fits" from which the axis abstains (1: what a model says that was never fitted to
+    say it decides nothing). `abstain_below`: the confidence
     under which it does.
     """
 
@@ -46,7 +48,7 @@ class AxisWeights:
     slope: float = 1.0
     agreement: float = 0.0
     offset: float = 0.0
-    none_above: float = 0.5
+    none_above: float = 1.0
     abstain_below: float = 0.2
     confidence: Mapping[str, float] = field(default_factory=lambda: dict(UNFITTED))
 
@@ -54,10 +56,10 @@ class AxisWeights:
 @dataclass(frozen=True, slots=True)
 class RecognitionWeights:
     """log-odds of a tumour: `n_grams` x those of the n-grams of the text, `core` x those of its core, `model` x
-    those of the language model, `named` where a word names a tumour, and `offset`."""
+    those of the language model (without a fit it is not heard), `named` where a word names a tumour, and `offset`."""
 
     n_grams: float = 1.0
-    model: float = 1.0
+    model: float = 0.0
     core: float = 0.0
     named: float = 0.0
     offset: float = 0.0
@@ -95,6 +97,12 @@ class Weights:
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelError(f"{path}: holds no fitted weights ({error}); {_REMEDY}") from None
         return cls(axes, recognition)
+
+    @classmethod
+    def beside(cls, folder: str | Path) -> Weights:
+        """Those that `onkokode train fit --model` has kept in the folder of an adapter or model; neutral ones for a
+        model that was never fitted, or is no folder."""
+        return cls.load(Path(folder) / DECISION)
 
     def save(self, path: Path = WEIGHTS) -> None:
         values = {axis.value: asdict(weights) for axis, weights in self.axes.items()}

@@ -19,7 +19,7 @@ from agent.decide.fuse import decide
 from agent.decide.records import AxisWeights, Decision
 from agent.models.base import Question
 from agent.models.prompts import PromptCandidates, Prompts
-from agent.prepare import core_of
+from agent.prepare import core_and_wording
 from agent.resources import Resources
 from index.records import AXES, Candidate, CodeSystem
 from index.search.retriever import Retrieval
@@ -73,27 +73,30 @@ def score_cores(
     retrievals: Mapping[CodeSystem, Retrieval],
     rows: Sequence[int] | None = None,
     *,
+    wordings: Sequence[str] | None = None,
     wider: bool = False,
 ) -> list[dict[CodeSystem, AxisScores]]:
-    """Scores per text and axis, of `retrieve`'s retrievals; `rows[i]` is text i's row in them (default: i). `wider`
-    scores more candidates, and the code that the model writes."""
+    """Scores per text and axis, of `retrieve`'s retrievals; `rows[i]` is text i's row in them (default: i).
+    `wordings` are the stretches that the cores were made from, for a model that reads those. `wider` scores more
+    candidates, and the code that the model writes."""
     rows = range(len(cores)) if rows is None else rows
     plain = [{axis: by_retrieval(found, row) for axis, found in retrievals.items()} for row in rows]
     if resources.model is None or not cores:
         return plain
     k = resources.prompts.candidates
+    texts = [resources.prompts.reads(*pair) for pair in zip(cores, wordings or cores, strict=True)]
     at_once = {axis: _at_once(resources, found) for axis, found in retrievals.items()}
     asked = []
-    for core, row, scores in zip(cores, rows, plain, strict=True):
+    for text, row, scores in zip(texts, rows, plain, strict=True):
         questions = []
         for axis, found in retrievals.items():
             if not at_once[axis]:
-                columns = _columns(resources, core, found, row, wider)
+                columns = _columns(resources, text, found, row, wider)
                 scores[axis] = AxisScores(
                     tuple(found.codes[n] for n in columns), found.log_shares[row][columns]
                 )
             candidates = shown(resources.retriever.candidates(found, row, k)) if k else ()
-            prompt = resources.prompts.question(core, axis, candidates)
+            prompt = resources.prompts.question(text, axis, candidates)
             questions.append(Question(prompt, answers_of(resources.prompts, scores[axis].codes, axis)))
         asked.append(questions)
     return [
@@ -110,8 +113,9 @@ def scores_of_texts(
 ) -> Iterator[dict[CodeSystem, AxisScores]]:
     """Scores of each text's leading diagnosis, taken for a tumour: for fitting and evaluation."""
     for start in range(0, len(texts), _BATCH):
-        cores = [core_of(text) for text in texts[start : start + _BATCH]]
-        yield from score_cores(resources, cores, retrieve(resources, cores, axes))
+        read = [core_and_wording(text) for text in texts[start : start + _BATCH]]
+        cores, wordings = [core for core, _ in read], [wording for _, wording in read]
+        yield from score_cores(resources, cores, retrieve(resources, cores, axes), wordings=wordings)
 
 
 @lru_cache(maxsize=64)
@@ -132,7 +136,7 @@ def _at_once(resources: Resources, found: Retrieval) -> bool:
     return resources.model.single_token_answers(answers_of(resources.prompts, found.codes, found.system))
 
 
-def _columns(resources: Resources, core: str, found: Retrieval, row: int, wider: bool) -> list[int]:
+def _columns(resources: Resources, text: str, found: Retrieval, row: int, wider: bool) -> list[int]:
     """Which codes the model scores, as columns of the retrieval."""
     k = resources.candidates * (_WIDER if wider else 1)
     columns = np.argsort(-found.log_shares[row], kind="stable")[:k].tolist()
@@ -141,7 +145,7 @@ def _columns(resources: Resources, core: str, found: Retrieval, row: int, wider:
     if wider and resources.model is not None:
         # None of the candidates fitted: let the model write a code, held to the codes that exist.
         every = answers_of(resources.prompts, found.codes, found.system)[:-1]
-        written = resources.model.generate([resources.prompts.question(core, found.system)], [every])[0]
+        written = resources.model.generate([resources.prompts.question(text, found.system)], [every])[0]
         if written in every and every.index(written) not in columns:
             columns.append(every.index(written))
     return columns

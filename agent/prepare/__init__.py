@@ -11,8 +11,8 @@ context.py        what a statement says about the tumour: certainty, side, whose
 words.py          words expanded; tidy.py: made a line; abbreviations.py, truncated.py: what short forms mean
 """
 
-from agent.prepare.leading import core_of, leading
+from agent.prepare.leading import core_and_wording, core_of, leading
 from agent.prepare.pipeline import MAX_CHARACTERS, prepare
 from agent.prepare.records import Prepared, Segment
 
-__all__ = ["MAX_CHARACTERS", "Prepared", "Segment", "core_of", "leading", "prepare"]
+__all__ = ["MAX_CHARACTERS", "Prepared", "Segment", "core_and_wording", "core_of", "leading", "prepare"]

@@ -39,9 +39,17 @@ def leading(text: str, diagnoses: Sequence[Segment], tumours: Sequence[bool] | N
 
 
 def core_of(text: str) -> str:
-    """What a model reads of a text: the core of its leading diagnosis, or the text itself where there is none."""
+    """The core of a text's leading diagnosis, or the text itself where there is none."""
+    return core_and_wording(text)[0]
+
+
+def core_and_wording(text: str) -> tuple[str, str]:
+    """The core of a text's leading diagnosis and the stretch that it was made from; without one both are the text."""
     diagnoses = prepare(text).diagnoses
-    return (diagnoses[leading(text, diagnoses)].core if diagnoses else "") or text
+    if not diagnoses:
+        return text, text
+    found = diagnoses[leading(text, diagnoses)]
+    return found.core or text, text[slice(*found.span)]
 
 
 def _is_of_today(text: str, diagnosis: Segment) -> bool:

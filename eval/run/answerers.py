@@ -23,7 +23,7 @@ from agent.models.generate import answer_text, batches_by_length, first_code, gr
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
-from agent.prepare import core_of
+from agent.prepare import core_and_wording, core_of
 from agent.resources import Resources
 from agent.results import CodedText
 from eval.run.folder import Answer
@@ -159,11 +159,11 @@ class _WrittenAnswerer(Answerer):
         return self._asking
 
     def _answers(self, rows: Sequence[Row]) -> Iterator[tuple[int, CodeSystem, Answer]]:
-        cores = [core_of(row.text) for row in rows]
+        read = [core_and_wording(row.text) for row in rows]
         questions = [
             (i, axis, prompt)
             for axis in AXES
-            for i, prompt in self._questions(cores, [n for n, r in enumerate(rows) if axis in asked(r)], axis)
+            for i, prompt in self._questions(read, [n for n, r in enumerate(rows) if axis in asked(r)], axis)
         ]
         ids = self._asking.prompts([prompt for _, _, prompt in questions])
         for batch in batches_by_length(ids, _BATCH):
@@ -175,13 +175,13 @@ class _WrittenAnswerer(Answerer):
                 yield row, axis, self._read(said, axis)
 
     def _questions(
-        self, cores: Sequence[str], places: Sequence[int], axis: CodeSystem
+        self, read: Sequence[tuple[str, str]], places: Sequence[int], axis: CodeSystem
     ) -> Iterator[tuple[int, str]]:
         prompts = self.context.prompts
-        k, texts = prompts.candidates, [cores[i] for i in places]
-        finds = self.context.retriever.retrieve(texts, axis, k=k) if k and texts else [[]] * len(texts)
-        for i, text, candidates in zip(places, texts, finds, strict=True):
-            yield i, prompts.question(text, axis, shown(candidates))
+        k, cores = prompts.candidates, [read[i][0] for i in places]
+        finds = self.context.retriever.retrieve(cores, axis, k=k) if k and cores else [[]] * len(cores)
+        for i, candidates in zip(places, finds, strict=True):
+            yield i, prompts.question(prompts.reads(*read[i]), axis, shown(candidates))
 
     def _read(self, said: Sequence[int], axis: CodeSystem) -> Answer:
         if self._thinks:

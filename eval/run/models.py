@@ -93,15 +93,15 @@ class Parts:
         """`catalogue` None is the one that is installed. Raises `OnkokodeError` where a part cannot be loaded."""
         # The embedded model comes with it and is dropped: a large one is loaded when a variant asks for it.
         context = Resources.load(encoder=models.encoder, catalogue=catalogue)
-        fitted = context.weights if models.model is None else Weights()
-        return cls(models, replace(context, model=None, weights=fitted))
+        return cls(models, replace(context, model=None))
 
     def prompts(self, variant: Variant) -> Prompts | None:
         """How the variant asks its model; None where it asks none. Raises `NotPossible`."""
         if variant.answer in WITHOUT_MODEL:
             return None
         prompts = Prompts.of(*self.models.source(variant.adapter))
-        return prompts if variant.candidates is None else replace(prompts, candidates=variant.candidates)
+        candidates = prompts.candidates if variant.candidates is None else variant.candidates
+        return replace(prompts, candidates=candidates, examples=variant.examples)
 
     def context(self, variant: Variant) -> Resources:
         """The agent's parts with the variant's model and prompts. Raises `NotPossible`, `ModelError`."""
@@ -113,7 +113,11 @@ class Parts:
             model = LocalModel.load(*self.models.source(variant.adapter), quantise=self.models.quantise)
             model.encoder = CountingEncoder(model.encoder.tokenizer)
             self._loaded = (variant.adapter, model)
-        return replace(self.base, model=self._loaded[1], prompts=prompts)
+        weights = self.base.weights
+        if self.models.model is not None:
+            model, adapter = self.models.source(variant.adapter)
+            weights = Weights.beside(adapter or model) if self.models.encoder is None else Weights()
+        return replace(self.base, model=self._loaded[1], prompts=prompts, weights=weights)
 
     def models_of(self, variant: Variant) -> dict[str, dict[str, str]]:
         """Name and fingerprint of each model that the variant runs on. Raises `NotPossible`."""

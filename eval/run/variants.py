@@ -36,13 +36,14 @@ class VariantError(OnkokodeError):
 @dataclass(frozen=True)
 class Variant:
     """An arm. `candidates` is how many retrieved lines its prompt shows; None as the adapter's `onkokode.json`
-    says. `max_new_tokens` bounds what it writes."""
+    says. `examples` is how many answered questions stand before it. `max_new_tokens` bounds what it writes."""
 
     name: str
     about: str
     answer: str
     adapter: str = "none"
     candidates: int | None = None
+    examples: int = 0
     thinking: bool = False
     max_new_tokens: int = 24
 
@@ -114,6 +115,8 @@ def _contradiction(variant: Variant) -> str | None:
         return "candidates: the agent shows as many as its adapter asks for; leave it out"
     if candidates is not None and candidates < 0:
         return "candidates: cannot be negative"
+    if not 0 <= variant.examples <= 3:
+        return "examples: there are three"
     if variant.max_new_tokens < 1:
         return "max_new_tokens: has to be at least 1"
     if variant.thinking and answer != "written":
