@@ -115,8 +115,8 @@ class Parts:
             self._loaded = (variant.adapter, model)
         weights = self.base.weights
         if self.models.model is not None:
-            model, adapter = self.models.source(variant.adapter)
-            weights = Weights.beside(adapter or model) if self.models.encoder is None else Weights()
+            folder, adapter = self.models.source(variant.adapter)
+            weights = Weights.beside(adapter or folder) if self.models.encoder is None else Weights()
         return replace(self.base, model=self._loaded[1], prompts=prompts, weights=weights)
 
     def models_of(self, variant: Variant) -> dict[str, dict[str, str]]:
