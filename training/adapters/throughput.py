@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from agent.models.prompts import Prompts
+from agent.models.store.names import model_folder
 from agent.models.tokens import PromptEncoder
 from index.io.markdown import markdown_table
 from training.adapters.data import PairFolder, examples, write_examples
@@ -52,7 +53,7 @@ def measure_throughput(
     with tempfile.TemporaryDirectory() as folder:
         tokens_file = Path(folder) / "train.arrow"
         network, tokenizer = load_base(model, plan)
-        given = PairFolder.open(pairs, Prompts.of(model).style, tokenizer.get_vocab())
+        given = PairFolder.open(pairs, Prompts.of(model_folder(model)).style, tokenizer.get_vocab())
         chunks = given.read("train", plan.tasks, rows, plan.seed)
         with_end = given.prompts.style == "instruct"
         count = write_examples(chunks, PromptEncoder(tokenizer), plan.longest, tokens_file, with_end=with_end)
