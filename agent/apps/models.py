@@ -47,15 +47,9 @@ def add_command(name: str, source: Path | None) -> None:
 
     A second call finds it there. `onkokode model list` says which names there are.
     """
-    from agent.models.store.known import known_models
     from agent.models.store.stored import add, models_folder
 
     check_folder(models_folder(), "set ONKOKODE_HOME to another folder")
-    if name in known_models() and source is None:
-        known = known_models()[name]
-        known.require()
-        said = f"its weights, and adapters made from them, are under the {known.licence} ({known.terms})"
-        click.echo(f"{name}: {said}", err=True)
     model, new = add(name, source, say=_say)
     click.echo(f"{name}: {'added' if new else 'is there already'}, {_size(model)}, {model.folder}")
     click.echo(f'use it: onkokode code --model {name} "Mamma-Ca links"', err=True)

