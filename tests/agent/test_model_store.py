@@ -136,6 +136,18 @@ def test_the_tokenizer_is_the_file_s(made: dict[str, tuple[Path, Any]]) -> None:
     assert [piece for piece, _ in split] == ["123", "45"]
 
 
+def test_an_unknown_way_to_part_texts_is_told(
+    made: dict[str, tuple[Path, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+
+    stored.add("known", made["llama"][0], say=silent)
+    assert not caplog.text
+    monkeypatch.delitem(GGUF_PRE_TOKENIZER_SPLITS, "llama-bpe")
+    stored.add("unknown", made["llama"][0], say=silent)
+    assert "its way to part texts (llama-bpe) is not known here; GPT-2's is taken" in caplog.text
+
+
 def test_a_file_is_coded_with_and_converted_once(
     made: dict[str, tuple[Path, Any]],
     tmp_path: Path,
@@ -549,8 +561,16 @@ def test_a_real_model_is_added_and_says_what_llama_cpp_says(name: str, tmp_path:
     words = AutoTokenizer.from_pretrained(here.folder)
     texts = [*conversion._SAMPLES, *conversion._samples(words), "a  b   c\n\n\n\td"]
     with model.gguf(tmp_path) as path:
-        other = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+        other = llama_cpp.Llama(str(path), n_ctx=256, n_threads=1, logits_all=True, verbose=False)
         for text in texts:
             told = other.tokenize(text.encode(), add_bos=True, special=True)
             assert words(text).input_ids == told, text
+        ids = words("Die Patientin hat ein Mammakarzinom links oben außen. Kodiert wird mit ICD-10").input_ids
+        other.eval(ids)
+        there = torch.tensor(other.scores[: len(ids)]).log_softmax(-1)
         other.close()
+    network, _, _ = load_network(here.folder, device="cpu", dtype="float32")
+    with torch.no_grad():
+        ours = network(torch.tensor([ids])).logits[0].log_softmax(-1)
+    # llama.cpp rounds what it multiplies to 8 bits, so the two are close and not the same.
+    assert (there.exp() * (there - ours)).sum(-1).mean() < 0.03
