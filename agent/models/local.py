@@ -66,9 +66,8 @@ class LocalModel:
             ModelError: no such folder, no tokenizer, pickle weights, an adapter that does not fit, weights that are
                 incomplete or no numbers.
         """
-        network, tokenizer, name = load_network(
-            model_folder(model), adapter, device=device, dtype=dtype, quantise=quantise
-        )
+        model = model_folder(model)
+        network, tokenizer, name = load_network(model, adapter, device=device, dtype=dtype, quantise=quantise)
         loaded = cls(network, tokenizer, name)
         loaded._try_out()
         return loaded
