@@ -52,7 +52,7 @@ class CodingAgent:
         """Load the agent; every None means the embedded default.
 
         Args:
-            model: folder or hub name of a causal language model.
+            model: a causal language model: a name of `onkokode model list`, a folder, a GGUF file, or a hub name.
             adapter: folder or hub name of a LoRA adapter for it.
             encoder: folder or hub name of a sentence-transformers model.
             catalogue: a `Catalogue`, or files and folders; None takes the built-in lexicon and what

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from agent.decide.recognise import Recogniser
 from agent.decide.records import Weights
 from agent.models.prompts import Prompts
+from agent.models.store.names import model_folder
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
 from index.catalogue.layouts import CatalogueError
@@ -85,7 +86,9 @@ class Resources:
         default = model is None and served is None
         if default and adapter is None and EMBEDDED_ADAPTER.is_dir():
             adapter = EMBEDDED_ADAPTER
-        source = model if model is not None else EMBEDDED_MODEL
+        source: str | Path = EMBEDDED_MODEL
+        if model is not None and served is None:
+            source = model_folder(model)
         if served is not None:
             source = served.source or served.name
         prompts, recogniser = Prompts.of(source, adapter), Recogniser.load()

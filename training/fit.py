@@ -21,6 +21,7 @@ import numpy as np
 from agent.decide.records import DECISION, AxisWeights, RecognitionWeights, Weights
 from agent.decide.scores import AxisScores, scores_of_texts
 from agent.graph import graph
+from agent.models.store.names import model_folder
 from agent.prepare import leading
 from agent.resources import Resources
 from agent.state import findings
@@ -98,7 +99,7 @@ def fit_model(
     Raises:
         ModelError: the model cannot be used, or is on no folder of this machine and `out` is not given.
     """
-    folder = out or Path(adapter or model)
+    folder = out or Path(adapter or model_folder(model))
     if not folder.is_dir():
         raise ModelError(
             f"{folder}: is no folder on this machine, in which the fit could be kept; give --out"

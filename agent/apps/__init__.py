@@ -4,6 +4,7 @@ onkokode code "NSCLC rechter Oberlappen"
 
 cli.py          the command `onkokode`: the composition root, which knows all commands by name
 options.py      which agent a command loads; outputs tried before the work
+models.py       `model`: language models by name: add, list, remove
 terminal.py     texts from standard input, counts on standard error
 render.py       a coded text as a person reads it
 wording.py      German words and safe strings that all applications share

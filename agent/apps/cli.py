@@ -40,6 +40,7 @@ _COMMANDS = {
         "index.catalogue.commands:catalogue_group",
         "Official catalogue files: add, list, show, remove.",
     ),
+    "model": ("agent.apps.models:model_group", "Language models by name: add, list, remove."),
     "code-file": (
         "agent.apps.files.commands:code_file_command",
         "Code a CSV, TSV, XLSX, Parquet or JSONL file.",

@@ -78,7 +78,11 @@ class OutputFolder(Output):
 def agent_options(command: Any) -> Any:
     """Adds the options to a command, in the order in which the help shows them."""
     options = (
-        click.option("--model", metavar="PATH|NAME", help="Language model: a folder or a hub name."),
+        click.option(
+            "--model",
+            metavar="NAME|PATH",
+            help="Language model: a name of `onkokode model list`, a folder, a .gguf file, or a hub name.",
+        ),
         click.option(
             "--server",
             metavar="URL",
@@ -121,7 +125,7 @@ def load_agent(
     names = [
         name for name in (model, adapter, encoder) if name is not None and not (served and name == model)
     ]
-    if all(Path(name).exists() for name in names):
+    if all(Path(name).exists() or (name == model and "/" not in name) for name in names):
         # Only a hub name needs the network. Set before the first import, which is when the hub client
         # reads it; a user's own setting wins.
         os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -9,6 +9,7 @@ base          what the agent asks of a model: Question, CodeModel
 local         a model on this machine
 loading       its weights and adapter from disk, checked
 self_check    whether the embedded weights say what they were trained to say
+store/        models by name, from packages and GGUF files
 served        a model behind an OpenAI-compatible server; openai_api  the client
 prompts       how a diagnosis becomes a question, and a code an answer
 tokens        from there to token ids, without control tokens of the text's own

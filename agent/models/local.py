@@ -20,6 +20,7 @@ from agent.models.base import Question
 from agent.models.generate import constrained, pad_id
 from agent.models.loading import load_network
 from agent.models.prefix_tree import AnswerTokens
+from agent.models.store.names import model_folder
 from agent.models.tokens import PromptEncoder
 from agent.models.tree_scoring import score_answers
 from index.errors import ModelError
@@ -54,7 +55,7 @@ class LocalModel:
         dtype: str = "auto",
         quantise: Literal["4bit", "8bit"] | None = None,
     ) -> LocalModel:
-        """Loads a model folder or hub name, and an adapter folder or hub name.
+        """Loads a model as `model_folder` finds it, and an adapter folder or hub name.
 
         Args:
             device: `cuda`, `cuda:1`, `mps`, `cpu`; None takes the GPU where there is one.
@@ -65,6 +66,7 @@ class LocalModel:
             ModelError: no such folder, no tokenizer, pickle weights, an adapter that does not fit, weights that are
                 incomplete or no numbers.
         """
+        model = model_folder(model)
         network, tokenizer, name = load_network(model, adapter, device=device, dtype=dtype, quantise=quantise)
         loaded = cls(network, tokenizer, name)
         loaded._try_out()

@@ -66,7 +66,9 @@ def validate_command(files: tuple[Path, ...]) -> None:
     help="A test set's name (see `onkokode eval ls`), or a TSV file; may be repeated.",
 )
 @click.option("--out", required=True, type=OutputFolder(), help="Each run goes to OUT/<test set>/<variant>.")
-@click.option("--model", help="Language model: folder or hub name. Default: the embedded one.")
+@click.option(
+    "--model", help="Language model: name, folder, .gguf file or hub name. Default: the embedded one."
+)
 @click.option("--adapter", help="Adapter trained without candidates. Default: the embedded one.")
 @click.option(
     "--adapter-with-candidates", "with_candidates", help="Adapter trained with candidates in its prompts."

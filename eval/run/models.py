@@ -18,6 +18,7 @@ from typing import Literal
 from agent.decide.records import Weights
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
+from agent.models.store.names import model_folder
 from agent.models.tokens import PromptEncoder
 from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, Resources
 from eval.run.variants import WITHOUT_MODEL, Variant
@@ -36,7 +37,7 @@ class NotPossible(OnkokodeError):
 
 @dataclass(frozen=True)
 class Models:
-    """Folders or hub names by role; None is the embedded default. An adapter may also be the folder of a whole fine-tuned model."""
+    """Folders or names by role; None is the embedded default. An adapter may also be the folder of a whole fine-tuned model."""
 
     model: str | None = None
     adapter: str | None = None
@@ -49,7 +50,7 @@ class Models:
 
         Raises `NotPossible` where no adapter of that role was named, `OnkokodeError` where the package lacks it.
         """
-        model = self.model or str(EMBEDDED_MODEL)
+        model = model_folder(self.model) if self.model else str(EMBEDDED_MODEL)
         if role == "none":
             return model, None
         adapter = self.with_candidates if role == "candidates" else self.adapter

@@ -81,6 +81,7 @@ EXTRAS = {
     **dict.fromkeys(("fastapi", "uvicorn", "nicegui", "langgraph.checkpoint.sqlite"), "service"),
     "ray": "ray",
     "bitsandbytes": "quantised",
+    "gguf": "gguf",
     **dict.fromkeys(("accelerate", "datasets", "matplotlib", "tokenizers", "trl"), "train"),
 }
 

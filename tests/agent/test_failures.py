@@ -169,7 +169,7 @@ def test_the_extras_are_those_of_the_project() -> None:
         requirement.replace("[", ">").replace("=", ">").split(">")[0].replace("langgraph-checkpoint-sqlite",
                                                                         "langgraph.checkpoint.sqlite"): extra
         for extra, requirements in project["optional-dependencies"].items()
-        if extra != "dev"
+        if extra not in ("dev", "gemma")  # a model's package is none that is imported; known.tsv names it
         for requirement in requirements
     }  # fmt: skip
     assert known == failures.EXTRAS

@@ -19,7 +19,7 @@ from tests.index.tiny_encoder import save_bert_model
 FAMILIES = ("qwen3", "llama", "mistral")
 COMPACT_CODES = tuple(f"C{group}.{digit}" for group in range(15, 45) for digit in range(10))
 
-_SENTENCES = (
+SENTENCES = (
     "Invasives Mammakarzinom links oben außen, wenig differenziert.",
     "Adenokarzinom des Colon sigmoideum mit Lymphknotenmetastasen.",
     "Verdacht auf Bronchialkarzinom im rechten Oberlappen, kleinzellig.",
@@ -69,7 +69,7 @@ def tiny_tokenizer(family: str) -> Any:
     trainer = trainers.BpeTrainer(
         vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
-    backend.train_from_iterator(_SENTENCES, trainer)
+    backend.train_from_iterator(SENTENCES, trainer)
     backend.add_special_tokens([AddedToken(token, special=True) for token in _SPECIAL[family]])
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **_NAMED[family])
     if family == "qwen3":

@@ -1,8 +1,8 @@
 """The commands of README and docs: each one parses, and those of docs run as they stand.
 
 The blocks marked `bash` of a page are run in their order, in one empty folder, by bash. What a page exports
-(`export MODEL=Qwen/Qwen3-8B`) is set by the test: a tiny random model, the folder with the real catalogue
-files. Training runs get sizes that fit a test. Blocks marked `text` need software or machines that are not
+(`export MODEL=Qwen/Qwen3-8B`) is set by the test: a tiny random model, a tiny GGUF file, the folder with the
+real catalogue files. Training runs get sizes that fit a test. Blocks marked `text` need software or machines that are not
 here (vLLM, a Ray cluster, Podman) and are parsed only.
 """
 
@@ -22,6 +22,7 @@ from agent.apps.cli import cli
 from agent.apps.options import Output
 from eval.run.environment import catalogue_fingerprint, shipped_weights
 from index.catalogue.catalogue import Catalogue
+from tests.agent.tiny_gguf import save_tiny_gguf
 from tests.agent.tiny_models import save_tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,8 +85,12 @@ def test_the_commands_of_a_page_run(page: str, shared: Path, tmp_path: Path) -> 
     model = tmp_path / "tiny-model"
     if page in ("adapter", "ablation"):
         save_tiny_model("qwen3", model)
+    weights = tmp_path / "tiny.gguf"
+    if page == "models":
+        save_tiny_gguf("llama", weights)
     given = {
         "MODEL": str(model),
+        "GGUF": str(weights),
         "CATALOGUES": str(shared / "catalogues"),
         "BFARM": str(shared / "catalogues"),
     }

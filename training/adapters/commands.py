@@ -25,7 +25,11 @@ _pairs = click.option(
 
 
 @click.command("lora")
-@click.option("--model", required=True, help="Model folder or hub name, such as Qwen/Qwen3-8B.")
+@click.option(
+    "--model",
+    required=True,
+    help="Model: a name of `onkokode model list`, a folder, a .gguf file, or a hub name such as Qwen/Qwen3-8B.",
+)
 @_pairs
 @click.option("--out", type=OutputFolder(), required=True, help="Folder of the adapter.")
 @plan_options(LoraPlan)
@@ -77,7 +81,7 @@ def statements_command(catalogues: Path, models: Path, out: Path, **sizes: int) 
 
 
 @click.command("measure")
-@click.option("--model", required=True, help="Model folder or hub name.")
+@click.option("--model", required=True, help="Model: name, folder, .gguf file or hub name.")
 @click.option("--adapter", help="Adapter folder or hub name (none).")
 @_pairs
 @click.option(
@@ -132,7 +136,7 @@ def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None
 
 
 @click.command("throughput")
-@click.option("--model", required=True, help="Model folder or hub name.")
+@click.option("--model", required=True, help="Model: name, folder, .gguf file or hub name.")
 @_pairs
 @click.option("--out", type=OutputFolder(), required=True, help="Folder for table and JSON.")
 @click.option("--name", default="throughput", show_default=True, help="Name of the files.")

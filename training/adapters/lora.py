@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from agent.models.prompts import Prompts
+from agent.models.store.names import model_folder
 from agent.models.tokens import PromptEncoder
 from index.io.progress import Pace
 from training.adapters.data import Example, PairFolder
@@ -57,7 +58,7 @@ def train_lora(model: str | Path, pairs: Path, out: Path, plan: LoraPlan) -> lis
 
     network, tokenizer = load_base(model, plan)
     encoder = PromptEncoder(tokenizer)
-    style = plan.style or Prompts.of(model).style
+    style = plan.style or Prompts.of(model_folder(model)).style
     given = PairFolder.open(pairs, style, tokenizer.get_vocab())
     if together.is_main_process:
         out.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from typing import Any
 from agent.models.generate import answer_text, batches_by_length, first_code, greedy, processes, stem
 from agent.models.local import LocalModel
 from agent.models.prompts import TUMOUR, Prompts
+from agent.models.store.names import model_folder
 from agent.models.tokens import PromptEncoder
 from index.io.progress import Pace
 from index.records import CodeSystem
@@ -122,7 +123,7 @@ def measure_pairs(
     started = time.monotonic()
     loaded = LocalModel.load(model, adapter)
     tokenizer = loaded.encoder.tokenizer
-    given = PairFolder.open(pairs, Prompts.of(model, adapter).style, tokenizer.get_vocab())
+    given = PairFolder.open(pairs, Prompts.of(model_folder(model), adapter).style, tokenizer.get_vocab())
     asked = [pair for chunk in given.read(part, tasks, rows, seed) for pair in chunk]
     hits = answer_pairs(loaded.model, loaded.encoder, given.prompts, asked)
     return Measurement(

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from agent.models.prompts import Prompts
+from agent.models.store.names import model_folder
 from agent.models.tokens import PromptEncoder
 from index.io.markdown import markdown_table
 from training.adapters.data import Example, PairFolder
@@ -48,7 +49,9 @@ def measure_throughput(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         network, tokenizer = load_base(model, plan)
-        given = PairFolder.open(pairs, plan.style or Prompts.of(model).style, tokenizer.get_vocab())
+        given = PairFolder.open(
+            pairs, plan.style or Prompts.of(model_folder(model)).style, tokenizer.get_vocab()
+        )
         asked = [pair for chunk in given.read("train", plan.tasks, rows, plan.seed) for pair in chunk]
         encoder = PromptEncoder(tokenizer)
         with_end = given.prompts.style != "compact"
