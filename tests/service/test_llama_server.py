@@ -316,11 +316,13 @@ def gguf() -> Path:
 def gemma(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same weights as a folder, dequantised."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     folder = tmp_path_factory.mktemp("gemma") / "gemma-3-270m"
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name, "local_files_only": True}
-    AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16).save_pretrained(folder)
+    whole = GgufConfig(dequantize=True)
+    network = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16, quantization_config=whole)
+    network.save_pretrained(folder)
     AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
     return folder
 
