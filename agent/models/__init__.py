@@ -10,7 +10,7 @@ local         a model on this machine
 loading       its weights and adapter from disk, checked
 self_check    whether the embedded weights say what they were trained to say
 store/        models by name, from packages and GGUF files
-served        a model behind an OpenAI-compatible server; openai_api  the client
+served        a model behind an OpenAI-compatible server; openai_api  the client; server_probe  what it can do
 prompts       how a diagnosis becomes a question, and a code an answer
 tokens        from there to token ids, without control tokens of the text's own
 tree_scoring  many answers in few forward passes; prefix_tree  what they share

@@ -10,10 +10,14 @@ the address and the remedy, never what was sent or what came back, which may quo
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import logging
+import math
 import ssl
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -21,10 +25,18 @@ import httpx
 from index.errors import ModelError
 
 T = TypeVar("T")
-_WAITS = (0.5, 1.0, 2.0, 4.0)
-_LONGEST_WAIT = 10.0
+_LOG = logging.getLogger("onkokode.server")
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0
+# From this wait on somebody who watches is told that the server is away.
+_TOLD = 2.0
 _BUSY = (429, 502, 503, 504)
 _COMPLETIONS = "/v1/completions"
+# Added to a token's logit, it makes the token certain, whatever the model thinks of it.
+_CERTAIN = 1e6
+# The logarithm of the smallest probability that fp32 holds: servers write 0 or a huge number below it.
+_LEAST = -104.0
+# How many tokens of a branching answer one question asks for: all digits are among so many, after training.
+_LIKELIEST = 64
 # A field's name and the answers allowed: ("structured_outputs", ["C50.9", "C61"]).
 Choices = tuple[str, list[str]]
 
@@ -34,9 +46,16 @@ class RefusedError(ModelError):
 
 
 class ApiClient:
-    """Talks to a server at an address that the user named; may be used from several threads."""
+    """Talks to a server at an address that the user named; may be used from several threads.
 
-    def __init__(self, url: str, api_key: str | None, *, timeout: float = 120.0) -> None:
+    Args:
+        timeout: seconds that one answer may take.
+        patience: seconds that a server that is down, starting or busy is asked again; may be set later.
+    """
+
+    def __init__(
+        self, url: str, api_key: str | None, *, timeout: float = 120.0, patience: float = 8.0
+    ) -> None:
         try:
             address = httpx.URL(url if "//" in url else f"http://{url}")
         except httpx.InvalidURL:
@@ -46,7 +65,9 @@ class ApiClient:
                 f"{address.host or 'that'} is no server's address; give one such as http://127.0.0.1:8001"
             )
         self.url = str(address.copy_with(query=None, fragment=None)).rstrip("/").removesuffix("/v1")
+        self.patience = patience
         self._timeout = timeout
+        self._away = threading.Lock()
         # Uncompressed: what a server sends takes as much memory as it says.
         headers = dict.fromkeys(("Content-Type", "Accept"), "application/json") | {
             "Accept-Encoding": "identity"
@@ -63,6 +84,11 @@ class ApiClient:
         if api_key:
             self._client.headers["Authorization"] = f"Bearer {api_key}"
 
+    def leaves_unencrypted(self) -> bool:
+        """Whether texts go to another machine, and anybody on the way can read them."""
+        address = httpx.URL(self.url)
+        return address.scheme == "http" and not _is_this_machine(address.host)
+
     def models(self) -> dict[str, str | None]:
         """The served names, and the folder or hub name behind each where the server tells it."""
         try:
@@ -78,16 +104,55 @@ class ApiClient:
         def read(answer: Any) -> list[list[float]]:
             found: dict[int, list[float]] = {}
             for choice in answer["choices"]:
-                values = choice["logprobs"]["token_logprobs"][: len(prompts[choice["index"]])]
-                if len(values) != len(prompts[choice["index"]]):
-                    raise ValueError("fewer values than tokens")
-                found[choice["index"]] = [0.0, *map(float, values[1:])]
+                length = len(prompts[choice["index"]])
+                first, *values = choice["logprobs"]["token_logprobs"][:length]
+                # Servers that leave the first token out would give each one the value of the next.
+                if first not in (None, 0.0) or len(values) + 1 != length:
+                    raise ValueError("values of other tokens")
+                found[choice["index"]] = [0.0, *map(_log_probability, values)]
             return [found[row] for row in range(len(prompts))]
 
         # One new token, since some servers refuse to write none; it is left out.
         asked = {"model": model, "prompt": list(map(list, prompts)), "temperature": 0, "max_tokens": 1}
         complaint = "does not tell the log-probabilities of all prompts"
         return self._read(_COMPLETIONS, {**asked, "echo": True, "logprobs": 1}, read, complaint)
+
+    def token_log_probabilities(
+        self, model: str, prompt: Sequence[int], tokens: Sequence[int]
+    ) -> list[float]:
+        """The log-probability of each token (id) as the next one after a prompt (ids), from llama.cpp's own
+        `/completion`: a bias makes the server write a token, and the probability that it tells of it is that from
+        before the bias. What it tells of the likeliest tokens beside it saves further questions."""
+        found: dict[int, float] = {}
+        while missing := [token for token in tokens if token not in found]:
+            found |= self._next_tokens(model, prompt, missing[0], _LIKELIEST if len(missing) > 1 else 1)
+        return [found[token] for token in tokens]
+
+    def _next_tokens(self, model: str, prompt: Sequence[int], token: int, likeliest: int) -> dict[int, float]:
+        def read(answer: Any) -> dict[int, float]:
+            [told] = answer["completion_probabilities"]
+            if told["id"] != token:
+                raise ValueError("another token")
+            all_told = (*told["top_logprobs"], told)
+            return {int(one["id"]): _log_probability(one["logprob"]) for one in all_told}
+
+        asked = {"model": model, "prompt": list(prompt), "n_predict": 1, "cache_prompt": True}
+        sampling = {"samplers": [], "logit_bias": [[token, _CERTAIN]]}
+        told = {
+            "n_probs": likeliest,
+            "post_sampling_probs": False,
+            "response_fields": ["completion_probabilities"],
+        }
+        complaint = "does not tell the log-probability of a token that it is made to write"
+        return self._read("/completion", {**asked, **sampling, **told}, read, complaint)
+
+    def tokens(self, model: str, text: str) -> list[int]:
+        """The token ids that the server's own tokenizer divides a text into, with the token that begins a text."""
+        # llama.cpp asks for `content`, vLLM for `prompt`.
+        asked = {"model": model, "content": text, "prompt": text, "add_special": True}
+        return self._read(
+            "/tokenize", asked, lambda answer: [int(token) for token in answer["tokens"]], "tells no tokens"
+        )
 
     def count_tokens(self, model: str, text: str) -> int:
         """The number of tokens that the server's own tokenizer divides a text into."""
@@ -156,16 +221,19 @@ class ApiClient:
             raise RefusedError(f"{self.url}: {complaint}") from None
 
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The JSON answer; busy servers and broken connections are tried again for some seconds."""
+        """The JSON answer; servers that are busy, starting or away are asked again while patience lasts."""
         # ASCII: a lone surrogate of a text is written as an escape, which `json=` of httpx refuses.
         data = json.dumps(body).encode("ascii") if body is not None else None
-        for wait in (*_WAITS, None):
+        for wait in self._waits():
             try:
                 answer = self._client.request(
                     "GET" if data is None else "POST", f"{self.url}{path}", content=data
                 )
             except httpx.TimeoutException:
-                raise ModelError(f"{self.url}: no answer within {self._timeout:.0f} s") from None
+                raise ModelError(
+                    f"{self.url}: no answer within {self._timeout:.0f} s; the model server is overloaded or its "
+                    "machine too slow for this model"
+                ) from None
             except httpx.TransportError as error:
                 problem, asked_wait = f"cannot be reached ({type(error).__name__})", ""
             else:
@@ -177,23 +245,87 @@ class ApiClient:
                             f"{self.url}: its answer is no JSON; is it a model server?"
                         ) from None
                 if answer.status_code not in _BUSY:
-                    raise self._refusal(answer.status_code, path) from None
+                    raise self._refusal(answer, path) from None
                 problem, asked_wait = f"answers {answer.status_code}", answer.headers.get("Retry-After", "")
             if wait is not None:
-                time.sleep(min(_LONGEST_WAIT, float(asked_wait)) if asked_wait.isdecimal() else wait)
+                self._pause(wait, asked_wait, problem)
         raise ModelError(f"{self.url}: the model server {problem}; is it running, and is the address right?")
 
-    def _refusal(self, status: int, path: str) -> ModelError:
+    def _waits(self) -> Iterator[float | None]:
+        """Seconds before the next try, each twice the one before; None after the last."""
+        end, wait = time.monotonic() + self.patience, _FIRST_WAIT
+        while (left := end - time.monotonic()) > 0:
+            yield min(wait, left)
+            wait = min(2 * wait, _LONGEST_WAIT)
+        yield None
+
+    def _pause(self, wait: float, asked: str, problem: str) -> None:
+        seconds = min(_LONGEST_WAIT, float(asked)) if asked.isdecimal() else wait
+        # Of the threads that wait, one says so, and once.
+        if not _TOLD <= wait < 2 * _TOLD or not self._away.acquire(blocking=False):
+            time.sleep(seconds)
+            return
+        try:
+            _LOG.warning("%s: the model server %s; waiting up to %.0f s", self.url, problem, self.patience)
+            time.sleep(seconds)
+        finally:
+            self._away.release()
+
+    def _refusal(self, answer: httpx.Response, path: str) -> ModelError:
+        status = answer.status_code
         if status in (401, 403):
             return ModelError(f"{self.url}: refuses without its API key; set ONKOKODE_SERVER_KEY")
         if 300 <= status < 400:
             return ModelError(f"{self.url}: wants to send requests elsewhere; name that address instead")
-        return RefusedError(f"{self.url}{path}: refused with status {status}")
+        if _too_long(answer.text):
+            return ModelError(
+                f"{self.url}: a prompt is longer than the context that the server gives to one request; start it "
+                "with at least 2,048 tokens (llama-server: -c, for all --parallel together; vLLM: --max-model-len)"
+            )
+        return RefusedError(f"{self.url}{path}: refused with status {status}; its own log says why")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _too_long(complaint: str) -> bool:
+    """Whether an error is about the context: llama.cpp's, vLLM's and OpenAI's words for it."""
+    return any(
+        words in complaint.lower()
+        for words in (
+            "exceed_context_size",
+            "context_length_exceeded",
+            "maximum context length",
+            "max_model_len",
+        )
+    )
+
+
+def _log_probability(value: Any) -> float:
+    """A number as a log-probability; `ValueError` where it can be none."""
+    number = float(value)
+    if math.isnan(number) or number > 1e-3:
+        raise ValueError("no log-probability")
+    return max(number, _LEAST)
 
 
 def _constraint(choices: Choices | None) -> dict[str, Any]:
-    """Allowed answers, in the form of the field: vLLM's `structured_outputs`, or `guided_choice` before it."""
+    """Allowed answers, in the form of the field: vLLM's `structured_outputs`, or `guided_choice` before it; a
+    `grammar` of llama.cpp; the JSON schema in `response_format` that Ollama and others take."""
     if choices is None:
         return {}
     field, answers = choices
-    return {field: {"choice": answers} if field == "structured_outputs" else answers}
+    if field == "structured_outputs":
+        return {field: {"choice": answers}}
+    if field == "grammar":
+        return {field: "root ::= " + " | ".join(json.dumps(answer, ensure_ascii=False) for answer in answers)}
+    if field == "response_format":
+        schema = {"type": "string", "enum": answers}
+        return {
+            field: {"type": "json_schema", "json_schema": {"name": "code", "strict": True, "schema": schema}}
+        }
+    return {field: answers}

@@ -113,6 +113,19 @@ class AnswerTokens:
             step_answer,
         )
 
+    def branches(self) -> list[tuple[list[int], np.ndarray]]:
+        """Per node whose next tokens are needed: the tokens that lead to it from the prompt's end, and the numbers
+        of its edges."""
+        path: list[int] = []
+        ways: dict[int, list[int]] = {-1: []}
+        for node, (token, depth) in enumerate(zip(self.tokens, self.depth, strict=True)):
+            path = [*path[:depth], token]
+            ways[node] = path
+        return [
+            (ways[node], np.flatnonzero(self.edge_parent == number))
+            for number, node in enumerate(self.parents.tolist())
+        ]
+
     def totals(self, edge_values: np.ndarray) -> np.ndarray:
         """Sums the edges' log-probabilities over each answer's way; float64, one value per answer."""
         if not self.count:

@@ -1,4 +1,4 @@
-"""A language model behind an OpenAI-compatible server (vLLM, `transformers serve`) that scores codes.
+"""A language model behind an OpenAI-compatible server (llama.cpp, vLLM, `transformers serve`) that scores codes.
 
     model = ServedModel.load("http://127.0.0.1:8001", "Qwen/Qwen3-8B")
     [[scores]] = model.score([[Question("Diagnosetext: «Mammakarzinom» …", ("C50.9", "D05.9"))]])
@@ -7,8 +7,10 @@
 Candidates are scored, not written, as far as the server allows it. At loading, questions of our own without any
 patient text find out which of these methods it offers, best first:
 
-- `prompt`: log-probabilities of prompt tokens (/v1/completions with `echo` and `logprobs`). The same numbers as
-  `LocalModel`. Needs the model's tokenizer on this machine, since prompts are sent as token ids.
+- `prompt`: log-probabilities of prompt tokens (/v1/completions with `echo` and `logprobs`; vLLM). The same numbers
+  as `LocalModel`. Needs the model's tokenizer on this machine, since prompts are sent as token ids.
+- `token`: each token of an answer, forced by a bias, with the log-probability from before the bias (/completion of
+  llama.cpp's `llama-server`). The same numbers again, for a request a token; needs the tokenizer, too.
 - `forced`: each candidate forced by structured output, with the log-probabilities that the model gave its
   tokens. The same numbers, as long as the server divides the candidate into the same tokens.
 - `labelled`: the candidates behind letters, and the probabilities of the letters (`transformers serve`). True
@@ -18,26 +20,30 @@ patient text find out which of these methods it offers, best first:
   nothing matches, all candidates count the same.
 
 With the last two the fused confidence says little. A server's error messages may quote the prompt and are not repeated.
+After loading, a server that is away is waited for, and each call makes sure that it still serves the same model.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from agent.models.base import Question, nested
-from agent.models.openai_api import ApiClient, RefusedError
+from agent.models.openai_api import ApiClient
+from agent.models.prefix_tree import AnswerTokens
+from agent.models.server_probe import WHICH, Offer, ServerProbe, served_tokenizer
 from agent.models.tokens import PromptEncoder
 from index.errors import ModelError
 
+_LOG = logging.getLogger("onkokode.server")
 API_KEY_VARIABLE = "ONKOKODE_SERVER_KEY"
-ScoringMethod = Literal["prompt", "forced", "labelled", "choice", "asked"]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -46,10 +52,8 @@ _SEQUENCES = 32
 _AT_ONCE = 8
 _LONGEST_ANSWER = 24
 _LETTERS = 26
-_WHICH = "Welche Antwort auf die Frage ist richtig?"
-# Our own words for the questions at loading, and an answer that no model would give to them.
-_PROBE = "Nenne eine Farbe."
-_UNLIKELY = "7713/9"
+# Servers of large models need minutes to start; a run that was begun waits so many seconds for one.
+_PATIENCE = 180.0
 # Without the tokenizer, what looks like a control token of any family is broken up.
 _CONTROL_LIKE = re.compile(r"<(?=[|/a-zA-Z_])|\[(?=/?[A-Z_]+\])")
 
@@ -57,37 +61,40 @@ _CONTROL_LIKE = re.compile(r"<(?=[|/a-zA-Z_])|\[(?=/?[A-Z_]+\])")
 class ServedModel:
     """A served model in the place of a `LocalModel`."""
 
-    def __init__(
-        self,
-        client: ApiClient,
-        model: str,
-        method: ScoringMethod,
-        *,
-        encoder: PromptEncoder | None = None,
-        choice_field: str | None = None,
-        source: Path | None = None,
-    ) -> None:
-        self.method = method
+    def __init__(self, client: ApiClient, model: str, offer: Offer, *, source: Path | None = None) -> None:
+        self.method = offer.method
         # The folder of the model, where it is on this machine; its `onkokode.json` sets the prompt's style.
         self.source = source
         self._client = client
         self._model = model
-        self._encoder = encoder
-        self._choice_field = choice_field
+        self._offer = offer
+        self._encoder = PromptEncoder(offer.tokenizer) if offer.tokenizer is not None else None
 
     @classmethod
-    def load(cls, url: str, model: str | Path | None = None, *, timeout: float = 120.0) -> ServedModel:
+    def load(
+        cls,
+        url: str,
+        model: str | Path | None = None,
+        *,
+        timeout: float = 120.0,
+        patience: float = _PATIENCE,
+    ) -> ServedModel:
         """Finds out what the server can do.
 
         Args:
             url: such as `http://127.0.0.1:8001`, with or without `/v1`. `ONKOKODE_SERVER_KEY` is its API key.
             model: the name that it serves the model under; None where it serves one.
             timeout: seconds that one answer may take.
+            patience: seconds that a server that goes away later is waited for.
 
         Raises:
             ModelError: no answer, no such model, or a server that offers none of the ways.
         """
         client = ApiClient(url, os.environ.get(API_KEY_VARIABLE), timeout=timeout)
+        if client.leaves_unencrypted():
+            _LOG.warning(
+                "%s: another machine gets the texts, unencrypted; use https where you can", client.url
+            )
         served = client.models()
         if model is None:
             if len(served) != 1:
@@ -95,16 +102,16 @@ class ServedModel:
                 raise ModelError(f"{client.url}: name one of its models with --model (here: {names})")
             model = next(iter(served))
         name = str(model)
-        tokenizer, source = _tokenizer(name, served.get(name))
-        probe = _Probe(client, name)
-        if not probe.exists():
+        probe = ServerProbe(client, name)
+        if not probe.exists(served):
             raise ModelError(
                 f"{client.url}: serves no model {name!r} (here: {', '.join(served) or 'it names none'}); "
                 "give the served name with --model"
             )
-        method, choice_field = probe.method(tokenizer)
-        encoder = PromptEncoder(tokenizer) if tokenizer is not None else None
-        return cls(client, name, method, encoder=encoder, choice_field=choice_field, source=source)
+        tokenizer, source = served_tokenizer(name, served.get(name))
+        offer = probe.offer(tokenizer, listed=name in served)
+        client.patience = patience
+        return cls(client, name, offer, source=source)
 
     @property
     def name(self) -> str:
@@ -118,20 +125,27 @@ class ServedModel:
         questions = [question for text in batch for question in text]
         score = {
             "prompt": self._score_prompts,
+            "token": self._score_tokens,
             "forced": self._score_forced,
             "labelled": self._score_labelled,
             "choice": self._score_written,
             "asked": self._score_written,
         }[self.method]
         scores = iter(score(questions))
-        return [[next(scores) for _ in text] for text in batch]
+        found = [[next(scores) for _ in text] for text in batch]
+        # Last, since the server may have been started again while it was asked.
+        if questions and not ServerProbe(self._client, self._model).still(self._offer):
+            raise ModelError(
+                f"{self._client.url}: serves another model as {self._model!r} than at the start; start again"
+            )
+        return found
 
     def generate(self, prompts: Sequence[str], allowed: Sequence[Sequence[str]]) -> list[str]:
         """Per prompt one of its allowed answers. Where the server cannot hold the model to them: the one that it
         wrote, or an empty string for any other words."""
         if not all(allowed):
             raise ValueError("constrained generation needs at least one allowed answer")
-        written = self._write(prompts, allowed if self._choice_field else None)
+        written = self._write(prompts, allowed if self._offer.choice_field else None)
         return [match(text, answers) or "" for text, answers in zip(written, allowed, strict=True)]
 
     def _score_prompts(self, questions: Sequence[Question]) -> list[np.ndarray]:
@@ -152,17 +166,45 @@ class ServedModel:
         values = iter([value for part in _parallel(totals, parts) for value in part])
         return [np.array([next(values) for _ in own], dtype=np.float64) for own in answers]
 
+    def _score_tokens(self, questions: Sequence[Question]) -> list[np.ndarray]:
+        assert self._encoder is not None
+        prompts = self._encoder.prompts([question.prompt for question in questions])
+        trees = [
+            AnswerTokens.of(self._encoder.scored_answers(question.answers)) if question.answers else None
+            for question in questions
+        ]
+        # What answers share is asked once.
+        branches = [
+            [([*prompt, *way], tree.edge_token[edges].tolist(), edges) for way, edges in tree.branches()]
+            if tree is not None
+            else []
+            for prompt, tree in zip(prompts, trees, strict=True)
+        ]
+        told = _by_question(
+            lambda branch: self._client.token_log_probabilities(self._model, branch[0], branch[1]), branches
+        )
+        scores = []
+        for tree, own, values in zip(trees, branches, told, strict=True):
+            edge_values = np.zeros(0 if tree is None else len(tree.edge_token))
+            for (_, _, edges), of_edges in zip(own, values, strict=True):
+                edge_values[edges] = of_edges
+            scores.append(np.empty(0) if tree is None else tree.totals(edge_values))
+        return scores
+
     def _score_forced(self, questions: Sequence[Question]) -> list[np.ndarray]:
         def total(candidate: tuple[str, str, bool]) -> float:
             prompt, answer, with_end = candidate
             written, tokens = self._client.chat(
-                self._model, prompt, choices=(self._choice_field or "", [answer]), scored=True
+                self._model, prompt, choices=(self._offer.choice_field or "", [answer]), scored=True
             )
-            if not tokens or written.strip() != answer:
+            try:
+                if written.strip() != answer:
+                    raise ValueError("another answer")
+                return answer_log_probability(answer, tokens, with_end=with_end)
+            except ValueError:
                 raise ModelError(
-                    f"{self._client.url}: stopped to force and score answers as it did at loading"
-                )
-            return answer_log_probability(answer, tokens, with_end=with_end)
+                    f"{self._client.url}: stopped to force and score answers as it did at loading; start again"
+                ) from None
 
         candidates = [
             [(self._clean(question.prompt), answer, nested(question.answers)) for answer in question.answers]
@@ -172,7 +214,7 @@ class ServedModel:
 
     def _score_labelled(self, questions: Sequence[Question]) -> list[np.ndarray]:
         def shares(part: tuple[str, tuple[str, ...]]) -> np.ndarray:
-            found = self._client.decide(self._model, part[0], _WHICH, part[1])
+            found = self._client.decide(self._model, part[0], WHICH, part[1])
             return np.log(np.maximum(np.array(found, dtype=np.float64), 1e-12))
 
         parts = [
@@ -193,12 +235,15 @@ class ServedModel:
 
     def _write(self, prompts: Sequence[str], allowed: Sequence[Sequence[str]] | None) -> list[str]:
         def one(number: int) -> str:
-            choices = (self._choice_field or "", list(allowed[number])) if allowed is not None else None
-            if self.method == "prompt" and self._encoder is not None:
+            choices = (self._offer.choice_field or "", list(allowed[number])) if allowed is not None else None
+            if self.method in ("prompt", "token") and self._encoder is not None:
                 # The prompt as the scores read it, in our own tokens.
                 [ids] = self._encoder.prompts([prompts[number]])
                 return self._client.complete(self._model, ids, _LONGEST_ANSWER, choices)
             prompt = self._clean(prompts[number])
+            if not self._offer.chats or (self._encoder is not None and not self._encoder.chat):
+                # A base model: a chat would put a template around the prompt that it was never trained on.
+                return self._client.complete(self._model, prompt, _LONGEST_ANSWER, choices)
             return self._client.chat(self._model, prompt, max_tokens=_LONGEST_ANSWER, choices=choices)[0]
 
         return [text.strip() for text in _parallel(one, range(len(prompts)))]
@@ -210,90 +255,15 @@ class ServedModel:
         return _CONTROL_LIKE.sub(lambda hit: f"{hit[0]} ", prompt.encode("utf-8", "replace").decode("utf-8"))
 
 
-class _Probe:
-    """Asks a server what it can do, in words of our own."""
-
-    def __init__(self, client: ApiClient, model: str) -> None:
-        self._client = client
-        self._model = model
-        self._chats = self._ask(lambda: client.chat(model, _PROBE, max_tokens=1)) is not None
-
-    def exists(self) -> bool:
-        """Whether the server knows the model, by one way of asking or the other."""
-        return (
-            self._chats or self._ask(lambda: self._client.complete(self._model, _PROBE, 1, None)) is not None
-        )
-
-    def method(self, tokenizer: Any | None) -> tuple[ScoringMethod, str | None]:
-        """The best method, and the field for allowed answers if there is one. Raises `ModelError` where there is
-        no method, or the tokenizer is not the served model's."""
-        field = self._choice_field()
-        scores_prompts = tokenizer is not None and tokenizer.eos_token_id is not None
-        if scores_prompts and self._scores_prompts(tokenizer):
-            return "prompt", field
-        if field is not None and self._scores_forced(field):
-            return "forced", field
-        options = ("Rot", "Blau")
-        if self._ask(lambda: self._client.decide(self._model, _PROBE, _WHICH, options)) is not None:
-            return "labelled", field
-        if field is not None or self._chats:
-            return ("choice" if field is not None else "asked"), field
-        raise ModelError(
-            f"{self._client.url}: answers neither scored completions nor chats for {self._model!r}; "
-            "serve it with vLLM, and give its folder or hub name with --model, so that its tokenizer is found"
-        )
-
-    def _choice_field(self) -> str | None:
-        """The name under which the server takes a list of allowed answers: vLLM's, or that of older versions."""
-        for field in ("structured_outputs", "guided_choice"):
-            answer = self._forced(field)
-            if answer is not None and answer[0].strip() == _UNLIKELY:
-                return field
-        return None
-
-    def _scores_prompts(self, tokenizer: Any) -> bool:
-        """Whether token ids are scored, and are the served model's own."""
-        ids = tokenizer(_PROBE).input_ids
-        if self._ask(lambda: self._client.prompt_log_probabilities(self._model, [ids, ids[:-1]])) is None:
-            return False
-        counted = self._ask(lambda: self._client.count_tokens(self._model, _PROBE))
-        if counted is not None and counted != len(ids):
-            raise ModelError(
-                f"{self._client.url}: {self._model} divides text into other tokens than the tokenizer of that name "
-                "on this machine; remove or update the folder"
-            )
-        return True
-
-    def _scores_forced(self, field: str) -> bool:
-        """Whether log-probabilities are those before the constraint: after it, a forced answer is certain."""
-        answer = self._forced(field, scored=True)
-        return answer is not None and sum(value for _, value in answer[1]) < -1e-3
-
-    def _forced(self, field: str, *, scored: bool = False) -> tuple[str, list[tuple[str, float]]] | None:
-        return self._ask(
-            lambda: self._client.chat(self._model, _PROBE, choices=(field, [_UNLIKELY]), scored=scored)
-        )
-
-    @staticmethod
-    def _ask(question: Callable[[], T]) -> T | None:
-        try:
-            return question()
-        except RefusedError:
-            return None
-
-
 def answer_log_probability(answer: str, tokens: Sequence[tuple[str, float]], *, with_end: bool) -> float:
     """The sum over the tokens that spell the answer; servers also list the end token after them, which counts
-    only where one answer begins another."""
-    if with_end:
-        return float(sum(value for _, value in tokens))
-    total, spelt = 0.0, ""
-    for token, value in tokens:
-        total += value
+    only where one answer begins another. `ValueError` where the tokens spell anything else, or none follows."""
+    spelt = ""
+    for number, (token, _) in enumerate(tokens, start=1):
         spelt += token
-        if spelt.strip() == answer:
-            break
-    return total
+        if spelt.strip() == answer and (not with_end or number < len(tokens)):
+            return float(sum(value for _, value in tokens[: number + with_end]))
+    raise ValueError("other tokens")
 
 
 def lettered_parts(answers: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -347,20 +317,3 @@ def _by_question(call: Callable[[T], R], items: Iterable[Sequence[T]]) -> list[l
     groups = list(items)
     results = iter(_parallel(call, [item for group in groups for item in group]))
     return [[next(results) for _ in group] for group in groups]
-
-
-def _tokenizer(name: str, root: str | None) -> tuple[Any, Path | None]:
-    """The served model's tokenizer from a folder or from what the hub's client has stored already, and the folder.
-    Nothing is fetched: only the server is talked to."""
-    from transformers import AutoTokenizer
-
-    for source in dict.fromkeys(filter(None, (name, root))):
-        folder = Path(source).expanduser()
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                str(folder) if folder.is_dir() else source, local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError, ImportError):
-            continue
-        return tokenizer, folder if folder.is_dir() else None
-    return None, None

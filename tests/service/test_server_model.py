@@ -235,12 +235,12 @@ def test_a_busy_server_is_asked_again(qwen: Path) -> None:
 def test_errors_name_the_address_and_the_remedy_and_no_text(
     qwen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.models.openai_api._WAITS", (0.01, 0.01))
+    monkeypatch.setattr("agent.models.openai_api._FIRST_WAIT", 0.01)
     with serving(SubsetServer(qwen, key="secret-of-the-server")) as server:
         with pytest.raises(ModelError, match="ONKOKODE_SERVER_KEY"):
             ServedModel.load(server.url)
         monkeypatch.setenv("ONKOKODE_SERVER_KEY", "secret-of-the-server")
-        model = ServedModel.load(server.url)
+        model = ServedModel.load(server.url, patience=0.1)
         with pytest.raises(ModelError, match=f"{server.url}.*{qwen}.*--model"):
             ServedModel.load(server.url, "another")
         # The server quotes the prompt in its error; ours does not.

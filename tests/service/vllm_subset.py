@@ -3,7 +3,8 @@
     python -m tests.service.vllm_subset FOLDER --port 0         # prints its address
     with serving(SubsetServer(folder, echo=False)) as url: ...  # in a thread, with something left out
 
-`decides` adds what `transformers serve` has instead of log-probabilities. It follows vLLM 0.2x where the tests depend on it: token ids as prompts, `echo` with `logprobs`, structured choice
+`decides` adds what `transformers serve` has instead of log-probabilities, `forces` what llama.cpp's `llama-server` has.
+It follows vLLM 0.2x where the tests depend on it: token ids as prompts, `echo` with `logprobs`, structured choice
 with log-probabilities from before the constraint (`raw_logprobs`), the end token among a chat's log-probabilities.
 Every sequence is scored alone in a plain forward pass: an independent way to the numbers of `LocalModel`.
 """
@@ -23,7 +24,11 @@ import torch
 
 
 class SubsetServer(ThreadingHTTPServer):
-    """The switches leave out what other servers leave out; `busy` answers that many requests with 503 first."""
+    """The switches leave out what other servers leave out; `busy` answers that many requests with 503 first.
+
+    `shift` gives each token of an echo the value of a neighbour, `ends` False leaves out the end token, `context` is
+    the longest prompt, and `any_name` answers to whatever model is named: each is what a real server was seen to do.
+    """
 
     daemon_threads = True
 
@@ -38,6 +43,11 @@ class SubsetServer(ThreadingHTTPServer):
         raw: bool = True,
         root: bool = True,
         decides: bool = False,
+        forces: bool = False,
+        shift: int = 0,
+        ends: bool = True,
+        context: int | None = None,
+        any_name: bool = False,
         key: str | None = None,
         busy: int = 0,
         tokenizer: Any = None,
@@ -50,7 +60,8 @@ class SubsetServer(ThreadingHTTPServer):
         self.name = name or str(folder)
         self.root = str(folder) if root else None
         self.echo, self.choice, self.raw, self.key, self.busy = echo, choice, raw, key, busy
-        self.decides = decides
+        self.decides, self.forces = decides, forces
+        self.shift, self.ends, self.context, self.any_name = shift, ends, context, any_name
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.lock = threading.Lock()
@@ -101,6 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
         routes = {"/v1/completions": self._completions, "/v1/chat/completions": self._chat_completions}
         if self.server.decides:
             routes["/v1/systemone"] = self._decision
+        if self.server.forces:
+            routes |= {"/completion": self._forced_token, "/tokenize": self._tokens}
         self._answer(body, routes)
 
     def _answer(self, body: dict[str, Any], routes: dict[str, Any]) -> None:
@@ -111,7 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(503, {"error": "busy"}, {"Retry-After": "0"})
         if server.key and self.headers.get("Authorization") != f"Bearer {server.key}":
             return self._send(401, {"error": "Unauthorized"})
-        if self.path not in routes or (body and body["model"] != server.name):
+        named = server.any_name or not body or body["model"] == server.name
+        if self.path not in routes or not named:
             return self._send(404, {"error": f"no such thing: {body}"})
         with server.lock:
             status, answer = routes[self.path](body)
@@ -137,12 +151,18 @@ class _Handler(BaseHTTPRequestHandler):
         for index, one in enumerate(prompts):
             ids = server.tokenizer(one).input_ids if isinstance(one, str) else one
             used += len(ids)
+            if server.context is not None and len(ids) > server.context:
+                return self._too_long(body)
             written, values = server.write(ids, body.get("max_tokens", 16), self._allowed(body))
             told = None
             if body.get("logprobs") is not None:
                 rows = server.log_probabilities(ids)
                 before = [float(rows[at, token]) for at, token in enumerate(ids[1:])]
                 told = {"token_logprobs": [None, *before, *values] if body.get("echo") else values}
+                if server.shift > 0:
+                    told["token_logprobs"] = [None, *told["token_logprobs"][2:]]
+                elif server.shift < 0:
+                    told["token_logprobs"] = [None, 0.0, *told["token_logprobs"][1:-1]]
             text = server.tokenizer.decode(written, skip_special_tokens=True)
             choices.append({"index": index, "text": text, "logprobs": told})
         return 200, {"choices": choices, "usage": {"prompt_tokens": used}}
@@ -163,9 +183,34 @@ class _Handler(BaseHTTPRequestHandler):
                 for token, value in zip(written, values, strict=True)
             ]
         }
+        if not server.ends and written[-1] == server.tokenizer.eos_token_id:
+            del told["content"][-1]
         text = server.tokenizer.decode(written, skip_special_tokens=True)
         choice = {"message": {"content": text}, "logprobs": told if body.get("logprobs") else None}
         return 200, {"choices": [choice]}
+
+    def _forced_token(self, body: dict[str, Any]) -> tuple[int, Any]:
+        """The token that the bias makes certain, with its log-probability from before the bias."""
+        server, ids = self.server, body["prompt"]
+        if server.context is not None and len(ids) > server.context:
+            return self._too_long(body)
+        [[token, _bias]] = body["logit_bias"]
+        row = server.log_probabilities(ids)[-1] if server.raw else torch.zeros(len(server.tokenizer))
+        likeliest = row.topk(min(body["n_probs"], 5))
+        top = [
+            {"id": number, "logprob": value}
+            for number, value in zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)
+        ]
+        told = {"id": token, "logprob": float(row[token]), "top_logprobs": top}
+        return 200, {"completion_probabilities": [told]}
+
+    def _tokens(self, body: dict[str, Any]) -> tuple[int, Any]:
+        return 200, {"tokens": self.server.tokenizer(body["content"]).input_ids}
+
+    @staticmethod
+    def _too_long(body: dict[str, Any]) -> tuple[int, Any]:
+        complaint = f"the request exceeds the available context size: {body}"
+        return 400, {"error": {"type": "exceed_context_size_error", "message": complaint}}
 
     def _decision(self, body: dict[str, Any]) -> tuple[int, Any]:
         """The shares of the letters A, B, … after a prompt that shows the options, which are 26 at most."""
@@ -182,8 +227,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _allowed(self, body: dict[str, Any]) -> list[str] | None:
         # Unknown fields are passed over, as vLLM does.
-        given = body.get(self.server.choice or "")
-        return given["choice"] if isinstance(given, dict) else given
+        field = self.server.choice or ""
+        given = body.get(field)
+        if given is None or field == "guided_choice":
+            return given
+        if field == "grammar":
+            return [json.loads(answer) for answer in given.removeprefix("root ::= ").split(" | ")]
+        if field == "response_format":
+            return [json.dumps(answer) for answer in given["json_schema"]["schema"]["enum"]]
+        return given["choice"]
 
 
 @contextmanager
