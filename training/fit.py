@@ -97,7 +97,7 @@ def fit_model(
     looks for them, beside the adapter or else the model, or in the folder `out`.
 
     Raises:
-        ModelError: the model cannot be used, or is on no folder of this machine and `out` is not given.
+        ModelError: the model cannot be used, or is no folder of this machine and `out` is not given.
     """
     folder = out or Path(adapter or model_folder(model))
     if not folder.is_dir():

@@ -17,11 +17,15 @@ from agent.agent import CodingAgent
 from agent.decide.confidence import confidence_of
 from agent.decide.records import Weights
 from agent.models.prompts import Prompts
+from agent.resources import Resources
 from index.catalogue.catalogue import Catalogue
+from index.errors import ModelError
 from index.records import AXES, CatalogueLine, CodeSystem
 from index.text import normalise
+from tests.agent.tiny_models import save_random_adapter, save_tiny_model
+from training.adapters.statements import statement_rows
 from training.corpus import is_measured, read_rows
-from training.fit import Material, fit_signals, trained_context
+from training.fit import Material, fit_model, fit_signals, trained_context
 from training.plan import Plan
 from training.recipe import train_all, train_encoder
 
@@ -128,6 +132,43 @@ def test_composed_pairs_are_held_out(trained: tuple[Material, Path]) -> None:
     seen = {row.codes[1:] for row in read_rows(out / "corpus" / "composed_1.parquet")}
     kept = {row.codes[1:] for row in read_rows(out / "corpus" / "composed_heldout.parquet")}
     assert kept and not seen & {pair for pair in kept if "-" not in pair}
+
+
+def test_a_model_of_ones_own_is_fitted_and_the_fit_is_used(
+    trained: tuple[Material, Path], tmp_path: Path
+) -> None:
+    given, out = trained
+    model = save_tiny_model("qwen3", tmp_path / "model")
+    adapter = save_random_adapter(model, tmp_path / "adapter")
+    Prompts("short").save(adapter)
+    before = Resources.load(model, adapter, catalogue=given.catalogue).weights
+    assert before == Weights() and before.axes[CodeSystem.ICD10GM].none_above == 1.0
+    kept = fit_model(given, str(model), str(adapter), out / "corpus", texts=30)
+    assert kept == adapter / "decision.json"
+    loaded = Resources.load(model, adapter, catalogue=given.catalogue)
+    assert loaded.weights == Weights.load(kept) != Weights()
+    assert loaded.prompts.style == "short"
+    # The numbers belong to this adapter and to the embedded encoder.
+    assert Resources.load(model, catalogue=given.catalogue).weights == Weights()
+    with pytest.raises(ModelError, match="give --keep"):
+        fit_model(given, "somebody/on-the-hub", None, out / "corpus", texts=30)
+
+
+def test_statements_are_drawn_as_written_and_some_stand_in_notes(trained: tuple[Material, Path]) -> None:
+    given, out = trained
+    rows = statement_rows(given, out, texts=400, measured=20, seed=3)
+    assert rows == statement_rows(given, out, texts=400, measured=20, seed=3)
+    train = rows["train"]
+    assert {row.tumour for row in train} == {0, 1} or {row.tumour for row in train} == {-1, 0, 1}
+    written = {
+        row.raw for name in ("composed_1", "composed_2") for row in read_rows(out / f"corpus/{name}.parquet")
+    }
+    composed = [row for row in train if row.origin == "composed"]
+    in_notes = [row for row in composed if row.raw not in written]
+    assert 0.02 < len(in_notes) / len(composed) < 0.3
+    unseen = {row.raw for row in read_rows(out / "corpus/composed_heldout.parquet")}
+    assert not unseen & {row.raw for row in train}
+    assert not [row for row in train if is_measured(row) or given.split.bans(row.raw)]
 
 
 def test_trained_parts_code_a_text(trained: tuple[Material, Path]) -> None:
