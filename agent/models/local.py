@@ -101,9 +101,13 @@ class LocalModel:
         return not self._prepared(tuple(answers)).tokens
 
     @property
+    def method(self) -> Method:
+        return self._scorer.method
+
+    @property
     def scoring(self) -> str:
         """For provenance: `prefix tree`, or `each answer alone` where the network allows no quicker way."""
-        return self._scorer.method.description
+        return self.method.description
 
     def restrict(self, answers: Iterable[str]) -> None:
         """From now on, probabilities are those among the tokens of these answers and the end token: for a network that

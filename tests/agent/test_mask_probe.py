@@ -58,6 +58,7 @@ def test_more_families(name: str) -> None:
     network = tiny_decoder(name)
     method = measured_method(network)
     assert method.tree == (name in MORE_TREES)
+    assert method.own_head == ("scaled" not in name and name not in ("cohere2", "recurrent_gemma"))
     check(network, method)
 
 

@@ -31,24 +31,24 @@ _MIXED = _WINDOW | _LAYERS
 # Name -> model type, and how its configuration differs. None takes a setting away.
 TREES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {}),
-    "qwen2": ("qwen2", {}),
-    "qwen3": ("qwen3", {}),
     "mistral with a window": ("mistral", _WINDOW),
-    "phi3": ("phi3", {}),
     "gpt2, learned positions": ("gpt2", _GPT),
-    "opt, learned positions": ("opt", {"ffn_dim": 64, "word_embed_proj_dim": 32}),
     "gemma2, capped logits": (
         "gemma2",
         {"final_logit_softcapping": 2.0, "query_pre_attn_scalar": 8} | _WINDOW,
     ),
     "gemma3_text": ("gemma3_text", {"query_pre_attn_scalar": 8} | _MIXED),
     "granite, scaled logits": ("granite", {"logits_scaling": 8.0}),
-    "cohere, scaled logits": ("cohere", {"logit_scale": 0.25}),
-    "olmo2": ("olmo2", {}),
-    "smollm3": ("smollm3", {}),
     "falcon": ("falcon", {"head_dim": None}),
 }
 MORE_TREES: dict[str, tuple[str, dict[str, Any]]] = {
+    "smollm3": ("smollm3", {}),
+    "olmo2": ("olmo2", {}),
+    "cohere, scaled logits": ("cohere", {"logit_scale": 0.25}),
+    "opt, learned positions": ("opt", {"ffn_dim": 64, "word_embed_proj_dim": 32}),
+    "phi3": ("phi3", {}),
+    "qwen3": ("qwen3", {}),
+    "qwen2": ("qwen2", {}),
     "qwen2 with a window": ("qwen2", {"use_sliding_window": True, "max_window_layers": 1} | _WINDOW),
     "qwen3_moe": ("qwen3_moe", {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}),
     "mixtral": ("mixtral", {"num_local_experts": 4}),
@@ -70,17 +70,17 @@ MORE_TREES: dict[str, tuple[str, dict[str, Any]]] = {
 # Distances by column, states that run on, windows without a mask of their own.
 NO_TREES: dict[str, tuple[str, dict[str, Any]]] = {
     "bloom, distances by column": ("bloom", {"n_layer": 2, "n_head": 4}),
-    "falcon, distances by column": ("falcon", {"alibi": True, "head_dim": None}),
     "mamba": ("mamba", {"state_size": 8}),
     "gpt_neo, window by column": (
         "gpt_neo",
         {"num_layers": 2, "num_heads": 4, "num_hidden_layers": None, "window_size": 8}
         | {"attention_types": [[["global", "local"], 1]]},
     ),
-    "lfm2, convolutions": ("lfm2", {"layer_types": ["conv", "full_attention", "conv"]}),
     "llama4_text, chunks": ("llama4_text", {"attention_chunk_size": 8}),
 }
 MORE_WITHOUT: dict[str, tuple[str, dict[str, Any]]] = {
+    "lfm2, convolutions": ("lfm2", {"layer_types": ["conv", "full_attention", "conv"]}),
+    "falcon, distances by column": ("falcon", {"alibi": True, "head_dim": None}),
     "mpt, distances by column": ("mpt", {"d_model": 32, "n_heads": 4, "n_layers": 2}),
     "rwkv": ("rwkv", {"attention_hidden_size": 32}),
     "mamba2": (
