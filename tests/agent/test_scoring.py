@@ -39,7 +39,7 @@ TEXTS: list[list[tuple[list[int], list[list[int]]]]] = [
 def alone(model: Any, prompt: Sequence[int], answer: Sequence[int]) -> float:
     """The oracle: one sequence, the model's own forward, nothing shared."""
     with torch.inference_mode():
-        logits = model(input_ids=torch.tensor([[*prompt, *answer]])).logits[0].float()
+        logits = model(input_ids=torch.tensor([[*prompt, *answer]]), use_cache=False).logits[0].float()
     rows = logits[len(prompt) - 1 : -1].log_softmax(-1)
     return float(rows.gather(1, torch.tensor(answer)[:, None]).double().sum())
 
