@@ -41,11 +41,7 @@ class LocalModel:
         self.model = model.eval()
         self.encoder = PromptEncoder(tokenizer)
         self._name = name
-        if tokenizer.eos_token_id is None:
-            raise ModelError(
-                f"{name}: the tokenizer names no end token; set eos_token in tokenizer_config.json"
-            )
-        padding = pad_id(tokenizer)
+        padding = _padding(tokenizer, name)
         large = sum(weight.numel() for weight in model.parameters()) >= _LARGE
         self._scorer = AnswerScorer(
             self.model,
@@ -82,7 +78,9 @@ class LocalModel:
         """
         network, tokenizer, name = load_network(model, adapter, device=device, dtype=dtype, quantise=quantise)
         folder = Path(model).expanduser()
-        method = method_for(network, folder if folder.is_dir() else None, name=name, pad_id=pad_id(tokenizer))
+        method = method_for(
+            network, folder if folder.is_dir() else None, name=name, pad_id=_padding(tokenizer, name)
+        )
         loaded = cls(network, tokenizer, name, method=method)
         loaded._try_out()
         return loaded
@@ -132,3 +130,9 @@ class LocalModel:
 
     def _prepare(self, answers: tuple[str, ...]) -> AnswerTokens:
         return AnswerTokens.of(self.encoder.scored_answers(answers))
+
+
+def _padding(tokenizer: Any, name: str) -> int:
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"{name}: the tokenizer names no end token; set eos_token in tokenizer_config.json")
+    return pad_id(tokenizer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -271,6 +272,13 @@ def test_unusable_folders_are_named(folders: dict[str, Path], tmp_path: Path) ->
         file.unlink()
     with pytest.raises(ModelError, match=r"wordless: holds no tokenizer"):
         LocalModel.load(wordless)
+
+    endless = copied(folders["qwen3"], tmp_path / "endless")
+    settings = endless / "tokenizer_config.json"
+    told = {k: v for k, v in json.loads(settings.read_text()).items() if k not in ("eos_token", "pad_token")}
+    settings.write_text(json.dumps(told))
+    with pytest.raises(ModelError, match=r"endless: the tokenizer names no end token"):
+        LocalModel.load(endless, device="cpu")
 
     torn = copied(folders["qwen3"], tmp_path / "torn")
     weights = torn / "model.safetensors"
