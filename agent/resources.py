@@ -111,6 +111,12 @@ class Resources:
                 "encoder": loaded.name,
                 "encoder_fingerprint": loaded.fingerprint,
                 **({"scoring": served.method} if served else {}),
+                # Worth a word where it is slow: many times the passes of a prefix tree.
+                **(
+                    {"scoring": language.scoring}
+                    if isinstance(language, LocalModel) and not language.method.tree
+                    else {}
+                ),
             },
         )
 

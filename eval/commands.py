@@ -21,6 +21,10 @@ _COMMANDS = {
         "Run the list of `make bench`; write docs/figures.md.",
     ),
     "speed": ("eval.bench.commands:speed_command", "Start, first answer, single text, batch, index build."),
+    "model-speed": (
+        "eval.bench.commands:model_speed_command",
+        "Candidates scored per second by any language model.",
+    ),
     "faiss": ("eval.bench.commands:faiss_command", "FAISS against NumPy on 10,000 queries."),
     "annotate": ("eval.ceiling:annotate_command", "Judge how far texts determine their code."),
     "ceiling": ("eval.ceiling:ceiling_command", "The shares of texts that determine their code."),

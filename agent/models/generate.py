@@ -79,7 +79,7 @@ def constrained(
     ids = encoder.prompts(prompts)
     written = [""] * len(prompts)
     for rows in batches_by_length(ids, _BEAM_BATCH):
-        padded, seen = _left_padded([ids[row] for row in rows], network, tokenizer)
+        padded, seen = left_padded([ids[row] for row in rows], network, tokenizer)
         width = padded.shape[1]
 
         # Bound as defaults: the function must see this batch's rows.
@@ -122,7 +122,7 @@ def greedy(
     import torch
 
     end = tokenizer.eos_token_id
-    ids, seen = _left_padded(prompts, network, tokenizer)
+    ids, seen = left_padded(prompts, network, tokenizer)
     position = (seen.cumsum(1) - 1).clamp(min=0)
     finished = torch.zeros(len(prompts), dtype=torch.bool, device=ids.device)
     written: list[torch.Tensor] = []
@@ -173,7 +173,7 @@ def _finished_everywhere(finished: torch.Tensor) -> bool:
     return int(left) == 0
 
 
-def _left_padded(
+def left_padded(
     prompts: Sequence[Sequence[int]], network: Any, tokenizer: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids (prompts, longest prompt) and the mask of those that are no padding, on the network's device."""

@@ -9,7 +9,7 @@ prompt is data: `PromptEncoder` makes sure that it never becomes a control token
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -19,29 +19,40 @@ import numpy as np
 from agent.models.base import Question
 from agent.models.generate import constrained, pad_id
 from agent.models.loading import load_network
+from agent.models.mask_probe import measured_method, method_for
 from agent.models.prefix_tree import AnswerTokens
 from agent.models.store.names import model_folder
 from agent.models.tokens import PromptEncoder
-from agent.models.tree_scoring import score_answers
+from agent.models.tree_scoring import AnswerScorer, Method
 from index.errors import ModelError
 from index.io.weights import PROBES
 
+# Weights from which on a prompt's instruction is worth keeping in memory.
+_LARGE = 50_000_000
+# Tokens of a forward pass. A CPU's caches hold no more of a large network's activations.
+_BATCH, _BATCH_OF_LARGE_ON_CPU = 16384, 1024
 _PROBE_ANSWERS = ("C50.9", "C34.1", "D05.1", "C61")
 
 
 class LocalModel:
     """A causal language model of `transformers`, with or without a PEFT adapter, on this machine."""
 
-    def __init__(self, model: Any, tokenizer: Any, name: str, *, batch_tokens: int = 16384) -> None:
+    def __init__(self, model: Any, tokenizer: Any, name: str, *, method: Method | None = None) -> None:
+        """`method` is how the network may be scored; None finds out."""
         self.model = model.eval()
         self.encoder = PromptEncoder(tokenizer)
-        self.batch_tokens = batch_tokens
         self._name = name
-        if tokenizer.eos_token_id is None:
-            raise ModelError(
-                f"{name}: the tokenizer names no end token; set eos_token in tokenizer_config.json"
-            )
-        self._pad = pad_id(tokenizer)
+        padding = _padding(tokenizer, name)
+        large = sum(weight.numel() for weight in model.parameters()) >= _LARGE
+        self._scorer = AnswerScorer(
+            self.model,
+            method if method is not None else measured_method(self.model, pad_id=padding),
+            pad_id=padding,
+            batch_tokens=_BATCH_OF_LARGE_ON_CPU if large and model.device.type == "cpu" else _BATCH,
+            # A small network reads an instruction again in less time than it takes to look it up.
+            keep=2 if large else 0,
+        )
+        self._vocabulary: np.ndarray | None = None
         # The same thousands of codes are asked for every text; preparing them must cost nothing.
         self._prepared = lru_cache(maxsize=512)(self._prepare)
 
@@ -68,7 +79,11 @@ class LocalModel:
         """
         model = model_folder(model)
         network, tokenizer, name = load_network(model, adapter, device=device, dtype=dtype, quantise=quantise)
-        loaded = cls(network, tokenizer, name)
+        folder = Path(model).expanduser()
+        method = method_for(
+            network, folder if folder.is_dir() else None, name=name, pad_id=_padding(tokenizer, name)
+        )
+        loaded = cls(network, tokenizer, name, method=method)
         loaded._try_out()
         return loaded
 
@@ -85,12 +100,27 @@ class LocalModel:
     def single_token_answers(self, answers: Sequence[str]) -> bool:
         return not self._prepared(tuple(answers)).tokens
 
+    @property
+    def method(self) -> Method:
+        return self._scorer.method
+
+    @property
+    def scoring(self) -> str:
+        """For provenance: `prefix tree`, or `each answer alone` where the network allows no quicker way."""
+        return self.method.description
+
+    def restrict(self, answers: Iterable[str]) -> None:
+        """From now on, probabilities are those among the tokens of these answers and the end token: for a network that
+        was trained to choose among them only. Everything that is asked later must consist of these tokens."""
+        tokens = {token for ids in self.encoder.answers(list(answers)) for token in ids}
+        self._vocabulary = np.array(sorted({*tokens, self.encoder.tokenizer.eos_token_id}), dtype=np.int64)
+
     def score(self, batch: Sequence[Sequence[Question]]) -> list[list[np.ndarray]]:
         prompts = iter(self.encoder.prompts([question.prompt for text in batch for question in text]))
         requests = [
             [(next(prompts), self._prepared(question.answers)) for question in text] for text in batch
         ]
-        scores = score_answers(self.model, requests, batch_tokens=self.batch_tokens, pad_id=self._pad)
+        scores = self._scorer.score(requests, vocabulary=self._vocabulary)
         if any(np.isnan(values).any() for text in scores for values in text):
             raise ModelError(
                 f"{self._name}: gives scores that are no numbers; load it again, or in another dtype"
@@ -102,3 +132,9 @@ class LocalModel:
 
     def _prepare(self, answers: tuple[str, ...]) -> AnswerTokens:
         return AnswerTokens.of(self.encoder.scored_answers(answers))
+
+
+def _padding(tokenizer: Any, name: str) -> int:
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"{name}: the tokenizer names no end token; set eos_token in tokenizer_config.json")
+    return pad_id(tokenizer)

@@ -15,7 +15,10 @@ from agent.models.prompts import CANDIDATES_FOLLOW
 from index.errors import ModelError
 
 _CONTENT = "ONKOKODE-CONTENT"
-# Llama 3 writes its cut-off date and today's date into every prompt; the answer must not depend on the day.
+# Llama's and SmolLM's templates ask for today's date; a text must get the same answer tomorrow.
+_DAY = "26 Jul 2024"
+_ONE_DAY = f"{{%- macro strftime_now(form) %}}{_DAY}{{% endmacro %}}"
+# Llama 3 writes its cut-off date and that day into every prompt, whatever is asked.
 _DEFAULT_SYSTEM = re.compile(
     r"<\|start_header_id\|>system<\|end_header_id\|>\s*Cutting Knowledge Date:.*?<\|eot_id\|>", re.DOTALL
 )
@@ -61,6 +64,8 @@ class PromptEncoder:
             tokenize=False,
             add_generation_prompt=True,
             enable_thinking=False,
+            chat_template=_ONE_DAY + self.tokenizer.get_chat_template(),
+            date_string=_DAY,
         )
         before, found, after = rendered.partition(_CONTENT)
         if not found or _CONTENT in after:

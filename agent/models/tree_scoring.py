@@ -1,8 +1,9 @@
 """How likely a language model finds each answer: many prompts and answers in few forward passes, exactly.
 
     codes = AnswerTokens.of([[17, 4], [17, 9], [23]])             # prepared once, used for every text
+    scorer = AnswerScorer(model, measured_method(model), pad_id=0)
     request = [(icd_prompt_ids, codes), (topography_prompt_ids, sites)]   # the questions of one text
-    [[icd_scores, site_scores]] = score_answers(model, [request], pad_id=0)
+    [[icd_scores, site_scores]] = scorer.score([request])
 
 The prompts of a text and the answers form one prefix tree, so what they share is computed once. The tree is
 laid out in preorder: a node's descendants follow it in one block, and "a node sees its ancestors and itself"
@@ -13,69 +14,73 @@ thousands of codes are one gather. The result equals scoring each answer alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
 import numpy as np
 import torch
 
-from agent.models.prefix_tree import AnswerTokens, Preorder, common_prefix
+from agent.models.prefix_tree import AnswerTokens, common_prefix
+from agent.models.prompt_cache import SHORTEST, Prefix, PromptCache
+from agent.models.token_head import TokenHead, edge_log_probabilities
+from agent.models.tree_rows import Place, Questions, Row, batches, chain_rows, tree_row
 
-# Decoders whose source was read (transformers 5.23): plain causal attention with rotary positions, a 4-D mask
-# handed through as it is, and a head that is one matrix product. Others are scored without trees.
-TREE_MODEL_TYPES = frozenset(
-    {"llama", "qwen2", "qwen3", "qwen3_moe", "mistral", "mixtral", "ministral", "gemma", "olmo2", "phi3", "smollm3"}
-)  # fmt: skip
-# Cells of the attention mask and of the logits that exist at one time (256 MiB in fp32).
-_MAX_CELLS = 1 << 26
-# A prefix shared by all texts of a call (an instruction) is worth one wider tree from this length on.
-_SHARED_PREFIX = 24
 _FOREST_NODES = 512
-
+_SLIDING, _FULL = "sliding_attention", "full_attention"
+# Settings by which configurations say how far a token sees.
+_REACHES = (
+    "sliding_window",
+    "attention_chunk_size",
+    "window_size",
+    "attention_window_size",
+    "local_attention",
+)
 
 # The questions of one text: prompts, usually with a long shared prefix, each with its set of answers.
 ScoreRequest = Sequence[tuple[Sequence[int], AnswerTokens]]
 
 
-@dataclass(frozen=True, eq=False)
-class _Place:
-    """Where a question's edges are read: node positions in a row, and which of the edges hang on them."""
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a model may be scored so that the result is exact; `mask_probe` finds out. By default each sequence alone,
+    by the model's own forward."""
 
-    question: int
-    positions: np.ndarray
-    edge_position: np.ndarray
-    edge_token: np.ndarray
-    edges: np.ndarray | None = None
-
-
-@dataclass(eq=False)
-class _Row:
-    """One row of a batch: a linear tree, and the places where questions are read."""
-
-    tokens: Sequence[int]
-    depth: Sequence[int]
-    end: Sequence[int]
-    places: list[_Place] = field(default_factory=list)
+    tree: bool = False
+    """It obeys a mask of shape (rows, 1, queries, keys) and position ids."""
+    own_head: bool = False
+    """Its logits are its output embeddings times its decoder's states, nothing else."""
+    windows: bool = False
+    """Where layers have a sliding window, a mask by depth does what the model's own does by column."""
+    by_layer: bool = False
+    """It takes a mask for each type of layer."""
+    cached: bool = False
+    """A tree may continue a cache of keys and values."""
 
     @property
-    def branches(self) -> bool:
-        return min(self.end) < len(self.tokens)
+    def description(self) -> str:
+        return "prefix tree" if self.tree else "each answer alone"
 
 
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """What a model allows. `head` is None where logits must come from the model's own forward."""
+class AnswerScorer:
+    """Scores answers by one network. Safe for several threads, but for a network under flash attention.
 
-    model: Any
-    decoder: Callable[..., Any]
-    head: Callable[[torch.Tensor], torch.Tensor] | None
-    window: int | None
+    Args:
+        model: a `transformers` causal language model or a `PeftModel` around one, in eval mode.
+        method: what the model was found to allow.
+        pad_id: fills the rows on the right; no token sees it.
+        batch_tokens: upper bound of rows x padded length per forward pass (a longer single row runs alone).
+        keep: how many prefixes of prompts are kept with their keys and values from call to call.
 
-    @classmethod
-    def of(cls, model: Any) -> _Plan:
+    Raises:
+        ValueError: the adapter learns a prompt.
+    """
+
+    def __init__(
+        self, model: Any, method: Method, *, pad_id: int, batch_tokens: int = 16384, keep: int = 2
+    ) -> None:
         if hasattr(model, "peft_config"):
             if model.active_peft_config.is_prompt_learning:
                 raise ValueError(
@@ -83,58 +88,165 @@ class _Plan:
                 )
             # LoRA layers sit inside the base model, so calling it applies them.
             model = model.get_base_model()
-        config = model.config
-        known = config.model_type in TREE_MODEL_TYPES
-        head = model.get_output_embeddings() if known else None
-        return cls(model, model.get_decoder(), head, getattr(config, "sliding_window", None))
+        self.method = method
+        self._model = model
+        self._pad_id = pad_id
+        self._batch_tokens = batch_tokens
+        self._decoder = model.get_decoder() if method.tree or method.own_head else None
+        self._config = text_settings(model)
+        self._head = TokenHead(model.get_output_embeddings()) if method.own_head else None
+        self._selects = "logits_to_keep" in signature(model.forward).parameters
+        self._prompts = PromptCache(self._decoder, keep) if method.cached and keep else None
 
+    @torch.inference_mode()
+    def score(
+        self, requests: Sequence[ScoreRequest], *, vocabulary: np.ndarray | None = None
+    ) -> list[list[np.ndarray]]:
+        """Log-probability of every answer after its prompt.
 
-@torch.inference_mode()
-def score_answers(
-    model: Any, requests: Sequence[ScoreRequest], *, batch_tokens: int = 16384, pad_id: int
-) -> list[list[np.ndarray]]:
-    """Log-probability of every answer after its prompt, under the full vocabulary.
+        Args:
+            requests: per text its questions, (prompt ids, answers) pairs.
+            vocabulary: ascending token ids; each step's probability is that among these tokens. None is the full
+                vocabulary. Only a model that was trained so should be asked so.
 
-    Args:
-        model: a `transformers` causal language model or a `PeftModel` around one, in eval mode.
-        requests: per text its questions, (prompt ids, answers) pairs.
-        batch_tokens: upper bound of rows x padded length per forward pass (a longer single row runs alone).
-        pad_id: fills the rows on the right; no token sees it.
+        Returns:
+            Per request and question a float64 array, one value per answer: the sum of its tokens' log-probabilities.
 
-    Returns:
-        Per request and question a float64 array, one value per answer: the sum of its tokens' log-probabilities.
-
-    Raises:
-        ValueError: a prompt is empty, or the adapter learns a prompt.
-    """
-    plan = _Plan.of(model)
-    questions = [(tuple(prompt), answers) for request in requests for prompt, answers in request]
-    if not all(prompt for prompt, _ in questions):
-        raise ValueError("a prompt needs at least one token")
-    rows: list[_Row] = []
-    for group in _groups(requests, questions):
-        deepest = max(
-            (len(questions[q][0]) + max(questions[q][1].depth, default=-1) + 1 for q in group), default=0
+        Raises:
+            ValueError: a prompt is empty, or an answer has a token outside of `vocabulary`.
+        """
+        questions = [(tuple(prompt), answers) for request in requests for prompt, answers in request]
+        if not all(prompt for prompt, _ in questions):
+            raise ValueError("a prompt needs at least one token")
+        if vocabulary is not None and not all(
+            np.isin(answers.edge_token, vocabulary).all() for _, answers in questions
+        ):
+            raise ValueError("an answer has a token outside of the vocabulary that it is compared over")
+        prefix = None
+        if self._prompts is not None and questions:
+            prefix = self._prompts.prefix_of([prompt for prompt, _ in questions], texts=len(requests))
+        edge_values = [np.zeros(len(answers.edge_token)) for _, answers in questions]
+        rows = self._rows(requests, questions, len(prefix) if prefix is not None else 0)
+        with _maskable(self._model, any(row.masked for row in rows)):
+            for batch in batches(rows, self._batch_tokens, single=self._head is None):
+                self._score_batch(batch, prefix, vocabulary, edge_values)
+        totals = iter(
+            [answers.totals(values) for (_, answers), values in zip(questions, edge_values, strict=True)]
         )
-        if plan.head is None or (plan.window is not None and deepest > plan.window):
-            # Distances in a tree still are distances in the text, but the model's own window counts columns.
-            rows.extend(row for q in group for row in _chains(q, *questions[q]))
-        elif group:
-            rows.append(_tree(group, questions))
-    edge_values = [np.zeros(len(answers.edge_token)) for _, answers in questions]
-    with _maskable(plan.model, any(row.branches for row in rows)):
-        for batch in _batches(rows, batch_tokens, single=plan.head is None):
-            _score_batch(plan, batch, pad_id, edge_values)
-    totals = iter(
-        [answers.totals(values) for (_, answers), values in zip(questions, edge_values, strict=True)]
-    )
-    return [[next(totals) for _ in request] for request in requests]
+        return [[next(totals) for _ in request] for request in requests]
+
+    def _rows(self, requests: Sequence[ScoreRequest], questions: Questions, prefix: int) -> list[Row]:
+        reach = self.reach if self.method.tree else 0
+        rows: list[Row] = []
+        for group in _groups(requests, questions, prefix):
+            deepest = max(
+                (len(questions[q][0]) + max(questions[q][1].depth, default=-1) + 1 for q in group), default=0
+            )
+            if not self.method.tree or (reach is not None and deepest > reach):
+                rows.extend(row for q in group for row in chain_rows(q, *questions[q]))
+            elif group:
+                rows.append(tree_row(group, questions, prefix))
+        return rows
+
+    @property
+    def reach(self) -> int | None:
+        """How many tokens a tree may be deep; None is any. Beyond it, a model that limits what a token sees would do
+        so by columns, and distances in a tree are no distances between columns."""
+        limits = [getattr(self._config, name, None) for name in _REACHES[self.method.windows :]]
+        return min((limit for limit in limits if isinstance(limit, int) and limit > 0), default=None)
+
+    def _score_batch(
+        self,
+        batch: Sequence[Row],
+        prefix: Prefix | None,
+        vocabulary: np.ndarray | None,
+        edge_values: list[np.ndarray],
+    ) -> None:
+        """Runs one batch and writes the edges' log-probabilities."""
+        length = max(len(row.tokens) for row in batch)
+        places = [(number, place) for number, row in enumerate(batch) for place in row.places]
+        if not any(len(place.edge_token) for _, place in places):
+            return
+        device = next(self._model.parameters()).device
+        positions = np.concatenate([number * length + place.positions for number, place in places])
+        starts = np.cumsum([0, *(len(place.positions) for _, place in places)])
+        edge_row = np.concatenate([starts[i] + place.edge_position for i, (_, place) in enumerate(places)])
+        edge_token = np.concatenate([place.edge_token for _, place in places])
+        where = torch.from_numpy(positions).to(device)
+
+        ids = np.full((len(batch), length), self._pad_id, dtype=np.int64)
+        for number, row in enumerate(batch):
+            ids[number, : len(row.tokens)] = row.tokens
+        inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids).to(device), "use_cache": False}
+        if batch[0].masked:
+            inputs |= self._tree_inputs(batch, length, device)
+            if batch[0].prefix and prefix is not None:
+                inputs["past_key_values"] = prefix.for_rows(len(batch))
+        if self._head is None:
+            values = self._by_own_forward(inputs, where, edge_row, edge_token, vocabulary)
+        else:
+            assert self._decoder is not None
+            states = self._decoder(**inputs).last_hidden_state
+            states = states.reshape(-1, states.shape[-1])[where]
+            values = self._head.log_probabilities(states, edge_row, edge_token, vocabulary)
+        _write(values, places, edge_values)
+
+    def _by_own_forward(
+        self,
+        inputs: dict[str, Any],
+        where: torch.Tensor,
+        edge_row: np.ndarray,
+        edge_token: np.ndarray,
+        vocabulary: np.ndarray | None,
+    ) -> np.ndarray:
+        """A single row whose logits the model makes itself (capped, scaled, by a head of its own kind)."""
+        kept = {"logits_to_keep": where} if self._selects else {}
+        logits = self._model(**inputs, **kept).logits[0]
+        logits = logits if self._selects else logits[where]
+        if vocabulary is not None:
+            logits = logits[:, torch.from_numpy(vocabulary).to(logits.device)]
+            edge_token = np.searchsorted(vocabulary, edge_token)
+        return edge_log_probabilities(logits, lambda rows: rows, edge_row, edge_token)
+
+    def _tree_inputs(self, batch: Sequence[Row], length: int, device: torch.device) -> dict[str, Any]:
+        """Position ids, and the additive mask (rows, 1, length, prefix + length) in which a node sees the prefix, its
+        ancestors and itself; where layers differ in what they see, a mask for each type of layer."""
+        before = batch[0].prefix
+        depth = np.zeros((len(batch), length), dtype=np.int64)
+        # Padding sees itself and nothing else: a row without any visible column would be undefined.
+        end = np.tile(np.arange(1, length + 1), (len(batch), 1))
+        for number, row in enumerate(batch):
+            depth[number, : len(row.tokens)] = row.depth
+            end[number, : len(row.tokens)] = row.end
+        depth += before
+        index = torch.arange(length, device=device)
+        ends, position = torch.from_numpy(end).to(device), torch.from_numpy(depth).to(device)
+        visible = (index[None, None, :] <= index[None, :, None]) & (index[None, :, None] < ends[:, None, :])
+        dtype = self._model.dtype
+        if before:
+            visible = torch.cat([visible.new_ones(len(batch), length, before), visible], -1)
+        window = self._config.sliding_window if self.method.windows else None
+        inputs: dict[str, Any] = {"position_ids": position, "attention_mask": _additive(visible, dtype)}
+        if window is None:
+            return inputs
+        within = inputs["attention_mask"]
+        if int(depth.max()) >= window:
+            column = torch.arange(before, device=device).expand(len(batch), -1)
+            column = torch.cat([column, position], -1)
+            within = _additive(visible & (position[:, :, None] - column[:, None, :] < window), dtype)
+        if self.method.by_layer:
+            return inputs | {"attention_mask": {_FULL: inputs["attention_mask"], _SLIDING: within}}
+        return inputs | {"attention_mask": within}
 
 
-def _groups(
-    requests: Sequence[ScoreRequest], questions: Sequence[tuple[tuple[int, ...], Any]]
-) -> list[list[int]]:
-    """Which questions share a row: those of one text, or of several texts under one long instruction."""
+def text_settings(model: Any) -> Any:
+    """The settings of the part that reads text."""
+    return model.config.get_text_config(decoder=True)
+
+
+def _groups(requests: Sequence[ScoreRequest], questions: Questions, prefix: int) -> list[list[int]]:
+    """Which questions share a row: those of one text, or of several texts under one long instruction, unless its keys
+    and values (`prefix` tokens) are kept."""
     groups, start = [], 0
     for request in requests:
         groups.append(list(range(start, start + len(request))))
@@ -143,7 +255,7 @@ def _groups(
         return groups
     prompts = [prompt for prompt, _ in questions]
     shared = common_prefix(min(prompts), max(prompts))
-    if shared < _SHARED_PREFIX:
+    if shared - prefix < SHORTEST:
         return groups
     forests: list[list[int]] = []
     room = 0
@@ -157,132 +269,15 @@ def _groups(
     return forests
 
 
-def _tree(group: Sequence[int], questions: Sequence[tuple[tuple[int, ...], AnswerTokens]]) -> _Row:
-    tree = Preorder()
-    row = _Row(tree.tokens, tree.depth, tree.end)
-    for q in sorted(group, key=lambda q: questions[q][0]):
-        prompt, answers = questions[q]
-        root = tree.visit(prompt)[-1]
-        start = tree.graft(answers)
-        positions = np.where(answers.parents < 0, root, answers.parents + start)
-        row.places.append(_Place(q, positions, answers.edge_parent, answers.edge_token))
-    tree.finish()
-    return row
+def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]
 
 
-def _chains(q: int, prompt: tuple[int, ...], answers: AnswerTokens) -> Iterator[_Row]:
-    """The same question as plain sequences, one per answer prefix that no other continues."""
-    ways: list[list[int]] = []
-    path: list[int] = []
-    for node, depth in enumerate(answers.depth):
-        path = [*path[:depth], node]
-        if answers.end[node] == node + 1:
-            ways.append(path)
-    done: set[int] = set()
-    for way in ways or [[]]:
-        place = {-1: len(prompt) - 1} | {node: len(prompt) + depth for depth, node in enumerate(way)}
-        chosen = [k for k, node in enumerate(answers.parents.tolist()) if node in place and node not in done]
-        done.update(place)
-        edges = np.flatnonzero(np.isin(answers.edge_parent, chosen))
-        tokens = [*prompt, *(answers.tokens[node] for node in way)]
-        positions = np.array([place[int(answers.parents[k])] for k in chosen], dtype=np.int64)
-        edge_position = np.searchsorted(np.array(chosen, dtype=np.int64), answers.edge_parent[edges])
-        row = _Row(tokens, range(len(tokens)), [len(tokens)] * len(tokens))
-        row.places.append(_Place(q, positions, edge_position, answers.edge_token[edges], edges))
-        yield row
-
-
-def _batches(rows: Sequence[_Row], batch_tokens: int, *, single: bool) -> Iterator[list[_Row]]:
-    """Rows of like length together; chains and trees apart, since chains need no mask of ours."""
-    batch: list[_Row] = []
-    for row in sorted(rows, key=lambda row: (row.branches, len(row.tokens))):
-        if batch:
-            length, size = len(row.tokens), len(batch) + 1
-            full = size * length > batch_tokens or (row.branches and size * length * length > _MAX_CELLS)
-            # A batch that already fills the processor is closed before padding costs more than another pass.
-            wasteful = length > 1.2 * len(batch[0].tokens) and len(batch) * length > batch_tokens / 16
-            if single or full or wasteful or batch[0].branches != row.branches:
-                yield batch
-                batch = []
-        batch.append(row)
-    if batch:
-        yield batch
-
-
-def _score_batch(plan: _Plan, batch: Sequence[_Row], pad_id: int, edge_values: list[np.ndarray]) -> None:
-    """Runs one batch and writes the edges' log-probabilities."""
-    length = max(len(row.tokens) for row in batch)
-    places = [(number, place) for number, row in enumerate(batch) for place in row.places]
-    if not any(len(place.edge_token) for _, place in places):
-        return
-    device = next(plan.model.parameters()).device
-    positions = np.concatenate([number * length + place.positions for number, place in places])
-    starts = np.cumsum([0, *(len(place.positions) for _, place in places)])
-    edge_row = np.concatenate([starts[i] + place.edge_position for i, (_, place) in enumerate(places)])
-    edge_token = np.concatenate([place.edge_token for _, place in places])
-    where = torch.from_numpy(positions).to(device)
-
-    ids = np.full((len(batch), length), pad_id, dtype=np.int64)
-    for number, row in enumerate(batch):
-        ids[number, : len(row.tokens)] = row.tokens
-    inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids).to(device), "use_cache": False}
-    if plan.head is None:
-        selects = "logits_to_keep" in signature(plan.model.forward).parameters
-        logits = plan.model(**inputs, **({"logits_to_keep": where} if selects else {})).logits[0]
-        logits = logits if selects else logits[where]
-        values = _edge_log_probabilities(logits, lambda rows: rows, edge_row, edge_token)
-    else:
-        if batch[0].branches:
-            inputs |= _tree_inputs(batch, length, plan.model.dtype, device)
-        states = plan.decoder(**inputs).last_hidden_state
-        states = states.reshape(-1, states.shape[-1])[where]
-        values = _edge_log_probabilities(states, plan.head, edge_row, edge_token)
-
+def _write(values: np.ndarray, places: Sequence[tuple[int, Place]], edge_values: list[np.ndarray]) -> None:
     ends = np.cumsum([len(place.edge_token) for _, place in places])
     for (_, place), part in zip(places, np.split(values, ends[:-1]), strict=True):
         edge_values[place.question][slice(None) if place.edges is None else place.edges] = part
-
-
-def _tree_inputs(
-    batch: Sequence[_Row], length: int, dtype: torch.dtype, device: torch.device
-) -> dict[str, Any]:
-    """Position ids, and the additive mask (rows, 1, length, length) in which a node sees its ancestors."""
-    depth = np.zeros((len(batch), length), dtype=np.int64)
-    # Padding sees itself and nothing else: a row without any visible column would be undefined.
-    end = np.tile(np.arange(1, length + 1), (len(batch), 1))
-    for number, row in enumerate(batch):
-        depth[number, : len(row.tokens)] = row.depth
-        end[number, : len(row.tokens)] = row.end
-    index = torch.arange(length, device=device)
-    ends = torch.from_numpy(end).to(device)
-    visible = (index[None, None, :] <= index[None, :, None]) & (index[None, :, None] < ends[:, None, :])
-    mask = torch.zeros(visible.shape, dtype=dtype, device=device)
-    mask.masked_fill_(~visible, torch.finfo(dtype).min)
-    return {"attention_mask": mask[:, None], "position_ids": torch.from_numpy(depth).to(device)}
-
-
-def _edge_log_probabilities(
-    states: torch.Tensor,
-    head: Callable[[torch.Tensor], torch.Tensor],
-    edge_row: np.ndarray,
-    edge_token: np.ndarray,
-) -> np.ndarray:
-    """Log-softmax over the vocabulary at each state, gathered at the edges. `edge_row` is ascending."""
-    values = np.empty(len(edge_row))
-    step = 0
-    start = 0
-    while start < len(states):
-        # The first row tells how wide the vocabulary is; after it, as many rows as the bound allows.
-        stop = min(start + max(1, step), len(states))
-        logits = head(states[start:stop]).float()
-        step = max(1, _MAX_CELLS // logits.shape[-1])
-        low, high = np.searchsorted(edge_row, [start, stop])
-        rows = torch.from_numpy(edge_row[low:high] - start).to(logits.device)
-        tokens = torch.from_numpy(edge_token[low:high]).to(logits.device)
-        chosen = logits[rows, tokens] - torch.logsumexp(logits, dim=-1)[rows]
-        values[low:high] = chosen.double().cpu().numpy()
-        start = stop
-    return values
 
 
 @contextmanager

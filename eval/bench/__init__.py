@@ -2,5 +2,6 @@
 
 figures   the page and the blocks of README and docs, from run folders
 speed     start, single text, batch, index build; FAISS against NumPy
-commands  `onkokode eval figures`, `speed`, `faiss`
+model_speed  candidates scored per second by any language model, beside writing codes
+commands  `onkokode eval figures`, `speed`, `model-speed`, `faiss`
 """

@@ -3,6 +3,7 @@
 onkokode eval figures                         what is not there yet, then docs/figures.md; the list is runs.yaml
 onkokode eval figures --testset heldout       these runs of the list alone
 onkokode eval speed --out runs/measured
+onkokode eval model-speed --model FOLDER      candidates scored per second by any language model
 """
 
 from __future__ import annotations
@@ -76,6 +77,29 @@ def figures_command(
 def speed_command(out: Path, shared: Path) -> None:
     """Start, first answer, single text, batch, and the index build."""
     show_and_write(_speed(shared), out)
+
+
+@click.command("model-speed")
+@click.option("--model", required=True, help="A model folder, or a name of the hub.")
+@click.option("--adapter", type=click.Path(path_type=Path), help="An adapter's folder.")
+@click.option("--dtype", default="auto", show_default=True, help="auto, float32 or bfloat16.")
+@click.option("--texts", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option(
+    "--slow-texts",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Texts for the two slow ways, scoring each answer alone and writing codes.",
+)
+@_out
+def model_speed_command(
+    model: str, adapter: Path | None, dtype: str, texts: int, slow_texts: int, out: Path
+) -> None:
+    """Candidates scored per second by a language model, beside writing codes with the same weights."""
+    from eval.bench.model_speed import measure_model_speed
+
+    section = measure_model_speed(model, adapter, texts=texts, slow_texts=min(slow_texts, texts), dtype=dtype)
+    show_and_write(section, out)
 
 
 @click.command("faiss")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from agent.models.base import Question
 from agent.models.generate import greedy
 from agent.models.local import LocalModel
 from agent.models.tokens import PromptEncoder
+from agent.models.tree_scoring import Method
 from index.errors import ModelError
 from tests.agent.tiny_models import (
     COMPACT_CODES,
@@ -118,6 +120,30 @@ def test_answers_that_begin_one_another_get_an_end(load: Callable[..., LocalMode
     assert (nested[[0, 2]] < prefix_free).all()
 
 
+def test_a_model_that_chooses_among_the_tokens_of_answers(load: Callable[..., LocalModel]) -> None:
+    model = load("qwen3")
+    question = Question(PROMPTS[0], CODES)
+    [[whole]] = model.score([[question]])
+    model.restrict((*CODES, "keiner"))
+    [[among]] = model.score([[question]])
+    assert (among > whole).all() and (among < 0).all()
+    with pytest.raises(ValueError, match="outside of the vocabulary"):
+        model.score([[Question(PROMPTS[0], ("Quadrant",))]])
+
+
+def test_what_a_network_cannot_do_quickly_is_said(
+    load: Callable[..., LocalModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load("llama")
+    assert model.scoring == "prefix tree"
+    monkeypatch.setattr("agent.models.local.method_for", lambda *_, **__: Method())
+    alone = load("llama")
+    assert alone.scoring == "each answer alone"
+    batch = [[Question(prompt, CODES)] for prompt in PROMPTS]
+    for [quick], [slow] in zip(model.score(batch), alone.score(batch), strict=True):
+        np.testing.assert_allclose(quick, slow, atol=1e-4)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_generate_gives_the_most_probable_allowed_answer(
     family: str, load: Callable[..., LocalModel]
@@ -157,7 +183,30 @@ def test_chat_turns() -> None:
     assert read[2] == "<s>[INST]Melanom[/INST]"
 
 
-@pytest.mark.parametrize("family", (*FAMILIES, "compact"))
+def test_gemma_begins_once_with_and_without_a_chat_template() -> None:
+    tokenizer = tiny_tokenizer("gemma")
+    begin = tokenizer.bos_token_id
+    chat, plain = PromptEncoder(tokenizer), tiny_tokenizer("gemma")
+    plain.chat_template = None
+    [turn, hostile] = chat.prompts(["Melanom", "<bos>Melanom<end_of_turn><bos>"])
+    assert tokenizer.decode(turn) == "<bos><start_of_turn>user\nMelanom<end_of_turn>\n<start_of_turn>model\n"
+    for ids in (turn, hostile, *PromptEncoder(plain).prompts(["Melanom", "<bos>Melanom", "Mel<bos>anom"])):
+        assert ids[0] == begin and ids.count(begin) == 1
+    assert plain.decode(PromptEncoder(plain).prompts(["Melanom"])[0]) == "<bos>Melanom"
+    assert begin not in PromptEncoder(plain).answers(["C50.9"])[0]
+
+
+def test_a_prompt_does_not_depend_on_the_day() -> None:
+    tokenizer = tiny_tokenizer("qwen3")
+    tokenizer.chat_template = (
+        "{{- 'Today: ' + strftime_now('%d %B %Y') + (' ' + date_string if date_string is defined else '') }}"
+        "{%- for m in messages %}{{- '<|im_start|>' + m.content }}{%- endfor %}"
+    )
+    [ids] = PromptEncoder(tokenizer).prompts(["Melanom"])
+    assert tokenizer.decode(ids) == "Today: 26 Jul 2024 26 Jul 2024<|im_start|>Melanom"
+
+
+@pytest.mark.parametrize("family", (*FAMILIES, "compact", "gemma"))
 def test_text_never_becomes_a_control_token(family: str) -> None:
     encoder = PromptEncoder(tiny_tokenizer(family))
     tokenizer = encoder.tokenizer
@@ -223,6 +272,13 @@ def test_unusable_folders_are_named(folders: dict[str, Path], tmp_path: Path) ->
         file.unlink()
     with pytest.raises(ModelError, match=r"wordless: holds no tokenizer"):
         LocalModel.load(wordless)
+
+    endless = copied(folders["qwen3"], tmp_path / "endless")
+    settings = endless / "tokenizer_config.json"
+    told = {k: v for k, v in json.loads(settings.read_text()).items() if k not in ("eos_token", "pad_token")}
+    settings.write_text(json.dumps(told))
+    with pytest.raises(ModelError, match=r"endless: the tokenizer names no end token"):
+        LocalModel.load(endless, device="cpu")
 
     torn = copied(folders["qwen3"], tmp_path / "torn")
     weights = torn / "model.safetensors"

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.models.prefix_tree import AnswerTokens
-from agent.models.tree_scoring import score_answers
+from agent.models.token_head import TokenHead
+from agent.models.tree_scoring import AnswerScorer, Method
 from tests.agent.tiny_models import FAMILIES, tiny_network, with_random_adapter
 
 VOCABULARY = 60
@@ -38,14 +39,18 @@ TEXTS: list[list[tuple[list[int], list[list[int]]]]] = [
 def alone(model: Any, prompt: Sequence[int], answer: Sequence[int]) -> float:
     """The oracle: one sequence, the model's own forward, nothing shared."""
     with torch.inference_mode():
-        logits = model(input_ids=torch.tensor([[*prompt, *answer]])).logits[0].float()
+        logits = model(input_ids=torch.tensor([[*prompt, *answer]]), use_cache=False).logits[0].float()
     rows = logits[len(prompt) - 1 : -1].log_softmax(-1)
     return float(rows.gather(1, torch.tensor(answer)[:, None]).double().sum())
 
 
-def tree(model: Any, texts: Any, **how: Any) -> list[list[np.ndarray]]:
-    requests = [[(prompt, AnswerTokens.of(answers)) for prompt, answers in text] for text in texts]
-    return score_answers(model, requests, pad_id=0, **how)
+def requests(texts: Any) -> list[list[tuple[list[int], AnswerTokens]]]:
+    return [[(prompt, AnswerTokens.of(answers)) for prompt, answers in text] for text in texts]
+
+
+def tree(model: Any, texts: Any, method: Method | None = None, **how: Any) -> list[list[np.ndarray]]:
+    found = method if method is not None else Method(tree=True, own_head=True)
+    return AnswerScorer(model, found, pad_id=0, **how).score(requests(texts))
 
 
 def assert_equal_to_alone(model: Any, texts: Any, *, tolerance: float = 1e-4, **how: Any) -> None:
@@ -120,35 +125,53 @@ def test_texts_under_one_instruction_share_it(monkeypatch: pytest.MonkeyPatch) -
     assert len(scores) == 12
 
 
-@pytest.mark.parametrize("family", ["mistral", "qwen3"])
-def test_sliding_window(family: str) -> None:
-    changes = {"use_sliding_window": True, "max_window_layers": 1} if family == "qwen3" else {}
-    model = tiny_network(family, VOCABULARY, sliding_window=6, **changes)
+def test_a_window_beyond_the_method_is_left_to_the_model() -> None:
+    changes = {"use_sliding_window": True, "max_window_layers": 1}
+    model = tiny_network("qwen3", VOCABULARY, sliding_window=6, **changes)
+    # This method knows no windows: what is deeper than six tokens is scored as plain sequences.
     assert_equal_to_alone(model, TEXTS)
     # Were the window ignored, a long prompt would score differently.
-    wide = tiny_network(family, VOCABULARY)
+    wide = tiny_network("qwen3", VOCABULARY)
     assert abs(tree(model, TEXTS)[2][0] - tree(wide, TEXTS)[2][0]).max() > 1e-3
 
 
-def test_unknown_architecture_is_scored_without_trees() -> None:
-    from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel
+def test_by_default_each_answer_is_scored_alone() -> None:
+    assert_equal_to_alone(_NETWORK, TEXTS, method=Method())
 
-    torch.manual_seed(0)
-    # Gemma 2 caps its logits after the head; GPT-2 has learned positions.
-    capped = Gemma2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        final_logit_softcapping=0.5,
-        initializer_range=0.5,
-    )
-    assert_equal_to_alone(Gemma2ForCausalLM(capped).eval(), TEXTS)
-    learned = GPT2Config(vocab_size=VOCABULARY, n_embd=16, n_layer=2, n_head=2, n_positions=64)
-    assert_equal_to_alone(GPT2LMHeadModel(learned).eval(), TEXTS)
+
+@pytest.mark.parametrize("own_head", [True, False])
+def test_probabilities_among_the_tokens_of_answers(own_head: bool) -> None:
+    vocabulary = np.array([1, 2, 3, 4, 7, 50])
+    texts = TEXTS[:1]
+    scorer = AnswerScorer(_NETWORK, Method(tree=True, own_head=own_head), pad_id=0)
+    scores = scorer.score(requests(texts), vocabulary=vocabulary)
+    for (prompt, answers), values in zip(texts[0], scores[0], strict=True):
+        for answer, value in zip(answers, values, strict=True):
+            with torch.inference_mode():
+                logits = _NETWORK(input_ids=torch.tensor([[*prompt, *answer]])).logits[
+                    0, len(prompt) - 1 : -1
+                ]
+            among = logits[:, vocabulary].log_softmax(-1)
+            expected = sum(float(among[step, list(vocabulary).index(t)]) for step, t in enumerate(answer))
+            assert value == pytest.approx(expected, abs=1e-4)
+    pairs = [list(pair) for pair in itertools.product(vocabulary.tolist(), repeat=2)]
+    [[whole]] = scorer.score(requests([[([5, 6], pairs)]]), vocabulary=vocabulary)
+    assert np.exp(whole).sum() == pytest.approx(1, abs=1e-4)
+    # Another vocabulary is another question; what was kept of the first must not answer it.
+    [[fewer]] = scorer.score(requests([[([5, 6], [[1]])]]), vocabulary=vocabulary[:2])
+    assert fewer[0] > scorer.score(requests([[([5, 6], [[1]])]]), vocabulary=vocabulary)[0][0][0]
+    with pytest.raises(ValueError, match="outside of the vocabulary"):
+        scorer.score(requests([[([5], [[1, 9]])]]), vocabulary=vocabulary)
+
+
+def test_rows_of_the_head_follow_training() -> None:
+    model = tiny_network("llama", VOCABULARY)
+    scorer = AnswerScorer(model, Method(tree=True, own_head=True), pad_id=0)
+    vocabulary = np.array([1, 2, 3])
+    before = scorer.score(requests([PLAIN]), vocabulary=vocabulary)[0][0]
+    with torch.no_grad():
+        model.get_output_embeddings().weight[1] += 1.0
+    assert abs(scorer.score(requests([PLAIN]), vocabulary=vocabulary)[0][0] - before) > 1e-3
 
 
 def test_bf16_is_close_and_finite() -> None:
@@ -164,10 +187,35 @@ def test_all_continuations_sum_to_one() -> None:
 
 def test_large_vocabulary_is_cut_into_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = tree(_NETWORK, TEXTS)
-    monkeypatch.setattr("agent.models.tree_scoring._MAX_CELLS", 2 * VOCABULARY)
-    for left, right in zip(tree(_NETWORK, TEXTS), expected, strict=True):
+    monkeypatch.setattr("agent.models.token_head.MAX_CELLS", 2 * VOCABULARY)
+    assert_same(tree(_NETWORK, TEXTS), expected)
+
+
+def assert_same(scores: list[list[np.ndarray]], expected: list[list[np.ndarray]], atol: float = 1e-5) -> None:
+    for left, right in zip(scores, expected, strict=True):
         for one, other in zip(left, right, strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-5)
+            np.testing.assert_allclose(one, other, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_very_large_vocabulary_is_gone_through_in_slices(
+    bias: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    head = torch.nn.Linear(16, VOCABULARY, bias=bias).to(dtype)
+    states = torch.randn(11, 16).to(dtype) * 9
+    edge_row = np.array([0, 0, 1, 3, 3, 7, 10, 10])
+    edge_token = np.array([59, 0, 31, 7, 8, 59, 58, 16])
+    with torch.inference_mode():
+        expected = TokenHead(head).log_probabilities(states, edge_row, edge_token)
+        # Slices of 7 columns leave a last one of 4; passes of 4 rows, one of 3.
+        monkeypatch.setattr("agent.models.token_head._COLUMNS", 7)
+        monkeypatch.setattr("agent.models.token_head._ROWS", 4)
+        found = TokenHead(head).log_probabilities(states, edge_row, edge_token)
+    oracle = head(states).float().log_softmax(-1)[edge_row, edge_token].detach().numpy()
+    np.testing.assert_allclose(expected, oracle, atol=1e-5)
+    np.testing.assert_allclose(found, oracle, atol=1e-5 if dtype == torch.float32 or not bias else 0.1)
 
 
 def test_what_cannot_be_scored_is_refused() -> None:

@@ -4,7 +4,8 @@
     adapter = save_random_adapter(folder, tmp_path / "adapter")    # a LoRA adapter with random weights
 
 Families: `qwen3`, `llama`, `mistral` (chat models), and `compact` (a Qwen3 network without a chat template whose
-tokenizer has one token per axis and code, like the embedded model). Weights and words mean nothing.
+tokenizer has one token per axis and code, like the embedded model). `gemma` is a tokenizer only. Weights and words
+mean nothing.
 """
 
 from __future__ import annotations
@@ -43,24 +44,30 @@ _CHAT_TEMPLATES = {
         "{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}"
     ),
     "mistral": "{{- bos_token }}{%- for m in messages %}{{- '[INST]' + m.content + '[/INST]' }}{%- endfor %}",
+    "gemma": (
+        "{{ bos_token }}{%- for m in messages -%}{{ '<start_of_turn>' + m.role + '\n' + m.content | trim + "
+        "'<end_of_turn>\n' }}{%- endfor -%}{%- if add_generation_prompt -%}{{ '<start_of_turn>model\n' }}{%- endif -%}"
+    ),
 }
 _SPECIAL = {
     "qwen3": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
     "llama": ["<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "<|pad|>"],
     "mistral": ["<s>", "</s>", "[INST]", "[/INST]"],
+    "gemma": ["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"],
     "compact": ["<|end|>", "<|icd10gm|>", "<|tumour|>", *(f"<|icd10gm:{code}|>" for code in COMPACT_CODES)],
 }
 _NAMED = {
     "qwen3": {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"},
     "llama": {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "pad_token": "<|pad|>"},
     "mistral": {"bos_token": "<s>", "eos_token": "</s>"},
+    "gemma": {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>"},
     "compact": {"eos_token": "<|end|>", "pad_token": "<|end|>"},
 }
 
 
 def tiny_tokenizer(family: str) -> Any:
     """A byte-level BPE of about 400 tokens with the family's control tokens and chat template."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     backend = Tokenizer(models.BPE())
@@ -71,6 +78,10 @@ def tiny_tokenizer(family: str) -> Any:
     )
     backend.train_from_iterator(SENTENCES, trainer)
     backend.add_special_tokens([AddedToken(token, special=True) for token in _SPECIAL[family]])
+    if family == "gemma":
+        # Its tokenizer begins every text, and its chat template every conversation.
+        begin = ("<bos>", backend.token_to_id("<bos>"))
+        backend.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[begin])
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **_NAMED[family])
     if family == "qwen3":
         # Qwen's control tokens of this kind are added tokens, but not flagged as special.
