@@ -22,12 +22,14 @@ from index.catalogue.layouts import CatalogueError
 from index.catalogue.overrides import load_overrides
 from index.catalogue.store import files_below
 from index.errors import ModelError
+from index.records import AXES
 from index.search.encoder import EMBEDDED_NAME, Encoder
 from index.search.index import Index, index_folder
 from index.search.retriever import Retriever
 
 if TYPE_CHECKING:
     from agent.models.base import CodeModel
+    from agent.models.local import LocalModel
     from agent.models.served import ServedModel
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -96,6 +98,8 @@ class Resources:
         language: CodeModel = served or LocalModel.load(source, adapter, device=device, quantise=quantise)
         if default and adapter in (None, EMBEDDED_ADAPTER):
             check_model(language, prompts)
+        if isinstance(language, LocalModel):
+            restrict(language, prompts, known)
         return cls(
             catalogue=known,
             retriever=Retriever(index, loaded),
@@ -126,6 +130,15 @@ def _decision(default: bool, encoder: str | Path | None, folder: str | Path) -> 
     if encoder is not None:
         return Weights()
     return Weights.load() if default else Weights.beside(folder)
+
+
+def restrict(model: LocalModel, prompts: Prompts, catalogue: Catalogue) -> None:
+    """Lets a model of a style that says nothing but answers weigh their tokens only."""
+    if prompts.restricted:
+        codes = {
+            prompts.answer(code, axis) for axis in AXES for code in (*catalogue.codable_codes(axis), None)
+        }
+        model.restrict(codes | {prompts.tumour_answer(said) for said in (True, False)})
 
 
 def _check_device(device: str) -> None:

@@ -13,7 +13,8 @@ store/        models by name, from packages and GGUF files
 served        a model behind an OpenAI-compatible server; openai_api  the client; server_probe  what it can do
 prompts       how a diagnosis becomes a question, and a code an answer
 tokens        from there to token ids, without control tokens of the text's own
-tree_scoring  many answers in few forward passes; prefix_tree, tree_rows  what they share and how it is laid out
+tree_scoring  many answers in few forward passes; prefix_tree, tree_rows, tree_mask  what they
+              share, how it is laid out, what a token sees
 mask_probe    what a network allows, found out on it; prompt_cache  what prompts begin with, read once
 token_head    from states to log-probabilities
 generate      written answers, constrained or greedy, and the code in them

@@ -119,6 +119,12 @@ class Prompts:
         config = {"style": self.style, "candidates": self.candidates}
         (folder / STYLE_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
+    @property
+    def restricted(self) -> bool:
+        """Whether a model of this style was trained to say nothing but answers (`training.adapters.loss`): then the
+        probabilities among the answers' tokens are those of the whole vocabulary, for a fraction of the time."""
+        return self.style == "short"
+
     def reads(self, core: str, wording: str) -> str:
         """What a model of this style reads of a statement: its core, or the wording from which rules made that. A
         pretrained model learns from what rules take away."""

@@ -1,6 +1,6 @@
-"""Attention masks in which a token of a prefix tree sees its ancestors and itself.
+"""The attention mask of prefix trees, for scoring and for training: a token sees its ancestors and itself.
 
-mask = tree_mask(ends, depth, dtype=torch.float32)     # (rows, 1, columns, columns), added to the attention scores
+mask = tree_mask(ends, position, dtype=torch.float32)     # (rows, 1, columns, columns), added to the attention scores
 """
 
 from __future__ import annotations
@@ -9,27 +9,38 @@ from typing import Any
 
 import torch
 
-
-def tree_masks(network: Any, ends: torch.Tensor, depth: torch.Tensor) -> Any:
-    """The mask of a network for rows of trees in preorder: `ends` and `depth` are (rows, columns), where the
-    descendants of column i are the columns up to `ends[i]`. For a network whose layers differ in what they see, a
-    mask for each kind of layer, in which a window counts tokens of the text and not columns."""
-    config = network.config
-    kinds = set(getattr(config, "layer_types", None) or ())
-    full = tree_mask(ends, network.dtype)
-    if "sliding_attention" not in kinds:
-        return full
-    window = config.sliding_window
-    if depth.shape[1] <= window:
-        return dict.fromkeys(kinds, full)
-    far = depth[:, None, :, None] - depth[:, None, None, :] >= window
-    near = full.masked_fill(far, torch.finfo(full.dtype).min)
-    return {kind: near if kind == "sliding_attention" else full for kind in kinds}
+_SLIDING, _FULL = "sliding_attention", "full_attention"
 
 
-def tree_mask(ends: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """The additive mask (rows, 1, columns, columns)."""
+def tree_mask(
+    ends: torch.Tensor,
+    position: torch.Tensor,
+    *,
+    dtype: torch.dtype,
+    before: int = 0,
+    window: int | None = None,
+    by_layer: bool = False,
+) -> Any:
+    """The additive mask of rows of trees in preorder, (rows, 1, columns, before + columns).
+
+    `ends` (rows, columns) says where the descendants of a column end, `position` (rows, columns) how deep in the text
+    it is; `before` tokens stand in front of all columns, which see them. A `window` counts tokens of the text, not
+    columns; with `by_layer` the result is a mask for each type of layer.
+    """
     index = torch.arange(ends.shape[1], device=ends.device)
     visible = (index[None, None, :] <= index[None, :, None]) & (index[None, :, None] < ends[:, None, :])
-    mask = torch.zeros(visible.shape, dtype=dtype, device=ends.device)
+    if before:
+        visible = torch.cat([visible.new_ones(*visible.shape[:2], before), visible], -1)
+    whole = within = _additive(visible, dtype)
+    if window is None:
+        return whole
+    if int(position.max()) >= window:
+        column = torch.arange(before, device=ends.device).expand(len(ends), -1)
+        column = torch.cat([column, position], -1)
+        within = _additive(visible & (position[:, :, None] - column[:, None, :] < window), dtype)
+    return {_FULL: whole, _SLIDING: within} if by_layer else within
+
+
+def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
     return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]

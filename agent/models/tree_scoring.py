@@ -26,10 +26,10 @@ import torch
 from agent.models.prefix_tree import AnswerTokens, common_prefix
 from agent.models.prompt_cache import SHORTEST, Prefix, PromptCache
 from agent.models.token_head import TokenHead, edge_log_probabilities
+from agent.models.tree_mask import tree_mask
 from agent.models.tree_rows import Place, Questions, Row, batches, chain_rows, tree_row
 
 _FOREST_NODES = 512
-_SLIDING, _FULL = "sliding_attention", "full_attention"
 # Settings by which configurations say how far a token sees.
 _REACHES = (
     "sliding_window",
@@ -209,8 +209,7 @@ class AnswerScorer:
         return edge_log_probabilities(logits, lambda rows: rows, edge_row, edge_token)
 
     def _tree_inputs(self, batch: Sequence[Row], length: int, device: torch.device) -> dict[str, Any]:
-        """Position ids, and the additive mask (rows, 1, length, prefix + length) in which a node sees the prefix, its
-        ancestors and itself; where layers differ in what they see, a mask for each type of layer."""
+        """Position ids, and the mask in which a node sees the prefix, its ancestors and itself."""
         before = batch[0].prefix
         depth = np.zeros((len(batch), length), dtype=np.int64)
         # Padding sees itself and nothing else: a row without any visible column would be undefined.
@@ -219,24 +218,12 @@ class AnswerScorer:
             depth[number, : len(row.tokens)] = row.depth
             end[number, : len(row.tokens)] = row.end
         depth += before
-        index = torch.arange(length, device=device)
-        ends, position = torch.from_numpy(end).to(device), torch.from_numpy(depth).to(device)
-        visible = (index[None, None, :] <= index[None, :, None]) & (index[None, :, None] < ends[:, None, :])
-        dtype = self._model.dtype
-        if before:
-            visible = torch.cat([visible.new_ones(len(batch), length, before), visible], -1)
-        window = self._config.sliding_window if self.method.windows else None
-        inputs: dict[str, Any] = {"position_ids": position, "attention_mask": _additive(visible, dtype)}
-        if window is None:
-            return inputs
-        within = inputs["attention_mask"]
-        if int(depth.max()) >= window:
-            column = torch.arange(before, device=device).expand(len(batch), -1)
-            column = torch.cat([column, position], -1)
-            within = _additive(visible & (position[:, :, None] - column[:, None, :] < window), dtype)
-        if self.method.by_layer:
-            return inputs | {"attention_mask": {_FULL: inputs["attention_mask"], _SLIDING: within}}
-        return inputs | {"attention_mask": within}
+        position = torch.from_numpy(depth).to(device)
+        mask = tree_mask(
+            torch.from_numpy(end).to(device), position, dtype=self._model.dtype, before=before,
+            window=self._config.sliding_window if self.method.windows else None, by_layer=self.method.by_layer,
+        )  # fmt: skip
+        return {"position_ids": position, "attention_mask": mask}
 
 
 def text_settings(model: Any) -> Any:
@@ -267,11 +254,6 @@ def _groups(requests: Sequence[ScoreRequest], questions: Questions, prefix: int)
         forests[-1].extend(group)
         room -= size
     return forests
-
-
-def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]
 
 
 def _write(values: np.ndarray, places: Sequence[tuple[int, Place]], edge_values: list[np.ndarray]) -> None:

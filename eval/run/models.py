@@ -20,7 +20,7 @@ from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.store.names import model_folder
 from agent.models.tokens import PromptEncoder
-from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, Resources
+from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, Resources, restrict
 from eval.run.variants import WITHOUT_MODEL, Variant
 from index.catalogue.catalogue import Catalogue
 from index.errors import OnkokodeError
@@ -113,6 +113,7 @@ class Parts:
             self._loaded = None  # two large models do not fit beside each other
             model = LocalModel.load(*self.models.source(variant.adapter), quantise=self.models.quantise)
             model.encoder = CountingEncoder(model.encoder.tokenizer)
+            restrict(model, prompts, self.base.catalogue)
             self._loaded = (variant.adapter, model)
         weights = self.base.weights
         if self.models.model is not None:

@@ -376,7 +376,7 @@ def test_a_model_that_cannot_be_loaded_is_one_clear_error(pairs: Path, tmp_path:
 def test_a_base_in_four_bits_gets_an_adapter(pairs: Path, tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
     model, plan = save_tiny_model("qwen3", tmp_path / "model"), replace(PLAN, four_bit=True)
-    network, _ = load_base(model, plan)
+    network = load_base(model, plan).model
     assert {type(m).__name__ for n, m in network.named_modules() if n.endswith("_proj")} == {"Linear4bit"}
     results = train_lora(model, pairs, tmp_path / "out", plan)
     assert results[2].loss < results[0].loss

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from agent.models.prompts import TUMOUR, Prompts
 from agent.models.tokens import PromptEncoder
+from agent.models.tree_scoring import Method
 from index.records import AXES
 from tests.agent.tiny_models import FAMILIES, tiny_network, tiny_tokenizer, with_random_adapter
 from training.adapters.data import Example
@@ -57,13 +58,28 @@ def test_loss_and_gradients_are_those_of_each_pair_alone(family: str, style: str
     rows = PackedRows(trees, 512, seed=1)
     batch = Collator(len(rows) + 1, 512, tokenizer.eos_token_id)([rows[i] for i in range(len(rows))])
     weights = [p for p in network.parameters() if p.requires_grad]
-    loss = AnswerLoss(trees.answer_tokens(), others=0)(network, batch)
+    loss = AnswerLoss(Method(tree=True), trees.answer_tokens(), others=0)(network, batch)
     expected = mean_loss_of_each_pair_alone(network, pairs, tokenizer)
     torch.testing.assert_close(loss, expected, atol=1e-4, rtol=1e-4)
     for one, other in zip(
         torch.autograd.grad(loss, weights), torch.autograd.grad(expected, weights), strict=True
     ):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+
+
+def test_a_network_that_obeys_no_mask_learns_each_pair_in_a_row_of_its_own(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer("qwen3")
+    network, pairs = tiny_network("qwen3", len(tokenizer)), questions()
+    path = tmp_path / "alone.arrow"
+    write_trees([pairs], PromptEncoder(tokenizer), path, longest=256, with_end=True, grouped=False)
+    trees = Trees.open(path)
+    rows = PackedRows(trees, None, seed=1)
+    assert len(rows) == len(trees) == len(pairs)
+    batch = Collator(len(rows), 256, 0)([rows[i] for i in range(len(rows))])
+    with torch.no_grad():
+        loss = AnswerLoss(Method(), trees.answer_tokens(), others=0)(network, batch)
+        expected = mean_loss_of_each_pair_alone(network, pairs, tokenizer)
+    torch.testing.assert_close(loss, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_sample_stands_for_the_whole_vocabulary(tmp_path: Path) -> None:
@@ -73,9 +89,9 @@ def test_a_sample_stands_for_the_whole_vocabulary(tmp_path: Path) -> None:
     rows = PackedRows(trees, 256, seed=1)
     batch = Collator(len(rows), 256, 0)([rows[i] for i in range(len(rows))])
     with torch.no_grad():
-        whole = AnswerLoss(trees.answer_tokens(), others=0)(network, batch)
+        whole = AnswerLoss(Method(tree=True), trees.answer_tokens(), others=0)(network, batch)
         torch.manual_seed(3)
-        sampled = AnswerLoss(trees.answer_tokens(), others=120)
+        sampled = AnswerLoss(Method(tree=True), trees.answer_tokens(), others=120)
         drawn = torch.stack([sampled(network, batch) for _ in range(40)])
     assert drawn.std() > 0
     assert abs(drawn.mean() - whole) < 0.05 * whole

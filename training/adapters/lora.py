@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 
+from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.store.names import model_folder
 from agent.models.tokens import PromptEncoder
@@ -56,16 +57,16 @@ def train_lora(model: str | Path, pairs: Path, out: Path, plan: LoraPlan) -> lis
         log.info(f"{out}: trained already")
         return results
 
-    network, tokenizer = load_base(model, plan)
-    encoder = PromptEncoder(tokenizer)
+    base = load_base(model, plan)
+    encoder, tokenizer = base.encoder, base.encoder.tokenizer
     style = plan.style or Prompts.of(model_folder(model)).style
     given = PairFolder.open(pairs, style, tokenizer.get_vocab())
     if together.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / RUN_FILE, settings)
     with together.main_process_first():
-        train, development, asked = _data(given, encoder, plan, out / "checkpoints")
-    trainer = trainer_for(network, tokenizer, train, development, out, plan)
+        train, development, asked = _data(given, base, plan, out / "checkpoints")
+    trainer = trainer_for(base, train, development, out, plan)
     sizes = {
         "trainable_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
@@ -106,7 +107,7 @@ def train_lora(model: str | Path, pairs: Path, out: Path, plan: LoraPlan) -> lis
 
 
 def _data(
-    given: PairFolder, encoder: PromptEncoder, plan: LoraPlan, folder: Path
+    given: PairFolder, base: LocalModel, plan: LoraPlan, folder: Path
 ) -> tuple[Trees, Trees, list[Example]]:
     """Both parts as trees of tokens, on disk, and the development pairs as they are answered."""
     asked = [
@@ -120,7 +121,9 @@ def _data(
     for part, chunks in parts.items():
         path = folder / f"{part}.arrow"
         if not path.is_file():
-            write_trees(chunks, encoder, path, longest=plan.longest, with_end=with_end)
+            write_trees(
+                chunks, base.encoder, path, longest=plan.longest, with_end=with_end, grouped=base.method.tree
+            )
     return Trees.open(folder / "train.arrow"), Trees.open(folder / "development.arrow"), asked
 
 

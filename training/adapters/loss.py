@@ -21,14 +21,17 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from agent.models.tree_mask import tree_masks
+from agent.models.tree_mask import tree_mask
+from agent.models.tree_scoring import Method, text_settings
 from training.adapters.trees import IGNORED
 
 
 @dataclass(frozen=True, eq=False)
 class AnswerLoss:
-    """`answer_tokens` (ids, ascending) are always in the softmax; `others` are drawn beside them, 0 takes all."""
+    """`method` is what the network was found to allow: where it obeys no mask of ours, each row holds a single pair.
+    `answer_tokens` (ids, ascending) are always in the softmax; `others` are drawn beside them, 0 takes all."""
 
+    method: Method
     answer_tokens: np.ndarray
     others: int = 4096
 
@@ -52,10 +55,7 @@ class AnswerLoss:
         with _forward(head, scores):
             # Through the outermost module, which several processes share the work in.
             logits = network(
-                input_ids=batch["input_ids"],
-                position_ids=batch["position_ids"],
-                attention_mask=tree_masks(inner, batch["ends"], batch["position_ids"]),
-                use_cache=False,
+                input_ids=batch["input_ids"], use_cache=False, **self._positions(inner, batch)
             ).logits.float()
         if chosen is not None:
             # What was drawn although it is there already is masked: another size would need other kernels.
@@ -65,6 +65,17 @@ class AnswerLoss:
                 [logits.new_zeros(len(known)), torch.where(again, -torch.inf, weight).to(logits)]
             )
         return functional.cross_entropy(logits, labels, ignore_index=IGNORED)
+
+    def _positions(self, network: Any, batch: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        """What tells the pairs of a row apart. A single pair needs nothing: what fills its row stands behind it."""
+        if not self.method.tree:
+            return {}
+        mask = tree_mask(
+            batch["ends"], batch["position_ids"], dtype=network.dtype,
+            window=text_settings(network).sliding_window if self.method.windows else None,
+            by_layer=self.method.by_layer,
+        )  # fmt: skip
+        return {"position_ids": batch["position_ids"], "attention_mask": mask}
 
 
 @contextmanager

@@ -48,24 +48,22 @@ def measure_throughput(
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        network, tokenizer = load_base(model, plan)
+        base = load_base(model, plan)
+        encoder, tokenizer = base.encoder, base.encoder.tokenizer
         given = PairFolder.open(
             pairs, plan.style or Prompts.of(model_folder(model)).style, tokenizer.get_vocab()
         )
         asked = [pair for chunk in given.read("train", plan.tasks, rows, plan.seed) for pair in chunk]
-        encoder = PromptEncoder(tokenizer)
         with_end = given.prompts.style != "compact"
         write_trees([asked], encoder, folder / "train.arrow", longest=plan.longest, with_end=with_end)
         trees = Trees.open(folder / "train.arrow")
-        trainer = trainer_for(
-            network, tokenizer, trees, None, folder, plan, max_steps=_WARM_UP + steps, save_strategy="no"
-        )
+        trainer = trainer_for(base, trees, None, folder, plan, max_steps=_WARM_UP + steps, save_strategy="no")
         arms = {TREES: _timed(trainer, TREES, len(asked) / int(trees.sizes().sum()))}
         tokens = _pair_tokens(asked, encoder, plan.longest, with_end)
         mean = sum(len(one["input_ids"]) for one in tokens) / len(tokens)
         padded = replace(plan, batch=max(1, round(arms[TREES]["real_tokens_per_step"] / mean)))
         for arm in (PADDED, GROUPED):
-            network, _ = load_base(model, plan)
+            network = load_base(model, plan).model
             plain = _trl_trainer(network, tokenizer, tokens, folder, padded, arm, _WARM_UP + steps)
             arms[arm] = _timed(plain, arm, 1 / mean)
         parameters = sum(p.numel() for p in network.parameters())

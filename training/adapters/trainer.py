@@ -1,7 +1,7 @@
 """The trainer for a plan: which weights are trained, how they are loaded, what is told while it runs.
 
-    network, tokenizer = load_base("Qwen/Qwen3-8B", plan)
-    trainer = trainer_for(network, tokenizer, train, development, out, plan)
+    base = load_base("Qwen/Qwen3-8B", plan)
+    trainer = trainer_for(base, train, development, out, plan)
     trainer.train()
 
 `training/adapters/lora.py` makes a whole run of it, and `training/adapters/throughput.py` measures its steps.
@@ -26,8 +26,8 @@ from training.plan import LoraPlan
 from training.runs import log, trainer_settings
 
 
-def load_base(model: str | Path, plan: LoraPlan) -> tuple[Any, Any]:
-    """Network and tokenizer to train. Under an adapter the weights have the type that inference would choose; full
+def load_base(model: str | Path, plan: LoraPlan) -> LocalModel:
+    """The model to train. Under an adapter the weights have the type that inference would choose; full
     fine-tuning keeps fp32 weights, and a GPU computes in bf16 (a small step would be lost in bf16 weights).
 
     Raises:
@@ -35,18 +35,16 @@ def load_base(model: str | Path, plan: LoraPlan) -> tuple[Any, Any]:
     """
     gpu = torch.cuda.is_available()
     # A network that will be sharded stays on the CPU until it is: no single GPU could hold it.
-    loaded = LocalModel.load(
+    return LocalModel.load(
         model,
         device=f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if gpu and not _sharded() else "cpu",
         dtype="auto" if plan.rank else "float32",
         quantise="4bit" if plan.four_bit else None,
     )
-    return loaded.model, loaded.encoder.tokenizer
 
 
 def trainer_for(
-    network: Any,
-    tokenizer: Any,
+    base: LocalModel,
     train: Trees,
     development: Trees | None,
     out: Path,
@@ -58,6 +56,7 @@ def trainer_for(
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
     torch.manual_seed(plan.seed)
+    network, tokenizer = base.model, base.encoder.tokenizer
     settings = {
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.03,
@@ -81,7 +80,7 @@ def trainer_for(
         # Layer by layer: they are alike, so that the compiler has one of them to do.
         for layer in network.get_decoder().layers:
             layer.compile(dynamic=False)
-    objective = AnswerLoss(train.answer_tokens(), plan.others)
+    objective = AnswerLoss(base.method, train.answer_tokens(), plan.others)
 
     class AnswerTrainer(Trainer):
         def compute_loss(
@@ -91,7 +90,7 @@ def trainer_for(
             return (loss, {}) if return_outputs else loss
 
     def rows(trees: Trees) -> PackedRows:
-        return PackedRows(trees, plan.longest, plan.seed)
+        return PackedRows(trees, plan.longest if base.method.tree else None, plan.seed)
 
     trainer: Any = AnswerTrainer(
         model=network,

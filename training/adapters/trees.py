@@ -38,9 +38,15 @@ Tree = Mapping[str, Sequence[int]]
 
 
 def write_trees(
-    chunks: Iterable[list[Example]], encoder: PromptEncoder, path: Path, *, longest: int, with_end: bool
+    chunks: Iterable[list[Example]],
+    encoder: PromptEncoder,
+    path: Path,
+    *,
+    longest: int,
+    with_end: bool,
+    grouped: bool = True,
 ) -> int:
-    """Write the examples of each chunk as trees, one per group; returns the number of examples.
+    """Write the examples of each chunk as trees, one per group, or each alone; returns the number of examples.
 
     `with_end` puts the end token behind each answer: a compact answer is one token and needs none. A question stands
     at the end of its prompt: what is too long loses its start. A group that fills more than a row is divided.
@@ -58,7 +64,9 @@ def write_trees(
             for pair, prompt, answer in zip(chunk, prompts, answers, strict=True):
                 said = (*answer, *end)
                 room = longest - len(said) + 1
-                groups.setdefault(pair.group, []).append((tuple(prompt[-room:]), said))
+                groups.setdefault(pair.group if grouped else f"{pair.row}", []).append(
+                    (tuple(prompt[-room:]), said)
+                )
             made = [tree for group in groups.values() for tree in _trees(group, longest)]
             out.write_batch(pa.RecordBatch.from_pylist(made, schema=_SCHEMA))
             count += len(chunk)
@@ -121,11 +129,15 @@ class Trees:
 
 class PackedRows(torch.utils.data.Dataset[list[Tree]]):
     """Rows of whole trees, up to `longest` nodes each. The seed mixes the trees before they are packed, so that
-    neighbours in the file, which often say the same, seldom share a row."""
+    neighbours in the file, which often say the same, seldom share a row. `longest` None puts each in a row alone."""
 
-    def __init__(self, trees: Trees, longest: int, seed: int) -> None:
+    def __init__(self, trees: Trees, longest: int | None, seed: int) -> None:
         self.trees = trees
-        self.rows = _packed(trees.sizes(), longest, np.random.default_rng(seed))
+        self.rows = (
+            [[tree] for tree in range(len(trees))]
+            if longest is None
+            else _packed(trees.sizes(), longest, np.random.default_rng(seed))
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
