@@ -102,7 +102,7 @@ def fit_model(
     folder = out or Path(adapter or model_folder(model))
     if not folder.is_dir():
         raise ModelError(
-            f"{folder}: is no folder on this machine, in which the fit could be kept; give --out"
+            f"{folder}: is no folder on this machine, in which the fit could be kept; give --keep"
         )
     resources = Resources.load(model, adapter, catalogue=given.catalogue)
     weights = fit(given, replace(resources, weights=Weights()), corpus, texts=texts)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from agent.apps.options import OutputFolder
+from agent.apps.options import INPUT_FOLDER, OutputFolder
 from eval.report.section import Section, read_section, show_and_write
 from eval.run.environment import ROOT, shipped_weights
 from eval.run.testsets import load_testset, places_options, shared_option
@@ -81,7 +81,7 @@ def speed_command(out: Path, shared: Path) -> None:
 
 @click.command("model-speed")
 @click.option("--model", required=True, help="A model folder, or a name of the hub.")
-@click.option("--adapter", type=click.Path(path_type=Path), help="An adapter's folder.")
+@click.option("--adapter", type=INPUT_FOLDER, help="An adapter's folder.")
 @click.option("--dtype", default="auto", show_default=True, help="auto, float32 or bfloat16.")
 @click.option("--texts", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option(

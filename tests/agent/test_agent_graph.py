@@ -13,6 +13,7 @@ import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from agent.agent import CodingAgent
+from agent.decide.records import Weights
 from agent.graph import MAX_DIAGNOSES, graph
 from agent.models.local import LocalModel
 from agent.resources import Resources
@@ -107,6 +108,13 @@ def test_the_model_is_not_asked_for_codes_of_what_is_no_tumour() -> None:
     assert not any(answer.tumour for answer in answers)
     # One question of recognition for the one diagnosis, none for its codes.
     assert [question.answers for question in model.asked] == [("ja", "nein")]
+
+
+def test_a_model_that_was_never_fitted_cannot_say_that_no_code_fits() -> None:
+    model = ScriptedModel({"Mamma": {"C50.9": 0.004, "8500/3": 0.004, "keiner": 0.99}}, writes="C80.9")
+    answer = CodingAgent(resources_with(model, weights=Weights())).code("Mammakarzinom")
+    assert answer.icd10gm.code == "C50.9" and not answer.icdo_topography.abstained
+    assert not model.generated
 
 
 def test_a_model_that_says_none_is_asked_again_among_more_codes() -> None:

@@ -85,11 +85,12 @@ def test_no_triple_fits() -> None:
 
 
 def test_an_axis_that_nothing_fits_stays_empty_and_contradicts_nothing() -> None:
+    fitted = Weights({axis: AxisWeights(none_above=0.5) for axis in AXES})
     given = decisions(decision(C50_4=1.0), decision(C50_4=1.0), decision(0.9, m8500_2=1.0))
-    agreed = agree_on_codes(given, Weights(), CROSSWALK)
+    agreed = agree_on_codes(given, fitted, CROSSWALK)
     assert agreed.codes == {ICD10: "C50.4", TOPOGRAPHY: "C50.4", MORPHOLOGY: None} and not agreed.joint
     without_icd10 = decisions(decision(0.9, C50_4=1.0), decision(C34_1=1.0), decision(m8500_2=1.0))
-    agreed = agree_on_codes(without_icd10, Weights(), CROSSWALK)
+    agreed = agree_on_codes(without_icd10, fitted, CROSSWALK)
     assert agreed.codes == {ICD10: None, TOPOGRAPHY: "C34.1", MORPHOLOGY: "8500/2"} and not agreed.joint
 
 

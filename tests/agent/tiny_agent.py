@@ -15,12 +15,13 @@ import numpy as np
 
 from agent.agent import CodingAgent
 from agent.decide.recognise import BUCKETS, Recogniser
-from agent.decide.records import RecognitionWeights, Weights
+from agent.decide.records import AxisWeights, Weights
 from agent.models.base import CodeModel, Question
 from agent.models.prompts import Prompts
 from agent.resources import Resources
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
+from index.records import AXES
 from index.search.encoder import Encoder
 from index.search.index import Index
 from index.search.retriever import Retriever
@@ -43,7 +44,8 @@ def builtin() -> tuple[Catalogue, Retriever]:
 
 
 def resources_with(model: CodeModel | None = None, **changes: Any) -> Resources:
-    """Resources that takes every text for a tumour and fuses with neutral weights."""
+    """Resources that takes every text for a tumour and fuses both arms alike, with a model that may say that no code
+    fits."""
     catalogue, retriever = builtin()
     settings: dict[str, Any] = {
         "catalogue": catalogue,
@@ -51,7 +53,7 @@ def resources_with(model: CodeModel | None = None, **changes: Any) -> Resources:
         "model": model,
         "prompts": Prompts(),
         "recogniser": ALL_TUMOURS,
-        "weights": Weights(recognition=RecognitionWeights(n_grams=1.0, model=0.0)),
+        "weights": Weights({axis: AxisWeights(none_above=0.5) for axis in AXES}),
         "crosswalk": Crosswalk(catalogue.rules),
     }
     return Resources(**settings | changes)

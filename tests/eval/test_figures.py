@@ -334,6 +334,6 @@ def test_the_list_of_runs_names_what_there_is() -> None:
     assert {run.testset for run in plan.runs} <= set(testsets.names())
     assert all(variants >= set(run.variants) for run in plan.runs)
     assert plan.ablation == ("heldout", "devsets", "composed")
-    eight = variants - {"reasoning", "candidates"}
+    eight = variants - {"reasoning", "candidates", "three-examples"}
     assert len(eight) == 8 and all(set(run.variants) == eight for run in plan.runs if len(run.variants) > 1)
     assert len(plan.six) == 6 and re.fullmatch("[0-9a-f]{16}", shipped_weights())

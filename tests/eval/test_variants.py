@@ -97,7 +97,7 @@ def test_the_commands_list_and_check(tmp_path: Path) -> None:
         and "as published" in listed.output
     )
     good = CliRunner().invoke(cli, ["eval", "validate", str(VARIANTS), str(write(tmp_path, GOOD))])
-    assert good.exit_code == 0 and "11 variants" in good.output
+    assert good.exit_code == 0 and "12 variants" in good.output
     bad = CliRunner().invoke(cli, ["eval", "validate", str(write(tmp_path, GOOD + "thinking: maybe\n"))])
     assert bad.exit_code == 2 and "mine.yaml: thinking: " in bad.output
     unknown = CliRunner().invoke(

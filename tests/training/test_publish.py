@@ -87,7 +87,13 @@ def test_the_command_line_prints_what_a_training_logs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.recipe.material", lambda catalogues: None)
-    monkeypatch.setattr("training.fit.fit", lambda given, out: log.info("60 % of the axes: 0.97"))
+
+    class Fitted:
+        def save(self, path: Path) -> None:
+            log.info("60 % of the axes: 0.97")
+
+    monkeypatch.setattr("training.fit.fit", lambda given, resources, corpus, texts: Fitted())
+    monkeypatch.setattr("training.fit.trained_context", lambda given, out: None)
     for _ in range(2):  # each command once, also where one process runs several
         done = CliRunner().invoke(
             train, ["fit", "--catalogues", str(tmp_path), "--out", str(tmp_path / "out")]
