@@ -175,6 +175,7 @@ def fit_axis(axis: CodeSystem, sets: Sequence[Sequence[Sample]]) -> AxisWeights:
             features.append([np.log(p / (1 - p)), float(decision.agree)])
             right.append(decision.first == sample.code)
             share.append(1 / len(part))
+    _both(right, f"first codes on the axis {axis.value}")
     platt = LogisticRegression(C=10.0).fit(features, right, sample_weight=np.array(share) / np.mean(share))
     none_above = _none_threshold([s for samples in sets for s in samples], weights)
     fitted = AxisWeights(
@@ -226,6 +227,7 @@ def fit_signals(parts: Sequence[Sequence[tuple[dict[str, float], bool]]]) -> dic
     told = [signals for part in parts for signals, _ in part]
     values = np.array([[signals[name] for name in names] for signals in told])
     right = [right for part in parts for _, right in part]
+    _both(right, "answers")
     share = np.concatenate([np.full(len(part), len(told) / len(parts) / len(part)) for part in parts])
     scaler = StandardScaler().fit(values)
     logistic = LogisticRegression(C=_LEASH, max_iter=1000).fit(
@@ -236,6 +238,15 @@ def fit_signals(parts: Sequence[Sequence[tuple[dict[str, float], bool]]]) -> dic
     return {"offset": round(offset, 4)} | {
         name: round(float(weight), 4) for name, weight in zip(names, weights, strict=True)
     }
+
+
+def _both(right: Sequence[bool], what: str) -> None:
+    """Raises `ModelError` where nothing can be told apart."""
+    if len(set(right)) < 2:
+        raise ModelError(
+            f"{len(right)} {what} were all {'right' if any(right) else 'wrong'}: that is too few for a fit; give more "
+            "with --texts"
+        )
 
 
 def _surprise(sample: Sample, weights: AxisWeights) -> float:

@@ -134,6 +134,7 @@ def test_composed_pairs_are_held_out(trained: tuple[Material, Path]) -> None:
     assert kept and not seen & {pair for pair in kept if "-" not in pair}
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_is_fitted_and_the_fit_is_used(
     trained: tuple[Material, Path], tmp_path: Path
 ) -> None:
@@ -141,17 +142,25 @@ def test_a_model_of_ones_own_is_fitted_and_the_fit_is_used(
     model = save_tiny_model("qwen3", tmp_path / "model")
     adapter = save_random_adapter(model, tmp_path / "adapter")
     Prompts("short").save(adapter)
-    before = Resources.load(model, adapter, catalogue=given.catalogue).weights
-    assert before == Weights() and before.axes[CodeSystem.ICD10GM].none_above == 1.0
+    unfitted = Weights.beside(adapter)
+    assert unfitted == Weights() and unfitted.axes[CodeSystem.ICD10GM].none_above == 1.0
     kept = fit_model(given, str(model), str(adapter), out / "corpus", texts=30)
     assert kept == adapter / "decision.json"
     loaded = Resources.load(model, adapter, catalogue=given.catalogue)
     assert loaded.weights == Weights.load(kept) != Weights()
     assert loaded.prompts.style == "short"
     # The numbers belong to this adapter and to the embedded encoder.
-    assert Resources.load(model, catalogue=given.catalogue).weights == Weights()
+    assert Weights.beside(model) == Weights()
+
+
+def test_what_cannot_be_fitted_says_so(trained: tuple[Material, Path], tmp_path: Path) -> None:
+    given, out = trained
+    model = save_tiny_model("qwen3", tmp_path / "model")
+    with pytest.raises(ModelError, match="too few for a fit; give more with --texts"):
+        fit_model(given, str(model), None, out / "corpus", texts=2)
     with pytest.raises(ModelError, match="give --keep"):
         fit_model(given, "somebody/on-the-hub", None, out / "corpus", texts=30)
+    assert not (model / "decision.json").exists()
 
 
 def test_statements_are_drawn_as_written_and_some_stand_in_notes(trained: tuple[Material, Path]) -> None:
