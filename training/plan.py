@@ -124,7 +124,9 @@ class LoraPlan:
     batch: int = option(16, "Rows on a device at a time.")
     accumulate: int = option(1, "Batches per step.")
     longest: int = option(512, "Tokens of a row; what is longer loses its start.")
-    rows: int | None = option(None, "Train on this many pairs, drawn by the seed (all).")
+    rows: int | None = option(
+        None, "Train on this many pairs, drawn by the seed with all questions about a text (all)."
+    )
     development_rows: int | None = option(500, "Pairs answered after each epoch.")
     tasks: tuple[str, ...] = option((), "Only this task; may be given several times (all four).", name="task")
     style: Literal["instruct", "short"] | None = option(

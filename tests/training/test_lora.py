@@ -233,6 +233,20 @@ def test_a_draw_is_the_same_each_time_and_keeps_the_tasks(pairs: Path) -> None:
         next(given.read("train", ("tumour",), None, 7))
 
 
+def test_a_draw_takes_all_questions_about_a_text(tmp_path: Path) -> None:
+    rows = [
+        {"task": task, "prompt": f"{task}: Text {n}", "completion": "C61", "line": f"train:{n}", "form": 0}
+        for n in range(40)
+        for task in ("icd10gm", "icdo_topography", TUMOUR)
+    ]
+    given = PairFolder.open(write_pairs_folder(tmp_path / "texts", rows))
+    drawn = [pair for chunk in given.read("train", (), 30, 7) for pair in chunk]
+    assert len(drawn) == 30 and len({pair.group for pair in drawn}) == 10
+    assert {pair.group for pair in drawn} != {
+        pair.group for c in given.read("train", (), 30, 8) for pair in c
+    }
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_greedy_answers_are_those_of_generate(family: str, tmp_path: Path) -> None:
     loaded = LocalModel.load(save_tiny_model(family, tmp_path / "model"))

@@ -12,7 +12,7 @@ differ only in their form are one pair. Only a chunk of rows is in memory at a t
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -105,13 +105,21 @@ class PairFolder:
         return int(self._file(part).metadata.num_rows)
 
     def _chosen(self, part: str, tasks: tuple[str, ...], limit: int | None, seed: int) -> np.ndarray:
-        """Per row of the file whether it is read: its task, its answer's token, no pair twice, and the draw."""
+        """Per row of the file whether it is read: its task, its answer's token, no pair twice, and the draw, which takes
+        all questions about a text or none."""
         compact, own = self.prompts.style == "compact", self.prompts.style != "instruct"
         keep: list[np.ndarray] = []
         seen: set[int] = set()
+        groups: list[int] = []
         unknown = 0
         columns = ("task", "text", "code", "completion") if own else ("task",)
-        for batch in self._batches(part, columns, optional=("candidates",) if own else ()):
+        for batch in self._batches(
+            part, columns, optional=("line", "form", *(("candidates",) if own else ()))
+        ):
+            if limit is not None:
+                groups += (
+                    hash64(_group(len(groups) + i, entry)) for i, entry in enumerate(batch.to_pylist())
+                )
             kept = np.ones(len(batch), dtype=bool)
             if tasks:
                 kept = np.isin(np.array(batch["task"].to_pylist(), dtype=object), tasks)
@@ -138,13 +146,16 @@ class PairFolder:
                 "can be asked"
             )
         if limit is not None and limit < len(rows):
+            _, group = np.unique(np.array(groups, dtype=np.uint64)[rows], return_inverse=True)
+            place = np.random.default_rng(seed).permutation(group.max() + 1)[group]
+            taken = np.argsort(place, kind="stable")[:limit]
             chosen[:] = False
-            chosen[np.random.default_rng(seed).choice(rows, limit, replace=False)] = True
+            chosen[rows[taken]] = True
         return chosen
 
     def _asked(self, row: int, entry: dict[str, Any]) -> Example:
         task, answer = entry["task"], self._answer(entry)
-        group = f"{entry.get('line', row)}\0{entry.get('form', '')}"
+        group = _group(row, entry)
         if self.prompts.style == "instruct":
             return Example(row, task, entry["prompt"], answer, answer, group)
         compact = self.prompts.style == "compact"
@@ -189,6 +200,11 @@ class PairFolder:
                 )
             wanted = [*columns, *(name for name in optional if name in names)]
             yield from file.iter_batches(batch_size=_CHUNK, columns=wanted)
+
+
+def _group(row: int, entry: Mapping[str, Any]) -> str:
+    """What pairs about one text, asked in one form, have in common; a file without these columns has none."""
+    return f"{entry.get('line', row)}\0{entry.get('form', '')}"
 
 
 def _new(key: str, seen: set[int]) -> bool:
