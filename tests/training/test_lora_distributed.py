@@ -27,7 +27,7 @@ FSDP = (
 # accelerate shards on accelerators only, and on CPUs quietly trains whole copies instead. Told that the CPU is an
 # accelerator, it takes the path that it takes on GPUs. Each process says what it trained.
 _RUN = """
-import os, sys
+import logging, os, sys
 from pathlib import Path
 import torch
 from accelerate import state
@@ -42,6 +42,9 @@ if sharded:
         return "gloo", DistributedType.MULTI_GPU
     state.PartialState._prepare_backend = backend
 
+if os.environ["RANK"] == "0":  # as the command line does
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    logging.getLogger("training").setLevel(logging.INFO)
 import training.adapters.lora as lora
 keep = lora._keep
 def seen(trainer, *rest, **named):
