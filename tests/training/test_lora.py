@@ -113,6 +113,8 @@ def test_an_adapter_is_measured_saved_and_loads(family: str, pairs: Path, tmp_pa
     assert (out / "epochs.png").read_bytes().startswith(b"\x89PNG")
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "abc" in card and "| 0 |" in card and "# LoRA adapter" in card
+    # Whose weights they are is not known here, and they are not ours.
+    assert "license: other" in card and "terms of its maker" in card
     assert not (out / "checkpoints").exists() and not list(out.rglob("*.bin"))
     config = json.loads((out / "adapter_config.json").read_text(encoding="utf-8"))
     assert (config["r"], config["lora_alpha"]) == (8, 16)

@@ -27,6 +27,7 @@ import torch
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.store.names import model_folder
+from agent.models.store.stored import licence_of
 from agent.models.tokens import PromptEncoder
 from index.io.progress import Pace
 from training.adapters.data import Example, PairFolder
@@ -100,7 +101,8 @@ def train_lora(model: str | Path, pairs: Path, out: Path, plan: LoraPlan) -> lis
     together.wait_for_everyone()
     if together.is_main_process:
         plot_runs({out.name: results}, out / "epochs.png")
-        write_card(out, str(model), given.sha256, plan, results)
+        licence = None if given.prompts.style == "compact" else licence_of(model_folder(model))
+        write_card(out, str(model), given.sha256, plan, results, licence)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     log.info(f"weights, card and curve: {out}")
     return results

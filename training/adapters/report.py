@@ -18,6 +18,10 @@ from index.errors import ModelError
 from index.io.markdown import markdown_table
 from training.runs import RUN_FILE, read_epochs
 
+_TERMS = (
+    "It is under the {licence}, and so is what is made from it, this folder too: whoever passes it on passes the "
+    "terms on. "
+)
 _CARD = Path(__file__).parents[1] / "cards" / "adapter.md"
 
 
@@ -63,8 +67,11 @@ def best_epoch(results: Sequence[EpochResult]) -> EpochResult:
     return max(results, key=lambda result: (result.exact, -result.loss, -result.epoch))
 
 
-def write_card(out: Path, model: str, data: str, plan: Any, results: Sequence[EpochResult]) -> None:
-    """The model card of an adapter, or of a whole model where the rank is 0."""
+def write_card(
+    out: Path, model: str, data: str, plan: Any, results: Sequence[EpochResult], licence: str | None = None
+) -> None:
+    """The model card of an adapter, or of a whole model where the rank is 0. `licence` is the base model's: None for
+    our own, empty where it is not known."""
     best = best_epoch([result for result in results if result.epoch])
     tasks = sorted(best.tasks)
     head = ("epoch", "exact", "partial", "malformed", "loss", *tasks, "")
@@ -79,6 +86,8 @@ def write_card(out: Path, model: str, data: str, plan: Any, results: Sequence[Ep
     card = Template(_CARD.read_text(encoding="utf-8")).substitute(
         model=model,
         data=data,
+        license="apache-2.0" if licence is None else "other",
+        terms="" if licence is None else _TERMS.format(licence=licence or "terms of its maker"),
         table=markdown_table(head, rows),
         n=best.n,
         epoch=best.epoch,

@@ -104,6 +104,14 @@ def stored_model(name: str) -> StoredModel | None:
     return model
 
 
+def licence_of(folder: str | Path) -> str:
+    """The licence of a folder's weights, with where it is to be read; empty where nothing is known of it."""
+    for model in stored_models():
+        if model.folder == Path(folder) and model.licence:
+            return f"{model.licence} ({model.terms})" if model.terms else model.licence
+    return ""
+
+
 def _stored(name: str) -> StoredModel | None:
     folder = models_folder() / name
     if not (folder / "config.json").is_file() and not (folder / ORIGIN).is_file():
