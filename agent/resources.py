@@ -106,7 +106,7 @@ class Resources:
             model=language,
             prompts=prompts,
             recogniser=recogniser,
-            weights=_decision(default, encoder, adapter or source),
+            weights=decision_of(default, encoder, adapter or source),
             crosswalk=Crosswalk(known.rules, load_overrides()),
             candidates=candidates,
             names={
@@ -125,8 +125,9 @@ class Resources:
         )
 
 
-def _decision(default: bool, encoder: str | Path | None, folder: str | Path) -> Weights:
-    """The fitted numbers belong to a model with its adapter, and to the embedded encoder."""
+def decision_of(default: bool, encoder: str | Path | None, folder: str | Path) -> Weights:
+    """The fitted numbers, which belong to a model with its adapter and to the embedded encoder: the package's for its
+    own model (`default`), else those beside the `folder` of adapter or model."""
     if encoder is not None:
         return Weights()
     return Weights.load() if default else Weights.beside(folder)

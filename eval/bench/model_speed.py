@@ -19,6 +19,7 @@ from agent.models.base import Question
 from agent.models.generate import left_padded, pad_id
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
+from agent.models.store.names import model_folder
 from agent.models.tree_scoring import Method
 from agent.resources import Resources
 from eval.bench.speed import query_texts
@@ -39,7 +40,7 @@ def measure_model_speed(
         ModelError: the model cannot be loaded.
     """
     loaded = LocalModel.load(model, adapter, dtype=dtype)
-    prompts = Prompts.of(model, adapter)
+    prompts = Prompts.of(model_folder(model), adapter)
     asked = _questions(prompts, query_texts(texts))
     plain = LocalModel(loaded.model, loaded.encoder.tokenizer, loaded.name, method=Method())
     among = LocalModel(loaded.model, loaded.encoder.tokenizer, loaded.name, method=loaded.method)

@@ -15,12 +15,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from agent.decide.records import Weights
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.store.names import model_folder
 from agent.models.tokens import PromptEncoder
-from agent.resources import EMBEDDED_ADAPTER, EMBEDDED_MODEL, EMBEDDED_WITH_CANDIDATES, Resources, restrict
+from agent.resources import (
+    EMBEDDED_ADAPTER,
+    EMBEDDED_MODEL,
+    EMBEDDED_WITH_CANDIDATES,
+    Resources,
+    decision_of,
+    restrict,
+)
 from eval.run.variants import WITHOUT_MODEL, Variant
 from index.catalogue.catalogue import Catalogue
 from index.errors import OnkokodeError
@@ -115,10 +121,8 @@ class Parts:
             model.encoder = CountingEncoder(model.encoder.tokenizer)
             restrict(model, prompts, self.base.catalogue)
             self._loaded = (variant.adapter, model)
-        weights = self.base.weights
-        if self.models.model is not None:
-            folder, adapter = self.models.source(variant.adapter)
-            weights = Weights.beside(adapter or folder) if self.models.encoder is None else Weights()
+        folder, adapter = self.models.source(variant.adapter)
+        weights = decision_of(self.models.model is None, self.models.encoder, adapter or folder)
         return replace(self.base, model=self._loaded[1], prompts=prompts, weights=weights)
 
     def models_of(self, variant: Variant) -> dict[str, dict[str, str]]:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from agent.models.prefix_tree import Preorder
@@ -118,13 +119,11 @@ class Trees:
 
     def sizes(self) -> np.ndarray:
         """Nodes of each tree, int64 (n,)."""
-        return np.concatenate(
-            [np.diff(chunk.offsets.to_numpy()) for chunk in self.table["tokens"].chunks] or [np.zeros(0)]
-        ).astype(np.int64)
+        return np.asarray(pc.list_value_length(self.table["tokens"]), dtype=np.int64)
 
     def answer_tokens(self) -> np.ndarray:
         """The tokens that answers are made of, ascending."""
-        return np.unique(self.table["edge_token"].combine_chunks().flatten().to_numpy())
+        return np.unique(pc.list_flatten(self.table["edge_token"]))
 
 
 class PackedRows(torch.utils.data.Dataset[list[Tree]]):

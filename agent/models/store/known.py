@@ -11,7 +11,6 @@ and the word of nobody else counts.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from index.catalogue.overrides import table_rows
 from index.errors import ModelError
 from index.io.failures import MissingPackage, reason
 
@@ -109,10 +109,8 @@ def sha256_of(path: Path) -> str:
 @lru_cache(maxsize=1)
 def known_models() -> dict[str, KnownModel]:
     """The rows of the table by name."""
-    with TABLE.open(encoding="utf-8", newline="") as opened:
-        rows = list(csv.DictReader(opened, delimiter="\t", quoting=csv.QUOTE_NONE))
-    assert rows and list(rows[0]) == [field.name for field in fields(KnownModel)], TABLE
-    return {row["name"]: _known(row) for row in rows}
+    columns = tuple(field.name for field in fields(KnownModel))
+    return {row["name"]: _known(row) for _, row in table_rows(TABLE, columns)}
 
 
 def _known(row: dict[str, str]) -> KnownModel:

@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.models.store.gguf_file import is_gguf
 from agent.models.store.known import known_models
-from agent.models.store.stored import Say, prepared, stored_model
+from agent.models.store.stored import prepared, stored_model
 from index.errors import ModelError
+
+if TYPE_CHECKING:
+    from agent.models.store.conversion import Say
 
 _LOG = logging.getLogger("onkokode")
 _GGUF = ".gguf"

@@ -19,11 +19,11 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.models.store.gguf_file import GgufFile, is_gguf
 from agent.models.store.known import KnownModel, known_models, sha256_of
@@ -32,6 +32,9 @@ from index.errors import ModelError
 from index.io.failures import reason
 from index.io.sealed import DamagedFile, UnreachableFile, changing, read_manifest, write_manifest
 
+if TYPE_CHECKING:  # what only lists models starts without torch
+    from agent.models.store.conversion import Say
+
 ORIGIN = "onkokode.origin"
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -39,7 +42,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BESIDE = 60_000_000
 _BYTES_PER_NUMBER = 2  # bf16
 _STEPS = 6
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
