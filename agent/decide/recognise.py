@@ -11,6 +11,7 @@ outright. `training/fit.py` fits the weights of the four.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,9 @@ def tumour_log_odds(resources: Resources, raw: Sequence[str], cores: Sequence[st
     """
     weights = resources.weights.recognition
     by_signal = np.array([weights.n_grams, weights.core, weights.model, weights.named])
-    log_odds = tumour_signals(resources, raw, cores) @ by_signal + weights.offset
+    # What is not heard need not be asked.
+    asked = resources if weights.model else replace(resources, model=None)
+    log_odds = tumour_signals(asked, raw, cores) @ by_signal + weights.offset
     if not np.isfinite(log_odds).all():
         # As a probability it would be below every limit: no tumour, without a word.
         raise ModelError("recognition gives scores that are no numbers; load the models again")

@@ -25,6 +25,10 @@ from index.records import AXES, Candidate, CodeSystem
 from index.search.retriever import Retrieval
 
 _WIDER = 3  # times as many candidates in a second choice
+# Nats below the best share beyond which a code is no candidate, so that a clear text costs a model less: of 2,395 codes
+# of composed texts that fit nothing, 20 candidates hold 98.4 %, those within 6 nats 98.3 %, half as many.
+_FAR = 6.0
+_AT_LEAST = 5
 _BATCH = 64
 
 
@@ -86,12 +90,16 @@ def score_cores(
     k = resources.prompts.candidates
     texts = [resources.prompts.reads(*pair) for pair in zip(cores, wordings or cores, strict=True)]
     at_once = {axis: _at_once(resources, found) for axis, found in retrievals.items()}
+    written = _written(resources, texts, retrievals, at_once) if wider else {}
     asked = []
-    for text, row, scores in zip(texts, rows, plain, strict=True):
+    for number, (text, row, scores) in enumerate(zip(texts, rows, plain, strict=True)):
         questions = []
         for axis, found in retrievals.items():
             if not at_once[axis]:
-                columns = _columns(resources, text, found, row, wider)
+                columns = _columns(resources, found, row, wider)
+                one = written[axis][number] if axis in written else None
+                if one is not None and one not in columns:
+                    columns.append(one)
                 scores[axis] = AxisScores(
                     tuple(found.codes[n] for n in columns), found.log_shares[row][columns]
                 )
@@ -136,16 +144,35 @@ def _at_once(resources: Resources, found: Retrieval) -> bool:
     return resources.model.single_token_answers(answers_of(resources.prompts, found.codes, found.system))
 
 
-def _columns(resources: Resources, text: str, found: Retrieval, row: int, wider: bool) -> list[int]:
+def _columns(resources: Resources, found: Retrieval, row: int, wider: bool) -> list[int]:
     """Which codes the model scores, as columns of the retrieval."""
     k = resources.candidates * (_WIDER if wider else 1)
-    columns = np.argsort(-found.log_shares[row], kind="stable")[:k].tolist()
+    shares = found.log_shares[row]
+    columns: list[int] = np.argsort(-shares, kind="stable")[:k].tolist()
+    if not wider:
+        near = int((shares[columns] > shares[columns[0]] - _FAR).sum())
+        columns = columns[: max(near, _AT_LEAST)]
     lexical = found.lexical[row] if found.lexical is not None else ()
-    columns += [number for number in map(found.codes.index, lexical) if number not in columns]
-    if wider and resources.model is not None:
-        # None of the candidates fitted: let the model write a code, held to the codes that exist.
-        every = answers_of(resources.prompts, found.codes, found.system)[:-1]
-        written = resources.model.generate([resources.prompts.question(text, found.system)], [every])[0]
-        if written in every and every.index(written) not in columns:
-            columns.append(every.index(written))
-    return columns
+    return columns + [number for number in map(found.codes.index, lexical) if number not in columns]
+
+
+def _written(
+    resources: Resources,
+    texts: Sequence[str],
+    retrievals: Mapping[CodeSystem, Retrieval],
+    at_once: Mapping[CodeSystem, bool],
+) -> dict[CodeSystem, list[int | None]]:
+    """Where no candidate fitted: per axis the code that the model itself finds likeliest for each text, as a column.
+    None where a server wrote something else."""
+    assert resources.model is not None
+    found: dict[CodeSystem, list[int | None]] = {}
+    for axis, retrieval in retrievals.items():
+        if at_once[axis]:
+            continue
+        every = answers_of(resources.prompts, retrieval.codes, axis)[:-1]
+        prompts = [resources.prompts.question(text, axis) for text in texts]
+        found[axis] = [
+            every.index(answer) if answer in every else None
+            for answer in resources.model.generate(prompts, [every] * len(prompts))
+        ]
+    return found

@@ -17,5 +17,5 @@ tree_scoring  many answers in few forward passes; prefix_tree, tree_rows, tree_m
               share, how it is laid out, what a token sees
 mask_probe    what a network allows, found out on it; prompt_cache  what prompts begin with, read once
 token_head    from states to log-probabilities
-generate      written answers, constrained or greedy, and the code in them
+generate      what a model writes when nothing holds it, and the code in it
 """

@@ -39,7 +39,7 @@ class CodeModel(Protocol):
         ...
 
     def generate(self, prompts: Sequence[str], allowed: Sequence[Sequence[str]]) -> list[str]:
-        """Per prompt one of its allowed answers, written by constrained beam search."""
+        """Per prompt the likeliest of its allowed answers. Raises `ValueError` for a prompt without any."""
         ...
 
 

@@ -63,8 +63,9 @@ class AnswerTokens:
 
     `tokens`, `depth` and `end` are the inner nodes of the answers' prefix tree in preorder (empty where all
     answers are single tokens). `parents` are the nodes whose next-token distribution is needed (-1: the
-    prompt's last token), an *edge* is a (parent, token) pair, and `step_edge`, `step_answer` say which edges
-    each answer walks.
+    prompt's last token), an *edge* is a (parent, token) pair, in ascending order, and `step_edge`, `step_answer`
+    say which edges each answer walks. `node_parent` and `node_edge` are the node above each inner node, and the edge
+    between them.
     """
 
     count: int
@@ -76,6 +77,8 @@ class AnswerTokens:
     edge_token: np.ndarray
     step_edge: np.ndarray
     step_answer: np.ndarray
+    node_parent: np.ndarray
+    node_edge: np.ndarray
 
     @classmethod
     def of(cls, answers: Sequence[Sequence[int]]) -> AnswerTokens:
@@ -98,6 +101,10 @@ class AnswerTokens:
             for row, answer in enumerate(answers)
             for step in zip(nodes[tuple(answer)], answer, strict=True)
         ]
+        above, path = [], [-1]
+        for node, depth in enumerate(tree.depth):
+            path = [*path[: depth + 1], node]
+            above.append(path[-2])
         edge_array = np.array(edges, dtype=np.int64).reshape(-1, 2)
         parents, edge_parent = np.unique(edge_array[:, 0], return_inverse=True)
         step_edge, step_answer = np.array(walked, dtype=np.int64).reshape(-1, 2).T
@@ -111,6 +118,8 @@ class AnswerTokens:
             edge_array[:, 1],
             step_edge,
             step_answer,
+            np.array(above, dtype=np.int64),
+            np.array([number[step] for step in zip(above, tree.tokens, strict=True)], dtype=np.int64),
         )
 
     def branches(self) -> list[tuple[list[int], np.ndarray]]:

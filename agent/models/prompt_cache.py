@@ -12,7 +12,7 @@ depend on what stands before it only.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,17 +48,33 @@ class Prefix:
     def for_rows(self, rows: int) -> Any:
         """A cache that `rows` rows may continue; what they add to it is theirs. Layers with a sliding window keep all
         tokens in it, since a mask says what they see."""
-        from transformers import DynamicCache
-        from transformers.cache_utils import DynamicLayer
+        return _cache(
+            (keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)) for keys, values in self.layers
+        )
 
-        cache: Any = DynamicCache()
-        for keys, values in self.layers:
-            layer = DynamicLayer()
-            layer.lazy_initialization(keys, values)
-            layer.keys = keys.expand(rows, -1, -1, -1)
-            layer.values = values.expand(rows, -1, -1, -1)
-            cache.layers.append(layer)
-        return cache
+
+def empty_cache() -> Any:
+    """A cache that any rows may begin. Made without a configuration, it drops nothing that lies behind a sliding
+    window."""
+    return _cache(())
+
+
+def cache_of_rows(cache: Any, rows: torch.Tensor) -> Any:
+    """A cache of some of its rows; what is added to it is not added to the other."""
+    return _cache((layer.keys[rows], layer.values[rows]) for layer in cache.layers)
+
+
+def _cache(layers: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Any:
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    cache: Any = DynamicCache()
+    for keys, values in layers:
+        layer = DynamicLayer()
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values
+        cache.layers.append(layer)
+    return cache
 
 
 class PromptCache:
@@ -112,11 +128,8 @@ class PromptCache:
             self._version = version
 
     def _compute(self, tokens: tuple[int, ...]) -> Prefix:
-        from transformers import DynamicCache
-
         device = next(self._decoder.parameters()).device
-        # Made without the configuration, the cache drops nothing that lies behind a sliding window.
-        cache: Any = DynamicCache()
+        cache = empty_cache()
         ids = torch.tensor([tokens], device=device)
         self._decoder(input_ids=ids, past_key_values=cache, use_cache=True)
         return Prefix(tokens, tuple((layer.keys, layer.values) for layer in cache.layers))

@@ -17,18 +17,23 @@ def tree_mask(
     position: torch.Tensor,
     *,
     dtype: torch.dtype,
+    order: torch.Tensor | None = None,
+    read: int = 0,
     before: int = 0,
     window: int | None = None,
     by_layer: bool = False,
 ) -> Any:
-    """The additive mask of rows of trees in preorder, (rows, 1, columns, before + columns).
+    """The additive mask of rows of trees, (rows, 1, columns - read, before + columns).
 
-    `ends` (rows, columns) says where the descendants of a column end, `position` (rows, columns) how deep in the text
-    it is; `before` tokens stand in front of all columns, which see them. A `window` counts tokens of the text, not
-    columns; with `by_layer` the result is a mask for each type of layer.
+    `order` (rows, columns) is each column's place in preorder (None: columns are in preorder), `ends` where its
+    descendants end there, `position` how deep in the text it is. The first `read` columns were read in an earlier pass:
+    they are seen and see no more. `before` tokens stand in front of all columns, which see them. A `window` counts
+    tokens of the text, not columns; with `by_layer` the result is a mask for each type of layer.
     """
-    index = torch.arange(ends.shape[1], device=ends.device)
-    visible = (index[None, None, :] <= index[None, :, None]) & (index[None, :, None] < ends[:, None, :])
+    if order is None:
+        order = torch.arange(ends.shape[1], device=ends.device)[None]
+    seeing = order[:, read:, None]
+    visible = (order[:, None, :] <= seeing) & (seeing < ends[:, None, :])
     if before:
         visible = torch.cat([visible.new_ones(*visible.shape[:2], before), visible], -1)
     whole = within = _additive(visible, dtype)
@@ -37,7 +42,7 @@ def tree_mask(
     if int(position.max()) >= window:
         column = torch.arange(before, device=ends.device).expand(len(ends), -1)
         column = torch.cat([column, position], -1)
-        within = _additive(visible & (position[:, :, None] - column[:, None, :] < window), dtype)
+        within = _additive(visible & (position[:, read:, None] - column[:, None, :] < window), dtype)
     return {_FULL: whole, _SLIDING: within} if by_layer else within
 
 

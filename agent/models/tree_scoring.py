@@ -24,12 +24,15 @@ import numpy as np
 import torch
 
 from agent.models.prefix_tree import AnswerTokens, common_prefix
-from agent.models.prompt_cache import SHORTEST, Prefix, PromptCache
+from agent.models.prompt_cache import SHORTEST, PromptCache, cache_of_rows, empty_cache
 from agent.models.token_head import TokenHead, edge_log_probabilities
 from agent.models.tree_mask import tree_mask
-from agent.models.tree_rows import Place, Questions, Row, batches, chain_rows, tree_row
+from agent.models.tree_rows import Questions, Row, Tree, batches, chain_rows
+from agent.models.tree_search import Search
 
 _FOREST_NODES = 512
+# The place in preorder of what fills a row: behind every tree.
+_NOWHERE = 1 << 40
 # Settings by which configurations say how far a token sees.
 _REACHES = (
     "sliding_window",
@@ -100,7 +103,11 @@ class AnswerScorer:
 
     @torch.inference_mode()
     def score(
-        self, requests: Sequence[ScoreRequest], *, vocabulary: np.ndarray | None = None
+        self,
+        requests: Sequence[ScoreRequest],
+        *,
+        vocabulary: np.ndarray | None = None,
+        within: float | None = None,
     ) -> list[list[np.ndarray]]:
         """Log-probability of every answer after its prompt.
 
@@ -108,6 +115,9 @@ class AnswerScorer:
             requests: per text its questions, (prompt ids, answers) pairs.
             vocabulary: ascending token ids; each step's probability is that among these tokens. None is the full
                 vocabulary. Only a model that was trained so should be asked so.
+            within: answers that are more than so many nats less likely than the likeliest one of their question need
+                not be exact: they may get an upper bound, which is more than `within` below it too. That saves reading
+                them to their end. None reads all.
 
         Returns:
             Per request and question a float64 array, one value per answer: the sum of its tokens' log-probabilities.
@@ -125,28 +135,48 @@ class AnswerScorer:
         prefix = None
         if self._prompts is not None and questions:
             prefix = self._prompts.prefix_of([prompt for prompt, _ in questions], texts=len(requests))
-        edge_values = [np.zeros(len(answers.edge_token)) for _, answers in questions]
-        rows = self._rows(requests, questions, len(prefix) if prefix is not None else 0)
-        with _maskable(self._model, any(row.masked for row in rows)):
+        if self.method.tree and not self.method.cached:
+            # A tree that cannot be continued is read in one pass.
+            within = None
+        searches = [Search(answers, within) for _, answers in questions]
+        trees, alone = self._divided(requests, questions, len(prefix) if prefix is not None else 0)
+        rows = [row for tree in trees if len((row := tree.row(searches)).tokens)]
+        with _maskable(self._model, within is not None or any(row.masked for row in rows)):
             for batch in batches(rows, self._batch_tokens, single=self._head is None):
-                self._score_batch(batch, prefix, vocabulary, edge_values)
-        totals = iter(
-            [answers.totals(values) for (_, answers), values in zip(questions, edge_values, strict=True)]
-        )
+                further = within is not None
+                cache = empty_cache() if further else None
+                if batch[0].prefix and prefix is not None:
+                    cache = prefix.for_rows(len(batch))
+                self._read_trees(
+                    batch, cache, _Columns.none(len(batch)), vocabulary, searches, further=further
+                )
+        while rows := [
+            row
+            for q in alone
+            if len(nodes := searches[q].next())
+            for row in chain_rows(q, *questions[q], nodes)
+        ]:
+            for batch in batches(rows, self._batch_tokens, single=self._head is None):
+                self._read(batch, {}, vocabulary, searches)
+        totals = iter([search.answers.totals(search.values) for search in searches])
         return [[next(totals) for _ in request] for request in requests]
 
-    def _rows(self, requests: Sequence[ScoreRequest], questions: Questions, prefix: int) -> list[Row]:
+    def _divided(
+        self, requests: Sequence[ScoreRequest], questions: Questions, prefix: int
+    ) -> tuple[list[Tree], list[int]]:
+        """The questions that are read as trees, and those of which each answer is read alone."""
         reach = self.reach if self.method.tree else 0
-        rows: list[Row] = []
+        trees: list[Tree] = []
+        alone: list[int] = []
         for group in _groups(requests, questions, prefix):
             deepest = max(
                 (len(questions[q][0]) + max(questions[q][1].depth, default=-1) + 1 for q in group), default=0
             )
             if not self.method.tree or (reach is not None and deepest > reach):
-                rows.extend(row for q in group for row in chain_rows(q, *questions[q]))
+                alone += group
             elif group:
-                rows.append(tree_row(group, questions, prefix))
-        return rows
+                trees.append(Tree(group, questions, prefix))
+        return trees, alone
 
     @property
     def reach(self) -> int | None:
@@ -155,33 +185,63 @@ class AnswerScorer:
         limits = [getattr(self._config, name, None) for name in _REACHES[self.method.windows :]]
         return min((limit for limit in limits if isinstance(limit, int) and limit > 0), default=None)
 
-    def _score_batch(
+    def _read_trees(
         self,
         batch: Sequence[Row],
-        prefix: Prefix | None,
+        cache: Any,
+        before: _Columns,
         vocabulary: np.ndarray | None,
-        edge_values: list[np.ndarray],
+        searches: Sequence[Search],
+        *,
+        further: bool,
     ) -> None:
-        """Runs one batch and writes the edges' log-probabilities."""
-        length = max(len(row.tokens) for row in batch)
-        places = [(number, place) for number, row in enumerate(batch) for place in row.places]
-        if not any(len(place.edge_token) for _, place in places):
+        """Reads a batch of trees behind the columns that were read before, and then, where it is to go `further`, what
+        the searches ask for next."""
+        columns = before.with_rows(batch)
+        inputs: dict[str, Any] = {}
+        if cache is not None:
+            inputs = {"past_key_values": cache, "use_cache": further}
+        if batch[0].masked or before.width:
+            inputs |= self._tree_inputs(columns, before.width, batch[0].prefix)
+        self._read(batch, inputs, vocabulary, searches)
+        if not further:
             return
-        device = next(self._model.parameters()).device
-        positions = np.concatenate([number * length + place.positions for number, place in places])
-        starts = np.cumsum([0, *(len(place.positions) for _, place in places)])
-        edge_row = np.concatenate([starts[i] + place.edge_position for i, (_, place) in enumerate(places)])
-        edge_token = np.concatenate([place.edge_token for _, place in places])
-        where = torch.from_numpy(positions).to(device)
+        rows = [row for row in (row.tree.row(searches) for row in batch if row.tree) if len(row.tokens)]
+        number = {row.tree: place for place, row in enumerate(batch)}
+        for part in batches(rows, self._batch_tokens, single=self._head is None):
+            chosen = [number[row.tree] for row in part]
+            kept = cache_of_rows(cache, torch.tensor(chosen, device=self._device))
+            self._read_trees(part, kept, columns.of_rows(chosen), vocabulary, searches, further=True)
+
+    def _read(
+        self,
+        batch: Sequence[Row],
+        inputs: dict[str, Any],
+        vocabulary: np.ndarray | None,
+        searches: Sequence[Search],
+    ) -> None:
+        """Runs one batch and tells the searches the log-probabilities of their edges."""
+        length = max(len(row.tokens) for row in batch)
+        places = [(number * length, place) for number, row in enumerate(batch) for place in row.places]
+        found = [(searches[place.question], place, start) for start, place in places]
+        edges = [search.edges(place.nodes) for search, place, _ in found]
+        first = np.cumsum([0, *(len(place.nodes) for _, place in places)])
+        edge_row = np.concatenate(
+            [
+                start + np.searchsorted(place.nodes, search.parents(some))
+                for start, (search, place, _), some in zip(first, found, edges, strict=False)
+            ]
+        )
+        edge_token = np.concatenate(
+            [search.answers.edge_token[some] for (search, _, _), some in zip(found, edges, strict=True)]
+        )
+        where = torch.from_numpy(np.concatenate([start + place.columns for start, place in places]))
+        where = where.to(self._device)
 
         ids = np.full((len(batch), length), self._pad_id, dtype=np.int64)
         for number, row in enumerate(batch):
             ids[number, : len(row.tokens)] = row.tokens
-        inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids).to(device), "use_cache": False}
-        if batch[0].masked:
-            inputs |= self._tree_inputs(batch, length, device)
-            if batch[0].prefix and prefix is not None:
-                inputs["past_key_values"] = prefix.for_rows(len(batch))
+        inputs = {"use_cache": False} | inputs | {"input_ids": torch.from_numpy(ids).to(self._device)}
         if self._head is None:
             values = self._by_own_forward(inputs, where, edge_row, edge_token, vocabulary)
         else:
@@ -189,7 +249,10 @@ class AnswerScorer:
             states = self._decoder(**inputs).last_hidden_state
             states = states.reshape(-1, states.shape[-1])[where]
             values = self._head.log_probabilities(states, edge_row, edge_token, vocabulary)
-        _write(values, places, edge_values)
+        for (search, _, _), some, part in zip(
+            found, edges, np.split(values, np.cumsum([len(some) for some in edges])[:-1]), strict=True
+        ):
+            search.values[some] = part
 
     def _by_own_forward(
         self,
@@ -208,22 +271,52 @@ class AnswerScorer:
             edge_token = np.searchsorted(vocabulary, edge_token)
         return edge_log_probabilities(logits, lambda rows: rows, edge_row, edge_token)
 
-    def _tree_inputs(self, batch: Sequence[Row], length: int, device: torch.device) -> dict[str, Any]:
-        """Position ids, and the mask in which a node sees the prefix, its ancestors and itself."""
-        before = batch[0].prefix
-        depth = np.zeros((len(batch), length), dtype=np.int64)
-        # Padding sees itself and nothing else: a row without any visible column would be undefined.
-        end = np.tile(np.arange(1, length + 1), (len(batch), 1))
-        for number, row in enumerate(batch):
-            depth[number, : len(row.tokens)] = row.depth
-            end[number, : len(row.tokens)] = row.end
-        depth += before
-        position = torch.from_numpy(depth).to(device)
+    def _tree_inputs(self, columns: _Columns, read: int, before: int) -> dict[str, Any]:
+        """Position ids of the new columns, and the mask in which a node sees the prefix, its ancestors and itself."""
+        order, end, depth = (
+            torch.from_numpy(values).to(self._device)
+            for values in (columns.order, columns.end, columns.depth)
+        )
         mask = tree_mask(
-            torch.from_numpy(end).to(device), position, dtype=self._model.dtype, before=before,
+            end, depth + before, dtype=self._model.dtype, order=order, read=read, before=before,
             window=self._config.sliding_window if self.method.windows else None, by_layer=self.method.by_layer,
         )  # fmt: skip
-        return {"position_ids": position, "attention_mask": mask}
+        return {"position_ids": depth[:, read:] + before, "attention_mask": mask}
+
+    @property
+    def _device(self) -> torch.device:
+        device: torch.device = next(self._model.parameters()).device
+        return device
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """The columns of a batch, of all its passes so far: each (rows, columns). What fills a row sees its like only."""
+
+    order: np.ndarray
+    end: np.ndarray
+    depth: np.ndarray
+
+    @classmethod
+    def none(cls, rows: int) -> _Columns:
+        empty = np.zeros((rows, 0), np.int64)
+        return cls(empty, empty, empty)
+
+    @property
+    def width(self) -> int:
+        return self.order.shape[1]
+
+    def of_rows(self, rows: Sequence[int]) -> _Columns:
+        return _Columns(self.order[rows], self.end[rows], self.depth[rows])
+
+    def with_rows(self, batch: Sequence[Row]) -> _Columns:
+        shape = len(batch), max(len(row.tokens) for row in batch)
+        order, end, depth = np.full(shape, _NOWHERE), np.full(shape, _NOWHERE + 1), np.zeros(shape, np.int64)
+        for number, row in enumerate(batch):
+            size = len(row.tokens)
+            order[number, :size], end[number, :size], depth[number, :size] = row.order, row.end, row.depth
+        pairs = ((self.order, order), (self.end, end), (self.depth, depth))
+        return _Columns(*(np.concatenate(pair, axis=1) for pair in pairs))
 
 
 def text_settings(model: Any) -> Any:
@@ -254,12 +347,6 @@ def _groups(requests: Sequence[ScoreRequest], questions: Questions, prefix: int)
         forests[-1].extend(group)
         room -= size
     return forests
-
-
-def _write(values: np.ndarray, places: Sequence[tuple[int, Place]], edge_values: list[np.ndarray]) -> None:
-    ends = np.cumsum([len(place.edge_token) for _, place in places])
-    for (_, place), part in zip(places, np.split(values, ends[:-1]), strict=True):
-        edge_values[place.question][slice(None) if place.edges is None else place.edges] = part
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from agent.agent import CodingAgent
-from agent.decide.records import Weights
+from agent.decide.records import RecognitionWeights, Weights
 from agent.graph import MAX_DIAGNOSES, graph
 from agent.models.local import LocalModel
 from agent.resources import Resources
@@ -104,10 +104,15 @@ def test_a_list_without_end_is_coded_up_to_a_limit() -> None:
 
 def test_the_model_is_not_asked_for_codes_of_what_is_no_tumour() -> None:
     model = scripted()
-    answers = list(CodingAgent(resources_with(model)).code_many(["Ausschluss Mammakarzinom", "C50.9", ""]))
+    heard = Weights(recognition=RecognitionWeights(model=1e-6))
+    texts = ["Ausschluss Mammakarzinom", "C50.9", ""]
+    answers = list(CodingAgent(resources_with(model, weights=heard)).code_many(texts))
     assert not any(answer.tumour for answer in answers)
     # One question of recognition for the one diagnosis, none for its codes.
     assert [question.answers for question in model.asked] == [("ja", "nein")]
+    # A model that is not heard about it is not asked.
+    model.asked.clear()
+    assert list(CodingAgent(resources_with(model)).code_many(texts)) == answers and not model.asked
 
 
 def test_a_model_that_was_never_fitted_cannot_say_that_no_code_fits() -> None:

@@ -13,9 +13,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.models.mask_probe import measured_method
 from agent.models.prefix_tree import AnswerTokens
 from agent.models.token_head import TokenHead
 from agent.models.tree_scoring import AnswerScorer, Method
+from tests.agent.tiny_families import tiny_decoder
 from tests.agent.tiny_models import FAMILIES, tiny_network, with_random_adapter
 
 VOCABULARY = 60
@@ -96,6 +98,71 @@ def test_any_texts_any_batch_size(texts: Any, batch_tokens: int) -> None:
 
 
 _NETWORK = tiny_network("qwen3", VOCABULARY)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.integers(0, 3), min_size=1, max_size=40),
+            st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=6), min_size=1, max_size=12),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from([0.0, 0.3, 2.0]),
+    st.sampled_from([1, 60, 4096]),
+    st.sampled_from(
+        [
+            Method(),
+            Method(own_head=True),
+            Method(tree=True, own_head=True, cached=True),
+            Method(tree=True, cached=True),
+        ]
+    ),
+)
+def test_what_is_far_behind_needs_no_exact_score(
+    questions: Any, within: float, batch_tokens: int, method: Method
+) -> None:
+    scorer = AnswerScorer(_NETWORK, method, pad_id=0, batch_tokens=batch_tokens)
+    texts = [questions[:2], questions[2:]]
+    whole = scorer.score(requests(texts))
+    searched = scorer.score(requests(texts), within=within)
+    for exact, found in zip(itertools.chain(*whole), itertools.chain(*searched), strict=True):
+        near = exact >= exact.max() - within
+        np.testing.assert_allclose(found[near], exact[near], atol=1e-4, rtol=0)
+        assert (found[~near] >= exact[~near] - 1e-4).all()
+        assert (found[~near] < exact.max() - within + 1e-4).all()
+
+
+def test_a_search_reads_a_fraction_of_the_answers_behind_a_kept_prefix_and_a_window() -> None:
+    rng = random.Random(5)
+    start = [rng.randrange(60) for _ in range(30)]
+    answers = sorted({tuple(rng.randrange(8) for _ in range(5)) for _ in range(2000)})
+    texts = [[([*start, number, number + 1], answers)] for number in range(5)]
+    network = tiny_decoder("gemma3_text")
+    # As sure as a trained one.
+    network.get_output_embeddings().weight.data.mul_(5)
+    method = measured_method(network)
+    assert method.windows and method.cached and network.config.sliding_window < len(start)
+    scorer = AnswerScorer(network, method, pad_id=0)
+    whole = scorer.score(requests(texts))
+    read: list[int] = []
+    forward = scorer._decoder.forward
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        read.append(int(kwargs["input_ids"].numel()))
+        return forward(*args, **kwargs)
+
+    scorer._decoder.forward = counting
+    try:
+        searched = scorer.score(requests(texts), within=0.5)
+    finally:
+        del scorer._decoder.forward
+    # The whole trees are more than their answers; padding counts.
+    assert 0 < sum(read) < 0.3 * 5 * len(answers), read
+    for [exact], [found] in zip(whole, searched, strict=True):
+        assert found.argmax() == exact.argmax() and abs(found.max() - exact.max()) < 1e-4
 
 
 def test_batching_keeps_order_and_values() -> None:
