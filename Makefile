@@ -69,5 +69,8 @@ studies: setup  ## arms of training texts, LoRA against full fine-tuning, candid
 ablation: setup  ## eight variants on three test sets, and the report
 	ONKOKODE=$(BIN)/onkokode bash eval/bench/ablation.sh
 
+study: setup  ## the study of docs/study.md on a pretrained model, MODEL=gemma-3-270m
+	ONKOKODE=$(BIN)/onkokode bash eval/bench/study.sh
+
 bench: setup  ## what docs/figures.md shows: the runs of eval/bench/runs.yaml, and the page
 	$(BIN)/onkokode eval figures

@@ -28,6 +28,11 @@ _out = click.option(
 @click.option("--rows", type=click.IntRange(min=1), help="The first rows only, to try it.")
 @click.option("--restart", is_flag=True, help="Throw away what was measured before.")
 @click.option(
+    "--study",
+    type=INPUT_FOLDER,
+    help="Runs of a pretrained model (`make study`). Default: what the page says of them stays.",
+)
+@click.option(
     "--root",
     type=OutputFolder(),
     default=ROOT,
@@ -39,6 +44,7 @@ def figures_command(
     testsets: tuple[str, ...],
     rows: int | None,
     restart: bool,
+    study: Path | None,
     root: Path,
     out: Path,
     shared: Path,
@@ -67,7 +73,7 @@ def figures_command(
     for name in plan.sections:
         if restart or not _measured(out, name):
             show_and_write(_SECTIONS[name](shared), out)
-    for path in write_figures(out, plan, root, read_published(shared / PUBLISHED)):
+    for path in write_figures(out, plan, root, read_published(shared / PUBLISHED), study):
         click.echo(f"written: {path}")
 
 

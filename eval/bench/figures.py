@@ -3,8 +3,8 @@
     plan = read_plan()                                    # eval/bench/runs.yaml: what is run, and what is said of it
     write_figures(Path("runs/measured"), plan, ROOT)      # docs/figures.md, and the blocks of README and docs
 
-A page may hold the six figures, or the ablation's table, between `<!-- figures -->` and `<!-- /figures -->`, or
-`<!-- ablation -->` and `<!-- /ablation -->`: what stands between is written here. Each page names the fingerprint of the
+A page may hold the six figures, the ablation's table, or the study's, between `<!-- figures -->` and
+`<!-- /figures -->`, and so on: what stands between is written here. Each page names the fingerprint of the
 weights, so that a test can tell figures of other weights.
 """
 
@@ -19,10 +19,11 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
 
-from eval.report.blocks import AXIS_NAMES, NONE, between, percent, probability
+from eval.report.blocks import AXIS_NAMES, between, percent
 from eval.report.comparison import compare
 from eval.report.published import TEXTS, Published
 from eval.report.section import Reading, Section, asked_for, read_section, tables_of
+from eval.report.side_by_side import in_full, side_by_side, study_of
 from eval.run.compare import Runs, cost_table, read_runs
 from eval.run.environment import catalogue_fingerprint, shipped_weights
 from index.errors import OnkokodeError
@@ -37,7 +38,8 @@ _KINDS = {
     "sensitivity": "tumours seen as such",
     "specificity": "others seen as such",
 }
-_BLOCK = re.compile(r"(<!-- (figures|ablation) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+STUDY = "study"
+_BLOCK = re.compile(rf"(<!-- (figures|ablation|{STUDY}) -->\n)(.*?)(<!-- /\2 -->)", re.DOTALL)
 
 
 class FiguresError(OnkokodeError):
@@ -93,29 +95,41 @@ def read_plan(path: Path = PLAN) -> Plan:
     return TypeAdapter(Plan).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def write_figures(measured: Path, plan: Plan, root: Path, published: Sequence[Published] = ()) -> list[Path]:
+def write_figures(
+    measured: Path, plan: Plan, root: Path, published: Sequence[Published] = (), study: Path | None = None
+) -> list[Path]:
     """Write `docs/figures.md` below `root` and the blocks of README.md and docs; returns what was written.
+
+    `study` holds the runs of a pretrained model (`make study`); without it, what the page says of them stays.
 
     Raises `FiguresError` where a planned run is missing, unfinished, or of other weights than the package's.
     """
     runs = read_runs([measured])
     sections = {path.stem: read_section(path) for path in sorted(measured.glob("*.json"))}
     _check(runs, sections, plan)
-    page = _Page(runs, {name: section for name, (section, _) in sections.items()}, plan)
     target = root / "docs" / "figures.md"
+    said = study_of(read_runs([study])) if study is not None else _kept(target, STUDY)
+    page = _Page(runs, {name: section for name, (section, _) in sections.items()}, plan, said)
     write_whole(target, page.whole(published).encode())
     written = [target]
     for path in (root / "README.md", *sorted((root / "docs").glob("*.md"))):
         before = path.read_text(encoding="utf-8") if path.is_file() and path != target else ""
         link = Path(os.path.relpath(target, path.parent)).as_posix()
         marked = _BLOCK.split(before)
-        # Text, then for each block its opening mark, kind and closing mark, and the text that follows.
-        marked[2::4] = [page.block(kind, link) for kind in marked[2::4]]
+        # Text, then for each block its opening mark, kind, contents and closing mark, and the text that follows.
+        for place in range(2, len(marked), 5):
+            marked[place : place + 2] = "", page.block(marked[place], link)
         after = "".join(marked)
         if after != before:
             write_whole(path, after.encode())
             written.append(path)
     return written
+
+
+def _kept(page: Path, kind: str) -> str:
+    """What stands in a block of a page; empty where it has none."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    return next((found[3] for found in _BLOCK.finditer(text) if found[2] == kind), "")
 
 
 def _check(runs: Runs, sections: Mapping[str, tuple[Section, Mapping[str, Any]]], plan: Plan) -> None:
@@ -138,8 +152,8 @@ def _check(runs: Runs, sections: Mapping[str, tuple[Section, Mapping[str, Any]]]
 
 
 class _Page:
-    def __init__(self, runs: Runs, sections: Mapping[str, Section], plan: Plan) -> None:
-        self.runs, self.sections, self.plan = runs, sections, plan
+    def __init__(self, runs: Runs, sections: Mapping[str, Section], plan: Plan, study: str) -> None:
+        self.runs, self.sections, self.plan, self.study = runs, sections, plan, study
         self.scores, self.costs = compare(runs)["sets"], cost_table(runs.runs)
         self.figures = {name: list(_figures_of(found)) for name, found in self.scores.items()}
 
@@ -156,7 +170,12 @@ class _Page:
             "and measured on the other. Intervals: 95 %, Wilson's; clustered: drawn by near-duplicates.",
             self._measured_with(),
             "## Six figures\n\n" + self._six(),
-            "## The ablation\n\n" + self._ablation() + "\n\n" + self._ablation_in_full(),
+            "## The ablation\n\n" + self._ablation() + "\n\n" + in_full(self._of_ablation()),
+            *(
+                [f"## {self._title(STUDY)}\n\n<!-- study -->\n{self.study}<!-- /study -->"]
+                if self.study
+                else []
+            ),
             *(self._set(name) for name in order),
             *(f"## {self._title(name)}\n\n" + "\n\n".join(_demoted(s)) for name, s in self.sections.items()),
             *([_published_by_others(published)] if published else []),
@@ -165,6 +184,8 @@ class _Page:
 
     def block(self, kind: str, link: str) -> str:
         """What stands between the marks of another page; ends in a line break."""
+        if kind == STUDY:
+            return self.study
         table = self._six() if kind == "figures" else self._ablation()
         return f"{table}\n\n{self._note()} All figures: [docs/figures.md]({link}).\n"
 
@@ -208,51 +229,11 @@ class _Page:
                 return one
         raise FiguresError(f"{PLAN.name}: six: no figure {figure} of {name}")
 
+    def _of_ablation(self) -> dict[str, Any]:
+        return {name: self.scores[name] for name in self.plan.ablation if name in self.scores}
+
     def _ablation(self) -> str:
-        """ICD-10-GM, exact and partial, a column per set; the best of a column in bold."""
-        sets = [name for name in self.plan.ablation if name in self.scores]
-        shares = {name: self.scores[name]["axes"]["icd10gm"]["variants"] for name in sets}
-        best = {
-            (name, measure): max(s[measure]["share"] or 0 for s in shares[name].values())
-            for name in sets for measure in ("exact", "partial")
-        }  # fmt: skip
-
-        def cell(name: str, variant: str) -> str:
-            if variant not in shares[name]:
-                return NONE
-            parts = []
-            for measure in ("exact", "partial"):
-                share = shares[name][variant][measure]["share"]
-                shown = percent(share)
-                parts.append(f"**{shown}**" if share is not None and share == best[name, measure] else shown)
-            return " / ".join(parts)
-
-        variants = list(dict.fromkeys(variant for name in sets for variant in shares[name]))
-        slowest = self.costs[sets[-1]]
-        rows = [
-            (variant, *(cell(name, variant) for name in sets), f"{slowest[variant]['ms_per_text']:.1f}")
-            for variant in variants
-        ]
-        axes = [self.scores[name]["axes"]["icd10gm"] for name in sets]
-        counts = [
-            f"{name} ({axis['n_exact']:,} / {axis['n']:,})" for name, axis in zip(sets, axes, strict=True)
-        ]
-        header = ("ICD-10-GM exact / partial, %", *counts, f"ms per text, {sets[-1]}")
-        return markdown_table(header, rows)
-
-    def _ablation_in_full(self) -> str:
-        rows = [
-            (name, AXIS_NAMES[axis], variant, f"{one['exact']['n']:,}", f"{percent(one['exact']['share'])} %",
-             between(one["exact"]["interval"]), f"{percent(one['partial']['share'])} %",
-             between(one["partial"]["interval"]),
-             probability(one["against"]["exact"]["p_holm"]) if "against" in one else "reference")
-            for name in self.plan.ablation
-            for axis, found in self.scores[name]["axes"].items()
-            for variant, one in found["variants"].items()
-        ]  # fmt: skip
-        measured = ("n exact", "exact", "95 %", "partial", "95 %", "p of exact (Holm)")
-        header = ("set", "axis", "variant", *measured)
-        return markdown_table(header, rows)
+        return side_by_side(self._of_ablation(), self.costs)
 
     def _set(self, name: str) -> str:
         asked = self.plan.asked.get(name, {})

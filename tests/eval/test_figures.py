@@ -317,6 +317,34 @@ def test_the_page_and_the_blocks_of_other_pages_come_from_the_runs(tmp_path: Pat
     assert written[0].read_text(encoding="utf-8") == page and readme.read_text(encoding="utf-8") == block
 
 
+def test_the_study_of_a_pretrained_model_stays_where_its_runs_are_not_at_hand(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs/study.md"
+    page.write_text("before\n<!-- study -->\n<!-- /study -->\nafter\n", encoding="utf-8")
+    measured = _measured(tmp_path / "runs")
+    figures, *_ = write_figures(measured, PLAN, tmp_path)
+    assert "study" not in figures.read_text(encoding="utf-8")
+    answers = [
+        AnsweredRow(f"a:{n}", {ICD: "C61"}, {ICD: Answer("C61" if n % 2 else None)}) for n in range(10)
+    ]
+    # The weights of another model than the package's are what a study is about.
+    for variant in ("base", "fused"):
+        write_run(tmp_path / "gemma", "others", variant, answers, **(MEASURED | {"weights": "abc"}))
+    assert write_figures(measured, PLAN, tmp_path, study=tmp_path / "gemma") == [figures, page]
+    written, block = (path.read_text(encoding="utf-8") for path in (figures, page))
+    for said in (
+        "| base | **50.0** / **50.0** | 50.0 |",
+        "| others | ICD-10-GM | fused | 10 | 50.0 % |",
+        "| 50.0 % | reference |",
+        "2 cores of EPYC",
+    ):
+        assert said in written and said in block
+    assert block.startswith("before\n<!-- study -->\n|") and block.endswith("\n<!-- /study -->\nafter\n")
+    # Made again without those runs, both keep what they say.
+    assert write_figures(measured, PLAN, tmp_path) == [figures]
+    assert [path.read_text(encoding="utf-8") for path in (figures, page)] == [written, block]
+
+
 def test_missing_unfinished_and_stale_runs_make_no_page(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     with pytest.raises(FiguresError, match=r"lines, agent: measured with the weights abc, .*--restart"):
@@ -334,6 +362,6 @@ def test_the_list_of_runs_names_what_there_is() -> None:
     assert {run.testset for run in plan.runs} <= set(testsets.names())
     assert all(variants >= set(run.variants) for run in plan.runs)
     assert plan.ablation == ("heldout", "devsets", "composed")
-    eight = variants - {"reasoning", "candidates", "three-examples"}
+    eight = variants - {"reasoning", "candidates", "three-examples", "fine-tuned-with-candidates"}
     assert len(eight) == 8 and all(set(run.variants) == eight for run in plan.runs if len(run.variants) > 1)
     assert len(plan.six) == 6 and re.fullmatch("[0-9a-f]{16}", shipped_weights())

@@ -24,7 +24,7 @@ def write(folder: Path, content: str, name: str = "mine.yaml") -> Path:
 def test_the_shipped_files_are_the_arms_of_the_study_each_under_its_own_name() -> None:
     variants = {variant.name: variant for variant in read_variants([VARIANTS])}
     assert set(variants) >= {
-        "retrieval", "base", "fine-tuned", "retrieval-on-base", "retrieval-on-fine-tuned", "combined",
+        "retrieval", "base", "fine-tuned", "retrieval-on-base", "retrieval-on-fine-tuned", "fine-tuned-with-candidates", "combined",
         "agent", "reasoning",
     }  # fmt: skip
     assert {path.stem for path in VARIANTS.glob("*.yaml")} == set(variants)
@@ -97,7 +97,7 @@ def test_the_commands_list_and_check(tmp_path: Path) -> None:
         and "as published" in listed.output
     )
     good = CliRunner().invoke(cli, ["eval", "validate", str(VARIANTS), str(write(tmp_path, GOOD))])
-    assert good.exit_code == 0 and "12 variants" in good.output
+    assert good.exit_code == 0 and "13 variants" in good.output
     bad = CliRunner().invoke(cli, ["eval", "validate", str(write(tmp_path, GOOD + "thinking: maybe\n"))])
     assert bad.exit_code == 2 and "mine.yaml: thinking: " in bad.output
     unknown = CliRunner().invoke(
