@@ -236,3 +236,6 @@ def test_fitted_signals_tell_right_from_wrong() -> None:
     # A part with few answers counts as much as one with many.
     few = [({"near": 0.5, "noise": 0.5}, False)] * 10
     assert confidence_of({"near": 0.5, "noise": 0.5}, fit_signals([told, few])) < 0.4
+    # What a model says that never learnt to say it is the same to the last digits.
+    silent = [(signals | {"none": 1e-14 * rng.random()}, right) for signals, right in told]
+    assert fit_signals([silent]) == coefficients | {"none": 0.0}
