@@ -14,7 +14,7 @@ served        a model behind an OpenAI-compatible server; openai_api  the client
 prompts       how a diagnosis becomes a question, and a code an answer
 tokens        from there to token ids, without control tokens of the text's own
 tree_scoring  many answers in few forward passes; prefix_tree, tree_rows, tree_mask  what they
-              share, how it is laid out, what a token sees
+              share, how it is laid out, what a token sees; tree_search  which are worth reading on
 mask_probe    what a network allows, found out on it; prompt_cache  what prompts begin with, read once
 token_head    from states to log-probabilities
 generate      what a model writes when nothing holds it, and the code in it

@@ -18,6 +18,7 @@ import pytest
 
 from agent.agent import CodingAgent
 from agent.apps.options import load_agent
+from agent.decide.records import Weights
 from agent.models.base import Question
 from agent.models.generate import answer_text, greedy
 from agent.models.local import LocalModel
@@ -341,8 +342,12 @@ def test_an_agent_codes_with_a_served_model(qwen: Path) -> None:
     with serving(SubsetServer(qwen)) as server:
         served = ServedModel.load(server.url)
         texts = ["Mammakarzinom links", "Prostata-Ca"]
-        here = CodingAgent(resources_with(LocalModel.load(qwen), candidates=4)).code_many(texts)
-        there = CodingAgent(resources_with(served, candidates=4)).code_many(texts)
+        # Nothing calls for a second choice, for which a server writes its code from left to right.
+        models = (LocalModel.load(qwen), served)
+        here, there = (
+            CodingAgent(resources_with(model, candidates=4, weights=Weights())).code_many(texts)
+            for model in models
+        )
         for one, other in zip(here, there, strict=True):
             assert one.icd10gm.code == other.icd10gm.code
             assert one.icd10gm.confidence == pytest.approx(other.icd10gm.confidence, abs=1e-4)
