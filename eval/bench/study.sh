@@ -2,7 +2,7 @@
 # The study of docs/study.md on a pretrained model: two adapters, their fits, ten variants on six test sets, the report.
 # Every step goes on where it was stopped, and what is there is not made again. On a GPU, take ROWS=0 (all pairs).
 #
-#     make study                                        Gemma 3 270M, about three hours on two cores with bf16
+#     make study                                        Gemma 3 270M, some hours on two cores with bf16
 #     make study MODEL=Qwen/Qwen3-8B ROWS=0 K=10 LORA="--batch 16"
 set -euo pipefail
 
