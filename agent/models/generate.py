@@ -3,7 +3,8 @@
     [ids] = greedy(network, tokenizer, encoder.prompts(prompts[:1]), 24)
     first_code(answer_text(ids, tokenizer, "icd10gm", style), CodeSystem.ICD10GM)
 
-Training and evaluation measure greedy answers; the agent scores codes instead. The code in an answer is read as the study reads it (arXiv 2510.13624): the first one counts.
+Training and evaluation measure greedy answers; the agent scores codes instead. The code in an answer
+is read as the study reads it (arXiv 2510.13624): the first one counts.
 """
 
 from __future__ import annotations

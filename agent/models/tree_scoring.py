@@ -222,20 +222,23 @@ class AnswerScorer:
     ) -> None:
         """Runs one batch and tells the searches the log-probabilities of their edges."""
         length = max(len(row.tokens) for row in batch)
-        places = [(number * length, place) for number, row in enumerate(batch) for place in row.places]
-        found = [(searches[place.question], place, start) for start, place in places]
-        edges = [search.edges(place.nodes) for search, place, _ in found]
-        first = np.cumsum([0, *(len(place.nodes) for _, place in places)])
+        places = [place for row in batch for place in row.places]
+        asking = [searches[place.question] for place in places]
+        edges = [search.edges(place.nodes) for search, place in zip(asking, places, strict=True)]
+        first = np.cumsum([0, *(len(place.nodes) for place in places)])[:-1]
         edge_row = np.concatenate(
             [
                 start + np.searchsorted(place.nodes, search.parents(some))
-                for start, (search, place, _), some in zip(first, found, edges, strict=False)
+                for start, place, search, some in zip(first, places, asking, edges, strict=True)
             ]
         )
         edge_token = np.concatenate(
-            [search.answers.edge_token[some] for (search, _, _), some in zip(found, edges, strict=True)]
+            [search.answers.edge_token[some] for search, some in zip(asking, edges, strict=True)]
         )
-        where = torch.from_numpy(np.concatenate([start + place.columns for start, place in places]))
+        columns = [
+            number * length + place.columns for number, row in enumerate(batch) for place in row.places
+        ]
+        where = torch.from_numpy(np.concatenate(columns))
         where = where.to(self._device)
 
         ids = np.full((len(batch), length), self._pad_id, dtype=np.int64)
@@ -249,9 +252,8 @@ class AnswerScorer:
             states = self._decoder(**inputs).last_hidden_state
             states = states.reshape(-1, states.shape[-1])[where]
             values = self._head.log_probabilities(states, edge_row, edge_token, vocabulary)
-        for (search, _, _), some, part in zip(
-            found, edges, np.split(values, np.cumsum([len(some) for some in edges])[:-1]), strict=True
-        ):
+        parts = np.split(values, np.cumsum([len(some) for some in edges])[:-1])
+        for search, some, part in zip(asking, edges, parts, strict=True):
             search.values[some] = part
 
     def _by_own_forward(

@@ -29,9 +29,7 @@ class Search:
         self.values = np.zeros(len(answers.edge_token))
         self._within = within
         self._depth, self._end = np.array(answers.depth, np.int64), np.array(answers.end, np.int64)
-        self._edge_node = (
-            answers.parents[answers.edge_parent] if len(answers.parents) else np.zeros(0, np.int64)
-        )
+        self._edge_node = answers.parents[answers.edge_parent]
         # The last place, reached as -1, is the prompt's end.
         self._known = np.zeros(len(answers.tokens) + 1, dtype=bool)
 
@@ -49,7 +47,9 @@ class Search:
 
     def edges(self, nodes: np.ndarray) -> np.ndarray:
         """The numbers of the edges below nodes, ascending."""
-        return np.flatnonzero(np.isin(self._edge_node, nodes))
+        chosen = np.zeros_like(self._known)
+        chosen[nodes] = True
+        return np.flatnonzero(chosen[self._edge_node])
 
     def parents(self, edges: np.ndarray) -> np.ndarray:
         """The node above each edge."""
