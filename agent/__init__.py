@@ -7,6 +7,7 @@ agent     the public class; results  its answers; resources  what it loads
 graph     the steps from text to answer; state  what travels through them; untraced  and tells nobody
 prepare/  from a clinical text to the stretches that name a diagnosis
 models/   language models, on this machine or served, and how they are asked
+reading/  whole documents: which tumours a patient has
 decide/   from scores to codes, or to an abstention with its reason
 apps/     command line, files, registry messages, FHIR, service, review
 weights/  the models that ship
@@ -23,9 +24,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
+    from agent.prepare import Case
     from agent.results import CodedText, Coding
 
-__all__ = ["CodedText", "Coding", "CodingAgent"]
+__all__ = ["Case", "CodedText", "Coding", "CodingAgent"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,6 +36,10 @@ def __getattr__(name: str) -> Any:
         from agent.agent import CodingAgent
 
         return CodingAgent
+    if name == "Case":
+        from agent.prepare import Case
+
+        return Case
     if name in ("CodedText", "Coding"):
         from agent import results
 

@@ -17,13 +17,16 @@ from typing import Any, Literal
 import torch
 
 from agent.graph import graph
-from agent.prepare import worker
+from agent.prepare import Case, worker
+from agent.reading.graph import reading_graph
+from agent.reading.results import CodedDocument
 from agent.resources import CatalogueSource, Resources
 from agent.results import CodedText
 from index.records import AXES
 from index.search.retriever import Retriever
 
 _BATCH = 64
+_DOCUMENTS = 8  # read at once, so that their phrases make full batches
 
 
 class CodingAgent:
@@ -81,23 +84,42 @@ class CodingAgent:
         """The retriever in use."""
         return self.resources.retriever
 
-    def code(self, text: str) -> CodedText:
-        """Code one text. Any string gets an answer; one that holds no diagnosis gets the reason."""
-        if not isinstance(text, str):
-            raise TypeError(f"code takes a text, not {type(text).__name__}")
+    def code(self, text: str | Case) -> CodedText:
+        """Code one text, or one tumour in fields. Any string gets an answer; one that holds no diagnosis gets the
+        reason."""
+        if not isinstance(text, str | Case):
+            raise TypeError(f"code takes a text or a Case, not {type(text).__name__}")
         with _one_thread():
             return self._batch([text])[0]
 
-    def code_many(self, texts: Iterable[str]) -> Iterator[CodedText]:
-        """Code any iterable of texts in batches; order kept, one answer per text, constant memory."""
-        if isinstance(texts, str):
+    def code_many(self, texts: Iterable[str | Case]) -> Iterator[CodedText]:
+        """Code any iterable of texts and cases in batches; order kept, one answer each, constant memory."""
+        if isinstance(texts, str | Case):
             raise TypeError("code_many takes an iterable of texts; for one text use code")
         stream = enumerate(texts, start=1)
         while batch := list(islice(stream, self._batch_size)):
             for row, text in batch:
-                if not isinstance(text, str):
+                if not isinstance(text, str | Case):
                     raise TypeError(f"row {row} is {type(text).__name__}, not a text; an empty row is ''")
             yield from self._batch([text for _, text in batch])
+
+    def read(self, document: str) -> CodedDocument:
+        """Read a whole document: the patient's tumours, each coded, with their metastases."""
+        if not isinstance(document, str):
+            raise TypeError(f"read takes a text, not {type(document).__name__}")
+        with _one_thread():
+            return self._read([document])[0]
+
+    def read_many(self, documents: Iterable[str]) -> Iterator[CodedDocument]:
+        """Read any iterable of documents; order kept, one answer per document, constant memory."""
+        if isinstance(documents, str):
+            raise TypeError("read_many takes an iterable of documents; for one document use read")
+        stream = iter(documents)
+        while batch := list(islice(stream, _DOCUMENTS)):
+            yield from self._read(batch)
+
+    def _read(self, documents: list[str]) -> list[CodedDocument]:
+        return reading_graph.invoke({"documents": documents}, context=self.resources)["results"]
 
     def stream(self, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The steps as they happen: (node, what it found), for one text. The last is `explain`, whose
@@ -116,8 +138,10 @@ class CodingAgent:
             "lines": len(self.resources.catalogue.searchable_lines),
         }
 
-    def _batch(self, texts: list[str]) -> list[CodedText]:
-        return graph.invoke({"texts": texts}, context=self.resources)["results"]
+    def _batch(self, given: list[str | Case]) -> list[CodedText]:
+        texts = [one.text if isinstance(one, Case) else one for one in given]
+        cases = {number: one for number, one in enumerate(given) if isinstance(one, Case)}
+        return graph.invoke({"texts": texts, "cases": cases}, context=self.resources)["results"]
 
 
 @contextmanager

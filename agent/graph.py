@@ -31,7 +31,7 @@ from agent.decide.reconcile import agree_on_codes
 from agent.decide.records import Agreement
 from agent.decide.scores import by_retrieval, score_cores
 from agent.decide.scores import retrieve as retrieve_cores
-from agent.prepare import MAX_CHARACTERS, worker
+from agent.prepare import MAX_CHARACTERS, prepared_case, worker
 from agent.prepare.context import names_tumour
 from agent.resources import Resources, embedded_resources
 from agent.results import Check
@@ -47,6 +47,7 @@ _EXPLAINS_FROM = 0.6
 # name none, each of which may be taken for one.
 _PENALTY_BESIDE_A_NAMED, _PENALTY_AMONG_UNNAMED = 4.0, 2.0
 _PROBABILITY_OF_DENIED = 0.02  # negated, or a relative's: the words of a tumour without the tumour
+_KNOWN = 0.99  # the probability of what a record says outright
 # The model's probability of "none of the candidates" from which more candidates are tried.
 _NONE_FITS_FROM = 0.9
 
@@ -55,7 +56,11 @@ Node = Callable[[State, Resources], State]
 
 def prepare(state: State, resources: Resources) -> State:
     """Clean the texts and list their diagnoses."""
-    prepared = worker.read(state["texts"])
+    cases = state.get("cases", {})
+    prepared = [
+        prepared_case(cases[number], worker.read) if number in cases else found
+        for number, found in enumerate(worker.read(state["texts"]))
+    ]
     statements = [
         Statement(number, segment)
         for number, found in enumerate(prepared)
@@ -76,7 +81,12 @@ def recognise(state: State, resources: Resources) -> State:
     naming = {statement.text for statement, names in zip(statements, named, strict=True) if names}
     of_text = Counter(statement.text for statement in statements)
     probabilities = []
+    cases = state.get("cases", {})
     for statement, value, names in zip(statements, log_odds, named, strict=True):
+        case = cases.get(statement.text)
+        if case is not None and case.tumour is not None:
+            probabilities.append(_KNOWN if case.tumour else 1 - _KNOWN)
+            continue
         if not names and of_text[statement.text] > 1:
             value -= _PENALTY_BESIDE_A_NAMED if statement.text in naming else _PENALTY_AMONG_UNNAMED
         denied = statement.segment.denied

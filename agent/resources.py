@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agent.models.base import CodeModel
     from agent.models.local import LocalModel
     from agent.models.served import ServedModel
+    from agent.reading.tagger import Tagger
 
 WEIGHTS = Path(__file__).parent / "weights"
 EMBEDDED_MODEL = WEIGHTS / "model"
@@ -54,6 +55,13 @@ class Resources:
     crosswalk: Crosswalk
     candidates: int = 20
     names: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def reader(self) -> Tagger:
+        """What reads whole documents; loaded when the first one comes."""
+        from agent.reading.tagger import Tagger
+
+        return Tagger.load(self.retriever.encoder)
 
     @classmethod
     def load(

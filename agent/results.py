@@ -107,7 +107,7 @@ class CodedText:
             "certainty": self.certainty,
             "side": self.side,
             "span": list(self.span),
-            **{axis.value: _coding_to_dict(self.coding(axis)) for axis in AXES},
+            **{axis.value: coding_to_dict(self.coding(axis)) for axis in AXES},
             "further": [other.to_dict() for other in self.further],
             "problem": self.problem,
         }
@@ -132,7 +132,8 @@ class CodedText:
         }
 
 
-def _coding_to_dict(coding: Coding) -> dict[str, Any]:
+def coding_to_dict(coding: Coding) -> dict[str, Any]:
+    """A coding in JSON types; its system is the key that it stands under."""
     return {name: value for name, value in _plain(coding).items() if name != "system"}
 
 

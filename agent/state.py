@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypedDict, TypeVar
 from langgraph.channels import UntrackedValue
 
 from agent.decide.records import Agreement, Decision
-from agent.prepare import Prepared, Segment
+from agent.prepare import Case, Prepared, Segment
 from agent.results import Check, CodedText
 from index.records import CodeSystem
 from index.search.retriever import Retrieval
@@ -38,6 +38,8 @@ class State(TypedDict, total=False):
 
     texts: list[str]
     """The diagnosis texts of the batch, as given."""
+    cases: dict[int, Case]
+    """Of texts that were given in fields: the fields, by the text's number."""
     prepared: _Working[list[Prepared]]
     """`prepare`, per text: its diagnoses, cleaned."""
     statements: _Working[list[Statement]]

@@ -26,6 +26,10 @@ _COMMANDS = {
         "Candidates scored per second by any language model.",
     ),
     "faiss": ("eval.bench.commands:faiss_command", "FAISS against NumPy on 10,000 queries."),
+    "documents": (
+        "eval.run.documents:documents_command",
+        "What is found in whole documents with known tumours.",
+    ),
     "annotate": ("eval.ceiling:annotate_command", "Judge how far texts determine their code."),
     "ceiling": ("eval.ceiling:ceiling_command", "The shares of texts that determine their code."),
     "export": ("eval.export:export_command", "Write a test set in the form of other tools."),

@@ -15,6 +15,7 @@ import click
 from agent.apps.options import INPUT_FILE, INPUT_FOLDER, OutputFile, OutputFolder
 from index.io.failures import require
 from training.adapters.commands import LORA_COMMANDS
+from training.documents.commands import DOCUMENT_COMMANDS
 from training.plan import PairsPlan, TuningPlan, plan_options
 from training.runs import log
 
@@ -212,7 +213,7 @@ def compose_command(catalogues: Path, out: Path, count: int, seed: int) -> None:
     from index.catalogue.store import files_below
     from training.leak import TRAIN, LeakGuard
     from training.split import Split
-    from training.texts.compose import distinct_texts, write_texts
+    from training.texts.streams import distinct_texts, write_texts
 
     parsed = list(files_below([catalogues]))
     guard = LeakGuard.of(Split.of(parsed))
@@ -322,5 +323,5 @@ def encoder_command(
     click.echo(f"encoder and card: {out}")
 
 
-for _command in LORA_COMMANDS:
+for _command in (*LORA_COMMANDS, *DOCUMENT_COMMANDS):
     train.add_command(_command)

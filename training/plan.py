@@ -174,3 +174,17 @@ class TuningPlan:
     gradient_checkpointing: bool = option(False, "Less memory for a third more time.")
     save_steps: int = option(500, "Steps between two checkpoints.")
     seed: int = option(13, "Of every draw.")
+
+
+@dataclass(frozen=True)
+class ReaderPlan:
+    """The size of the reader of documents, and how long it learns."""
+
+    epochs: int = option(3, "Times that each document is seen.")
+    learning_rate: float = option(1e-3, "At its peak.")
+    pieces: int = option(6144, "Pieces of documents in a batch.")
+    width: int = option(256, "Width of the network.")
+    layers: int = option(4, "Layers of the network.")
+    annotated: int = option(6, "Times that an epoch holds each document that was annotated by hand.")
+    held_out: int = option(500, "Documents that are measured after each epoch and not learnt from.")
+    seed: int = option(13, "Of every draw.")

@@ -11,6 +11,7 @@ wording.py      German words and safe strings that all applications share
 spreadsheet.py  CSV for a German spreadsheet, without formulas
 files/          `code-file`: tables in, coded tables out
 registry/       `registry`: oBDS and ADT/GEKID messages
+documents/      `read`: whole documents from files
 fhir/           `fhir`: FHIR R4 Conditions
 service/        `serve`: the HTTP service
 review/         `review`: the work list, its page, its exports

@@ -41,6 +41,10 @@ _COMMANDS = {
         "Official catalogue files: add, list, show, remove.",
     ),
     "model": ("agent.apps.models:model_group", "Language models by name: add, list, remove."),
+    "read": (
+        "agent.apps.documents.commands:read_command",
+        "Read whole documents: the tumours of a patient, coded.",
+    ),
     "code-file": (
         "agent.apps.files.commands:code_file_command",
         "Code a CSV, TSV, XLSX, Parquet or JSONL file.",

@@ -3,6 +3,7 @@
 prepare("Z.n. Prostata-Ca, Gleason 3+4=7").diagnoses[0].core        # 'Prostatakarzinom'
 
 pipeline.py       the steps in their order; worker.py: in a process with a limit of time
+case.py           a tumour that is told in fields
 records.py        what comes out; drafts.py: a diagnosis in the making; leading.py: the one that leads
 normalise.py      letters and blanks, offsets kept
 split.py          several diagnoses; focus.py: the one that counts; alternatives.py, operations.py, mentions.py
@@ -11,8 +12,12 @@ context.py        what a statement says about the tumour: certainty, side, whose
 words.py          words expanded; tidy.py: made a line; abbreviations.py, truncated.py: what short forms mean
 """
 
+from agent.prepare.case import Case, CaseError, prepared_case
 from agent.prepare.leading import core_and_wording, core_of, leading
 from agent.prepare.pipeline import MAX_CHARACTERS, prepare
 from agent.prepare.records import Prepared, Segment
 
-__all__ = ["MAX_CHARACTERS", "Prepared", "Segment", "core_and_wording", "core_of", "leading", "prepare"]
+__all__ = [
+    "MAX_CHARACTERS", "Case", "CaseError", "Prepared", "Segment", "core_and_wording", "core_of", "leading", "prepare",
+    "prepared_case",
+]  # fmt: skip

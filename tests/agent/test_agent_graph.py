@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from agent import Case
 from agent.agent import CodingAgent
 from agent.decide.records import RecognitionWeights, Weights
 from agent.graph import MAX_DIAGNOSES, graph
@@ -205,7 +206,8 @@ def test_the_state_can_be_serialised_and_nodes_change_nothing_in_place() -> None
     texts = ["Lebermetastasen bei Urothelkarzinom der Harnblase", "", "Mammakarzinom", "Z.n. Appendektomie"]
     serde = JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=True)
     seen: dict[str, bytes] = {}
-    for step in graph.stream({"texts": texts}, context=resources_with(model), stream_mode="values"):
+    given = {"texts": texts, "cases": {2: Case("Mammakarzinom", tumour=True)}}
+    for step in graph.stream(given, context=resources_with(model), stream_mode="values"):
         for key, value in step.items():
             kind, data = serde.dumps_typed(value)
             assert kind == "msgpack", key

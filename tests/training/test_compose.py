@@ -13,8 +13,9 @@ import pytest
 from index.catalogue.crosswalk import Crosswalk
 from index.catalogue.overrides import TableError, load_overrides
 from index.records import CrosswalkRule
-from training.texts.compose import ComposedText, Holdout, compose, distinct_texts, write_texts
+from training.texts.compose import ComposedText, Holdout, compose
 from training.texts.notes import no_tumour
+from training.texts.streams import distinct_texts, write_texts
 from training.texts.tables import PHRASES, load_diagnoses, load_morphologies, load_sites
 from training.texts.wrappers import accusative, dative, genitive
 

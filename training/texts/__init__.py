@@ -5,6 +5,7 @@ for made in compose(rules, seed=1, count=3):
 
 compose       draws site, morphology and kind, and puts a text together from the parts below
 tables        the tables of tables/*.tsv: sites, morphologies, diagnoses, phrases
+streams       the texts without repeats, and as a file
 coding        codes that the words decide, beside crosswalk and overrides
 phrasing      a site and a tumour name as one phrase
 surroundings  prefix, stage and therapy around it, free of contradictions; wrappers  what these are made of

@@ -11,21 +11,16 @@ A label is None where the text does not determine that axis. Pairs of topography
 
 from __future__ import annotations
 
-import hashlib
 import random
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate, islice
-from pathlib import Path
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Generic, TypeVar
-
-import pyarrow as pa
 
 from index.catalogue.crosswalk import Crosswalk
 from index.catalogue.overrides import NO_SITE, NOT_COMPOSED, load_overrides
 from index.records import CrosswalkRule
-from training.runs import parquet_writer
 from training.split import SPAN, hash64
 from training.texts.coding import (
     CODED_WITHOUT_SITE,
@@ -37,7 +32,6 @@ from training.texts.coding import (
     refined,
     worded,
 )
-from training.texts.noise import perturb
 from training.texts.phrasing import SIDED, Entry, diagnosis_core, side_mark
 from training.texts.surroundings import wrapped
 from training.texts.tables import (
@@ -112,48 +106,18 @@ def compose(
     """
     if only_holdout and holdout is None:
         raise ValueError("only_holdout needs a holdout")
-    composer = _Composer(rules, holdout, only_holdout)
+    composer = Composer(rules, holdout, only_holdout=only_holdout)
     rng = random.Random(seed)
     for _ in range(count):
         yield composer.draw(rng)
 
 
-def distinct_texts(
-    rules: Sequence[CrosswalkRule], seed: int, allowed: Callable[[str], bool]
-) -> Iterator[ComposedText]:
-    """An endless stream of texts that are all different, half of them with clinical noise. Memory grows by a
-    hash per text (about 100 bytes); everything else is constant."""
-    rng = random.Random(f"noise:{seed}")
-    seen: set[int] = set()
-    for made in compose(rules, seed=seed, count=2**62, holdout=Holdout()):
-        text = perturb(made.text, rng) if rng.random() < 0.5 else made.text
-        number = hash64(text)
-        if number not in seen and allowed(made.text):
-            seen.add(number)
-            yield replace(made, text=text)
+class Composer:
+    """Draws tumours and texts from the tables; see `compose` for the arguments."""
 
-
-def write_texts(
-    texts: Iterator[ComposedText], count: int, path: Path, progress: Callable[[int], None] = lambda n: None
-) -> str:
-    """Stream `count` texts to a Parquet file; returns the SHA-256 of its rows."""
-    names = ("text", "icd10", "topography", "morphology", "kind")
-    schema = pa.schema([(name, pa.string()) for name in names])
-    digest = hashlib.sha256()
-    with parquet_writer(path, schema) as writer:
-        while count > 0:
-            chunk = list(islice(texts, min(count, 20_000)))
-            columns = {name: [getattr(made, name) for made in chunk] for name in names}
-            for row in zip(*columns.values(), strict=True):
-                digest.update(repr(row).encode())
-            writer.write_table(pa.table(columns, schema=schema))
-            count -= len(chunk)
-            progress(len(chunk))
-    return digest.hexdigest()
-
-
-class _Composer:
-    def __init__(self, rules: Sequence[CrosswalkRule], holdout: Holdout | None, only_holdout: bool) -> None:
+    def __init__(
+        self, rules: Sequence[CrosswalkRule], holdout: Holdout | None = None, *, only_holdout: bool = False
+    ) -> None:
         sites, morphologies, diagnoses = load_sites(), load_morphologies(), load_diagnoses()
         self._crosswalk = Crosswalk(rules)
         self._overrides = load_overrides()
@@ -205,7 +169,34 @@ class _Composer:
         )
 
     def draw(self, rng: random.Random) -> ComposedText:
+        """A text of any kind."""
         return self._makers.draw(rng)(rng)
+
+    def solid(self, rng: random.Random) -> tuple[Site, Entry]:
+        """A site and a tumour that grows there, as often as in the tables."""
+        site = self._sites.draw(rng)
+        while True:
+            weighted = self._entries.get((site.topography, self._behaviours.draw(rng)))
+            if weighted is not None:
+                entry = weighted.draw(rng)
+                return entry.site or site, entry
+
+    def named(self, rng: random.Random) -> NamedDiagnosis:
+        """A diagnosis whose codes do not follow from site and morphology."""
+        return self._diagnoses.draw(rng)
+
+    def site(self, topography: str) -> Site | None:
+        """The names of a topography."""
+        return self._site_by_code.get(topography)
+
+    def icd10(self, topography: str, morphology: str, text: str) -> str | None:
+        """The code of a site and a tumour that `text` names; None where they do not determine one."""
+        rules = (rule for rule in self._overrides if rule.covers(topography, morphology))
+        code = next((code for rule in rules if (code := rule.code(topography, text))), None)
+        if code is None:
+            listed = self._crosswalk.listed(topography, morphology)
+            code = listed if listed in REFINEMENTS else self._crosswalk.icd10(topography, morphology)
+        return None if code == NOT_COMPOSED else refined(code, text)
 
     def _entries_at(
         self,
@@ -320,12 +311,8 @@ class _Composer:
 
     def _composed(self, rng: random.Random) -> ComposedText:
         while True:
-            site = self._sites.draw(rng)
-            weighted = self._entries.get((site.topography, self._behaviours.draw(rng)))
-            while weighted is None:
-                weighted = self._entries.get((site.topography, self._behaviours.draw(rng)))
-            entry = weighted.draw(rng)
-            core, gender = diagnosis_core(rng, entry.site or site, entry)
+            site, entry = self.solid(rng)
+            core, gender = diagnosis_core(rng, site, entry)
             codes = (rule.code(site.topography, core) for rule in entry.overrides)
             icd10 = refined(next((code for code in codes if code), entry.icd10), core)
             if icd10 != NOT_COMPOSED:
@@ -337,7 +324,7 @@ class _Composer:
     def _diagnosis(self, rng: random.Random) -> ComposedText:
         diagnosis = self._diagnoses.draw(rng)
         term = one(rng, diagnosis.terms)
-        gender = _gender(term)
+        gender = gender_of(term)
         site = self._site_by_code.get(diagnosis.topography or "")
         core = term
         if site and site.paired and rng.random() < 0.4 and not SIDED.search(term):
@@ -386,7 +373,7 @@ class _Composer:
         return ComposedText(text, None, site.topography, None, "site")
 
 
-def _gender(term: str) -> str | None:
+def gender_of(term: str) -> str | None:
     """The gender of a diagnosis by the ending of its noun or of the adjective in front."""
     if found := next((gender for ending, gender in _HEAD_GENDERS if term.endswith(ending)), None):
         return found

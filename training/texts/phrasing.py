@@ -47,18 +47,20 @@ def random_side(rng: random.Random) -> str:
     return "links" if draw < 0.47 else "rechts" if draw < 0.94 else "beidseits"
 
 
-def side_mark(rng: random.Random) -> str:
-    """`li.`, `rechts`, `bds.` …"""
-    return one(rng, wrappers.SIDE_FORMS[random_side(rng)])
+def side_mark(rng: random.Random, side: str | None = None) -> str:
+    """`li.`, `rechts`, `bds.` …, of any side where none is given."""
+    return one(rng, wrappers.SIDE_FORMS[side or random_side(rng)])
 
 
-def diagnosis_core(rng: random.Random, site: Site, entry: Entry) -> tuple[str, str | None]:
+def diagnosis_core(
+    rng: random.Random, site: Site, entry: Entry, side: str | None = None
+) -> tuple[str, str | None]:
     """A site and a tumour name in one of the clinic's forms: compound, genitive, place, adjective,
-    telegram, site first, form fields."""
+    telegram, site first, form fields. A paired site has a side in most, `side` where it is given."""
     sided = site.paired and rng.random() < 0.6
     draw = rng.random()
     if entry.suffixes and site.compounds and draw < 0.5:
-        return _compound(rng, site, entry, sided)
+        return _compound(rng, site, entry, sided, side)
     if entry.abbreviations and rng.random() < 0.3:
         term, gender = one(rng, entry.abbreviations), None
     else:
@@ -69,22 +71,22 @@ def diagnosis_core(rng: random.Random, site: Site, entry: Entry) -> tuple[str, s
     form = rng.random()
     if NAMES_ORGAN.search(name):
         if form < 0.7 and _names(name, site.topography):
-            return (f"{name} {side_mark(rng)}" if sided else name), gender
+            return (f"{name} {side_mark(rng, side)}" if sided else name), gender
         form = 0.25 + 0.75 * form
     of_other = " eines " in name or " in " in name or " mit " in name
     if form < 0.23 and site.genitives and not of_other:
-        return _placed(rng, name, one(rng, site.genitives), sided), gender
+        return _placed(rng, name, one(rng, site.genitives), sided, side), gender
     if form < 0.38 and site.locatives:
-        return _placed(rng, name, one(rng, site.locatives), sided), gender
+        return _placed(rng, name, one(rng, site.locatives), sided, side), gender
     if form < 0.45 and site.adjectives and gender in ("n", "m", "f"):
         core = f"{one(rng, site.adjectives)}{wrappers.ENDINGS[gender]} {name}"
-        return (f"{core} {side_mark(rng)}" if sided else core), gender
+        return (f"{core} {side_mark(rng, side)}" if sided else core), gender
     if form < 0.5 and gender is None and site.compounds:
         core = f"{one(rng, site.compounds)}-{name}"
-        return (f"{core} {side_mark(rng)}" if sided else core), None
+        return (f"{core} {side_mark(rng, side)}" if sided else core), None
     place = one(rng, site.abbreviations if site.abbreviations and rng.random() < 0.2 else site.nouns)
     if sided and not SIDED.search(place):
-        mark = side_mark(rng)
+        mark = side_mark(rng, side)
         place = (
             f"{mark} {place}" if rng.random() < 0.12 else f"{place}{one(rng, (' ', ' ', ' ', ', '))}{mark}"
         )
@@ -105,7 +107,9 @@ def _names(name: str, topography: str) -> bool:
     )
 
 
-def _compound(rng: random.Random, site: Site, entry: Entry, sided: bool) -> tuple[str, str | None]:
+def _compound(
+    rng: random.Random, site: Site, entry: Entry, sided: bool, given: str | None
+) -> tuple[str, str | None]:
     first, suffix = one(rng, site.compounds), one(rng, entry.suffixes)
     second = suffix.text
     draw = rng.random()
@@ -122,20 +126,25 @@ def _compound(rng: random.Random, site: Site, entry: Entry, sided: bool) -> tupl
     else:
         core = first + second
     if sided and not SIDED.search(first):
-        if rng.random() < 0.12 and gender:
-            side = one(rng, ("links", "rechts"))
+        if rng.random() < 0.12 and gender and given != "beidseits":
+            side = given or one(rng, ("links", "rechts"))
             return f"{side}seitig{wrappers.ENDINGS[gender]} {core}", gender
-        core += f"{one(rng, (' ', ' ', ' ', ', '))}{side_mark(rng)}"
+        core += f"{one(rng, (' ', ' ', ' ', ', '))}{side_mark(rng, given)}"
     return core, gender
 
 
-def _placed(rng: random.Random, name: str, place: str, sided: bool) -> str:
+def _placed(rng: random.Random, name: str, place: str, sided: bool, side: str | None) -> str:
     """`Karzinom` and `der Mamma`, with the side inside (`der linken Mamma`) or behind."""
-    if sided and not SIDED.search(place):
-        if rng.random() < 0.5:
-            adjective = "linken" if rng.random() < 0.5 else "rechten"
-            inside, count = _PLACE_FOR_SIDE.subn(rf"\g<1>{adjective} ", place, count=1)
-            if count:
-                return f"{name} {inside}"
-        place = f"{place} {side_mark(rng)}"
-    return f"{name} {place}"
+    return f"{name} {sided_place(rng, place, side) if sided else place}"
+
+
+def sided_place(rng: random.Random, place: str, side: str | None = None) -> str:
+    """`der linken Mamma` or `der Mamma li.`; a place that says a side stays as it is."""
+    if SIDED.search(place):
+        return place
+    if rng.random() < 0.5 and side != "beidseits":
+        chosen = side or ("links" if rng.random() < 0.5 else "rechts")
+        inside, count = _PLACE_FOR_SIDE.subn(rf"\g<1>{chosen[:-1]}en ", place, count=1)
+        if count:
+            return inside
+    return f"{place} {side_mark(rng, side)}"

@@ -64,6 +64,36 @@ def wrapped(rng: random.Random, core: str, gender: str | None, topography: str, 
     return text
 
 
+def has_formula(topography: str, histology: int, behaviour: str) -> bool:
+    """Whether a tumour has a TNM formula."""
+    solid = 8000 <= histology <= 9349 and not 9140 <= histology <= 9149
+    return (
+        behaviour in "23"
+        and (solid or histology == 9364)
+        and not (behaviour == "2" and histology in _FLAT)
+        and histology not in _MINUTE
+        and not is_nervous(topography, histology)
+        and not topography.startswith(_WITHOUT_TNM)
+    )
+
+
+def has_grade(topography: str, histology: int, text: str = "") -> bool:
+    """Whether a grade may be written beside a tumour: that of a neuroendocrine one is its morphology, and melanomas,
+    basal cell carcinomas, thyroid and prostate have none. `text` may say one already."""
+    return (
+        8010 <= histology < 8720
+        and not any(low <= histology <= high for low, high in ((8090, 8099), (8150, 8159), (8240, 8249)))
+        and not is_nervous(topography, histology)
+        and not topography.startswith(("C61", "C73"))
+        and _GRADED_ALREADY.search(text) is None
+    )
+
+
+def is_nervous(topography: str, histology: int) -> bool:
+    """Whether a tumour is one of the nervous system, which neither has TNM nor spreads."""
+    return 9350 <= histology <= 9539 or topography.startswith(("C70", "C71", "C72"))
+
+
 class _Surroundings:
     """What is said around one diagnosis, kept free of contradictions: one formula, one stage that fits it,
     metastases only where neither denies them."""
@@ -90,7 +120,7 @@ class _Surroundings:
 
     @property
     def nervous(self) -> bool:
-        return 9350 <= self.histology <= 9539 or self.topography.startswith(("C70", "C71", "C72"))
+        return is_nervous(self.topography, self.histology)
 
     @property
     def small(self) -> bool:
@@ -159,32 +189,16 @@ class _Surroundings:
     def tnm(self) -> str | None:
         """A formula that agrees with what was said; none where the classification has none."""
         histology = self.histology
-        tumour = (
-            8000 <= histology <= 9349
-            and not 9140 <= histology <= 9149
-            and not (self.behaviour == "2" and histology in _FLAT)
-        )
-        if (
-            "tnm" in self.said
-            or "stage" in self.said
-            or self.behaviour not in "23"
-            or histology in _MINUTE
-            or self.nervous
-            or self.topography.startswith(_WITHOUT_TNM)
-            or not (tumour or histology == 9364)
-        ):
+        if "tnm" in self.said or "stage" in self.said:
+            return None
+        if not has_formula(self.topography, histology, self.behaviour):
             return None
         self.said.add("tnm")
         if histology == 8130 and self.behaviour == "2":
             return one(self.rng, ("pTa", "pTa low grade", "pTa G1", "cTa"))
         if self.local:
             self.said.add("stage")
-        # the grade of a neuroendocrine tumour is its morphology, and melanomas, thyroid and prostate have none
-        graded = (
-            8010 <= histology < 8720 and not self.local and not self.topography.startswith(("C61", "C73"))
-        )
-        if 8150 <= histology <= 8159 or 8240 <= histology <= 8249 or _GRADED_ALREADY.search(self.text):
-            graded = False
+        graded = has_grade(self.topography, histology, self.text)
         formula = wrappers.tnm(self.rng, self.behaviour, graded, self.metastatic, self.local)
         self.metastatic, self.stage = formula.metastatic, formula.stage
         return formula.text

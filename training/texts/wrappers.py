@@ -98,6 +98,35 @@ def dative(phrase: str, gender: str) -> str:
     return " ".join(words)
 
 
+_ARTICLES = {
+    "ein": {"n": "ein", "m": "ein", "f": "eine"}, "einen": {"n": "ein", "m": "einen", "f": "eine"},
+    "einem": {"n": "einem", "m": "einem", "f": "einer"}, "das": {"n": "das", "m": "der", "f": "die", "p": "die"},
+    "den": {"n": "das", "m": "den", "f": "die", "p": "die"}, "dem": {"n": "dem", "m": "dem", "f": "der", "p": "den"},
+    "des": {"n": "des", "m": "des", "f": "der", "p": "der"},
+}  # fmt: skip
+
+
+def declined(phrase: str, gender: str, form: str) -> str:
+    """A nominative phrase with its article in the case that `form` shows for a neuter: `ein`, `einen`, `einem`,
+    `eines`, `das`, `den`, `dem`, `des`; `dat` and `acc` are those cases without article, "" is the phrase itself."""
+    if form in ("", "dat", "acc"):
+        return phrase if not form else dative(phrase, gender) if form == "dat" else accusative(phrase, gender)
+    if form in ("eines", "des"):
+        article, _, rest = genitive(phrase, gender).partition(" ")
+        return f"{article if form == 'eines' else _ARTICLES[form][gender]} {rest}"
+    article = _ARTICLES[form].get(gender, "")
+    if form == "ein" or (form == "einen" and gender != "m"):
+        return f"{article} {phrase}".strip()
+    if form == "einen":
+        return f"{article} {accusative(phrase, gender)}"
+    words = phrase.split(" ")
+    head = _head(words)
+    weak = [_weak(word) for word in words[:head]]
+    if gender != "p" and (form == "das" or (form == "den" and gender != "m")):
+        weak = [word[:-1] if word.endswith(("es", "er")) else word for word in words[:head]]
+    return " ".join([article, *weak, *words[head:]]).strip()
+
+
 def governed(phrase: str, gender: str, case: str) -> str:
     """The phrase in the case that its prefix wants: `n`, `a`, `d` or `g` of `PREFIXES`."""
     if case == "a":

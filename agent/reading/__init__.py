@@ -1,0 +1,13 @@
+"""Reading whole documents: which tumours a patient has, and what is said of each.
+
+labels    what the reader tells of pieces and sentences
+tagger    the network that labels them
+mentions  from labels to what is named where
+organs    which organs they name
+tumours   from mentions to tumours, each with the phrase that names it
+spread    regional lymph nodes, and the short names of metastases in a formula
+weights/  the reader that ships
+answer    the answer to one tumour, from those to its phrases
+graph     the way of a document: label, assemble, code, explain
+results   the answer
+"""

@@ -1,0 +1,103 @@
+"""The answer to one tumour of a document, from the answers to its phrases.
+
+    coded_tumour(facts, {"Adenokarzinom, Oberlappen": agent.code(...), ...}, resources)
+
+Of the phrases that name it, the fullest that determines a code is taken; another one that tells the subsite of the same
+organ goes before one that leaves it open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from agent.prepare.records import Side
+from agent.reading.mentions import Mention
+from agent.reading.results import CodedMetastasis, CodedTumour, Fact
+from agent.reading.spread import codes_of_formula, regional_nodes
+from agent.reading.tumours import Phrase, TumourFacts
+from agent.resources import Resources
+from agent.results import CodedText, Coding
+from index.records import AXES, CodeSystem
+
+# Codes of metastases whose place is not told, and those that tell one.
+_UNPLACED = {"C77.9": "C77", "C79.9": "C7"}
+# Organs that have no side; a side in their document is that of something else.
+_UNSIDED = (
+    "C15", "C16", "C17", "C18", "C19", "C20", "C21", "C22", "C23", "C24", "C25", "C26", "C37", "C38.0", "C38.1", "C38.2",
+    "C38.3", "C42", "C51", "C52", "C53", "C54", "C55", "C58", "C60", "C61", "C67", "C68", "C77", "C80",
+)  # fmt: skip
+
+
+def coded_tumour(
+    facts: TumourFacts, coded: Mapping[str, CodedText], resources: Resources
+) -> CodedTumour | None:
+    """The answer to one tumour; None where its phrases name none after all. `coded` holds the answer to each phrase."""
+    chosen = _chosen(facts, coded)
+    if chosen is None:
+        return None
+    answer = coded[chosen.text]
+    icd10gm, topography, morphology = (_in_document(answer.coding(axis), chosen.places) for axis in AXES)
+    return CodedTumour(
+        icd10gm, topography, morphology, answer.tumour_probability, facts.certainty, _side(facts, topography.code),
+        _metastases(facts, coded, topography.code, resources),
+        tuple(Fact(m.role, m.start, m.end) for m in facts.mentions),
+    )  # fmt: skip
+
+
+def _chosen(facts: TumourFacts, coded: Mapping[str, CodedText]) -> Phrase | None:
+    named = [phrase for phrase in facts.phrases if coded[phrase.text].tumour]
+    first = next((p for p in named if coded[p.text].icd10gm.code is not None), named[0] if named else None)
+    code = coded[first.text].icd10gm.code if first is not None else None
+    if code is None or not code.endswith(".9"):
+        return first
+    finer = (p for p in named if _tells_more(coded[p.text].icd10gm.code, code))
+    return next(finer, first)
+
+
+def _tells_more(code: str | None, unspecified: str) -> bool:
+    return code is not None and code[:3] == unspecified[:3] and not code.endswith(".9")
+
+
+def _side(facts: TumourFacts, topography: str | None) -> Side | None:
+    return None if topography is None or topography.startswith(_UNSIDED) else facts.side
+
+
+def _metastases(
+    facts: TumourFacts, coded: Mapping[str, CodedText], topography: str | None, resources: Resources
+) -> tuple[CodedMetastasis, ...]:
+    """Metastases by their codes: from words, and from formulas."""
+    found: dict[str, tuple[Coding, tuple[Fact, ...]]] = {}
+    station = regional_nodes(topography) if topography is not None else None
+
+    def add(coding: Coding, mention: Mention) -> None:
+        if coding.code is not None:
+            before, places = found.get(coding.code, (replace(coding, evidence=()), ()))
+            found[coding.code] = before, (*places, Fact(mention.role, mention.start, mention.end))
+
+    def agreed(code: str) -> Coding:
+        return Coding(CodeSystem.ICD10GM, code, resources.catalogue.title(CodeSystem.ICD10GM, code), 1.0)
+
+    for spread in facts.spread:
+        coding = coded[spread.phrase].icd10gm
+        # Regional nodes that are named without their region.
+        regional = spread.mention.role == "nodes" and coding.code in (None, "C77.9") and station is not None
+        add(agreed(station) if regional and station else coding, spread.mention)
+    for formula, mention in facts.formulas:
+        for code in codes_of_formula(formula, topography):
+            add(agreed(code), mention)
+    kept = {
+        code: one
+        for code, one in found.items()
+        if code not in _UNPLACED or not any(o != code and o.startswith(_UNPLACED[code]) for o in found)
+    }
+    return tuple(CodedMetastasis(*kept[code]) for code in sorted(kept))
+
+
+def _in_document(coding: Coding, places: tuple[int, ...]) -> Coding:
+    """The coding with the words of its evidence marked where they stand in the document."""
+    evidence = tuple(
+        replace(line, matched=tuple((places[start], places[end - 1] + 1) for start, end in line.matched))
+        for line in coding.evidence
+    )
+    return replace(coding, evidence=evidence)

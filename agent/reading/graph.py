@@ -1,0 +1,128 @@
+"""The way of a document through the reader, as a LangGraph `StateGraph`.
+
+    from agent.reading.graph import reading_graph
+    reading_graph.invoke({"documents": [text]}, context=Resources.load())["results"][0]
+
+`label -> assemble -> code -> explain`: pieces are labelled, mentions of one tumour joined, each tumour's phrase and each
+of its metastases coded as entries by `agent.graph`, and the answers put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Annotated, Any, TypedDict, TypeVar
+
+import numpy as np
+from langgraph.channels import UntrackedValue
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from agent.graph import graph
+from agent.prepare.patterns import TNM
+from agent.reading.answer import coded_tumour
+from agent.reading.mentions import Mention, mentions_of, trimmed
+from agent.reading.organs import organ_odds
+from agent.reading.results import CodedDocument
+from agent.reading.tumours import ANCHORS, TumourFacts, assemble, words_of
+from agent.resources import Resources, embedded_resources
+from agent.results import CodedText
+from agent.untraced import untraced
+
+_T = TypeVar("_T")
+_Working = Annotated[_T, UntrackedValue]
+
+
+class DocumentState(TypedDict, total=False):
+    """The reading graph's state; each key is written by one node."""
+
+    documents: list[str]
+    """The documents of the batch, as given."""
+    mentions: _Working[list[list[Mention]]]
+    """`label`, per document: what is named where."""
+    tumours: _Working[list[list[TumourFacts]]]
+    """`assemble`, per document: the patient's tumours."""
+    coded: _Working[dict[str, CodedText]]
+    """`code`: the answers to all phrases of the batch."""
+    results: _Working[list[CodedDocument]]
+    """`explain`: the answer, one per document, in order."""
+
+
+# Far more than a patient's document has; beyond it a text is cut, and the answer says so.
+MAX_CHARACTERS = 100_000
+_CUT = "Gelesen sind nur die ersten 100.000 Zeichen des Dokuments."
+
+
+def label(state: DocumentState, resources: Resources) -> DocumentState:
+    """Label the pieces of each document and gather mentions."""
+    return {"mentions": [_mentions(text[:MAX_CHARACTERS], resources) for text in state["documents"]]}
+
+
+def _mentions(text: str, resources: Resources) -> list[Mention]:
+    found = mentions_of(resources.reader.label(text), [match.span() for match in TNM.finditer(text)])
+    return [mention for one in found if (mention := trimmed(text, one)) is not None]
+
+
+def join(state: DocumentState, resources: Resources) -> DocumentState:
+    """Join the mentions of each tumour: by what the reader says of them, and by the organs that they name."""
+
+    def assembled(text: str, mentions: list[Mention]) -> list[TumourFacts]:
+        def same(kept: Sequence[Mention]) -> np.ndarray:
+            odds = resources.reader.same_tumour(kept)
+            named = [n for n, mention in enumerate(kept) if mention.role in ANCHORS]
+            odds[np.ix_(named, named)] += organ_odds(resources, [words_of(text, kept[n]) for n in named])
+            return odds
+
+        return assemble(text, mentions, same)
+
+    return {"tumours": [assembled(*pair) for pair in zip(state["documents"], state["mentions"], strict=True)]}
+
+
+def code(state: DocumentState, resources: Resources) -> DocumentState:
+    """Code the phrases of all tumours and metastases as entries, each once."""
+    found = [tumour for of in state["tumours"] for tumour in of]
+    phrases = dict.fromkeys(
+        text for one in found for text in (*(p.text for p in one.phrases), *(s.phrase for s in one.spread))
+    )
+    if not phrases:
+        return {"coded": {}}
+    results = graph.invoke({"texts": list(phrases)}, context=resources)["results"]
+    return {"coded": dict(zip(phrases, results, strict=True))}
+
+
+def explain(state: DocumentState, resources: Resources) -> DocumentState:
+    """Put the answers together; evidence is marked in the document, not in the phrase."""
+    coded = state["coded"]
+    return {
+        "results": [
+            CodedDocument(
+                text,
+                tuple(one for facts in of if (one := coded_tumour(facts, coded, resources)) is not None),
+                _CUT if len(text) > MAX_CHARACTERS else None,
+            )
+            for text, of in zip(state["documents"], state["tumours"], strict=True)
+        ]
+    }
+
+
+def build() -> StateGraph[Any, Any, Any, Any]:
+    """The reading graph, to be compiled."""
+
+    def bound(
+        node: Callable[[DocumentState, Resources], DocumentState],
+    ) -> Callable[..., DocumentState]:
+        def run(state: DocumentState, runtime: Runtime[Resources]) -> DocumentState:
+            return node(state, runtime.context or embedded_resources())
+
+        return run
+
+    builder = StateGraph(DocumentState, context_schema=Resources)
+    nodes = {"label": label, "assemble": join, "code": code, "explain": explain}
+    for name, node in nodes.items():
+        builder.add_node(name, bound(node))
+    for before, after in pairwise([START, *nodes, END]):
+        builder.add_edge(before, after)
+    return builder
+
+
+reading_graph = untraced(build().compile(name="onkokode-reading", checkpointer=False))

@@ -1,0 +1,447 @@
+"""Reading documents: from labels to mentions, from mentions to tumours, and the texts of files."""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from agent.agent import CodingAgent
+from agent.apps.documents.commands import read_command
+from agent.apps.documents.sources import SourceError, document_text
+from agent.reading.answer import coded_tumour
+from agent.reading.labels import ASSERTED, LINK, MOVES, TAGS, Labels
+from agent.reading.mentions import Mention, mentions_of, trimmed
+from agent.reading.organs import organ_odds
+from agent.reading.results import CodedTumour
+from agent.reading.spread import codes_of_formula, regional_nodes
+from agent.reading.tagger import OVERLAP, WEIGHTS, WINDOW, Tagger, windows
+from agent.reading.tumours import assemble
+from index.errors import ModelError
+
+
+@pytest.mark.parametrize(
+    "topography, code",
+    [
+        ("C50.4", "C77.3"),
+        ("C34.1", "C77.1"),
+        ("C61.9", "C77.5"),
+        ("C44.7", "C77.4"),
+        ("C16.3", "C77.2"),
+        ("C42.1", None),
+    ],
+)
+def test_regional_nodes(topography: str, code: str | None) -> None:
+    assert regional_nodes(topography) == code
+
+
+@pytest.mark.parametrize(
+    "formula, codes",
+    [
+        ("cT2b cN2 cM1c (BRA, ADR)", ["C77.1", "C79.3", "C79.7"]),
+        ("pT2 pN0 (0/14) M0", []),
+        ("cT4 cN+ cM1 HEP+OSS", ["C77.1", "C79.5", "C78.7"]),
+        ("ypT1b ypN1a(2/17) R0", ["C77.1"]),
+        ("pTis", []),
+        ("cM0 (HEP frei)", []),
+    ],
+)
+def test_a_formula_tells_nodes_and_metastases(formula: str, codes: list[str]) -> None:
+    assert sorted(codes_of_formula(formula, "C34.1")) == sorted(codes)
+
+
+def test_a_formula_of_an_unknown_site_tells_no_nodes() -> None:
+    assert codes_of_formula("pT2 pN1 M1 (PUL)", None) == ["C78.0"]
+
+
+def labels(pieces: list[tuple[str, str]]) -> Labels:
+    """Labels of words of one piece and five characters each, one apart: (tag, move)."""
+    tags = np.full((len(pieces), len(TAGS)), -9.0, np.float32)
+    moves = np.full((len(pieces), len(MOVES)), -9.0, np.float32)
+    for row, (tag, move) in enumerate(pieces):
+        tags[row, TAGS.index(tag)] = -0.01
+        moves[row, MOVES.index(move)] = -0.01
+    offsets = np.array([(6 * n, 6 * n + 5) for n in range(len(pieces))]).reshape(-1, 2)
+    return Labels(offsets, np.arange(len(pieces)), tags, moves, np.zeros((len(pieces), LINK), np.float32))
+
+
+def test_pieces_become_mentions() -> None:
+    found = mentions_of(
+        labels(
+            [
+                ("O", "none"),
+                ("B-name", "histology"),
+                ("I-name", "histology"),
+                ("B-name", "excluded"),
+                ("I-place", "lesion"),
+            ]
+        )
+    )
+    assert [(m.start, m.end, m.role, m.move) for m in found] == [
+        (6, 17, "name", "histology"),
+        (18, 23, "name", "excluded"),
+        (24, 29, "place", "lesion"),  # goes on with what had not begun
+    ]
+    assert mentions_of(labels([])) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, WINDOW, WINDOW + 1, 3 * WINDOW + 7, 20_000])
+def test_windows_take_each_piece_once_and_see_around_it(count: int) -> None:
+    taken = []
+    for start, first, last in windows(count):
+        assert start <= first < last <= min(start + WINDOW, count)
+        assert first == 0 or first - start >= OVERLAP // 2
+        assert last == count or start + WINDOW - last >= OVERLAP // 2
+        taken += range(first, last)
+    assert taken == list(range(count))
+
+
+TEXT = "Raumforderung im rechten Oberlappen. PE: Adenokarzinom. Z.n. Prostatakarzinom. Vater: Melanom. Lebermetastasen."
+
+
+def mention(words: str, role: str, move: str) -> Mention:
+    start = TEXT.index(words)
+    return Mention(start, start + len(words), role, move)
+
+
+def by_group(groups: list[set[str]]) -> Callable[[Sequence[Mention]], np.ndarray]:
+    def same(mentions: Sequence[Mention]) -> np.ndarray:
+        words = [TEXT[m.start : m.end] for m in mentions]
+        return np.array(
+            [[4.0 if any({a, b} <= group for group in groups) else -4.0 for b in words] for a in words]
+        )
+
+    return same
+
+
+def test_a_thousand_mentions_are_joined_at_once() -> None:
+    rng = np.random.default_rng(1)
+    owners = rng.integers(0, 5, 1500)
+    text = "Tumor " * 1500
+    mentions = [Mention(6 * n, 6 * n + 5, "name", "histology") for n in range(1500)]
+    odds = np.where(owners[:, None] == owners[None], 3.0, -3.0) + rng.normal(0, 1, (1500, 1500))
+    started = time.perf_counter()
+    found = assemble(text, mentions, lambda kept: odds)
+    assert len(found) == 5 and time.perf_counter() - started < 5
+
+
+def test_what_speaks_of_one_tumour_becomes_one() -> None:
+    mentions = [
+        mention("im rechten Oberlappen", "place", "lesion"),
+        mention("Adenokarzinom", "name", "histology"),
+        mention("Prostatakarzinom", "name", "past"),
+        mention("Melanom", "name", "family"),
+        mention("Lebermetastasen", "metastasis", "metastasis"),
+    ]
+    lung = {"im rechten Oberlappen", "Adenokarzinom", "Lebermetastasen"}
+    first, second = assemble(TEXT, mentions, by_group([lung, {"Prostatakarzinom"}]))
+    assert (first.phrases[0].text, first.certainty, first.side) == (
+        "Adenokarzinom, im rechten Oberlappen",
+        "gesichert",
+        "rechts",
+    )
+    assert [spread.phrase for spread in first.spread] == ["Lebermetastasen"]
+    assert (second.phrases[0].text, second.certainty, second.spread) == (
+        "Prostatakarzinom",
+        "Zustand nach",
+        (),
+    )
+    phrase = first.phrases[0]
+    assert "".join(TEXT[place] for place in phrase.places[:13]) == "Adenokarzinom"
+    assert len(phrase.places) == len(phrase.text)
+
+
+@pytest.mark.parametrize("move", [move for move, kind in ASSERTED.items() if kind == "absent"])
+def test_what_is_not_the_patients_is_left_out(move: str) -> None:
+    assert assemble(TEXT, [mention("Melanom", "name", move)], by_group([])) == []
+
+
+def test_denied_metastases_are_none() -> None:
+    told = [
+        mention("Adenokarzinom", "name", "histology"),
+        mention("Lebermetastasen", "metastasis", "no_metastasis"),
+    ]
+    assert assemble(TEXT, told, by_group([]))[0].spread == ()
+
+
+def test_a_suspicion_that_is_confirmed_is_sure() -> None:
+    told = [mention("Melanom", "name", "suspicion"), mention("Adenokarzinom", "name", "histology")]
+    (found,) = assemble(TEXT, told, by_group([{"Melanom", "Adenokarzinom"}]))
+    assert found.certainty == "gesichert" and found.phrases[0].text == "Adenokarzinom"
+
+
+def docx(path: Path, body: str) -> Path:
+    space = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "word/document.xml", f'<w:document xmlns:w="{space}"><w:body>{body}</w:body></w:document>'
+        )
+    return path
+
+
+def test_word_documents_are_read_in_order(tmp_path: Path) -> None:
+    body = (
+        "<w:p><w:r><w:t>Diagnose:</w:t><w:tab/><w:t>Mamma-Ca</w:t></w:r></w:p>"
+        "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>TNM</w:t></w:r></w:p></w:tc></w:tr></w:tbl>"
+        "<w:p><w:r><w:t>eins</w:t><w:br/><w:t>zwei</w:t></w:r></w:p>"
+    )
+    assert document_text(docx(tmp_path / "a.docx", body)) == "Diagnose:\tMamma-Ca\nTNM\neins\nzwei"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_plain_text_of_german_programs_is_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("Ösophagus-Ca".encode(encoding))
+    assert document_text(path) == "Ösophagus-Ca"
+
+
+@pytest.mark.parametrize(
+    "name, content, remedy",
+    [
+        ("a.docx", b"no zip", "save it anew"),
+        ("a.txt", b"\x00\x01\x02", ".txt, .docx and .pdf"),
+        ("a.pdf", b"no pdf at all", "cannot be read as a PDF"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_its_remedy(
+    tmp_path: Path, name: str, content: bytes, remedy: str
+) -> None:
+    if name.endswith(".pdf"):
+        pytest.importorskip("pypdf")
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(SourceError) as caught:
+        document_text(path)
+    assert str(path) in str(caught.value) and remedy in str(caught.value)
+
+
+def test_a_word_document_with_an_entity_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.docx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "word/document.xml", '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>'
+        )
+    with pytest.raises(SourceError, match="no Word document"):
+        document_text(path)
+
+
+LETTER = """Sehr geehrte Kollegen,
+
+wir berichten über Herrn M., 71 J. Im CT fand sich eine 4,1 cm messende Raumforderung im rechten Oberlappen.
+Bronchoskopisch gewonnene PE: Adenokarzinom. cT2b cN2 cM1c (BRA). Im MRT des Schädels zwei Hirnmetastasen.
+Die Leber ist frei. Vorbekannt ist ein Z.n. Prostatakarzinom 2011. Der Vater verstarb an einem Magenkarzinom.
+
+Mit freundlichen Grüßen"""
+
+
+@pytest.fixture(scope="module")
+def agent() -> CodingAgent:
+    return CodingAgent.load()
+
+
+def test_a_letter_gives_the_patients_tumours(agent: CodingAgent) -> None:
+    document = agent.read(LETTER)
+    lung, prostate = document.tumours
+    assert (lung.icd10gm.code, lung.icdo_morphology.code, lung.certainty) == ("C34.1", "8140/3", "gesichert")
+    assert [one.icd10gm.code for one in lung.metastases] == ["C77.1", "C79.3"]
+    assert (prostate.icd10gm.code, prostate.certainty) == ("C61", "Zustand nach")
+    for fact in lung.facts:
+        assert 0 <= fact.start < fact.end <= len(LETTER)
+    for line in lung.icd10gm.evidence:
+        assert all(LETTER[start:end].strip() for start, end in line.matched)
+
+
+def test_the_answer_holds_no_text_of_the_document(agent: CodingAgent) -> None:
+    answer = agent.read(LETTER)
+    for shown in (json.dumps(answer.to_dict(), ensure_ascii=False), json.dumps(answer.to_audit())):
+        assert "Herrn M." not in shown and "Schädels" not in shown
+    tumour = answer.to_dict()["tumours"][0]
+    assert tumour["icd10gm"]["code"] == "C34.1" and tumour["metastases"][0]["icd10gm"] == "C77.1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n\t ",
+        "\x00\x01",
+        "\ud800 Tumor",
+        "🙂" * 300,
+        "a" * 50_000,
+        "Karzinom " * 3000,
+        "(" * 5000,
+        "1. " * 4000,
+    ],
+)
+def test_any_text_gets_an_answer(agent: CodingAgent, text: str) -> None:
+    answer = agent.read(text)
+    assert answer.text == text
+    json.dumps(answer.to_dict())
+
+
+def test_a_document_that_is_too_long_says_so(agent: CodingAgent) -> None:
+    assert "100.000" in (agent.read("Hypertonie. " * 9000).problem or "")
+
+
+def test_documents_come_back_in_order(agent: CodingAgent) -> None:
+    answers = list(agent.read_many(["Hypertonie.", LETTER, ""]))
+    assert [len(one.tumours) for one in answers] == [0, 2, 0]
+    with pytest.raises(TypeError):
+        agent.read_many(LETTER).__next__()
+    with pytest.raises(TypeError):
+        agent.read(3)  # type: ignore[arg-type]
+
+
+def test_the_command_reads_files(tmp_path: Path, agent: CodingAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.apps.documents.commands.load_agent", lambda **_: agent)
+    path = tmp_path / "brief.txt"
+    path.write_text(LETTER, encoding="utf-8")
+    run = CliRunner()
+    shown = run.invoke(read_command, [str(path)], catch_exceptions=False).output
+    assert "C34.1" in shown and "Zustand nach" in shown
+    made = run.invoke(
+        read_command, ["--json", str(path), "-"], input="Hypertonie", catch_exceptions=False
+    ).stdout
+    first, second = map(json.loads, made.splitlines())
+    assert first["file"] == str(path) and len(first["tumours"]) == 2
+    assert second["file"] == "-" and second["tumours"] == []
+
+
+def test_a_reader_for_another_encoder_is_refused(tmp_path: Path, agent: CodingAgent) -> None:
+    for file in WEIGHTS.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "encoder": "other"}))
+    with pytest.raises(ModelError, match="another encoder"):
+        Tagger.load(agent.retriever.encoder, tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="holds no reader"):
+        Tagger.load(agent.retriever.encoder, tmp_path)
+
+
+ENTRY = "Tu rechts oben.\nMamma-Ca, oberer äußerer Quadrant, NST. Im Verlauf Herd Quadrant oben innen. Stanze: Adenokarzinom"
+
+
+def test_what_an_entry_says_together_is_one_phrase() -> None:
+    def of(words: str, role: str, move: str) -> Mention:
+        start = ENTRY.index(words)
+        return Mention(start, start + len(words), role, move)
+
+    mentions = [
+        of("Mamma-Ca", "name", "diagnosis"),
+        of("oberer äußerer Quadrant", "place", "diagnosis"),
+        of("NST", "name", "diagnosis"),
+        of("Quadrant oben innen", "place", "lesion"),
+    ]
+    (found,) = assemble(ENTRY, mentions, lambda kept: np.full((len(kept), len(kept)), 3.0))
+    assert found.phrases[0].text == "Mamma-Ca, oberer äußerer Quadrant, NST, Quadrant oben innen"
+    assert found.phrases[1].text == "Mamma-Ca, oberer äußerer Quadrant, NST"
+    histology = of("Adenokarzinom", "name", "histology")
+    (found,) = assemble(ENTRY, [*mentions, histology], lambda kept: np.full((len(kept), len(kept)), 3.0))
+    assert found.phrases[0].text.startswith("Adenokarzinom, Mamma-Ca")
+
+
+def test_a_lesion_without_a_name_is_no_tumour() -> None:
+    assert (
+        assemble(TEXT, [mention("im rechten Oberlappen", "place", "lesion")], lambda kept: np.ones((1, 1)))
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    "one, other, sign",
+    [
+        ("Prostatalappen", "Urothelkarzinom der Harnblase", -1),
+        ("Mammakarzinom", "oberer äußerer Quadrant der Mamma", 1),
+        ("Adenokarzinom", "Prostatalappen", 0),
+        ("Rektum", "Sigma", 1),
+    ],
+)
+def test_organs_decide_what_cannot_be_one_tumour(agent: CodingAgent, one: str, other: str, sign: int) -> None:
+    odds = organ_odds(agent.resources, [one, other])
+    assert np.sign(odds[0, 1]) == sign == np.sign(odds[1, 0])
+
+
+def test_a_formula_is_found_by_its_form() -> None:
+    found = mentions_of(labels([("O", "none"), ("B-name", "tnm"), ("B-formula", "tnm")]), [(6, 17)])
+    assert [(m.role, m.start, m.end, m.move) for m in found] == [("formula", 6, 17, "tnm")]
+
+
+@pytest.mark.parametrize(
+    "text, words, left",
+    [
+        ("Z.n. Endometrium-Ca 2011", "Endometrium", "Endometrium-Ca"),
+        ("PE: , Adenokarzinom, mit", ", Adenokarzinom, mit", "Adenokarzinom"),
+        ("ein NET G2 des Ileums", "NET", "NET G2"),
+        ("follikuläres Lymphom Grad 3a", "follikuläres Lymphom", "follikuläres Lymphom Grad 3a"),
+        ("Karzinom (G3)", "Karzinom", "Karzinom (G3)"),
+        ("am rechten Oberarm,", "am rechten Oberarm,", "am rechten Oberarm"),
+        ("der, ", "der, ", None),
+        ("12 cm", "12 cm", None),
+    ],
+)
+def test_mentions_are_trimmed_to_what_names_something(text: str, words: str, left: str | None) -> None:
+    start = text.index(words)
+    found = trimmed(text, Mention(start, start + len(words), "name", "histology"))
+    assert (text[found.start : found.end] if found else None) == left
+
+
+def answer_of(agent: CodingAgent, text: str, marks: list[tuple[str, str, str]]) -> CodedTumour:
+    mentions = []
+    for words, role, move in marks:
+        start = text.index(words)
+        mentions.append(Mention(start, start + len(words), role, move))
+    (facts,) = assemble(text, mentions, lambda kept: np.full((len(kept), len(kept)), 3.0))
+    phrases = {p.text for p in facts.phrases} | {spread.phrase for spread in facts.spread}
+    found = coded_tumour(facts, dict(zip(phrases, agent.code_many(phrases), strict=True)), agent.resources)
+    assert found is not None
+    return found
+
+
+def test_nodes_without_a_region_are_the_regional_ones(agent: CodingAgent) -> None:
+    text = "Mamma-Ca li. oben außen. 3 von 14 Lymphknoten befallen, Filiae, Lebermetastasen."
+    marks = [("Mamma-Ca li. oben außen", "name", "diagnosis"), ("Lymphknoten", "nodes", "nodes"),
+             ("Filiae", "metastasis", "metastasis"), ("Lebermetastasen", "metastasis", "metastasis")]  # fmt: skip
+    found = answer_of(agent, text, marks)
+    assert [one.icd10gm.code for one in found.metastases] == ["C77.3", "C78.7"]
+    assert (found.icd10gm.code, found.side) == ("C50.4", "links")
+
+
+def test_an_organ_without_sides_has_none(agent: CodingAgent) -> None:
+    text = "Urothelkarzinom der Harnblase, linke Seitenwand"
+    marks = [(text, "name", "histology")]
+    assert answer_of(agent, text, marks).side is None
+
+
+def test_the_phrase_that_tells_the_subsite_counts(agent: CodingAgent) -> None:
+    text = "PE: Adenokarzinom der Lunge. Bronchoskopisch Tumor im rechten Oberlappen."
+    marks = [("Adenokarzinom der Lunge", "name", "histology"), ("im rechten Oberlappen", "place", "lesion")]
+    assert answer_of(agent, text, marks).icd10gm.code == "C34.1"
+
+
+@pytest.mark.parametrize("words", [" " * 3000 + "a", ", mit" * 800 + " a", "-" * 3000 + "b", "(" * 3000])
+def test_trimming_takes_no_time(words: str) -> None:
+    started = time.perf_counter()
+    trimmed(words, Mention(0, len(words), "name", "histology"))
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    "text, move",
+    [
+        ("Z.n. Melanom 2009. Mutter: Ovarialkarzinom", "family"),
+        ("Die Mutter litt an einem Ovarialkarzinom", "family"),
+        ("Vater: KHK. Histologie: Ovarialkarzinom", "past"),
+    ],
+)
+def test_a_relative_is_heard(text: str, move: str) -> None:
+    start = text.index("Ovarialkarzinom")
+    found = trimmed(text, Mention(start, len(text), "name", "past"))
+    assert found is not None and found.move == move

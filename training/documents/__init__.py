@@ -1,0 +1,14 @@
+"""Whole patients' documents composed from records, with what is true of each by construction.
+
+    onkokode train documents --count 20000 --out runs/documents.jsonl
+
+skeletons  the sentences, lines and frames that authors wrote, with slots: `voices/*.tsv` (AUTHORS.md says how)
+records    a patient drawn before anything is written: tumours, their facts, and what is not there
+library    the voices' rows by what they say
+wording    slots become words, and it is noted where each stands
+writer     sentences are written into a document, and it is noted what they say of whom
+compose    frames, sentences and whole documents of one author become documents with their gold
+annotated  documents whose words authors marked by hand: `annotated/*.txt`
+commands   `onkokode train voices`, `documents`, `reader`
+reader     the training of the network that reads such documents (`agent.reading`)
+"""

@@ -1,0 +1,86 @@
+"""`onkokode train documents` and what belongs to it: check authors' files, compose documents, train the reader.
+
+onkokode train voices training/documents/voices/*.tsv
+onkokode train documents --count 20000 --out runs/documents.jsonl
+onkokode train reader --documents runs/documents.jsonl --out runs/reader
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.apps.options import INPUT_FILE, INPUT_FOLDER, OutputFile, OutputFolder
+from agent.apps.terminal import counting
+from index.io.atomic import new_file
+from training.plan import ReaderPlan, plan_options
+
+
+@click.command("voices")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=INPUT_FILE)
+def voices_command(files: tuple[Path, ...]) -> None:
+    """Check authors' files (training/documents/AUTHORS.md): names every row that cannot be used, and counts."""
+    from training.documents.skeletons import faults_of, load_voice
+
+    faulty = False
+    for path in files:
+        faults, found = faults_of(path)
+        for fault in faults:
+            click.echo(fault)
+        click.echo(
+            f"{path}: {sum(found.values())} sentences; "
+            + ", ".join(f"{move} {n}" for move, n in found.most_common())
+        )
+        faulty = faulty or bool(faults)
+        if not faults:
+            load_voice(path)
+    if faulty:
+        raise SystemExit(1)
+
+
+@click.command("documents")
+@click.option(
+    "--out", type=OutputFile(".jsonl"), required=True, help="File of the documents, one JSON object a line."
+)
+@click.option(
+    "--count", type=click.IntRange(1), default=20_000, show_default=True, help="Documents to compose."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of every draw.")
+@click.option(
+    "--show", is_flag=True, help="Print the texts with their tumours instead, to be read and judged."
+)
+def documents_command(out: Path, count: int, seed: int, show: bool) -> None:
+    """Compose whole patients' documents whose tumours are known, from the voices of many authors."""
+    from index.catalogue.crosswalk import shipped_rules
+    from training.documents.compose import compose_documents
+    from training.texts.compose import Holdout
+
+    documents = compose_documents(shipped_rules(), seed=seed, holdout=Holdout())
+    with new_file(out) as half, half.open("w", encoding="utf-8") as file, counting("Dokumente") as advance:
+        for document in islice(documents, count):
+            file.write(document.to_json() + "\n")
+            advance(1)
+            if show:
+                click.echo(f"===== {document.voice}\n{document.text}\n-----")
+                for tumour in document.tumours:
+                    click.echo(f"{tumour}")
+
+
+@click.command("reader")
+@click.option(
+    "--documents", type=INPUT_FILE, required=True, help="File that `onkokode train documents` wrote."
+)
+@click.option("--out", type=OutputFolder(), required=True, help="Folder of the reader.")
+@click.option("--start", type=INPUT_FOLDER, help="A reader to go on from, instead of a new one.")
+@plan_options(ReaderPlan)
+def reader_command(documents: Path, out: Path, start: Path | None, **plan: Any) -> None:
+    """Train the network that reads whole documents."""
+    from training.documents.reader import train_reader
+
+    train_reader(documents, out, ReaderPlan(**plan), start)
+
+
+DOCUMENT_COMMANDS = (voices_command, documents_command, reader_command)

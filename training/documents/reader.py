@@ -1,0 +1,292 @@
+"""Trains the reader (`agent.reading.tagger`) on composed documents.
+
+    onkokode train reader --documents runs/documents.jsonl --out runs/reader
+
+Three losses are added: the role of each piece, the move of each sentence, and whether two mentions speak of the same
+tumour (binary, over all pairs of a document's mentions of the patient's tumours). Length-preserving noise - line breaks
+instead of blanks, case, swapped letters - is put on anew in each epoch, so places stay right.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+from agent.reading.labels import MOVES, TAGS
+from agent.reading.tagger import PADDING, WINDOW, Lexicon, Network, Tagger, config_of, pieces_of
+from index.search.encoder import Encoder
+from training.documents.annotated import load_annotated
+from training.plan import ReaderPlan
+from training.runs import log
+
+PIECES = 8000
+_IGNORED = -100
+_WORD = r"\n|[\p{L}]+|\p{N}|[^\s\p{L}\p{N}]"
+_WORDS = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")  # the same for `re`
+_EVERY = 10  # of the annotated documents, so many times one is held out
+_STEP = 64  # lengths are padded to its multiples
+_TAG, _MOVE = ({name: n for n, name in enumerate(names)} for names in (TAGS, MOVES))
+_LINE_BREAKS, _UPPER, _LOWER, _SWAPS = 0.25, 0.03, 0.06, 0.004
+_STRANGERS = 0.03  # of the words, replaced by others of their length
+_LONG_WORD = re.compile(r"[^\W\d_]{7,}")  # no negation is so long
+_PIECE_DROPOUT = 0.1  # of the merges of BPE (Provilkov et al. 2020)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A document as numbers: piece ids, tags, moves, and the tumour of each mention's first piece (-1: none); the number
+    of each piece's word, and what is known of the words."""
+
+    ids: np.ndarray
+    tags: np.ndarray
+    moves: np.ndarray
+    tumours: np.ndarray
+    words: np.ndarray
+    vectors: np.ndarray
+
+    def window(self, first: int) -> Example:
+        """As many pieces as the network sees at once, from one on."""
+        cut = slice(first, first + WINDOW)
+        return Example(
+            self.ids[cut], self.tags[cut], self.moves[cut], self.tumours[cut], self.words[cut], self.vectors
+        )
+
+
+def train_tokenizer(texts: Iterable[str], pieces: int = PIECES) -> Tokenizer:
+    """A cased BPE tokenizer over words, single digits, marks and line breaks; blanks are no pieces."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", continuing_subword_prefix="##"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORD), behavior="removed", invert=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=pieces, special_tokens=["<pad>", "<unk>"], continuing_subword_prefix="##",
+        min_frequency=2, show_progress=False, limit_alphabet=300,
+    )  # fmt: skip
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def example(
+    document: dict[str, Any], tokenizer: Tokenizer, lexicon: Lexicon, text: str | None = None
+) -> Example:
+    """The labels of a composed document's pieces; `text` is the same with length-preserving noise."""
+    pieces = pieces_of(text if text is not None else document["text"], tokenizer, lexicon)
+    starts, ends = pieces.offsets[:, 0], pieces.offsets[:, 1]
+    tags, moves = np.zeros((2, len(starts)), dtype=np.int64)
+    tumours = np.full(len(starts), -1, dtype=np.int64)
+    for said in document["sentences"]:
+        first, last = np.searchsorted(starts, said["start"]), np.searchsorted(starts, said["end"])
+        moves[first:last] = _MOVE.get(said["move"], 0)
+    for mention in document["mentions"]:
+        # A word may hold more than the slot: "Sigma" of "Sigmatumor".
+        first = int(np.searchsorted(ends, mention["start"], side="right"))
+        last = int(np.searchsorted(starts, mention["end"]))
+        if first >= last:
+            continue
+        role = "name" if mention["role"] == "other" else mention["role"]
+        tags[first], tags[first + 1 : last] = _TAG[f"B-{role}"], _TAG[f"I-{role}"]
+        if mention["tumour"] is not None and mention["role"] != "other":
+            tumours[first] = mention["tumour"]
+    return Example(pieces.ids, tags, moves, tumours, pieces.words, pieces.vectors)
+
+
+Strangers = Mapping[int, Sequence[str]]
+"""Words by their length, to take the place of others."""
+
+
+def strangers_of(texts: Iterable[str]) -> Strangers:
+    """The long words of texts, each once."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for text in texts:
+        for word in _LONG_WORD.findall(text):
+            found[len(word)].add(word)
+    return {length: sorted(words) for length, words in found.items()}
+
+
+def noisy(text: str, rng: random.Random, strangers: Strangers = MappingProxyType({})) -> str:
+    """The text with noise that keeps its length: words that nobody expects there, wrapped lines, another case, swapped
+    letters."""
+
+    def replaced(match: re.Match[str]) -> str:
+        words = strangers.get(len(match.group()), ())
+        return rng.choice(words) if words and rng.random() < _STRANGERS else match.group()
+
+    if strangers:
+        text = _LONG_WORD.sub(replaced, text)
+    draw = rng.random()
+    if draw < _LINE_BREAKS:
+        width, kept, column = rng.randint(50, 95), [], 0
+        for character in text:
+            column = 0 if character == "\n" else column + 1
+            if character == " " and column >= width:
+                character, column = "\n", 0
+            kept.append(character)
+        text = "".join(kept)
+    draw = rng.random()
+    if draw < _UPPER:
+        text = "".join(c.upper() if len(c.upper()) == 1 else c for c in text)
+    elif draw < _LOWER:
+        text = text.lower() if len(text.lower()) == len(text) else text
+    if rng.random() < 0.3:
+        letters = list(text)
+        for place in range(1, len(letters) - 2):
+            if letters[place].isalpha() and letters[place + 1].isalpha() and rng.random() < _SWAPS:
+                letters[place], letters[place + 1] = letters[place + 1], letters[place]
+        text = "".join(letters)
+    return text
+
+
+def batches(
+    documents: Sequence[dict[str, Any]], tagger: Tagger, pieces: int, rng: random.Random, strangers: Strangers
+) -> Iterator[list[Example]]:
+    """One epoch in batches of so many pieces, documents of like lengths together."""
+    order = list(range(len(documents)))
+    rng.shuffle(order)
+    for start in range(0, len(order), 1024):
+        examples = []
+        chunk = [(n, noisy(documents[n]["text"], rng, strangers)) for n in order[start : start + 1024]]
+        # Asked for at once: the encoder is slow with few words.
+        tagger.lexicon.vectors([word for _, text in chunk for word in _WORDS.findall(text)])
+        for number, text in chunk:
+            one = example(documents[number], tagger.tokenizer, tagger.lexicon, text)
+            if len(one.ids) > WINDOW:
+                one = one.window(rng.randrange(len(one.ids) - WINDOW + 1))
+            if len(one.ids):
+                examples.append(one)
+        examples.sort(key=lambda one: len(one.ids))
+        groups: list[list[Example]] = [[]]
+        for one in examples:
+            longest = _padded(len(one.ids))
+            if groups[-1] and longest * (len(groups[-1]) + 1) > pieces:
+                groups.append([])
+            groups[-1].append(one)
+        rng.shuffle(groups)
+        yield from groups
+
+
+def _padded(length: int) -> int:
+    return -(-length // _STEP) * _STEP
+
+
+def losses(network: Network, batch: Sequence[Example]) -> dict[str, torch.Tensor]:
+    """The losses of a batch by head."""
+    longest = _padded(max(len(one.ids) for one in batch))
+
+    def stacked(name: str, filler: int) -> torch.Tensor:
+        rows = np.full((len(batch), longest), filler, dtype=np.int64)
+        for row, one in zip(rows, batch, strict=True):
+            row[: len(one.ids)] = getattr(one, name)
+        return torch.from_numpy(rows)
+
+    ids, tags, moves = stacked("ids", PADDING), stacked("tags", _IGNORED), stacked("moves", _IGNORED)
+    tumours = stacked("tumours", -1)
+    mask = torch.zeros_like(ids)
+    vectors = torch.zeros(len(batch), longest, batch[0].vectors.shape[1])
+    for row, known, one in zip(mask, vectors, batch, strict=True):
+        row[: len(one.ids)] = 1
+        known[: len(one.ids)] = torch.from_numpy(one.vectors[one.words])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        tag_scores, move_scores, links = network(ids, mask, vectors)
+    pair_losses = []
+    for row in range(len(batch)):
+        places = (tumours[row] >= 0).nonzero().squeeze(1)
+        if len(places) < 2:
+            continue
+        vectors, of = links[row, places].float(), tumours[row, places]
+        scores = vectors @ vectors.T / vectors.shape[1] ** 0.5 + network.link_offset
+        same = (of[:, None] == of[None, :]).float()
+        above = torch.triu(torch.ones_like(same), diagonal=1) > 0
+        pair_losses.append(F.binary_cross_entropy_with_logits(scores[above], same[above]))
+    return {
+        "tags": F.cross_entropy(tag_scores.float().flatten(0, 1), tags.flatten(), ignore_index=_IGNORED),
+        "moves": F.cross_entropy(move_scores.float().flatten(0, 1), moves.flatten(), ignore_index=_IGNORED),
+        "links": torch.stack(pair_losses).mean() if pair_losses else torch.zeros(()),
+    }
+
+
+def train_reader(path: Path, out: Path, plan: ReaderPlan, start: Path | None = None) -> None:
+    """Train a reader on the documents of a file (`onkokode train documents`) and on the annotated ones, and save it under
+    `out` after each epoch; the losses on documents held out are logged. `start` is a reader to go on from."""
+    composed = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    annotated = [json.loads(one.to_json()) for one in load_annotated()]
+    held_out = {"composed": composed[: plan.held_out], "annotated": annotated[::_EVERY]}
+    learnt = [one for n, one in enumerate(annotated) if n % _EVERY]
+    documents = composed[plan.held_out :] + learnt * plan.annotated
+    torch.manual_seed(plan.seed)
+    rng = random.Random(plan.seed)
+    tagger, encoder = _tagger(documents, plan, rng, start)
+    optimiser = torch.optim.AdamW(
+        tagger.network.parameters(), lr=plan.learning_rate, weight_decay=0.01, betas=(0.9, 0.98)
+    )
+    sample = [documents[n] for n in range(0, len(documents), max(1, len(documents) // 2000))]
+    lengths = [_padded(min(len(tagger.tokenizer.encode(one["text"]).ids), WINDOW)) for one in sample]
+    steps = max(1, int(plan.epochs * sum(lengths) / len(lengths) * len(documents) / plan.pieces * 1.08))
+    warm = min(200, steps // 10 + 1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min((step + 1) / warm, max(0.01, 1 - step / steps))
+    )
+    size = sum(p.numel() for p in tagger.network.parameters())
+    log.info(
+        f"reader: {size:,} parameters, {len(composed)} composed and {len(learnt)} annotated documents, about {steps} steps"
+    )
+    strangers = strangers_of(one["text"] for one in documents)
+    step, started = 0, time.monotonic()
+    running: dict[str, float] = {}
+    for epoch in range(plan.epochs):
+        tagger.network.train()
+        tagger.tokenizer.model.dropout = _PIECE_DROPOUT
+        for batch in batches(documents, tagger, plan.pieces, rng, strangers):
+            found = losses(tagger.network, batch)
+            optimiser.zero_grad()
+            torch.stack(list(found.values())).sum().backward()
+            torch.nn.utils.clip_grad_norm_(tagger.network.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            step += 1
+            for name, value in found.items():
+                running[name] = 0.95 * running.get(name, float(value.detach())) + 0.05 * float(value.detach())
+            if step % 50 == 0:
+                log.info(f"step {step} of {steps}: {_shown(running)} [{time.monotonic() - started:.0f} s]")
+        tagger.network.eval()
+        tagger.tokenizer.model.dropout = None
+        for name, rows in held_out.items():
+            log.info(f"epoch {epoch + 1}: {name} held out {_shown(measured(tagger, rows, plan))}")
+        tagger.save(out, encoder)
+
+
+def _tagger(
+    documents: Sequence[dict[str, Any]], plan: ReaderPlan, rng: random.Random, start: Path | None
+) -> tuple[Tagger, str]:
+    """A new tagger, or that of `start`, and the fingerprint of its encoder."""
+    encoder = Encoder.load()
+    if start is not None:
+        return Tagger.load(encoder, start), encoder.fingerprint
+    tokenizer = train_tokenizer(noisy(one["text"], rng) for one in documents[-20_000:])
+    lexicon = Lexicon(encoder)
+    config = config_of(tokenizer.get_vocab_size(), width=plan.width, layers=plan.layers)
+    return Tagger(Network(config, lexicon.width), tokenizer, lexicon), encoder.fingerprint
+
+
+@torch.inference_mode()
+def measured(tagger: Tagger, documents: Sequence[dict[str, Any]], plan: ReaderPlan) -> dict[str, float]:
+    """The mean losses on documents."""
+    sums: dict[str, list[float]] = {}
+    for batch in batches(documents, tagger, plan.pieces, random.Random(plan.seed), {}):
+        for name, value in losses(tagger.network, batch).items():
+            sums.setdefault(name, []).append(float(value))
+    return {name: sum(values) / len(values) for name, values in sums.items()}
+
+
+def _shown(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in values.items())
