@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from training.documents.annotated import AnnotationError, faults_of, load_annotated
+from training.documents.commands import voices_command
+from training.documents.skeletons import VOICES
 
 DOCUMENT = """[none] Klinik in H., Entlassbrief vom 3.4., Station 3, Zimmer 12, Chefarzt Prof. W.
 [lesion] Im CT RF {place:im Segment 10 rechts}. [histology] Stanze: {name:Adenokarzinom}.
@@ -60,3 +63,14 @@ def test_the_annotated_documents_are_many_and_all_usable() -> None:
     documents = load_annotated()
     assert len(documents) >= 500
     assert sum(len(one.mentions) for one in documents) > 5000
+
+
+def test_the_command_checks_both_kinds_of_files(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
+    good.write_text(DOCUMENT, encoding="utf-8")
+    bad.write_text("[kopf] " + "x" * 200, encoding="utf-8")
+    voice = next(iter(sorted(VOICES.glob("*.tsv"))))
+    run = CliRunner()
+    assert run.invoke(voices_command, [str(good), str(voice)]).exit_code == 0
+    done = run.invoke(voices_command, [str(good), str(bad)])
+    assert done.exit_code == 1 and "bad.txt, document 1: [kopf]" in done.output

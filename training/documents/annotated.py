@@ -1,7 +1,7 @@
 """Documents that authors annotated by hand: `annotated/*.txt`; its README.md says how.
 
     for document in load_annotated(): document.text, document.mentions
-    python -m training.documents.annotated FILE...        # names every fault
+    faults_of(Path("letters.txt"))          # what `onkokode train voices FILE...` prints
 
 They have no codes: what a reader learns from them is which words name what, and of whom a sentence speaks.
 """
@@ -9,7 +9,6 @@ They have no codes: what a reader learns from them is which words name what, and
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,9 +98,3 @@ def faults_of(path: Path) -> tuple[list[str], int]:
         except AnnotationError as fault:
             faults.append(str(fault))
     return faults, len(texts)
-
-
-if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        found, count = faults_of(Path(name))
-        print("\n".join([*found, f"{name}: {count} documents, {len(found)} with a fault"]))

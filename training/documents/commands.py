@@ -22,21 +22,24 @@ from training.plan import ReaderPlan, plan_options
 @click.command("voices")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=INPUT_FILE)
 def voices_command(files: tuple[Path, ...]) -> None:
-    """Check authors' files (training/documents/AUTHORS.md): names every row that cannot be used, and counts."""
-    from training.documents.skeletons import faults_of, load_voice
+    """Check authors' files, voices (.tsv, training/documents/AUTHORS.md) and annotated documents (.txt): names all that
+    cannot be used, and counts."""
+    from training.documents import annotated, skeletons
 
     faulty = False
     for path in files:
-        faults, found = faults_of(path)
+        if path.suffix == ".txt":
+            faults, documents = annotated.faults_of(path)
+            counted = f"{documents} documents"
+        else:
+            faults, found = skeletons.faults_of(path)
+            counted = ", ".join(f"{move} {n}" for move, n in found.most_common())
+            if not faults:
+                skeletons.load_voice(path)
         for fault in faults:
             click.echo(fault)
-        click.echo(
-            f"{path}: {sum(found.values())} sentences; "
-            + ", ".join(f"{move} {n}" for move, n in found.most_common())
-        )
+        click.echo(f"{path}: {counted}; {len(faults)} faults")
         faulty = faulty or bool(faults)
-        if not faults:
-            load_voice(path)
     if faulty:
         raise SystemExit(1)
 
