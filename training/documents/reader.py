@@ -31,12 +31,15 @@ from index.search.encoder import Encoder
 from training.documents.annotated import load_annotated
 from training.plan import ReaderPlan
 from training.runs import log
+from training.split import hash64
 
 PIECES = 8000
 _IGNORED = -100
 _WORD = r"\n|[\p{L}]+|\p{N}|[^\s\p{L}\p{N}]"
 _WORDS = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")  # the same for `re`
-_EVERY = 10  # of the annotated documents, so many times one is held out
+_EVERY = (
+    10  # one annotated document in so many is held out; its text decides, so none is learnt in a later run
+)
 _STEP = 64  # lengths are padded to its multiples
 _TAG, _MOVE = ({name: n for n, name in enumerate(names)} for names in (TAGS, MOVES))
 _LINE_BREAKS, _UPPER, _LOWER, _SWAPS = 0.25, 0.03, 0.06, 0.004
@@ -220,8 +223,12 @@ def train_reader(path: Path, out: Path, plan: ReaderPlan, start: Path | None = N
     `out` after each epoch; the losses on documents held out are logged. `start` is a reader to go on from."""
     composed = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     annotated = [json.loads(one.to_json()) for one in load_annotated()]
-    held_out = {"composed": composed[: plan.held_out], "annotated": annotated[::_EVERY]}
-    learnt = [one for n, one in enumerate(annotated) if n % _EVERY]
+    kept = [hash64(one["text"]) % _EVERY == 0 for one in annotated]
+    held_out = {
+        "composed": composed[: plan.held_out],
+        "annotated": [one for one, keep in zip(annotated, kept, strict=True) if keep],
+    }
+    learnt = [one for one, keep in zip(annotated, kept, strict=True) if not keep]
     documents = composed[plan.held_out :] + learnt * plan.annotated
     torch.manual_seed(plan.seed)
     rng = random.Random(plan.seed)
