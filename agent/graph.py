@@ -57,9 +57,10 @@ Node = Callable[[State, Resources], State]
 def prepare(state: State, resources: Resources) -> State:
     """Clean the texts and list their diagnoses."""
     cases = state.get("cases", {})
+    texts = iter(worker.read([text for number, text in enumerate(state["texts"]) if number not in cases]))
     prepared = [
-        prepared_case(cases[number], worker.read) if number in cases else found
-        for number, found in enumerate(worker.read(state["texts"]))
+        prepared_case(cases[number], worker.read) if number in cases else next(texts)
+        for number in range(len(state["texts"]))
     ]
     statements = [
         Statement(number, segment)

@@ -14,46 +14,12 @@ import numpy as np
 from agent.prepare.context import FAMILY_STATEMENT
 from agent.reading.labels import MOVES, ROLES, TAGS, Labels
 
-_LINKS = frozenset(
-    [
-        "mit",
-        "und",
-        "an",
-        "am",
-        "im",
-        "in",
-        "der",
-        "die",
-        "das",
-        "den",
-        "dem",
-        "des",
-        "ein",
-        "eine",
-        "einen",
-        "einem",
-        "eines",
-        "einer",
-        "zur",
-        "zum",
-        "bei",
-        "von",
-        "vom",
-        "ca",
-        "cm",
-        "mm",
-        "ab",
-        "ano",
-        "nach",
-        "als",
-        "so",
-        "wie",
-        "auch",
-        "sowie",
-        "durch",
-        "für",
-    ]
-)
+# Words that lead on to something and name nothing.
+_LINKS = frozenset((
+    "mit", "und", "an", "am", "im", "in", "der", "die", "das", "den", "dem", "des", "ein", "eine",
+    "einen", "einem", "eines", "einer", "zur", "zum", "bei", "von", "vom", "ca", "cm", "mm", "ab", "ano",
+    "nach", "als", "so", "wie", "auch", "sowie", "durch", "für",
+))  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+")
 _INSIDE = re.compile(r"[\w-]")
 _LEADS = re.compile(r"[\s,.;:)\]/–-]*")

@@ -25,6 +25,7 @@ from agent.apps.options import INPUT_FILE, agent_options, load_agent
 from agent.reading.results import CodedDocument
 from agent.results import CodedText
 from index.errors import OnkokodeError
+from index.icd import is_secondary
 
 OWN = Path(__file__).parents[1] / "testsets" / "documents"
 _REPEATS = 2000
@@ -212,20 +213,11 @@ def _of_document(answer: CodedDocument) -> list[Tumour]:
 def _of_entry(answer: CodedText) -> list[Tumour]:
     """All diagnoses of a text that are tumours; metastases among them are told apart by their codes."""
     found = [one for one in (answer, *answer.further) if one.tumour]
-    metastases = frozenset(code for one in found if _is_metastasis(code := one.icd10gm.code) and code)
+    metastases = frozenset(code for one in found if (code := one.icd10gm.code) and is_secondary(code))
     return [
         Tumour(
-            one.icd10gm.code,
-            one.icdo_topography.code,
-            one.icdo_morphology.code,
-            one.certainty,
-            one.side,
-            metastases,
+            one.icd10gm.code, one.icdo_topography.code, one.icdo_morphology.code, one.certainty, one.side, metastases
         )
         for one in found
-        if not _is_metastasis(one.icd10gm.code)
-    ]
-
-
-def _is_metastasis(code: str | None) -> bool:
-    return code is not None and code[:3] in ("C77", "C78", "C79")
+        if one.icd10gm.code not in metastases
+    ]  # fmt: skip

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (
     "index/catalogue/lexicon/*.tsv",
     "training/texts/tables/*.tsv",
+    "training/documents/*.tsv",
     "training/*.py",
     "examples/*.txt",
     "agent/prepare/*.py",

@@ -66,31 +66,25 @@ class Filler:
         self.told: set[MetastasisSite] = set()
 
     def filled(self, sentence: Sentence, tumour: Tumour | None, absent: Tumour) -> Filled:
-        """The sentence about `tumour`; `absent` is what `{X}` names. Raises `Unfillable`."""
+        """The sentence about `tumour`; `absent` is what `{X}` names. Raises `Unfillable`; what was told by then counts
+        as told until the caller takes it back."""
         about = tumour if tumour is not None else absent
         parts: list[str] = []
         mentions: list[Mention] = []
         length = last = 0
         has_side = any(name == "side" for name, _ in sentence.slots)
-        told = set(self.told)
-        try:
-            for match in SLOT.finditer(sentence.text):
-                parts.append(sentence.text[last : match.start()])
-                length += len(parts[-1])
-                name, form = parted(match.group(1))
-                text, role, says = self._slot(
-                    name, form, absent if name == "X" else about, sentence, has_side
-                )
-                if not parts[-1] and len(parts) == 1 and name in _CAPITALISED:
-                    text = text[0].upper() + text[1:]
-                if role:
-                    mentions.append(Mention(length, length + len(text), role, says))
-                parts.append(text)
-                length += len(text)
-                last = match.end()
-        except Unfillable:
-            self.told = told
-            raise
+        for match in SLOT.finditer(sentence.text):
+            parts.append(sentence.text[last : match.start()])
+            length += len(parts[-1])
+            name, form = parted(match.group(1))
+            text, role, says = self._slot(name, form, absent if name == "X" else about, sentence, has_side)
+            if not parts[-1] and len(parts) == 1 and name in _CAPITALISED:
+                text = text[0].upper() + text[1:]
+            if role:
+                mentions.append(Mention(length, length + len(text), role, says))
+            parts.append(text)
+            length += len(text)
+            last = match.end()
         parts.append(sentence.text[last:])
         return Filled("".join(parts), tuple(mentions))
 
@@ -105,12 +99,10 @@ class Filler:
         if name == "H":
             return self._histology(about, form), "name", ("name",)
         if name in ("S", "O"):
-            if has_side or about.side is None or rng.random() < (0.45 if name == "S" else 0.7):
-                text, sided = self._place(about.site if name == "S" else about.organ, form), False
-            else:
-                text = self._place(about.site if name == "S" else about.organ, form)
-                sided = SIDED.search(text) is None
-                text = sided_place(rng, text, about.side) if sided else text
+            apart = has_side or about.side is None or rng.random() < (0.45 if name == "S" else 0.7)
+            text = self._place(about.site if name == "S" else about.organ, form)
+            sided = not apart and SIDED.search(text) is None
+            text = sided_place(rng, text, about.side) if sided else text
             known = about.site is not None and about.organ is not None
             fact = "site" if name == "S" or (known and about.site == about.organ) else "organ"
             return text, "place", (fact, *(("side",) if sided else ()))
