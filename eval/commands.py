@@ -30,6 +30,10 @@ _COMMANDS = {
         "eval.run.documents:documents_command",
         "What is found in whole documents with known tumours.",
     ),
+    "robustness": (
+        "eval.run.robustness:robustness_command",
+        "Whether harmless clauses, lists, line breaks and capitals move a code.",
+    ),
     "annotate": ("eval.ceiling:annotate_command", "Judge how far texts determine their code."),
     "ceiling": ("eval.ceiling:ceiling_command", "The shares of texts that determine their code."),
     "export": ("eval.export:export_command", "Write a test set in the form of other tools."),

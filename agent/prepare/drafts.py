@@ -17,7 +17,7 @@ from agent.prepare.records import Certainty, Side
 from agent.prepare.tidy import Word
 
 # Longer than what any pattern that `names` is asked for matches and looks at behind it.
-REACH = 64
+REACH = 96
 
 
 @dataclass(slots=True)

@@ -7,15 +7,12 @@ core_of("Z.n. Mamma-Ca 2011, jetzt Rektum-Ca")         # 'Rektumkarzinom'
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from agent.prepare.context import names_definite_tumour, names_tumour
 from agent.prepare.pipeline import prepare
 from agent.prepare.records import Segment
-
-# What begins the second of two diagnoses when it is the one of today.
-_TODAY = re.compile(r"\b(?:jetzt|nun|aktuell|neu)\b|\bZweit", re.I)
+from agent.prepare.rules import pattern
 
 
 def leading(text: str, diagnoses: Sequence[Segment], tumours: Sequence[bool] | None = None) -> int:
@@ -55,4 +52,4 @@ def core_and_wording(text: str) -> tuple[str, str]:
 def _is_of_today(text: str, diagnosis: Segment) -> bool:
     first = diagnosis.span[0]
     word = diagnosis.words[0][1] if diagnosis.words else first
-    return _TODAY.search(text[max(0, first - 8) : word + 8]) is not None
+    return pattern("today").search(text[max(0, first - 8) : word + 8]) is not None

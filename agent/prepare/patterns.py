@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from agent.prepare.context import TOPOGRAPHY, names_tumour
+from agent.prepare.context import names_tumour
+from agent.prepare.rules import pattern, source
 
 
 class AsideSpan(NamedTuple):
@@ -73,13 +74,10 @@ _NODE_COUNT = re.compile(
 _GRADE_IN_TNM = re.compile(r"(?<!\w)G[1-4xX](?:[-/]G?[1-4])?[ab]?")
 
 _ROMAN = r"(?:[IVX]{1,4}|[0-4])"
+_SYSTEM = source("staging_system")
 _STAGE = re.compile(
-    r"(?<!\w)\(?(?:"
-    rf"(?:(?:Tumor|Krankheits|klinisches )?Stadium|Stad\.|Std\.|UICC|FIGO|AJCC|Ann[ -]Arbor|ISS|R-ISS|BCLC|ENETS|Durie[ -](?:und )?Salmon|Rai|Binet)"
-    rf"(?:[ -]?(?:Stadium|Stad\.|UICC|FIGO|AJCC|Ann[ -]Arbor|nach UICC|nach FIGO|nach Ann[ -]Arbor|20\d\d|[:=])){{0,3}}[ :-]{{0,3}}(?:{_ROMAN}(?:[ -]?[A-Ea-e]\d?)?(?:[ -]?[ES]{{1,2}}\b)?|[A-D])(?:[ -]?\(?(?:nach )?(?:UICC|FIGO|Ann[ -]Arbor|AJCC|Rai|Binet|Salmon(?: ?[/-]| und| &)? ?Durie|Durie(?: ?[/-]| und| &)? ?Salmon|ISS)\b\)?)?"
-    r"|Dukes[ :-]{0,2}[A-D]\d?"
-    rf"|(?<=, ){_ROMAN}[A-C]? ?\((?:UICC|FIGO|Ann Arbor)\)"
-    r")(?!\w)\)?"
+    rf"\(?(?:{_SYSTEM}(?:[ -]?(?:{_SYSTEM}|nach {_SYSTEM}|20\d\d|[:=])){{0,3}}[ :-]{{0,3}}(?:{_ROMAN}(?:[ -]?[A-Ea-e]\d?)?(?:[ -]?[ES]{{1,2}}\b)?|[A-D]\d?)"
+    rf"(?:[ -]?\(?(?:nach )?{_SYSTEM}\)?)?|(?<=, ){_ROMAN}[A-C]? ?\({_SYSTEM}\))(?!\w)\)?"
 )
 _GRADE = re.compile(
     r"(?<![\w-])\(?(?:"
@@ -92,44 +90,27 @@ _GRADE = re.compile(
     r"|(?:Nottingham|NPI|BRE|Elston)(?:[ -]?Score|[ -]?Grad)?[ :=]{0,3}\d(?:[.,]\d)?"
     r")(?![\w-])\)?"
 )
-# Where the grade decides a code: lymphoma, brain tumours, neuroendocrine tumours, intraepithelial neoplasia.
-_GRADE_DECIDES = re.compile(
-    r"foll(?:ik|\.)|\bFL\b|hodgkin|granulomatose|neuroendokrin|\bNE[TNC]\b|karzinoid|insulinom|gastrinom|glio|zytom|ependym|mening"
-    r"|hirntumor|intraepithelial|neoplasie|\b(?:CIN|VIN|AIN|VAIN|PIN)\b|hämangioperi|solitärer|knorpel|chondro|prolifer",
-    _I,
-)
-_MONTH = r"(?:Jan(?:uar)?|Feb(?:ruar)?|März|Mrz|Apr(?:il)?|Mai|Juni?|Juli?|Aug(?:ust)?|Sept?(?:ember)?|Okt(?:ober)?|Nov(?:ember)?|Dez(?:ember)?)\.?"
 _DATE = re.compile(
-    r"(?:\b(?:ED|EM|Erstdiagnose|Diagnosedatum|Diagnosejahr|Datum|diagnostiziert|festgestellt|Erstmanifestation|WHO|Histologie vom|seit|vom|von|im|in|am|ab|Jahr|ca\.|etwa|Anfang|Mitte|Ende)[ :]{1,3}){0,4}"
+    rf"(?:{source('date_lead')}[ :]{{1,3}}){{0,4}}"
     r"\(?(?<![\w.,/-])(?:"
     r"(?:0?[1-9]|[12]\d|3[01])\. ?(?:0?[1-9]|1[0-2])\. ?(?:(?:19|20)\d\d|\d\d)"
     r"|(?:0?[1-9]|1[0-2])[./-](?:19|20)\d\d"
     r"|(?:0?[1-9]|1[0-2])/\d\d"
     r"|(?:19|20)\d\d-(?:0[1-9]|1[0-2])(?:-\d\d)?"
-    rf"|{_MONTH} (?:19|20)\d\d"
+    rf"|{source('month')} (?:19|20)\d\d"
     r"|(?:19|20)\d\d(?:/(?:0?[1-9]|1[0-2]))?"
     r")(?![\w/]|[.,-]\d| ?(?:mg|ml|ng|µg|Gy|%|g)\b)\)?"
 )
-_DATE_WORD = re.compile(r"\b(?:ED|EM|Erstdiagnose|Diagnosedatum|Diagnosejahr)\b(?=[ :,]{0,4}(?:$|\n|[,;)]))")
-_MARKER = (
-    r"(?:HER[- ]?2(?:[/-]?neu)?|Her2neu|c-?erbB-?2|ER|ÖR|PR|PgR|HR|AR|Ki[- ]?67|MIB[- ]?1|PD-?L1|TPS|CPS|IC-Score|EGFR|ALK|ROS-?1|BRAF|"
-    r"KRAS|NRAS|RAS|RET|MET|NTRK|MSI|MSS|dMMR|pMMR|MMR|TMB|PIK3CA|BRCA[ -]?[12]?|gBRCA|ESR1|HRD|AR-?V7|IRS|"
-    r"Östrogenrezeptor(?:en|status)?|Progesteronrezeptor(?:en|status)?|Hormonrezeptor(?:en|status)?|Steroidhormonrezeptor(?:en)?|Rezeptorstatus|"
-    r"CEA|AFP|CA[ -]?(?:19-9|15-3|125|72-4)|LDH|β-HCG|HCG|NSE|CYFRA)"
-)
+_DATE_WORD = re.compile(rf"{source('date_word')}(?=[ :,]{{0,4}}(?:$|\n|[,;)]))")
+_MARKER = source("marker")
 _VALUE = (
-    r"(?:[ :=-]{0,3}(?:Score|Status|Mutation|mutiert|Wildtyp|wt|Translokation|Fusion|Amplifikation|amplifiziert|Expression|FISH|IHC|DAKO|"
-    r"(?:stark |schwach )?(?:positiv|negativ)(?:e[rsnm]?)?|(?:neg|pos)(?:\.|\b)|high|low|stabil|instabil|-?H\b|unbekannt|Exon[- ]?\d{1,2}|"
-    r"V600[EK]?|G1[23][A-Z]|L858R|T790M|erhöht|normal|unauff(?:ällig|\.)|[<>~]?=? ?\d{1,5}(?:[.,]\d{1,3})?(?:-\d{1,3})? ?(?:%|U/ml|ng/ml|IU/ml|/12)?|/12|\+{1,3}|-(?![\w])|[0-3]\+))"
+    rf"(?:[ :=-]{{0,3}}(?:{source('marker_value')}|[<>~]?=? ?\d{{1,5}}(?:[.,]\d{{1,3}})?(?:-\d{{1,3}})? ?(?:%|U/ml|ng/ml|IU/ml|/12)?|/12"
+    r"|\+{1,3}|-(?![\w])|[0-3]\+))"
 )
 _RECEPTOR = re.compile(
-    rf"(?<![\w-])\(?(?:{_MARKER}(?:(?: ?[/,+&] ?| ){_MARKER}){{0,4}}(?:{_VALUE}){{1,5}}|(?:HER[- ]?2(?:[/-]?neu)?|dMMR|pMMR|MSI-?H|MSS)(?![\w-])"
-    r"|(?:triple|tripel|dreifach)[ -]?negativ(?:e[rsnm]?)?|(?:hormon)?rez(?:eptor|\.)[ -]?(?:positiv|negativ|pos\.|neg\.)(?:e[rsnm]?)?|endokrin sensitiv(?:e[rsnm]?)?|"
-    r"luminal[ -]?[AB](?:[ -]?(?:like|Typ))?)(?![\w])\)?",
+    rf"(?<![\w-])\(?(?:{_MARKER}(?:(?: ?[/,+&] ?| ){_MARKER}){{0,4}}{_VALUE}{{1,5}}|{source('receptor_status')})(?!\w)\)?",
     _I,
 )
-# In blood and lymph these decide the code.
-_MARKER_DECIDES = re.compile(r"lymphom|leuk[äe]mi|myelo|histiozyt|mastozyt|\bALCL\b|\bAML\b|\bCML\b", _I)
 _PSA = re.compile(
     r"(?<!\w)\(?(?:i|initial(?:e[rs]?)? )?PSA(?:-Wert|-Anstieg|-Rezidiv| initial| aktuell)?[ :=]{0,3}(?:bei |auf |von |initial |aktuell |ca\. ){0,2}[<>]? ?\d{1,5}(?:[.,]\d{1,3})?(?: ?(?:ng/ml|µg/l|ng/dl|ng))?(?!\w)\)?",
     _I,
@@ -149,89 +130,54 @@ _VOLUME = re.compile(
     r"(?<![\w-])\(?(?:PV|PVol|Prostatavolumen|Vol(?:umen|\.)|RH|Restharn)[ :=]{1,3}(?:(?:von|bei|ca\.) ?){0,2}[<>]? ?\d{1,4}(?:[.,]\d)?(?: ?(?:ml|ccm|cc|cm³|g))?(?!\w)\)?"
 )
 _PERSON = re.compile(
-    r"(?<!\w)(?:\d{1,3}[ -]?(?:jährige[rsnm]?|jähr\.|J\.|Jahre alte?r?)(?: (?:Patientin|Patient|Pat\.|Frau|Mann|weiblich|männlich))?|(?:Patientin|Patient|Pat\.)(?= mit))(?: mit| hat)?(?!\w)",
-    _I,
+    rf"(?:{source('person_age')}(?: {source('person')})?|{source('person')}(?= mit))(?: mit| hat)?(?!\w)"
 )
-_DRUG = (
-    r"(?:\w{3,20}(?:mab|nib|platin|taxel|ciclib|rubicin|zol|mid|zomib)|Tamoxifen|Fulvestrant|5-?FU|Capecitabin|Gemcitabin|FOLFOX|FOLFIRI|FOLFIRINOX|FLOT|R-CHOP|CHOP|"
-    r"HD-[A-Z]\w{2,20}|(?:[Aa]uto|[Aa]llo)(?:gene|loge)?-?(?:P?BSZT|SZT|KMT|SCT|HSCT)|Melphalan|R-Benda(?:mustin)?|ABVD|BEACOPP|EC|TCbHP|BCG|Ibrutinib|Pemetrexed|Azacitidin|Decitabin|Venetoclax|GnRH|ADT|Bicalutamid|Enzalutamid|Abirateron)"
-)
-_TREATMENT = (
-    r"(?:OP|Op|Operation|Mastektomie|Mamma-?ablatio|Ablatio(?: mammae)?|BET|Lumpektomie|Quadrantektomie|(?:Radio)?[Cc]hemo(?:therapie|radiatio)?|Radiatio|RT|RCT|RTX|CTX|CTx|"
-    r"SLNE|SNE|RPLND|HIPEC|TACE|SIRT|RFA|TME|RRP|AHB|ASCT|KMT|"
-    r"Strahlentherapie|(?:\w{0,20}b|B)estrahlung|Radiotherapie|Hormontherapie|Antihormontherapie|AHT|Immuntherapie|Systemtherapie|Antikörpertherapie|Therapie|Hemikolektomie|"
-    r"\w{2,20}ektomie|\w{0,20}[Rr]esektion|Exzision|Nachexzision|Exstirpation|Whipple(?:-OP)?|TUR-?[BP]?|TURB|TURP|Konisation|Stammzelltransplantation|SZT|"
-    r"\w{0,10}[Bb]iopsie|Stanze|PE|Probeexzision|SLNB|SNB|Sentinel(?:biopsie|-LK-Biopsie)?|Axilladissektion|AxD|ALND|Lymphadenektomie|LAD|Neck dissection|Portimplantation|Ileum-?[Cc]onduit|Neoblase|\w{0,5}[Ss]toma(?:anlage)?)"
-)
+_SIDE = f"(?:{source('left')}|{source('right')}|{source('both_sides')})"
+_TREATED = rf"\w{{0,20}}(?:{source('treatment')}|{source('drug')})"
+_AND_TREATED = rf"{_TREATED}(?!\w)"
 _THERAPY = re.compile(
-    r"(?<![\w-])\(?(?:"
-    r"(?:(?:[Zz]\. ?[nN]\.?|Zn\.?|ZN|Zustand nach|St\. ?p\.|Status post|nach|unter|während|vor|geplante[rn]?|laufende[rn]?|bei)(?: (?:laufender|erfolgter|kurativer|palliativer|stattgehabter|"
-    r"primärer|sekundärer|alleiniger|kombinierter|neoadjuvanter|adjuvanter|brusterhaltender|subtotaler|totaler|radikaler|modifizierter|partieller|erweiterter|laparoskopischer)){0,3}"
-    rf"|(?:[Nn]eo)?[Aa]dj(?:uvante[rn]?|\.)|[Pp]all\.|[Pp]alliative[rn]?|[Kk]urative[rn]?|[Bb]rusterhaltende[rn]?) "
-    rf"(?:{_TREATMENT}|{_DRUG})(?:(?: und | \+ |, |/| mit | u\. )(?:(?:adjuvanter|neoadjuvanter|palliativer) )?(?:{_TREATMENT}|{_DRUG})(?!\w)){{0,5}}(?: (?:links|rechts|beidseits|bds\.?|re\.|li\.)(?!\w))?"
-    rf"|(?<=, )(?:{_TREATMENT}|{_DRUG})(?:(?: und | \+ |/| mit )(?:{_TREATMENT}|{_DRUG})(?!\w)){{0,5}}(?: geplant| empfohlen| erfolgt| abgeschlossen)?(?=$|[ \x1f]*[,;.)\n]|[ \x1f]+(?:\d|\x1f))"
+    rf"(?<![\w-])\(?(?:(?:(?:{source('state_after')}|{source('therapy_lead')})(?: {source('therapy_kind')}){{0,3}}|{source('therapy_aim')}) "
+    rf"{_TREATED}(?:(?: und | \+ |, |/| mit | u\. )(?:{source('therapy_kind')} )?{_AND_TREATED}){{0,5}}(?: {_SIDE})?"
+    rf"|(?<=, ){_TREATED}(?:(?: und | \+ |/| mit ){_AND_TREATED}){{0,5}}(?: {source('therapy_state')})?(?=$|[ \x1f]*[,;.)\n]|[ \x1f]+(?:\d|\x1f))"
     r")(?!\w)\)?"
 )
 # "Z.n. Exstirpation und Nachexzision eines Melanoms": whatever stands between is what was done to the tumour.
-_MEASURE_OF = re.compile(
-    r"(?<!\w)(?:Z\. ?[nN]\.?|Zn\.?|Zustand nach|St\. ?p\.|Status post)(?:[ ,]{1,2}[\w.-]{2,30}){1,5}(?= eine[sr]\b)"
-)
+_MEASURE_OF = re.compile(rf"{source('state_after')}(?:[ ,]{{1,2}}[\w.-]{{2,30}}){{1,5}}(?= eine[sr]\b)")
 # "ossär und hepatisch metastasiertes": where the metastases are does not say where the tumour is.
 _SPREAD = re.compile(
     r"(?<![\w-])(?:[a-zäöüß]{3,20}(?:al|är|isch|gen|ell)(?:,| und| u\.| ?/| sowie)? ?){1,4}(?<= )(?=metastasiert|metast\.|filial?isiert|filiarisiert)",
     _I,
 )
 # "metast. HEP+PER": the registries' short names of the same.
-_SITE = r"(?:HEP|PUL|OSS|LYM|PER|BRA|ADR|SKI|MAR|PLE|OTH)"
+_SITE = source("spread_code")
 _SPREAD_TO = re.compile(
-    r"(?:(?<=metast\. )|(?<=metastasiert )|(?<=metastasiertes )|(?<=[MV]1 ))"
-    rf"{_SITE}(?>[ ,+/&]{{1,3}}{_SITE})*(?!\w)"
+    rf"(?:(?<=metast\. )|(?<=metastasiert )|(?<=metastasiertes )|(?<=[MV]1 )){_SITE}(?>[ ,+/&]{{1,3}}{_SITE})*"
 )
 # What was looked at and found free.
 _SPARED = re.compile(
     r"(?<=,) (?:[\w-]{2,30} ){1,3}(?:nicht (?:befallen|infiltriert)|tumorfrei|frei von Tumor)(?!\w)", _I
 )
-_RISK = re.compile(
-    r"(?<![\w-])(?:very[ -])?(?:low|high|intermediate|hoch|niedrig)[ -]?risk[ -]?(?=[A-ZÄÖÜ])", _I
-)
-# A metastasis with its place, and a melanoma, have a code of their own, whether the primary is known or not.
-_PRIMARY = r"(?:Primärtumor\w{0,2}|Primarius|Primum|Primärlokalisation|Primärherd\w{0,2}|PT)"
-_UNKNOWN = r"(?:unbek(?:\.|annt\w{0,2})|unklar\w{0,2}|okkult\w{0,2}|nicht (?:gefunden|bekannt|auffindbar)|in Abklärung)"
+_RISK = re.compile(rf"(?<!-){source('risk')}[ -]?(?=[A-ZÄÖÜa-zäöü])")
+_PRIMARY, _UNKNOWN = source("primary_word"), source("unknown")
 _UNKNOWN_PRIMARY = re.compile(
-    rf"(?:,? ?\b(?:bei|mit|b\.|eines|einem) )?(?:\b{_UNKNOWN} {_PRIMARY}\b|\b{_PRIMARY} ?:? ?(?:(?:derzeit|noch|bisher|weiter) )?{_UNKNOWN})(?!\w)",
-    _I,
+    rf"(?:,? ?\b(?i:bei|mit|b\.|eines|einem) )?(?:{_UNKNOWN} {_PRIMARY}|{_PRIMARY} ?:? ?(?:(?i:derzeit|noch|bisher|weiter) )?{_UNKNOWN})"
 )
 # "Primarius Harnblase": the word is a heading.
-_PRIMARY_IS = re.compile(
-    rf"\b{_PRIMARY} (?=(?:[\w.]{{1,8}} ){{0,2}}[\w-]{{0,12}}(?:{TOPOGRAPHY.pattern}))", _I
-)
+_PRIMARY_IS = re.compile(rf"{_PRIMARY} (?=(?:[\w.]{{1,8}} ){{0,2}}[\w-]{{0,12}}{source('place')})")
+# A metastasis with its place, and a melanoma, have a code of their own, whether the primary is known or not.
 _PLACED = re.compile(
     r"melanom|(?:leber|hepat|lunge|pulmo|hirn|zerebr|knochen|oss|skelett|wirbel|lymph|\blk|pleura|haut|kutan|nebennier|peritone|axill|inguin|zervik)[\w-]{0,24}[ -]?(?:metast|filia|mets?\b)"
     r"|(?:metast|filia)\w{0,8} (?:[\w.]{1,4} )?(?:in |im |am |der |des |an )?(?:leber|lunge|hirn|knochen|pleura|haut|nebennier|\blk|lymph|axill|leiste|hals|[lbh]wk|wirbel)",
     _I,
 )
-_UNSPECIFIED = re.compile(
-    r"(?<![\w.])\(?(?:n\. ?n\. ?(?:bez|bz|b)\.?|o\. ?n\. ?A\.|a\. ?n\. ?k\.|nicht näher bezeichnet(?:e[rsnm]?)?|NOS)(?!\w)\)?"
-)
+_UNSPECIFIED = re.compile(rf"(?<!\.)\(?{source('unspecified')}\)?")
 # What speaks to a machine and not of a patient, up to the end of its sentence.
 _INSTRUCTION = re.compile(
-    r"<\|[^|>\n]{0,60}\|>|\bbitte\b[^.\n;:]{0,60}\b[kc]odieren?\b ?:?|(?:#{2,4} ?)?(?:\b(?:ignorier\w{0,3}|ignore|antworte|answer with|du bist|you are)\b|\b(?:system|assistant|user|instruction)s? ?:)[^.\n;]{0,200}",
-    _I,
-)
-# Common diagnoses that stand beside a tumour in a list and tell nothing about it.
-COMORBIDITY = re.compile(
-    r"hypertoni|diabetes|insuffizienz|koronar|herzkrank|\bKHK\b|\bCOPD\b|\bpAVK\b|vorhoffl|hypothyreo|hyperthyreo|adiposit|arthros"
-    r"|osteoporos|asthma|depressi|demenz|hyperlip|cholesterin|gicht\b|hyperurik|apople|schlaganfall|infarkt|embolie|venenthromb|divertik|hernie"
-    r"|reflux|gastritis|polyneurop|schlafapnoe|glaukom|katarakt|cholezyst|appendekt|nikotin|alkohol|allergi|\bBPH\b|prostatahyperpl",
-    _I,
+    r"<\|[^|>\n]{0,60}\|>|\b(?i:bitte)\b[^.\n;:]{0,60}\b(?i:[kc]odieren?)\b ?:?"
+    rf"|(?:#{{2,4}} ?)?(?:{source('instruction')}|{source('instruction_speaker')})[^.\n;]{{0,200}}"
 )
 _LISTED = re.compile(r"(?m)(?<=,)[^,;\n]{3,60}(?=[,;]|$)|^[^,;\n]{3,60}(?=,)")
 _NUMBERED = re.compile(r"\d[.)] ")
-# Treatment-related disease has a code of its own.
-_THERAPY_DECIDES = re.compile(
-    r"therapieassoziiert|therapiebedingt|sekundäre|\bAML\b|\bMDS\b|leuk[äe]mi|myelodys|strahlen(?:induziert|folge)",
-    _I,
-)
 _AFTER_NOTHING_ELSE = re.compile(
     r"(?:AML|leuk[äe]mie|FAB|BWK|LWK|HWK|Wirbelkörper|Wirbel|Höhe|Th|Segment|Metastasen?)[ -]{0,2}(?:Typ |nach |mit )?$",
     _I,
@@ -266,13 +212,13 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[AsideSpan], 
     if has_digit:
         text = _take(text, items, _PSA, "psa")
         text = _take(text, items, _NODE_COUNT, "tnm")
-    marker_kept = _MARKER_DECIDES.search(text) is not None
+    marker_kept = pattern("marker_decides").search(text) is not None
     if not marker_kept:
         text = _take(text, items, _RECEPTOR, "receptors")
     text = _take_tnm(text, items, has_digit)
     text = _take(text, items, _STAGE, "stage")
     if has_digit or "Gleason" in text or "Grad" in text or "WHO" in text:
-        kept = _GRADE_DECIDES.search(text) is not None
+        kept = pattern("grade_decides").search(text) is not None
         text = _take(text, items, _GRADE, "grade", keep=_line_decides if kept else None)
     if has_digit:
         text = _take(text, items, _DEPTH, "depth")
@@ -282,7 +228,7 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[AsideSpan], 
         text = _take(text, items, _DEPTH, "depth")
     text = _take(text, items, _DATE_WORD, "dates")
     text = _take(text, items, _PERSON, "person")
-    if _THERAPY_DECIDES.search(text) is None:
+    if pattern("therapy_decides").search(text) is None:
         text = _take(text, items, _THERAPY, "therapy")
         text = _take(text, items, _MEASURE_OF, "therapy", keep=names_tumour)
     text = _take(text, items, _SPREAD, "spread")
@@ -294,13 +240,13 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[AsideSpan], 
 def _take(
     text: str,
     items: list[AsideSpan],
-    pattern: re.Pattern[str],
+    stretch: re.Pattern[str],
     kind: str,
     keep: Callable[[str, int, int], bool] | None = None,
 ) -> str:
-    """Moves every match of `pattern` to `items` and masks it, except where `keep(text, start, end)` holds."""
+    """Moves every match of `stretch` to `items` and masks it, except where `keep(text, start, end)` holds."""
     found: list[AsideSpan] = []
-    for match in pattern.finditer(text):
+    for match in stretch.finditer(text):
         start, end = match.span()
         # One bracket without its partner belongs to the text around it.
         if text[start] == "(" and text[end - 1] != ")":
@@ -349,7 +295,7 @@ def _take_tnm(text: str, items: list[AsideSpan], has_digit: bool) -> str:
 
 def _is_no_comorbidity(text: str, start: int, end: int) -> bool:
     return (
-        COMORBIDITY.search(text, start, end) is None
+        pattern("comorbidity").search(text, start, end) is None
         or names_tumour(text, start, end)
         or _NUMBERED.search(text, start, end) is not None
     )
@@ -368,4 +314,4 @@ def _is_of_no_place(text: str, start: int, end: int) -> bool:
 def _line_decides(text: str, start: int, end: int) -> bool:
     near = max(0, start - 200)
     begin = max(text.rfind("\n", near, start), text.rfind(";", near, start), near)
-    return _GRADE_DECIDES.search(text, begin, start + 60) is not None
+    return pattern("grade_decides").search(text, begin, start + 60) is not None

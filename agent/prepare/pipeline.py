@@ -16,24 +16,18 @@ from agent.prepare import context, focus, operations, patterns, split, words
 from agent.prepare.drafts import Draft
 from agent.prepare.normalise import CleanText, normalise
 from agent.prepare.records import MetastasisContext, Prepared, Segment
+from agent.prepare.rules import pattern
 
 MAX_CHARACTERS = 20_000
 
-_INSTRUCTION = re.compile(
-    r"\b(?:ignorier\w{0,3}|ignore|antworte|answer with|system ?prompt|anweisung(?:en)?|instructions?|du bist|you are)\b|<\|",
-    re.I,
-)
+_INSTRUCTION = tuple(map(pattern, ("instruction", "instruction_speaker", "instruction_hint")))
 _SIDES_SPELLED = dict.fromkeys(("li", "li.", "lks", "lks."), "links") | dict.fromkeys(
     ("re", "re.", "rts", "rts."), "rechts"
 )
 _REMOVED = re.compile(r"\(?(?:Z|St\.|Status)", re.I)
-_DONE = re.compile(
-    r"(?:training|therapie|skopie|graphie|ektomie|resektion|punktion|kontrolle|anlage)\b", re.I
-)
 _OF_A = re.compile(r" (?:eine[srn]|des|der|von)\b")
 _ITEM_OR_FIELD = re.compile(r"\d{1,2}[.)] |[\wÄÖÜäöü. -]{2,25}: ")
 _LINE = 12  # letters, as few as a line of a list has on average
-_POINTING = ("dieser", "diese", "dieses", "dies", "welcher", "welche", "letzterer")
 _EDGES = " \n;,|"
 _CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w-]{2,}")
 
@@ -58,7 +52,7 @@ def prepare(text: str) -> Prepared:
         "only_code": only_code,
         "control_characters": clean.had_controls,
         "many_diagnoses": overflow,
-        "instruction": _INSTRUCTION.search(line) is not None,
+        "instruction": "<|" in line or any(words.search(line) for words in _INSTRUCTION),
     }
     raised = tuple(name for name, holds in flags.items() if holds)
     return Prepared(text, _segments(text, clean, drafts), empty, truncated, has_letters, only_code, raised)
@@ -182,7 +176,7 @@ def _takes_back(before: Draft, draft: Draft) -> bool:
         before.certainty == "Verdacht"
         and draft.certainty == "ausgeschlossen"
         and bool(draft.words)
-        and draft.words[0].text.lower() in _POINTING
+        and pattern("pointing").fullmatch(draft.words[0].text) is not None
         and not context.names_definite_tumour(draft.core)
     )
 
@@ -220,7 +214,7 @@ def _belongs(before: Draft, draft: Draft) -> bool:
     if tumour_before and not tumour:
         return (
             place
-            and _DONE.search(core) is None
+            and pattern("done").search(core) is None
             and all(context.TOPOGRAPHY.search(word) for word in _CAPITALISED.findall(core))
         )
     if not tumour_before and tumour:
@@ -233,7 +227,7 @@ def _belongs(before: Draft, draft: Draft) -> bool:
 
 
 def _is_a_place(phrase: str) -> bool:
-    return len(phrase.split(maxsplit=3)) <= 3 and patterns.COMORBIDITY.search(phrase) is None
+    return len(phrase.split(maxsplit=3)) <= 3 and pattern("comorbidity").search(phrase) is None
 
 
 def _segments(text: str, clean: CleanText, drafts: list[Draft]) -> tuple[Segment, ...]:

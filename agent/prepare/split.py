@@ -30,6 +30,7 @@ from agent.prepare.context import (
 )
 from agent.prepare.mentions import Mentions
 from agent.prepare.patterns import MASK
+from agent.prepare.rules import labels_under, pattern, source
 from agent.prepare.truncated import is_truncated
 
 MAX_FRAGMENTS = 200
@@ -47,61 +48,32 @@ class Fragment(NamedTuple):
     after: str = "line"
 
 
-_FIELDS = {
-    "lokalisation": "site", "lok.": "site", "topographie": "site", "primärtumor": "tumour", "primarius": "tumour", "primum": "tumour",
-    "sitz": "site", "organ": "site", "tumorlokalisation": "site", "primärlokalisation": "site",
-    "histologie": "histology", "hist.": "histology", "histo": "histology", "morphologie": "histology",
-    "histologischer typ": "histology", "tumortyp": "histology", "pathologie": "histology", "dignität": "behaviour",
-    "seite": "side", "seitenlokalisation": "side", "tnm": "other", "stadium": "other", "grading": "other",
-    "grad": "other", "icd-10": "other", "icd": "other", "icd-o": "other", "icd-10-gm": "other", "ed": "other",
-    "erstdiagnose": "other", "rezeptoren": "other", "rezeptorstatus": "other", "tumorformel": "other",
-    "therapie": "therapy", "bisherige therapie": "therapy", "verlauf": "therapy", "procedere": "therapy",
-    "tumor": "tumour", "diagnosetext": "tumour", "tumordiagnose": "heading", "onkologische diagnose": "heading",
-    "diagnose": "heading", "diagnosen": "heading", "hauptdiagnose": "heading", "hauptdiagnosen": "heading",
-    "nebendiagnose": "heading", "nebendiagnosen": "heading", "hd": "heading", "nd": "heading", "dg": "heading",
-    "vorerkrankungen": "heading", "aktuelle diagnose": "heading", "entlassdiagnose": "heading",
-    "klin. angaben": "heading", "klinische angaben": "heading", "befund": "heading", "beurteilung": "heading", "zusammenfassung": "heading", "dauerdiagnose": "heading",
-    "dauerdiagnosen": "heading", "behandlungsdiagnose": "heading", "aufnahmediagnose": "heading",
-}  # fmt: skip
-_NAMES = "|".join(re.escape(name) for name in sorted(_FIELDS, key=len, reverse=True))
-_FIELD = re.compile(rf"(?<![\w-])({_NAMES})\.?(?:/n|\(n\))? ?: ?", re.I)
+_FIELDS = "|".join(f"(?P<{name}>{source(f'field.{name}')})" for name in labels_under("field"))
+_FIELD = re.compile(rf"(?<![\w-])(?:{_FIELDS})\.?(?:/n|\(n\))? ?: ?")
 _ITEM = re.compile(
     r"(?m)^[ \t]{0,12}(?:\d{1,2}[.)](?=[ \tA-ZÄÖÜ])(?! ?Grad)|[-*>+](?=[ \tA-ZÄÖÜ])|[a-h]\)|(?:I{1,3}|IV|V)[.)](?! ?Grad| ?a\b)(?= ))[ \t]{0,8}"
 )
 _INLINE_ITEM = re.compile(r"(?<=[\s,;])\d{1,2}[.)] (?=[A-ZÄÖÜ]|[a-zäöü]{4})(?!Grad|Zykl)")
 _BREAK = re.compile(r"\n+|;|(?<=[a-zäöüß)\x1f])\. {1,3}(?=[A-ZÄÖÜ])|(?<=\?) (?=[A-ZÄÖÜ])| \| ")
-_RUNS_ON = re.compile(
-    r"(?:\b(?:der|des|die|das|dem|den|am|im|in|und|mit|von|vom|bei|auf|nach|eines|einer)|,)[ \t]*\Z", re.I
-)
+_RUNS_ON = re.compile(rf"(?:{source('runs_on')}|,)[ \t]*\Z")
 _BRACKET = re.compile(r"\([^()\n]{0,80}\)|\[[^\[\]\n]{0,80}\]")
 _OPENING, _CLOSING = re.compile(r"\("), re.compile(r"\)")
-_BESIDES = r"(?:zusätzlich|außerdem|ferner|zudem|daneben|sowie)"
 _PLACED_METASTASIS = re.compile(r"[A-ZÄÖÜa-zäöü]{4}(?:metastas|filia)\w{0,3}\Z|karzinose\Z", re.I)
 _CONJUNCTION = re.compile(
-    rf"(?:,? (?:{_BESIDES}|jetzt|nun)| (?:und|u\.|mit|bei|eine[sr])|,| [+/&]) (?=\s{{0,80}}\S)"
+    rf"(?:,? (?:{source('besides')}|jetzt|nun)| (?:und|u\.|mit|bei|eine[sr])|,| [+/&]) (?=\s{{0,80}}\S)"
 )
 # What a note says before it names the tumour: an ailment "bei" it, the examination that found it.
-_REASON = re.compile(r"\b(?:bei|wegen|wg\.) ", re.I)
+_REASON = re.compile(rf"{source('reason')} ")
 _EXAMINATION = re.compile(
-    r"\b(?:[\w-]{0,20}(?:biopsie|stanze|skopie|befund|kontrolle|konferenz|konsil|board|bericht|vorgestellt|resektion)|Nachtrag|Hist(?:o|ol|ologie)?\b\.?"
-    r"|Zyto(?:logie)?\b\.?|Zystosk?\b\.?|Pat(?:h|ho|hologie)\b\.?|Diagn?\b\.?|Bildgebung|CT|MRT|PET|Sono(?:graphie)?|TUR-?B|OP)(?:[- ][\w.]{2,12}){0,3}[ \x1f]{0,16}: ",
-    re.I,
+    rf"\b[\w-]{{0,20}}{source('examination')}(?:[- ][\w.]{{2,12}}){{0,3}}[ \x1f]{{0,16}}: "
 )
 _SENTENCES = re.compile(r"(?<=[\w)]{3})\. +[A-ZÄÖÜ]")
 # The "Z.n." itself is needed for the certainty: only the comma before it leads in.
-_FORMER_LISTED = re.compile(r", (?=(?:Z\. ?n\.?|Zustand nach|St\. ?p\.) )", re.I)
+_FORMER_LISTED = re.compile(rf", (?={source('state_after')} )")
 _NEAR = 80
 _EDGE = 24  # no word for a tumour is longer
 _OWN_END = re.compile(r"(?<!-),|(?<!-) (?:und|sowie|oder|bei|mit) ")
-_AGAIN = re.compile(r"rezidiv|progress", re.I)
-_TOGETHER = re.compile(
-    r"kombini|gemischt|misch|familiär|hereditär|syndrom|übergang|assoziiert|hybrid|kollision|komplex", re.I
-)
-_ABBREVIATED = re.compile(
-    r"(?:karz|karzin|mening|sark|quadr|metast|metas|famil|invas|malig|rez|rezid|diff|plattenep|bronch|fragl|susp|anamn|carc|histol|verh|art|neub|klin|chron|angeb|unterl|oberfl|differ)\Z"
-    r"|(?<![a-zäöüß])(?:[a-zäöüß]{1,3}|lymph|pat|bzw|evtl|urothel|tu|fam|ad|zn|va|dg|hist|lok|prim|sek|li|re|bds|lks|rts|ehemal|inkl|ca|max|inv|[a-z])\Z",
-    re.I,
-)
+_ABBREVIATED = re.compile(rf"(?:{source('abbreviated')}|(?i:(?<![a-zäöüß])[a-zäöüß]{{1,3}}))\Z")
 
 
 def fragments(text: str, masked: str) -> tuple[list[Fragment], bool]:
@@ -157,7 +129,7 @@ def _pieces(text: str) -> list[Fragment]:
         cut(match, "item", hard=True)
     if ":" in text:
         for match in _FIELD.finditer(text):
-            field = _FIELDS[match.group(1).lower()]
+            field = match.lastgroup or ""
             before = found.pop(match.start(), None)
             if field == "heading":
                 cut(match, "heading", hard=True)
@@ -182,8 +154,8 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
     # In order; no more are found than fragments are made.
     places: list[int] = []
     led: dict[int, int] = {}
-    for pattern in (STATEMENT, FAMILY_STATEMENT):
-        for match in pattern.finditer(text, start, end):
+    for begins in (STATEMENT, FAMILY_STATEMENT):
+        for match in begins.finditer(text, start, end):
             if match.end() > last_tumour or len(places) >= MAX_FRAGMENTS:
                 break
             last = places[-1] if places else start
@@ -235,9 +207,9 @@ class _Brackets:
 def _lead_in(text: str, start: int, tumour: int, is_note: bool) -> re.Match[str] | None:
     """The words that lead to the first tumour of a statement, unhedged, and are no part of it."""
     # "Hemikolektomie bei Kolonkarzinom" by itself is a procedure; in a note it tells the reason.
-    for pattern in (*((_REASON,) if is_note else ()), _EXAMINATION, _FORMER_LISTED):
+    for leads in (*((_REASON,) if is_note else ()), _EXAMINATION, _FORMER_LISTED):
         lead = None
-        for lead in pattern.finditer(text, start, tumour):  # noqa: B007  (the last one counts)
+        for lead in leads.finditer(text, start, tumour):  # noqa: B007  (the last one counts)
             pass
         if lead is None or tumour - lead.end() > _NEAR:
             continue
@@ -260,11 +232,11 @@ def _separates(text: str, match: re.Match[str], start: int, end: int, tumours: M
     left, right = text[before : match.start()], text[match.end() : after]
     word = match.group().strip(" ,") or ","
     # What is ruled out may be the recurrence of a tumour that was there.
-    excluded_again = EXCLUSION_START.match(left) is not None and _AGAIN.search(left) is not None
+    excluded_again = EXCLUSION_START.match(left) is not None and pattern("again").search(left) is not None
     if (
         left.endswith("-")
         or not (tumours.between(before + _EDGE, match.start()) or names_tumour(left) or excluded_again)
-        or _TOGETHER.search(left)
+        or pattern("together").search(left)
     ):
         return False
     own = _OWN_END.split(right, maxsplit=1)[0]

@@ -25,6 +25,7 @@ from agent.prepare.abbreviations import (
 from agent.prepare.context import TOPOGRAPHY, names_tumour
 from agent.prepare.patterns import CODE_LEFT, MASK
 from agent.prepare.records import Side
+from agent.prepare.rules import pattern
 from agent.prepare.tidy import Word, render, tidy
 from agent.prepare.truncated import full_word, inflected
 
@@ -33,12 +34,9 @@ _TOKEN = re.compile(
     r"(?:t|inv|del|der|ins|dup)\([\dv][^\s,]{0,40}|\([pq]\d[^\s()]{0,30}\)"
     r"|[()\[\],;:!\"=<>|{}*_~^#?]|[^\s()\[\],;:!\"=<>|{}*_~^#?]+"
 )
-_SPELLING_HINT = re.compile("|".join(f"(?:{pattern})" for pattern, _ in SPELLINGS), re.I)
-_SPELLINGS = tuple((re.compile(pattern, re.I), text) for pattern, text in SPELLINGS)
+_SPELLING_HINT = re.compile("|".join(f"(?:{spelling})" for spelling, _ in SPELLINGS), re.I)
+_SPELLINGS = tuple((re.compile(spelling, re.I), text) for spelling, text in SPELLINGS)
 _GLUED = re.compile(r"([A-ZÄÖÜa-zäöü][a-zäöü]{3,20})(?:Ca|CA|ca|Tu|karz)\.?\Z")
-_ORGAN_END = re.compile(
-    r"(?:kopf|schwanz|körper|grund|rand|zell|drüsen|höhlen|gangs?|becken|röhren|knochen|darm|blasen|wand|winkel|dach)\Z"
-)
 # "Gallenbl.-Ca", "Ov.-Tumor"
 _CUT_COMPOUND = re.compile(
     r"([A-Za-zÄÖÜäöü]{2,20})\.-(Ca|CA|ca|Karzinom|Karz|Tu|TU|Tumor|Metastasen?|Metas|Filiae)\.?\Z"
@@ -84,8 +82,8 @@ def _spell(text: str) -> str:
         text = "-".join(part.capitalize() for part in text.split("-"))
     if _SPELLING_HINT.search(text) is None:
         return text
-    for pattern, replacement in _SPELLINGS:
-        text = pattern.sub(_with_capital(replacement), text)
+    for spelling, replacement in _SPELLINGS:
+        text = spelling.sub(_with_capital(replacement), text)
     return text
 
 
@@ -170,7 +168,7 @@ def _expansion(text: str) -> str:
                 own = head in ("tumor", "karzinom") and names_tumour(known.expansion)
                 return known.expansion if own else f"{known.expansion} {head.capitalize()}"
             is_ca = last.lower() in ("ca", "ca.")
-            if is_ca and _ORGAN_END.search(first):
+            if is_ca and any(end.end() == len(first) for end in pattern("organ_end").finditer(first)):
                 return first + head
             if is_ca and first.isalnum():
                 return f"{first}-Karzinom"

@@ -22,7 +22,7 @@ from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
 import agent.prepare
-from agent.prepare import abbreviations
+from agent.prepare import abbreviations, rules
 
 # Modules beside the preparation whose patterns read the text of a diagnosis.
 READERS = (
@@ -78,11 +78,14 @@ def all_patterns() -> dict[str, re.Pattern[str]]:
     names = [f"agent.prepare.{m.name}" for m in pkgutil.iter_modules(agent.prepare.__path__)]
     found: dict[str, re.Pattern[str]] = {}
     seen: set[tuple[str, int]] = set()
-    for module in (*names, *READERS):
-        for name, pattern in patterns_of(importlib.import_module(module)):
-            if (pattern.pattern, pattern.flags) not in seen:
-                seen.add((pattern.pattern, pattern.flags))
-                found[name] = pattern
+    of_modules = (
+        item for module in (*names, *READERS) for item in patterns_of(importlib.import_module(module))
+    )
+    of_labels = ((f"rules.{label}", rules.pattern(label)) for label in rules.rules())
+    for name, pattern in (*of_modules, *of_labels):
+        if (pattern.pattern, pattern.flags) not in seen:
+            seen.add((pattern.pattern, pattern.flags))
+            found[name] = pattern
     return found
 
 
