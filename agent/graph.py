@@ -76,7 +76,7 @@ def recognise(state: State, resources: Resources) -> State:
     statements = state["statements"]
     if not statements:
         return {"tumour_probabilities": []}
-    raw = [_wording(state, statement) for statement in statements]
+    raw = [statement.segment.wording for statement in statements]
     log_odds = tumour_log_odds(resources, raw, [statement.segment.core for statement in statements])
     named = [names_tumour(statement.segment.core) for statement in statements]
     naming = {statement.text for statement, names in zip(statements, named, strict=True) if names}

@@ -13,6 +13,7 @@ import re
 from itertools import pairwise
 
 from agent.prepare import context
+from agent.prepare.known_words import names_known_word
 from agent.prepare.rules import pattern, source
 from agent.prepare.tidy import Word, render
 
@@ -27,11 +28,20 @@ _OF_METASTASES = re.compile(rf"\([^()]{{0,60}}{source('metastasis_word')}[^()]{{
 # Shares of a mixed tumour are no diagnosis of their own.
 _SHARES = re.compile(r"(?<=tumor )\([^()]{0,120}\d ?%[^()]{0,60}\)", re.I)
 _DIGIT = re.compile(r"\d")
+_NO_PART = tuple(map(pattern, ("act", "reached", "comorbidity", "disease")))
+# "laut Histologie": says whence it is known.
+_SOURCE = re.compile(r"(?<!\w)(?i:lt\.|laut) [\w.-]{2,30}")
 _DASHES = ("-", "–", "=", "->")
 _REACHED_FIRST = re.compile(rf"\A[\w-]{{0,30}}{_REACHED}(?: [\w.-]+){{0,4}} (?i:durch|bei|infolge) (?=\w)")
 
 # What goes from the clauses that are kept, in this order, and whether it may name a tumour itself.
-_ASIDE = ((_REACHED_FIRST, False), (_PHRASE, False), (_OF_METASTASES, True), (_SHARES, True))
+_ASIDE = (
+    (_SOURCE, False),
+    (_REACHED_FIRST, False),
+    (_PHRASE, False),
+    (_OF_METASTASES, True),
+    (_SHARES, True),
+)
 
 
 def focused(words: list[Word]) -> tuple[list[Word], list[Word]]:
@@ -75,10 +85,12 @@ def _clauses(words: list[Word]) -> list[list[Word]]:
 def _speaks(clause: str) -> bool:
     if context.names_tumour(clause) or pattern("telling").search(clause) or context.HISTOLOGY.search(clause):
         return True
-    if _DIGIT.search(clause) or pattern("act").search(clause) or pattern("reached").search(clause):
+    if _DIGIT.search(clause) or any(one.search(clause) for one in _NO_PART):
         return False
-    # A word or two that nobody knows may be a type or a place.
-    return context.TOPOGRAPHY.search(clause) is not None or len(clause.split()) <= 2
+    # A word or two of a name may be a type or a place.
+    return context.TOPOGRAPHY.search(clause) is not None or (
+        len(clause.split()) <= 2 and names_known_word(clause)
+    )
 
 
 def _without(

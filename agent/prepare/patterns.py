@@ -197,6 +197,7 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[AsideSpan], 
     if only_codes:
         return items, text
     text = _take(text, items, _INSTRUCTION, "instruction")
+    text = _take(text, items, pattern("companion"), "person")
     if has_digit:
         # "PV 60 ml" is no polycythaemia.
         text = _take(text, items, _VOLUME, "findings")

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from agent.prepare import context, focus, operations, patterns, split, words
 from agent.prepare.drafts import Draft
+from agent.prepare.known_words import names_known_place
 from agent.prepare.normalise import CleanText, normalise
 from agent.prepare.records import MetastasisContext, Prepared, Segment
 from agent.prepare.rules import pattern
@@ -24,11 +25,15 @@ _INSTRUCTION = tuple(map(pattern, ("instruction", "instruction_speaker", "instru
 _SIDES_SPELLED = dict.fromkeys(("li", "li.", "lks", "lks."), "links") | dict.fromkeys(
     ("re", "re.", "rts", "rts."), "rechts"
 )
+_DISEASES = tuple(map(pattern, ("comorbidity", "disease")))
+# What recognition does not hear.
+_UNHEARD = ("remarks", "comorbidity")
 _REMOVED = re.compile(r"\(?(?:Z|St\.|Status)", re.I)
 _OF_A = re.compile(r" (?:eine[srn]|des|der|von)\b")
 _ITEM_OR_FIELD = re.compile(r"\d{1,2}[.)] |[\wÄÖÜäöü. -]{2,25}: ")
 _LINE = 12  # letters, as few as a line of a list has on average
 _EDGES = " \n;,|"
+_MARKS_LEFT = re.compile(r"[ ,;]*[,;][ ,;]*")
 _CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w-]{2,}")
 
 
@@ -210,7 +215,7 @@ def _belongs(before: Draft, draft: Draft) -> bool:
     if context.METASTASIS.search(core):
         return False
     place = context.TOPOGRAPHY.search(core) is not None
-    place_before = before.names(context.TOPOGRAPHY)
+    place_before = before.names(context.TOPOGRAPHY) and not any(before.names(one) for one in _DISEASES)
     if tumour_before and not tumour:
         return (
             place
@@ -220,14 +225,21 @@ def _belongs(before: Draft, draft: Draft) -> bool:
     if not tumour_before and tumour:
         # "Oberlippenhaut; Porom": a short phrase before a semicolon is the place, known to us or not.
         placed = place_before or (draft.fragment.after == "semicolon" and _is_a_place(before.core))
-        return placed and not place
+        return placed and not place and not names_known_place(core)
     if tumour_before and tumour:
         return place_before and not place and context.HISTOLOGY.search(core) is not None
     return False
 
 
 def _is_a_place(phrase: str) -> bool:
-    return len(phrase.split(maxsplit=3)) <= 3 and pattern("comorbidity").search(phrase) is None
+    return len(phrase.split(maxsplit=3)) <= 3 and not any(one.search(phrase) for one in _DISEASES)
+
+
+def _heard(text: str, start: int, end: int, aside: list[patterns.AsideSpan]) -> str:
+    """A stretch of the text without its remarks."""
+    unheard = [(item.start, item.end) for item in aside if item.kind in _UNHEARD]
+    said = patterns.blanked(text, unheard)[start:end].replace(patterns.MASK, "")
+    return _MARKS_LEFT.sub(", ", said).strip(_EDGES) if unheard else said
 
 
 def _segments(text: str, clean: CleanText, drafts: list[Draft]) -> tuple[Segment, ...]:
@@ -273,6 +285,7 @@ def _segments(text: str, clean: CleanText, drafts: list[Draft]) -> tuple[Segment
                     for word in draft.words
                     if not word.mark
                 ),
+                wording=_heard(clean.text, start, end, draft.set_aside),
             )
         )
     return tuple(segments)

@@ -26,7 +26,8 @@ class Segment:
     `metastasis_context` is `metastasis` where the segment itself is a metastasis, `primary` where it is a
     tumour of which the text names metastases, None otherwise. `set_aside` maps a kind (`tnm`, `stage`,
     `grade`, `dates`, `receptors`, `psa`, `sizes`, `depth`, `therapy`, `person`, `codes`, `headings`, `unknown_primary`, `remarks`) to
-    the original wording of what was taken out of `core`.
+    the original wording of what was taken out of `core`. `wording` is the stretch without remarks and other diseases,
+    which recognition reads.
     """
 
     span: tuple[int, int]
@@ -38,6 +39,7 @@ class Segment:
     metastasis_context: MetastasisContext | None = None
     set_aside: dict[str, tuple[str, ...]] = field(default_factory=dict)
     words: tuple[tuple[str, int, int], ...] = ()
+    wording: str = ""
 
     @property
     def denied(self) -> bool:

@@ -28,6 +28,7 @@ from agent.prepare.context import (
     organs_of,
     without_generic,
 )
+from agent.prepare.known_words import names_known_place, names_known_word
 from agent.prepare.mentions import Mentions
 from agent.prepare.patterns import MASK
 from agent.prepare.rules import labels_under, pattern, source
@@ -54,7 +55,10 @@ _ITEM = re.compile(
     r"(?m)^[ \t]{0,12}(?:\d{1,2}[.)](?=[ \tA-ZÄÖÜ])(?! ?Grad)|[-*>+](?=[ \tA-ZÄÖÜ])|[a-h]\)|(?:I{1,3}|IV|V)[.)](?! ?Grad| ?a\b)(?= ))[ \t]{0,8}"
 )
 _INLINE_ITEM = re.compile(r"(?<=[\s,;])\d{1,2}[.)] (?=[A-ZÄÖÜ]|[a-zäöü]{4})(?!Grad|Zykl)")
-_BREAK = re.compile(r"\n+|;|(?<=[a-zäöüß)\x1f])\. {1,3}(?=[A-ZÄÖÜ])|(?<=\?) (?=[A-ZÄÖÜ])| \| ")
+_BREAK = re.compile(r"\n+|;|(?<=[a-zäöüßA-ZÄÖÜ)\x1f])\. {1,3}(?=[A-ZÄÖÜ])|(?<=\?) (?=[A-ZÄÖÜ])| \| ")
+# No phrase of a tumour begins so.
+_BEGINS = re.compile(rf"(?:{source('begins_sentence')}|[A-ZÄÖÜ][\w-]{{1,20}}:) ")
+_CAPITALS = re.compile(r"(?<!\w)[A-ZÄÖÜ]{2,30}\Z")
 _RUNS_ON = re.compile(rf"(?:{source('runs_on')}|,)[ \t]*\Z")
 _BRACKET = re.compile(r"\([^()\n]{0,80}\)|\[[^\[\]\n]{0,80}\]")
 _OPENING, _CLOSING = re.compile(r"\("), re.compile(r"\)")
@@ -62,7 +66,9 @@ _PLACED_METASTASIS = re.compile(r"[A-ZÄÖÜa-zäöü]{4}(?:metastas|filia)\w{0,
 _CONJUNCTION = re.compile(
     rf"(?:,? (?:{source('besides')}|jetzt|nun)| (?:und|u\.|mit|bei|eine[sr])|,| [+/&]) (?=\s{{0,80}}\S)"
 )
-# What a note says before it names the tumour: an ailment "bei" it, the examination that found it.
+# What is said before the tumour is named: an ailment "bei" it, a request "wegen" it, the examination that found it.
+_LED = re.compile(rf"(?:{source('lead_in')}|(?<=\w):) ")
+_LED_WEAKLY = re.compile(rf"{source('weak_lead_in')} ")
 _REASON = re.compile(rf"{source('reason')} ")
 _EXAMINATION = re.compile(
     rf"\b[\w-]{{0,20}}{source('examination')}(?:[- ][\w.]{{2,12}}){{0,3}}[ \x1f]{{0,16}}: "
@@ -70,6 +76,13 @@ _EXAMINATION = re.compile(
 _SENTENCES = re.compile(r"(?<=[\w)]{3})\. +[A-ZÄÖÜ]")
 # The "Z.n." itself is needed for the certainty: only the comma before it leads in.
 _FORMER_LISTED = re.compile(rf", (?={source('state_after')} )")
+# What may belong to a tumour that is named behind it, what makes it none of today, and what surely is no tumour.
+_TELLING = (
+    TOPOGRAPHY, METASTASIS, *map(pattern, ("histology", "of_it", "generic", "left", "right", "suspected", "former"))
+)  # fmt: skip
+_HEDGES = (EXCLUDED, FAMILY_STATEMENT, pattern("doubting"))
+_KNOWN = tuple(map(pattern, ("act", "comorbidity", "person")))
+_CLAUSE_END = re.compile(r"[,;:]|(?<=[a-zäöüß]{4})\. ")
 _NEAR = 80
 _EDGE = 24  # no word for a tumour is longer
 _OWN_END = re.compile(r"(?<!-),|(?<!-) (?:und|sowie|oder|bei|mit) ")
@@ -111,10 +124,7 @@ def _pieces(text: str) -> list[Fragment]:
 
     for match in _BREAK.finditer(text):
         mark = match.group()
-        if mark[0] == "." and (
-            _ABBREVIATED.search(text, max(0, match.start() - 12), match.start())
-            or is_truncated(text[max(0, match.start() - 30) : match.start()])
-        ):
+        if mark[0] == "." and _goes_on(text, match):
             continue
         if inside(match.start()):
             continue
@@ -137,6 +147,19 @@ def _pieces(text: str) -> list[Fragment]:
                 cut(match, "field", field=field, hard=before is not None and before.after == "item")
     pieces = [found[place] for place in sorted(found)]
     return [*(one._replace(end=following.lead) for one, following in pairwise(pieces)), pieces[-1]]
+
+
+def _goes_on(text: str, stop: re.Match[str]) -> bool:
+    """Whether a stop ends an abbreviation and no sentence; behind capitals only where the tumour may go on."""
+    before = text[max(0, stop.start() - 30) : stop.start()]
+    if _BEGINS.match(text, stop.end()):
+        return False
+    if _CAPITALS.search(before):
+        following = text[stop.end() : stop.end() + 40].split(maxsplit=1)[0]
+        return (
+            names_tumour(following) or TOPOGRAPHY.search(following) is not None or names_known_word(following)
+        )
+    return before[-1:].isupper() or _ABBREVIATED.search(before) is not None or is_truncated(before)
 
 
 def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
@@ -208,17 +231,47 @@ def _lead_in(text: str, start: int, tumour: int, is_note: bool) -> re.Match[str]
     """The words that lead to the first tumour of a statement, unhedged, and are no part of it."""
     # "Hemikolektomie bei Kolonkarzinom" by itself is a procedure; in a note it tells the reason.
     for leads in (*((_REASON,) if is_note else ()), _EXAMINATION, _FORMER_LISTED):
-        lead = None
-        for lead in leads.finditer(text, start, tumour):  # noqa: B007  (the last one counts)
-            pass
-        if lead is None or tumour - lead.end() > _NEAR:
+        lead = _last(leads, text, start, tumour)
+        if lead is None:
             continue
         before = text[max(start, lead.start() - 160) : tumour]
         if names_definite_tumour(text[lead.end() : tumour + _NEAR]) and not any(
             hedge.search(before) for hedge in (EXCLUDED, FAMILY_STATEMENT)
         ):
             return lead
+    for leads, known in ((_LED, False), (_LED_WEAKLY, True)):
+        lead = _last(leads, text, start, tumour)
+        if lead is not None and _says_nothing(text, start, lead, tumour, known=known):
+            return lead
     return None
+
+
+def _last(leads: re.Pattern[str], text: str, start: int, tumour: int) -> re.Match[str] | None:
+    """The last match before a tumour, if it is near."""
+    lead = None
+    for lead in leads.finditer(text, start, tumour):  # noqa: B007  (the last one counts)
+        pass
+    return lead if lead is not None and tumour - lead.end() <= _NEAR else None
+
+
+def _says_nothing(text: str, start: int, lead: re.Match[str], tumour: int, *, known: bool) -> bool:
+    """Whether the words before a lead ("Konsil erbeten bei", "Stat. 4, Zimmer 2: ") tell nothing of the tumour. One word
+    before a colon may be a place that we do not know. `known`: whether an act, a person or another disease has to be
+    among them, and the tumour to follow in the same clause: a tumour may be told with another one's "mit" and "und"."""
+    before = text[start : lead.start()]
+    if (
+        before.endswith("-")
+        or (lead.group() == ": " and len(before.split()) < 3)
+        or names_known_place(before)
+    ):
+        return False
+    if known and (
+        _CLAUSE_END.search(text, lead.end(), tumour) or not any(one.search(before) for one in _KNOWN)
+    ):
+        return False
+    return not any(one.search(text, start, lead.end()) for one in _TELLING) and not any(
+        one.search(text, start, tumour) for one in _HEDGES
+    )
 
 
 def _separates(text: str, match: re.Match[str], start: int, end: int, tumours: Mentions) -> bool:
