@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 
 from agent.prepare import Segment
+from agent.prepare.casing import recased_formula
 from index.icd import is_in_situ
 from index.records import CodeSystem
 
@@ -64,7 +65,7 @@ def invasion(formulae: Sequence[str]) -> Fact | None:
     """What TNM formulae say of invasion; None where they say nothing, or both."""
     said: set[Fact] = set()
     for formula in formulae:
-        for found in _T.finditer(formula):
+        for found in _T.finditer(recased_formula(formula)):
             if "y" not in found["prefix"]:
                 said.add(_NOT_INVASIVE.get(found["category"], "invasive"))
     if said == {"in situ", "papillary"}:

@@ -39,8 +39,14 @@ def _words() -> frozenset[str]:
     return frozenset(found) - _OF_ANY_SENTENCE
 
 
-def _texts(table: str) -> list[str]:
-    return [row["text"] for _, row in table_rows(FOLDER / table, _COLUMNS)]
+@cache
+def _texts(table: str) -> tuple[str, ...]:
+    return tuple(row["text"] for _, row in table_rows(FOLDER / table, _COLUMNS))
+
+
+def lexicon_texts() -> list[str]:
+    """The lines of the lexicon that name tumours and places."""
+    return [text for table in _TABLES for text in _texts(table)]
 
 
 def names_known_place(text: str) -> bool:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from dataclasses import replace
+from itertools import pairwise
 
 from agent.prepare import context, focus, operations, patterns, split, words
+from agent.prepare.casing import recased
 from agent.prepare.drafts import Draft
 from agent.prepare.known_words import names_known_place
 from agent.prepare.normalise import CleanText, normalise
 from agent.prepare.records import MetastasisContext, Prepared, Segment
 from agent.prepare.rules import pattern
+from agent.prepare.tidy import Word
 
 MAX_CHARACTERS = 20_000
 
@@ -28,13 +31,18 @@ _SIDES_SPELLED = dict.fromkeys(("li", "li.", "lks", "lks."), "links") | dict.fro
 _DISEASES = tuple(map(pattern, ("comorbidity", "disease")))
 # What recognition does not hear.
 _UNHEARD = ("remarks", "comorbidity")
+_T_CATEGORY = re.compile(r"Tis|[pcu]T[a1-4]")
 _REMOVED = re.compile(r"\(?(?:Z|St\.|Status)", re.I)
 _OF_A = re.compile(r" (?:eine[srn]|des|der|von)\b")
 _ITEM_OR_FIELD = re.compile(r"\d{1,2}[.)] |[\wÄÖÜäöü. -]{2,25}: ")
 _LINE = 12  # letters, as few as a line of a list has on average
+_NARROWEST = 12  # letters of the widest line of a field
+# What begins a line of its own, and what no entry of a list ends in.
+_NEW_LINE = re.compile(rf"[-*>+] |\d{{1,2}}[.)] |{split.FIELD.pattern}")
+_CANNOT_END = re.compile(r"(?:,|-|\(\w*|(?<![\w-])[a-zäöüß][\w-]*(?:e|er|es|em|ig|isch|al|är))\Z")
 _EDGES = " \n;,|"
 _MARKS_LEFT = re.compile(r"[ ,;]*[,;][ ,;]*")
-_CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w-]{2,}")
+_CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w.-]+")
 
 
 def prepare(text: str) -> Prepared:
@@ -46,7 +54,7 @@ def prepare(text: str) -> Prepared:
     """
     truncated = len(text) > MAX_CHARACTERS
     clean = normalise(text[:MAX_CHARACTERS])
-    line = _with_line_breaks(clean.text)
+    line = recased(_with_line_breaks(clean.text))
     has_letters = any(map(str.isalpha, line))
     empty = not line.strip()
     drafts, only_code, overflow = ([], False, False) if empty else _read(line)
@@ -72,15 +80,33 @@ def _read(line: str) -> tuple[list[Draft], bool, bool]:
         items, masked = patterns.set_aside(line, only_codes=True)
         drafts, overflow = _drafts(line, masked, items)
     only_code = not any(draft.words for draft in drafts) and any(item.kind == "codes" for item in items)
-    return _join(drafts), only_code, overflow
+    return [_with_tumour(draft, line) for draft in _join(drafts)], only_code, overflow
 
 
 def _with_line_breaks(text: str) -> str:
-    """Slashes between the lines of a list that was put on one line become line breaks again."""
+    """Slashes between the lines of a list that was put on one line become line breaks again, and the breaks of a
+    narrow field that cut through a phrase become blanks. No character is added or lost."""
     parts = text.split(" / ")
-    if len(parts) == 1 or (len(parts) == 2 and _ITEM_OR_FIELD.match(parts[1]) is None):
-        return text
-    return " \n ".join(parts) if sum(map(len, parts)) >= _LINE * len(parts) else text
+    is_list = len(parts) > 2 or (len(parts) == 2 and _ITEM_OR_FIELD.match(parts[1]))
+    beside = all(any(one.search(part) for one in _DISEASES) for part in parts[1:])
+    if is_list and (beside or sum(map(len, parts)) >= _LINE * len(parts)):
+        return " \n ".join(parts)
+    return " ".join(text.split("\n")) if _is_wrapped(text) else text
+
+
+def _is_wrapped(text: str) -> bool:
+    """Whether lines break where the next word did not fit, and at least one break cannot end an entry."""
+    lines = text.split("\n")
+    if len(lines) < 2 or any(not line.strip() or line != line.strip() for line in lines):
+        return False
+    with_next = [len(line) + 1 + len(following.split(maxsplit=1)[0]) for line, following in pairwise(lines)]
+    longest = max(map(len, lines))
+    return (
+        _NARROWEST <= longest < min(with_next)
+        and not any(_NEW_LINE.match(line) for line in lines[1:])
+        and not any(one.search(line) for line in lines for one in _DISEASES)
+        and any(_CANNOT_END.search(line) or following[0].islower() for line, following in pairwise(lines))
+    )
 
 
 def _drafts(line: str, masked: str, items: list[patterns.AsideSpan]) -> tuple[list[Draft], bool]:
@@ -142,6 +168,19 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.A
     starts_small = line[start:end].lstrip()[:1].islower()
     fields = {piece.field} if piece.field else set()
     return Draft(piece, content, certainty, side, bool(family), kept_items, starts_small, fields, end)
+
+
+def _with_tumour(draft: Draft, line: str) -> Draft:
+    """The draft with "Tumor" where only a T category says that a place has one: "Blase: pTaG1"."""
+    staged = next(
+        (i for i in draft.set_aside if i.kind == "tnm" and _T_CATEGORY.search(line, i.start, i.end)), None
+    )
+    if staged is None or draft.names(context.TUMOUR) or any(draft.names(one) for one in _DISEASES):
+        return draft
+    names = _CAPITALISED.findall(draft.core)
+    if names and all(context.TOPOGRAPHY.search(name) or names_known_place(name) for name in names):
+        draft.join([Word("Tumor", staged.start, staged.end, True)], comma=False)
+    return draft
 
 
 def _join(drafts: list[Draft]) -> list[Draft]:
@@ -214,18 +253,22 @@ def _belongs(before: Draft, draft: Draft) -> bool:
         return True
     if context.METASTASIS.search(core):
         return False
-    place = context.TOPOGRAPHY.search(core) is not None
+    place = context.TOPOGRAPHY.search(core) is not None or names_known_place(core)
     place_before = before.names(context.TOPOGRAPHY) and not any(before.names(one) for one in _DISEASES)
     if tumour_before and not tumour:
         return (
             place
+            and not any(one.search(core) for one in _DISEASES)
             and pattern("done").search(core) is None
-            and all(context.TOPOGRAPHY.search(word) for word in _CAPITALISED.findall(core))
+            and all(
+                context.TOPOGRAPHY.search(word) or names_known_place(word)
+                for word in _CAPITALISED.findall(core)
+            )
         )
     if not tumour_before and tumour:
         # "Oberlippenhaut; Porom": a short phrase before a semicolon is the place, known to us or not.
         placed = place_before or (draft.fragment.after == "semicolon" and _is_a_place(before.core))
-        return placed and not place and not names_known_place(core)
+        return placed and not place
     if tumour_before and tumour:
         return place_before and not place and context.HISTOLOGY.search(core) is not None
     return False
@@ -259,7 +302,7 @@ def _segments(text: str, clean: CleanText, drafts: list[Draft]) -> tuple[Segment
         for item in draft.set_aside:
             a, b = clean.original_span(item.start, item.end)
             aside.setdefault(item.kind, []).append(text[a:b].strip())
-            m1 = m1 or (item.kind == "tnm" and "M1" in text[a:b])
+            m1 = m1 or (item.kind == "tnm" and "M1" in text[a:b].upper())
         metastasis_context: MetastasisContext | None = None
         if metastasis and not context.names_primary_first(core):
             metastasis_context = "metastasis"

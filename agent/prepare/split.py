@@ -50,7 +50,7 @@ class Fragment(NamedTuple):
 
 
 _FIELDS = "|".join(f"(?P<{name}>{source(f'field.{name}')})" for name in labels_under("field"))
-_FIELD = re.compile(rf"(?<![\w-])(?:{_FIELDS})\.?(?:/n|\(n\))? ?: ?")
+FIELD = re.compile(rf"(?<![\w-])(?:{_FIELDS})\.?(?:/n|\(n\))? ?: ?")
 _ITEM = re.compile(
     r"(?m)^[ \t]{0,12}(?:\d{1,2}[.)](?=[ \tA-ZÄÖÜ])(?! ?Grad)|[-*>+](?=[ \tA-ZÄÖÜ])|[a-h]\)|(?:I{1,3}|IV|V)[.)](?! ?Grad| ?a\b)(?= ))[ \t]{0,8}"
 )
@@ -58,8 +58,10 @@ _INLINE_ITEM = re.compile(r"(?<=[\s,;])\d{1,2}[.)] (?=[A-ZÄÖÜ]|[a-zäöü]{4}
 _BREAK = re.compile(r"\n+|;|(?<=[a-zäöüßA-ZÄÖÜ)\x1f])\. {1,3}(?=[A-ZÄÖÜ])|(?<=\?) (?=[A-ZÄÖÜ])| \| ")
 # No phrase of a tumour begins so.
 _BEGINS = re.compile(rf"(?:{source('begins_sentence')}|[A-ZÄÖÜ][\w-]{{1,20}}:) ")
-_CAPITALS = re.compile(r"(?<!\w)[A-ZÄÖÜ]{2,30}\Z")
-_RUNS_ON = re.compile(rf"(?:{source('runs_on')}|,)[ \t]*\Z")
+_MAY_END = re.compile(r"(?<!\w)[A-ZÄÖÜ]{2,30}\Z|[a-zäöüß]{4}ca\Z")
+_RUNS_ON = re.compile(
+    rf"(?:{source('runs_on')}|{source('state_after')}|{source('suspected')}|{source('lead_in')}|,)[ \t]*\Z"
+)
 _BRACKET = re.compile(r"\([^()\n]{0,80}\)|\[[^\[\]\n]{0,80}\]")
 _OPENING, _CLOSING = re.compile(r"\("), re.compile(r"\)")
 _PLACED_METASTASIS = re.compile(r"[A-ZÄÖÜa-zäöü]{4}(?:metastas|filia)\w{0,3}\Z|karzinose\Z", re.I)
@@ -138,7 +140,7 @@ def _pieces(text: str) -> list[Fragment]:
         found.pop(match.start(), None)
         cut(match, "item", hard=True)
     if ":" in text:
-        for match in _FIELD.finditer(text):
+        for match in FIELD.finditer(text):
             field = match.lastgroup or ""
             before = found.pop(match.start(), None)
             if field == "heading":
@@ -150,11 +152,11 @@ def _pieces(text: str) -> list[Fragment]:
 
 
 def _goes_on(text: str, stop: re.Match[str]) -> bool:
-    """Whether a stop ends an abbreviation and no sentence; behind capitals only where the tumour may go on."""
+    """Whether a stop ends an abbreviation and no sentence; behind capitals and a name only where the tumour may go on."""
     before = text[max(0, stop.start() - 30) : stop.start()]
     if _BEGINS.match(text, stop.end()):
         return False
-    if _CAPITALS.search(before):
+    if _MAY_END.search(before):
         following = text[stop.end() : stop.end() + 40].split(maxsplit=1)[0]
         return (
             names_tumour(following) or TOPOGRAPHY.search(following) is not None or names_known_word(following)

@@ -35,9 +35,15 @@ _ENDINGS = ((re.compile(r"(?:tumor|näv\w+|polyp|herd)\Z", re.I), "er"), (re.com
 
 @lru_cache(maxsize=1)
 def _adjectives() -> tuple[tuple[str, ...], dict[str, int]]:
+    """Sorted, and the line of each."""
     listed = (Path(__file__).parent / "adjectives.txt").read_text(encoding="utf-8").split()
     rank = {word: n for n, word in reversed([*enumerate(listed)])}
     return tuple(sorted(rank)), rank
+
+
+def adjectives() -> frozenset[str]:
+    """The whole words, without their endings."""
+    return frozenset(_adjectives()[0])
 
 
 def full_word(token: str) -> str | None:
