@@ -18,9 +18,10 @@ from agent.prepare.rules import pattern, source
 from agent.prepare.tidy import Word, render
 
 _REACHED = source("reached")
+_BESIDE = f"(?:{_REACHED}|{source('disease')}|{source('comorbidity')})"
 _PHRASE = re.compile(
     rf"(?:(?<=\s)|\A){source('phrase_lead')} (?:[\w.°-]+ ){{0,3}}[\w-]{{0,30}}"
-    rf"{_REACHED}(?: (?i:von|des|der|in|im|am|die|das|den)(?: [\w-]+){{1,2}})?"
+    rf"{_BESIDE}(?: (?i:von|des|der|in|im|am|die|das|den)(?: [\w-]+){{1,2}})?"
 )
 # Where metastases are, by an adjective: "jetzt ossär u. hepatisch", and in brackets: "(Metastasierung 2021 BWS)".
 _SPREAD = re.compile(rf"(?>(?:{source('spread_word')}|/|\+)[., ]{{0,2}}){{1,8}}\Z")

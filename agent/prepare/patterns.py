@@ -130,7 +130,7 @@ _VOLUME = re.compile(
     r"(?<![\w-])\(?(?:PV|PVol|Prostatavolumen|Vol(?:umen|\.)|RH|Restharn)[ :=]{1,3}(?:(?:von|bei|ca\.) ?){0,2}[<>]? ?\d{1,4}(?:[.,]\d)?(?: ?(?:ml|ccm|cc|cm³|g))?(?!\w)\)?"
 )
 _PERSON = re.compile(
-    rf"(?:{source('person_age')}(?: {source('person')})?|{source('person')}(?= mit))(?: mit| hat)?(?!\w)"
+    rf"(?:{source('person_age')}(?: {source('person')})?|{source('person')}(?= mit))(?: hat)?(?!\w)"
 )
 _SIDE = f"(?:{source('left')}|{source('right')}|{source('both_sides')})"
 _TREATED = rf"\w{{0,20}}(?:{source('treatment')}|{source('drug')})"

@@ -55,9 +55,9 @@ _ITEM = re.compile(
     r"(?m)^[ \t]{0,12}(?:\d{1,2}[.)](?=[ \tA-ZÄÖÜ])(?! ?Grad)|[-*>+](?=[ \tA-ZÄÖÜ])|[a-h]\)|(?:I{1,3}|IV|V)[.)](?! ?Grad| ?a\b)(?= ))[ \t]{0,8}"
 )
 _INLINE_ITEM = re.compile(r"(?<=[\s,;])\d{1,2}[.)] (?=[A-ZÄÖÜ]|[a-zäöü]{4})(?!Grad|Zykl)")
-_BREAK = re.compile(r"\n+|;|(?<=[a-zäöüßA-ZÄÖÜ)\x1f])\. {1,3}(?=[A-ZÄÖÜ])|(?<=\?) (?=[A-ZÄÖÜ])| \| ")
+_BREAK = re.compile(r"\n+|;|(?<=[a-zäöüßA-ZÄÖÜ).\x1f])\. {1,3}(?=[A-ZÄÖÜ])|(?<=\?) (?=[A-ZÄÖÜ])| \| ")
 # No phrase of a tumour begins so.
-_BEGINS = re.compile(rf"(?:{source('begins_sentence')}|[A-ZÄÖÜ][\w-]{{1,20}}:) ")
+_BEGINS = re.compile(rf"(?:{source('begins_sentence')}|{source('relative')}|[A-ZÄÖÜ][\w-]{{1,20}}:) ")
 _MAY_END = re.compile(r"(?<!\w)[A-ZÄÖÜ]{2,30}\Z|[a-zäöüß]{4}ca\Z")
 _RUNS_ON = re.compile(
     rf"(?:{source('runs_on')}|{source('state_after')}|{source('suspected')}|{source('lead_in')}|,)[ \t]*\Z"
@@ -154,7 +154,7 @@ def _pieces(text: str) -> list[Fragment]:
 def _goes_on(text: str, stop: re.Match[str]) -> bool:
     """Whether a stop ends an abbreviation and no sentence; behind capitals and a name only where the tumour may go on."""
     before = text[max(0, stop.start() - 30) : stop.start()]
-    if _BEGINS.match(text, stop.end()):
+    if before.endswith(".") or _BEGINS.match(text, stop.end()):
         return False
     if _MAY_END.search(before):
         following = text[stop.end() : stop.end() + 40].split(maxsplit=1)[0]
@@ -173,7 +173,7 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
     tumours = Mentions(TUMOUR.finditer(text, start, end))
     last_tumour = tumours.last(start, end)
     if last_tumour is None:
-        return [piece]
+        return _without_lead(text, piece)
     definite = Mentions(TUMOUR.finditer(without_generic(text[start:end])), start)
     brackets = _Brackets(text, start, end)
     # In order; no more are found than fragments are made.
@@ -217,6 +217,28 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
     return [first, *rest]
 
 
+def _without_lead(text: str, piece: Fragment) -> list[Fragment]:
+    """A statement that names no tumour that we know, parted from what leads to a name in it."""
+    lead = None
+    for lead in _LED.finditer(text, piece.start, piece.end):  # noqa: B007  (the last one counts)
+        pass
+    # What stands behind a colon in a procedure's or a disease's name is a part of it.
+    if (
+        lead is None
+        or lead.group() == ": "
+        or not names_known_word(text[lead.end() : min(piece.end, lead.end() + _NEAR)])
+    ):
+        return [piece]
+    if not text[piece.start : lead.start()].strip(" ,.;") or not _says_nothing(
+        text, piece.start, lead, piece.end, known=False
+    ):
+        return [piece]
+    return [
+        piece._replace(end=lead.start()),
+        Fragment(lead.end(), piece.end, lead.start(), "", True, "statement"),
+    ]
+
+
 class _Brackets:
     """Where the brackets of a stretch open and close."""
 
@@ -257,8 +279,8 @@ def _last(leads: re.Pattern[str], text: str, start: int, tumour: int) -> re.Matc
 
 
 def _says_nothing(text: str, start: int, lead: re.Match[str], tumour: int, *, known: bool) -> bool:
-    """Whether the words before a lead ("Konsil erbeten bei", "Stat. 4, Zimmer 2: ") tell nothing of the tumour. One word
-    before a colon may be a place that we do not know. `known`: whether an act, a person or another disease has to be
+    """Whether the words before a lead ("Konsil erbeten bei", "Stat. 4, Zimmer 2: ") tell nothing of the tumour. A word
+    before a colon that stands in a tumour's name may be a part of it. `known`: whether an act, a person or another disease has to be
     among them, and the tumour to follow in the same clause: a tumour may be told with another one's "mit" and "und"."""
     before = text[start : lead.start()]
     if (
