@@ -7,7 +7,7 @@ case.py           a tumour that is told in fields
 records.py        what comes out; drafts.py: a diagnosis in the making; leading.py: the one that leads
 normalise.py      letters and blanks, offsets kept
 rules/            the vocabulary: tables of words by label, each row with its example; places.py: the lexicon's
-split.py          several diagnoses; focus.py: the one that counts; alternatives.py, operations.py, mentions.py
+split.py          several diagnoses, lead_in.py: what is said before them; focus.py: the one that counts; alternatives.py, operations.py, mentions.py
 patterns.py       TNM, grade, dates and codes set aside
 context.py        what a statement says about the tumour: certainty, side, whose it is
 words.py          words expanded; tidy.py: made a line; abbreviations.py, truncated.py: what short forms mean

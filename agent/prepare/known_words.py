@@ -49,6 +49,11 @@ def lexicon_texts() -> list[str]:
     return [text for table in _TABLES for text in _texts(table)]
 
 
+def known_place(word: str) -> bool:
+    """Whether a word with its capital stands in the name of a place."""
+    return word[0].isupper() and word.lower() in _places()
+
+
 def names_known_place(text: str) -> bool:
     """Whether a noun of the text stands in the name of a place."""
     return any(noun.lower() in _places() for noun in _NOUN.findall(text))

@@ -328,7 +328,7 @@ def _segments(text: str, clean: CleanText, drafts: list[Draft]) -> tuple[Segment
                     for word in draft.words
                     if not word.mark
                 ),
-                wording=_heard(clean.text, start, end, draft.set_aside),
+                wording=_heard(clean.text, max(start, draft.fragment.start), end, draft.set_aside),
             )
         )
     return tuple(segments)

@@ -28,7 +28,8 @@ from agent.prepare.context import (
     organs_of,
     without_generic,
 )
-from agent.prepare.known_words import names_known_place, names_known_word
+from agent.prepare.known_words import names_known_word
+from agent.prepare.lead_in import lead_in, lead_to_name
 from agent.prepare.mentions import Mentions
 from agent.prepare.patterns import MASK
 from agent.prepare.rules import labels_under, pattern, source
@@ -60,7 +61,7 @@ _BREAK = re.compile(r"\n+|;|(?<=[a-zäöüßA-ZÄÖÜ).\x1f])\. {1,3}(?=[A-ZÄÖ
 _BEGINS = re.compile(rf"(?:{source('begins_sentence')}|{source('relative')}|[A-ZÄÖÜ][\w-]{{1,20}}:) ")
 _MAY_END = re.compile(r"(?<!\w)[A-ZÄÖÜ]{2,30}\Z|[a-zäöüß]{4}ca\Z")
 _RUNS_ON = re.compile(
-    rf"(?:{source('runs_on')}|{source('state_after')}|{source('suspected')}|{source('lead_in')}|,)[ \t]*\Z"
+    rf"(?:{source('runs_on')}|{source('state_after')}|{source('suspected')}|{source('reason_lead')}|,)[ \t]*\Z"
 )
 _BRACKET = re.compile(r"\([^()\n]{0,80}\)|\[[^\[\]\n]{0,80}\]")
 _OPENING, _CLOSING = re.compile(r"\("), re.compile(r"\)")
@@ -68,9 +69,7 @@ _PLACED_METASTASIS = re.compile(r"[A-ZÄÖÜa-zäöü]{4}(?:metastas|filia)\w{0,
 _CONJUNCTION = re.compile(
     rf"(?:,? (?:{source('besides')}|jetzt|nun)| (?:und|u\.|mit|bei|eine[sr])|,| [+/&]) (?=\s{{0,80}}\S)"
 )
-# What is said before the tumour is named: an ailment "bei" it, a request "wegen" it, the examination that found it.
-_LED = re.compile(rf"(?:{source('lead_in')}|(?<=\w):) ")
-_LED_WEAKLY = re.compile(rf"{source('weak_lead_in')} ")
+# What a note says before it names the tumour: an ailment "bei" it, the examination that found it.
 _REASON = re.compile(rf"{source('reason')} ")
 _EXAMINATION = re.compile(
     rf"\b[\w-]{{0,20}}{source('examination')}(?:[- ][\w.]{{2,12}}){{0,3}}[ \x1f]{{0,16}}: "
@@ -78,13 +77,6 @@ _EXAMINATION = re.compile(
 _SENTENCES = re.compile(r"(?<=[\w)]{3})\. +[A-ZÄÖÜ]")
 # The "Z.n." itself is needed for the certainty: only the comma before it leads in.
 _FORMER_LISTED = re.compile(rf", (?={source('state_after')} )")
-# What may belong to a tumour that is named behind it, what makes it none of today, and what surely is no tumour.
-_TELLING = (
-    TOPOGRAPHY, METASTASIS, *map(pattern, ("histology", "of_it", "generic", "left", "right", "suspected", "former"))
-)  # fmt: skip
-_HEDGES = (EXCLUDED, FAMILY_STATEMENT, pattern("doubting"))
-_KNOWN = tuple(map(pattern, ("act", "comorbidity", "person")))
-_CLAUSE_END = re.compile(r"[,;:]|(?<=[a-zäöüß]{4})\. ")
 _NEAR = 80
 _EDGE = 24  # no word for a tumour is longer
 _OWN_END = re.compile(r"(?<!-),|(?<!-) (?:und|sowie|oder|bei|mit) ")
@@ -173,7 +165,7 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
     tumours = Mentions(TUMOUR.finditer(text, start, end))
     last_tumour = tumours.last(start, end)
     if last_tumour is None:
-        return _without_lead(text, piece)
+        return [piece._replace(start=lead_to_name(text, start, end))]
     definite = Mentions(TUMOUR.finditer(without_generic(text[start:end])), start)
     brackets = _Brackets(text, start, end)
     # In order; no more are found than fragments are made.
@@ -202,41 +194,21 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
             if place not in places:
                 insort(places, place)
     tumour = tumours.first(start, places[0] if places else end)
-    if tumour is not None and (lead := _lead_in(text, start, tumour, is_note)) is not None:
-        if text[start : lead.start()].strip(" ,.;"):
+    if tumour is not None:
+        lead = _reason(text, start, tumour, is_note)
+        begin = lead_in(text, lead.end() if lead is not None else start, tumour)
+        if lead is not None and text[start : lead.start()].strip(" ,.;"):
             if lead.start() not in places:
                 insort(places, lead.start())
-            led[lead.start()] = lead.end()
-        else:
-            piece = piece._replace(start=lead.end())
+            led[lead.start()] = begin
+        elif not brackets.open_at(begin):
+            piece = piece._replace(start=begin)
     if not places:
         return [piece]
     borders = [*places, end]
     first = piece._replace(end=borders[0])
     rest = [Fragment(led.get(a, a), b, a, "", True, "statement") for a, b in pairwise(borders)]
     return [first, *rest]
-
-
-def _without_lead(text: str, piece: Fragment) -> list[Fragment]:
-    """A statement that names no tumour that we know, parted from what leads to a name in it."""
-    lead = None
-    for lead in _LED.finditer(text, piece.start, piece.end):  # noqa: B007  (the last one counts)
-        pass
-    # What stands behind a colon in a procedure's or a disease's name is a part of it.
-    if (
-        lead is None
-        or lead.group() == ": "
-        or not names_known_word(text[lead.end() : min(piece.end, lead.end() + _NEAR)])
-    ):
-        return [piece]
-    if not text[piece.start : lead.start()].strip(" ,.;") or not _says_nothing(
-        text, piece.start, lead, piece.end, known=False
-    ):
-        return [piece]
-    return [
-        piece._replace(end=lead.start()),
-        Fragment(lead.end(), piece.end, lead.start(), "", True, "statement"),
-    ]
 
 
 class _Brackets:
@@ -251,51 +223,21 @@ class _Brackets:
         return bisect_left(self._opening, place) > bisect_left(self._closing, place)
 
 
-def _lead_in(text: str, start: int, tumour: int, is_note: bool) -> re.Match[str] | None:
-    """The words that lead to the first tumour of a statement, unhedged, and are no part of it."""
-    # "Hemikolektomie bei Kolonkarzinom" by itself is a procedure; in a note it tells the reason.
+def _reason(text: str, start: int, tumour: int, is_note: bool) -> re.Match[str] | None:
+    """What leads to the first tumour of a statement, unhedged, and is told beside it: an ailment, an examination."""
+    # "Hemikolektomie bei Kolonkarzinom" by itself is one statement; in a note it tells the reason.
     for leads in (*((_REASON,) if is_note else ()), _EXAMINATION, _FORMER_LISTED):
-        lead = _last(leads, text, start, tumour)
-        if lead is None:
+        lead = None
+        for lead in leads.finditer(text, start, tumour):  # noqa: B007  (the last one counts)
+            pass
+        if lead is None or tumour - lead.end() > _NEAR:
             continue
         before = text[max(start, lead.start() - 160) : tumour]
         if names_definite_tumour(text[lead.end() : tumour + _NEAR]) and not any(
             hedge.search(before) for hedge in (EXCLUDED, FAMILY_STATEMENT)
         ):
             return lead
-    for leads, known in ((_LED, False), (_LED_WEAKLY, True)):
-        lead = _last(leads, text, start, tumour)
-        if lead is not None and _says_nothing(text, start, lead, tumour, known=known):
-            return lead
     return None
-
-
-def _last(leads: re.Pattern[str], text: str, start: int, tumour: int) -> re.Match[str] | None:
-    """The last match before a tumour, if it is near."""
-    lead = None
-    for lead in leads.finditer(text, start, tumour):  # noqa: B007  (the last one counts)
-        pass
-    return lead if lead is not None and tumour - lead.end() <= _NEAR else None
-
-
-def _says_nothing(text: str, start: int, lead: re.Match[str], tumour: int, *, known: bool) -> bool:
-    """Whether the words before a lead ("Konsil erbeten bei", "Stat. 4, Zimmer 2: ") tell nothing of the tumour. A word
-    before a colon that stands in a tumour's name may be a part of it. `known`: whether an act, a person or another disease has to be
-    among them, and the tumour to follow in the same clause: a tumour may be told with another one's "mit" and "und"."""
-    before = text[start : lead.start()]
-    if (
-        before.endswith("-")
-        or (lead.group() == ": " and len(before.split()) < 3)
-        or names_known_place(before)
-    ):
-        return False
-    if known and (
-        _CLAUSE_END.search(text, lead.end(), tumour) or not any(one.search(before) for one in _KNOWN)
-    ):
-        return False
-    return not any(one.search(text, start, lead.end()) for one in _TELLING) and not any(
-        one.search(text, start, tumour) for one in _HEDGES
-    )
 
 
 def _separates(text: str, match: re.Match[str], start: int, end: int, tumours: Mentions) -> bool:
