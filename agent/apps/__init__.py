@@ -6,6 +6,7 @@ cli.py          the command `onkokode`: the composition root, which knows all co
 options.py      which agent a command loads; outputs tried before the work
 models.py       `model`: language models by name: add, list, remove
 terminal.py     texts from standard input, counts on standard error
+rules.py        `rules`: which rows of the vocabulary speak in a text
 render.py       a coded text as a person reads it
 wording.py      German words and safe strings that all applications share
 spreadsheet.py  CSV for a German spreadsheet, without formulas

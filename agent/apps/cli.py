@@ -41,6 +41,7 @@ _COMMANDS = {
         "Official catalogue files: add, list, show, remove.",
     ),
     "model": ("agent.apps.models:model_group", "Language models by name: add, list, remove."),
+    "rules": ("agent.apps.rules:rules_command", "Which rows of the vocabulary speak in a text."),
     "read": (
         "agent.apps.documents.commands:read_command",
         "Read whole documents: the tumours of a patient, coded.",

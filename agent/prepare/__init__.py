@@ -5,9 +5,11 @@ prepare("Z.n. Prostata-Ca, Gleason 3+4=7").diagnoses[0].core        # 'Prostatak
 pipeline.py       the steps in their order; worker.py: in a process with a limit of time
 case.py           a tumour that is told in fields
 records.py        what comes out; drafts.py: a diagnosis in the making; leading.py: the one that leads
-normalise.py      letters and blanks, offsets kept
-rules/            the vocabulary: tables of words by label, each row with its example; places.py: the lexicon's
-split.py          several diagnoses, lead_in.py: what is said before them; focus.py: the one that counts; alternatives.py, operations.py, mentions.py
+normalise.py      letters and blanks, offsets kept; casing.py: a text in capitals or small letters throughout
+rules/            the vocabulary: tables of words by label, each row with its example; alternatives.py: made fast
+known_words.py    the words that the built-in lexicon knows
+split.py          several diagnoses; lead_in.py: what stands before one and says nothing of it; mentions.py
+focus.py          the clauses of one that speak of the tumour; operations.py: the organ that an operation tells
 patterns.py       TNM, grade, dates and codes set aside
 context.py        what a statement says about the tumour: certainty, side, whose it is
 words.py          words expanded; tidy.py: made a line; abbreviations.py, truncated.py: what short forms mean

@@ -101,6 +101,7 @@ def prepared_case(case: Case, read: Callable[[Sequence[str]], list[Prepared]]) -
         metastasis_context=next((one.metastasis_context for one in every if one.metastasis_context), None),
         set_aside=aside,
         words=tuple(words),
+        wording=case.text,
     )
     flags = tuple(dict.fromkeys(flag for prepared in found for flag in prepared.flags))
     return Prepared(

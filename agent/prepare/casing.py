@@ -108,5 +108,5 @@ def _forms() -> dict[str, str]:
         # PNET and pNET are two tumours, PCa and PCA are one.
         meanings = {known.expansion for one in found if (known := ABBREVIATIONS.get(one))}
         if lowered not in _WORDS_TOO and (len(lowered) > 2 or lowered in _SHORT) and len(meanings) < 2:
-            forms[lowered] = min(found)
+            forms[lowered] = max(found)
     return forms

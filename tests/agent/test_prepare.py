@@ -321,7 +321,7 @@ def test_a_usual_text_is_fast() -> None:
         ("Mammakarzinom 2 Uhr", ["Mammakarzinom 2 Uhr"]),
         ("Prostatakarzinom links 2 Uhr", ["Prostatakarzinom 2 Uhr"]),
         ("M. Hodgkin, NS, IIB", ["Morbus Hodgkin, nodulär-sklerosierend, IIB"]),
-        # what leads to the tumour in a note is no part of it; by itself a procedure stays one
+        # what leads to the tumour is no part of it
         ("Exzision am Rücken. Histo: Spinaliom, R0.", ["Exzision am Rücken, Spinaliom"]),
         (
             "Inkontinenz bei Prostatakarzinom. PSA niedrig.",

@@ -53,7 +53,7 @@ def _asked(found: dict[str, Any]) -> dict[str, Any]:
 
 def test_only_what_is_not_sure_is_asked_about() -> None:
     graph = _graph()
-    found = graph.invoke({"texts": ["sicher", "eins", "sicher auch; zwei"]}, CONFIG)
+    found = graph.invoke({"texts": ["Es ist sicher", "eins", "Auch sicher; zwei"]}, CONFIG)
     assert (_asked(found)["row"], _asked(found)["text"]) == (1, "eins")
     assert _asked(found)["unsure"] == ["icd10gm", "icdo_topography", "icdo_morphology"]
     found = graph.invoke(Command(resume={"action": "accept", "by": "A"}), CONFIG)
@@ -67,7 +67,7 @@ def test_only_what_is_not_sure_is_asked_about() -> None:
 
 
 def test_all_sure_and_no_text_run_through() -> None:
-    assert "__interrupt__" not in _graph().invoke({"texts": ["sicher"]}, CONFIG)
+    assert "__interrupt__" not in _graph().invoke({"texts": ["Es ist sicher"]}, CONFIG)
     assert _graph().invoke({"texts": []}, CONFIG)["reviewed"] == []
 
 
@@ -128,7 +128,7 @@ def test_a_run_that_failed_before_it_asked_codes_its_texts_anew() -> None:
 
 def test_checkpoints_hold_texts_and_decisions_and_nothing_between() -> None:
     saver = InMemorySaver()
-    _graph(saver).invoke({"texts": ["eins", "sicher"]}, CONFIG)
+    _graph(saver).invoke({"texts": ["eins", "Es ist sicher"]}, CONFIG)
     kept = {name for found in saver.list(CONFIG) for name in found.checkpoint["channel_values"]}
     written = {name for found in saver.list(CONFIG) for _, name, _ in found.pending_writes or ()}
     assert {name for name in kept | written if not name.startswith(("__", "branch:"))} == {
@@ -145,7 +145,7 @@ from agent.apps.review.interrupt import checkpoints, review_graph
 from tests.review.test_review_interrupt import CONFIG, coder
 with checkpoints(Path(sys.argv[1])) as saver:
     if sys.argv[2] == "ask":
-        found = review_graph(coder(), checkpointer=saver).invoke({"texts": ["eins", "sicher"]}, CONFIG)
+        found = review_graph(coder(), checkpointer=saver).invoke({"texts": ["eins", "Es ist sicher"]}, CONFIG)
         print(found["__interrupt__"][0].value["text"])
     else:
         answer = {"action": "change", "by": "A", "icd10gm": "C50.4"}

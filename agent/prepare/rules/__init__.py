@@ -9,6 +9,6 @@ fired("Z.n. Mamma-Ca li.", ["former", "left"])               # which rows speak,
 A row's example is its test (`tests/agent/test_rules.py`). Whoever adds a word adds a row.
 """
 
-from agent.prepare.rules.table import Firing, Rule, fired, labels_under, pattern, rules, source
+from agent.prepare.rules.table import FOLDER, Firing, Rule, fired, labels_under, pattern, rules, source
 
-__all__ = ["Firing", "Rule", "fired", "labels_under", "pattern", "rules", "source"]
+__all__ = ["FOLDER", "Firing", "Rule", "fired", "labels_under", "pattern", "rules", "source"]

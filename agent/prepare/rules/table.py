@@ -76,9 +76,11 @@ def labels_under(name: str) -> tuple[str, ...]:
 @cache
 def source(label: str) -> str:
     """The expression for all rows of a label. A word that goes on behind a row's letters is matched to its end."""
+    if label not in rules():
+        raise NotationError(f"no rows have the label {label}")
     groups: dict[tuple[bool, bool, bool], list[str]] = {}
     for rule in rules()[label]:
-        body, open_start, open_end = _compiled(rule)
+        body, open_start, open_end = compiled_rule(rule)
         groups.setdefault((rule.cased, open_start, open_end), []).append(body)
     parts = []
     for (cased, open_start, open_end), bodies in sorted(groups.items()):
@@ -91,7 +93,8 @@ def _with_ends(expression: str, open_start: bool, open_end: bool) -> str:
     return ("" if open_start else r"(?<!\w)") + expression + (_REST if open_end else r"(?!\w)")
 
 
-def _compiled(rule: Rule) -> Compiled:
+def compiled_rule(rule: Rule) -> Compiled:
+    """The expression of a row. Raises `TableError` that names it."""
     try:
         return compiled(rule.pattern, rule.unless, cased=rule.cased, source=source)
     except NotationError as error:
@@ -107,7 +110,7 @@ def pattern(label: str) -> re.Pattern[str]:
 @cache
 def _alone(rule: Rule) -> re.Pattern[str]:
     """What finds the words of one row."""
-    body, open_start, open_end = _compiled(rule)
+    body, open_start, open_end = compiled_rule(rule)
     return re.compile(_with_ends(f"(?:{body})", open_start, open_end), 0 if rule.cased else re.IGNORECASE)
 
 
