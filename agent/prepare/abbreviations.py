@@ -34,6 +34,10 @@ CONTEXTS: dict[str, re.Pattern[str]] = {
     "breast": re.compile(r"mamma|brust|duktal|lobulär|\bdcis\b|\blcis\b|quadrant", re.I),
     "lung": re.compile(r"lunge|bronch|pulmo|kleinzellig|\bn?sclc\b|pancoast|lappen|segment", re.I),
     "myeloma": re.compile(r"plasmozytom|plasmazell|igg|iga\b|kappa|lambda|leichtketten|salmon|\biss\b", re.I),
+    # A "Plasmozytom" with the stage, the protein or the organ damage of a myeloma is one.
+    "myeloma_staged": re.compile(
+        r"\b(?:r-)?iss\b|salmon|\bcrab\b|\big[gad]\b|kappa|lambda|leichtkette", re.I
+    ),
     "melanoma": re.compile(
         r"haut|breslow|clark|nävus|superfiziell|spreitend|nodulär|akral|lentig|aderhaut|kutan|tumordicke"
         r"|rücken|schulter|unterschenkel|oberschenkel|oberarm|unterarm|kopfhaut|wange|schläfe",

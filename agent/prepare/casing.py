@@ -106,7 +106,7 @@ def _forms() -> dict[str, str]:
         shorts.setdefault(short.lower().removesuffix("."), set()).add(short.removesuffix("."))
     for lowered, found in shorts.items():
         # PNET and pNET are two tumours, PCa and PCA are one.
-        meanings = {known.expansion for one in found if (known := ABBREVIATIONS.get(one))}
+        meanings = {tuple(CONTEXTUAL.get(one, ())) or ABBREVIATIONS.get(one) for one in found}
         if lowered not in _WORDS_TOO and (len(lowered) > 2 or lowered in _SHORT) and len(meanings) < 2:
             forms[lowered] = max(found)
     return forms

@@ -127,6 +127,10 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.A
             kept_items.append(patterns.AsideSpan("therapy", start, end))
         return Draft(piece, [], "gesichert", None, False, kept_items, False, {"therapy"}, end)
     certainty, spans = context.find_certainty(own)
+    kept_items += [
+        patterns.AsideSpan("remarks", start + secured.start(), start + secured.end())
+        for secured in pattern("secured").finditer(own)
+    ]
     for item in items:
         if item.kind == "codes" and line[item.end - 1] in "AVZ":
             certainty = context.MARK_MEANS[line[item.end - 1]]

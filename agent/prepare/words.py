@@ -54,6 +54,7 @@ _QUADRANT: dict[tuple[str, ...], str] = {
 # A number that ends a code; a few rounds at most look at what comes to stand before it.
 _NUMBER_OF_CODE = re.compile(r"\d\d[.,]\d")
 _ROUNDS = 8
+_BEFORE_A_PLACE = ("in", "im", "der", "des", "am", "an", "bei", "b.", "eines", "einer", "von", "und", "u.")
 _BETWEEN_LETTERS = re.compile(r"[^\W\d_]")
 
 
@@ -118,6 +119,8 @@ def _expand(words: list[Word], around: str) -> list[Word]:
             text == "M." and following is not None and following.text[0].isupper() and len(following.text) > 3
         ):
             new = "Morbus"
+        elif text in ("Met.", "met.", "Metast.", "metast.") and _names_tumour_next(words, place):
+            new = "metastasiertes"
         else:
             new = _expansion(text)
             if following is not None and new == full_word(text):
@@ -128,6 +131,16 @@ def _expand(words: list[Word], around: str) -> list[Word]:
     if contextual or ("Grad" not in lowered and lowered & {"oben", "unten"}):
         return _expand_in_context(expanded, around)
     return expanded
+
+
+def _names_tumour_next(words: list[Word], place: int) -> bool:
+    """Whether one of the next three words names a tumour, with no mark and no preposition before it: "Met. pap. RCC"."""
+    for word in words[place + 1 : place + 4]:
+        if word.mark or word.text.lower() in _BEFORE_A_PLACE:
+            return False
+        if names_tumour(word.text):
+            return True
+    return False
 
 
 def _is_carcinoma(text: str, following: Word | None, last: Word | None) -> bool:
