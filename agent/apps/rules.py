@@ -19,6 +19,7 @@ def rules_command(texts: tuple[str, ...], labels: tuple[str, ...]) -> None:
     A word is added by adding a row; its example is its test (`pytest tests/agent/test_rules.py`).
     """
     from agent.prepare.normalise import normalise
+    from agent.prepare.pipeline import line_of
     from agent.prepare.rules import FOLDER, fired, rules
     from index.errors import OnkokodeError
 
@@ -27,7 +28,7 @@ def rules_command(texts: tuple[str, ...], labels: tuple[str, ...]) -> None:
             f"--label: no rows have the label {', '.join(unknown)}; known are {', '.join(rules())}"
         )
     for text in texts:
-        read = normalise(text).text
+        read = line_of(normalise(text))
         click.echo(text)
         for one in fired(read, labels or None):
             where = one.rule.where.removeprefix(f"{FOLDER}/")

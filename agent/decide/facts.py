@@ -23,6 +23,7 @@ import numpy as np
 
 from agent.prepare import Segment
 from agent.prepare.casing import recased_formula
+from agent.prepare.rules import pattern
 from index.icd import is_in_situ
 from index.records import CodeSystem
 
@@ -34,8 +35,6 @@ PREFERENCE_NATS = 3.0
 _PAPILLARY = ("8050/2", "8052/2", "8130/2")
 _T = re.compile(r"(?<![A-Za-z])(?P<prefix>[acpru]{0,3}y?[cp]{0,2})T(?P<category>is|a|[1-4])[a-d]?(?![a-z])")
 _GLEASON = re.compile(r"\b(?:Gleason|Gl|GS)\b", re.I)
-_URINARY = re.compile(r"(?<!gallen)blase|ureter|harnleiter|nierenbecken|urethra|harnröhre|urothel", re.I)
-_KERATINISING = re.compile(r"(?<!nicht)(?<!nicht )(?<!nicht-)verhornend", re.I)
 _IN_SITU = re.compile(r"in situ", re.I)
 # The names that the fact in question replaces by a more precise one.
 _REPLACED: dict[Fact, tuple[str, ...]] = {
@@ -54,9 +53,9 @@ def facts_of(segment: Segment) -> frozenset[Fact]:
     grades = " ".join(segment.set_aside.get("grade", ()))
     if _GLEASON.search(grades) or ("ISUP" in grades and "rostat" in segment.core):
         facts.add("glandular")
-    if _KERATINISING.search(segment.core):
+    if pattern("keratinising").search(segment.core):
         facts.add("keratinising")
-    if _URINARY.search(segment.core) and (category == "in situ" or _IN_SITU.search(segment.core)):
+    if pattern("urinary").search(segment.core) and (category == "in situ" or _IN_SITU.search(segment.core)):
         facts.add("urothelial")
     return frozenset(facts)
 

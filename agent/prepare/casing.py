@@ -23,10 +23,10 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 # The part of a word up to a hyphen or a stop, with the digits that an abbreviation may have.
 _WORD = re.compile(r"[^\W_]+(?:/[^\W_]+)?")
 _TNM = re.compile(
-    r"(?<![^\W_])(?P<before>[apcryu]{0,3})(?P<category>[tnm])(?P<value>is|[ax]|[0-4][a-d]?|\+)(?=[\W_]|[yapcru]{0,3}[tnm][0-4x]|\Z)"
-    r"|(?<![^\W_])(?P<other>[lvrgs])(?P<rest>[0-3xh])(?![^\W_])"
-    r"|(?<![^\W_])pn(?P<nerves>[01])(?![^\W_])(?=[^()]{0,12}(?:[rv][0-2x]|\Z))",
-    re.IGNORECASE,
+    r"(?<![^\W_])pn(?P<nerves>[01])(?![^\W_])(?=\W{1,2}[rg][0-3x])(?<=[lv][0-2x] pn[01])"
+    r"|(?<![^\W_])(?P<before>[apcryu]{0,3})(?P<category>[tnm])(?P<value>is|[ax]|[0-4][a-d]?|\+)(?=[\W_]|[yapcru]{0,3}[tnm][0-4x]|\Z)"
+    r"|(?<![^\W_])(?P<other>[lvrgs])(?P<rest>[0-3xh])(?![^\W_])",
+    re.IGNORECASE | re.ASCII,
 )
 # Abbreviations that are words or units as well, and the short ones that are not.
 _WORDS_TOO = frozenset(("ein", "alt", "per", "din", "mis", "act", "bra"))
@@ -77,7 +77,8 @@ def _word(word: str) -> str:
         return known
     if not word.isalpha() or len(word) < 4:
         return lowered if word.isupper() and len(word) > 5 else word
-    return lowered if lowered.endswith(_LOWER_ENDS) else lowered.capitalize()
+    capital = lowered[0].upper()
+    return lowered if len(capital) != 1 or lowered.endswith(_LOWER_ENDS) else capital + lowered[1:]
 
 
 def _category(match: re.Match[str]) -> str:

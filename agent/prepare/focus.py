@@ -1,7 +1,7 @@
 """The clauses of a statement that speak of the tumour: what else a note says beside it is set aside.
 
     kept, dropped = focused(read_words("Harnblasenkarzinom, Port-Anlage geplant, Pat. informiert", 0, 56))
-    render(kept)                    # 'Harnblasenkarzinom'
+    render(tidy(kept))              # 'Harnblasenkarzinom'
 
 A clause (between commas) that names the tumour stays, and so does one that names a place or a histology, unless
 it tells what is done, found or planned. What a tumour grows into, presses on or leads to is no place of it.

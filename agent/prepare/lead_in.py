@@ -4,8 +4,8 @@ text = "Arbeitsunfähig durch Granulosazelltumor"
 lead_in(text, 0, text.index("tumor"))            # 21: the statement begins behind "durch "
 
 The words up to the first one that may belong to a tumour (a name, a place, a histology, a doubt) are led in by a verb, a
-pronoun or a preposition, or tell an act, a person or another disease. They end behind the last preposition, article or
-colon among them, so that what stands directly before the tumour stays with it, known to us or not.
+pronoun or a preposition, or tell an act, a person or another disease. They end behind the last preposition,
+article, conjunction, comma or colon among them, so that what stands directly before the tumour stays with it, known to us or not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TELLING = (
 )  # fmt: skip
 _PLACES = (TOPOGRAPHY, pattern("generic"))
 _OTHER = tuple(map(pattern, ("act", "comorbidity", "person", "disease")))
-_LEADS = re.compile(rf"(?<![\w-])(?:{source('leads')}|{source('links')}) |(?<=\w):\s|(?<=\x1f) |, ")
+_LEADS = re.compile(rf"(?<![\w-])(?:{source('leads')}|{source('connects')}) |(?<=\w):\s|(?<=\x1f) |, ")
 _STRONGLY = pattern("leads")
 _STRONG_LEAD = re.compile(rf"(?<![\w-]){source('reason_lead')} ")
 _WORD = re.compile(r"[^\W\d_][\w-]*")
@@ -44,7 +44,7 @@ def lead_in(text: str, start: int, tumour: int) -> int:
     if last is None or _AFTER_HYPHEN.search(text, begin, last.start()):
         return start
     led = text[begin : last.end()]
-    leads = _STRONGLY.search(led) or any(one.search(led) for one in _OTHER) or led.endswith(": ")
+    leads = _STRONGLY.search(led) or any(one.search(led) for one in _OTHER) or led.rstrip().endswith(":")
     return last.end() if leads else start
 
 
@@ -53,7 +53,7 @@ def lead_to_name(text: str, start: int, end: int) -> int:
     last = None
     for last in _STRONG_LEAD.finditer(text, start, end):  # noqa: B007
         pass
-    if last is None or _first_telling(text, start, last.end()) < last.end():
+    if last is None or _first_telling(text, max(start, last.end() - _FARTHEST), last.end()) < last.end():
         return start
     return last.end() if names_known_word(text[last.end() : min(end, last.end() + _NEAR)]) else start
 

@@ -1,6 +1,6 @@
 """What is set aside from a diagnosis text, and the patterns that find it.
 
-    found = set_aside("Mammakarzinom pT2 N0, ED 03/2019")
+    found, masked = set_aside("Mammakarzinom pT2 N0, ED 03/2019")
     [(item.kind, item.start, item.end) for item in found]       # [('tnm', 14, 20), ('dates', 22, 32)]
 
 Every repetition in a pattern is bounded or followed by nothing that could fail, so that no input takes
@@ -138,7 +138,7 @@ _AND_TREATED = rf"{_TREATED}(?!\w)"
 _THERAPY = re.compile(
     rf"(?<![\w-])\(?(?:(?:(?:{source('state_after')}|{source('therapy_lead')})(?: {source('therapy_kind')}){{0,3}}|{source('therapy_aim')}) "
     rf"{_TREATED}(?:(?: und | \+ |, |/| mit | u\. )(?:{source('therapy_kind')} )?{_AND_TREATED}){{0,5}}(?: {_SIDE})?"
-    rf"|(?<=, ){_TREATED}(?:(?: und | \+ |/| mit ){_AND_TREATED}){{0,5}}(?: {source('therapy_state')})?(?=$|[ \x1f]*[,;.)\n]|[ \x1f]+(?:\d|\x1f))"
+    rf"|(?<=, ){_TREATED}(?:(?: und | \+ |/| mit ){_AND_TREATED}){{0,5}}(?: {source('therapy_state')})?(?=$|[ \x1f]{{0,64}}[,;.)\n]|[ \x1f]{{1,64}}(?:\d|\x1f))"
     r")(?!\w)\)?"
 )
 # "Z.n. Exstirpation und Nachexzision eines Melanoms": whatever stands between is what was done to the tumour.
@@ -188,7 +188,7 @@ MASK = "\x1f"
 
 
 def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[AsideSpan], str]:
-    """What is set aside in a normalised `text`, in order and without overlaps, and the text with each
+    """What is set aside in a normalised `text`, in order and without overlaps (only a grade lies within its TNM formula), and the text with each
     such character replaced by `MASK` (a blank for every pattern that follows)."""
     items: list[AsideSpan] = []
     has_digit = _DIGIT.search(text) is not None

@@ -34,7 +34,7 @@ _UNHEARD = ("remarks", "comorbidity")
 _T_CATEGORY = re.compile(r"Tis|[pcu]T[a1-4]")
 _REMOVED = re.compile(r"\(?(?:Z|St\.|Status)", re.I)
 _OF_A = re.compile(r" (?:eine[srn]|des|der|von)\b")
-_ITEM_OR_FIELD = re.compile(r"\d{1,2}[.)] |[\wÄÖÜäöü. -]{2,25}: ")
+_ITEM_OR_FIELD = re.compile(r"\d{1,2}[.)] |[\w. -]{2,25}: ")
 _LINE = 12  # letters, as few as a line of a list has on average
 _NARROWEST = 12  # letters of the widest line of a field
 # What begins a line of its own, and what no entry of a list ends in.
@@ -54,7 +54,7 @@ def prepare(text: str) -> Prepared:
     """
     truncated = len(text) > MAX_CHARACTERS
     clean = normalise(text[:MAX_CHARACTERS])
-    line = recased(_with_line_breaks(clean.text))
+    line = line_of(clean)
     has_letters = any(map(str.isalpha, line))
     empty = not line.strip()
     drafts, only_code, overflow = ([], False, False) if empty else _read(line)
@@ -69,6 +69,11 @@ def prepare(text: str) -> Prepared:
     }
     raised = tuple(name for name, holds in flags.items() if holds)
     return Prepared(text, _segments(text, clean, drafts), empty, truncated, has_letters, only_code, raised)
+
+
+def line_of(clean: CleanText) -> str:
+    """A cleaned text as it is read: line breaks and letters as they would be elsewhere, none added or lost."""
+    return recased(_with_line_breaks(clean.text))
 
 
 def _read(line: str) -> tuple[list[Draft], bool, bool]:
@@ -285,7 +290,8 @@ def _is_a_place(phrase: str) -> bool:
 def _heard(text: str, start: int, end: int, aside: list[patterns.AsideSpan]) -> str:
     """A stretch of the text without its remarks."""
     unheard = [(item.start, item.end) for item in aside if item.kind in _UNHEARD]
-    said = patterns.blanked(text, unheard)[start:end].replace(patterns.MASK, "")
+    inside = [(max(a, start) - start, min(b, end) - start) for a, b in unheard if a < end and b > start]
+    said = patterns.blanked(text[start:end], inside).replace(patterns.MASK, "")
     return _MARKS_LEFT.sub(", ", said).strip(_EDGES) if unheard else said
 
 

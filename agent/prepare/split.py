@@ -170,7 +170,7 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
     brackets = _Brackets(text, start, end)
     # In order; no more are found than fragments are made.
     places: list[int] = []
-    led: dict[int, int] = {}
+    led: dict[int, int] = {}  # where a statement's words begin, by where it is led in
     for begins in (STATEMENT, FAMILY_STATEMENT):
         for match in begins.finditer(text, start, end):
             if match.end() > last_tumour or len(places) >= MAX_FRAGMENTS:
@@ -195,20 +195,28 @@ def _statements(text: str, piece: Fragment, is_note: bool) -> list[Fragment]:
                 insort(places, place)
     tumour = tumours.first(start, places[0] if places else end)
     if tumour is not None:
-        lead = _reason(text, start, tumour, is_note)
-        begin = lead_in(text, lead.end() if lead is not None else start, tumour)
-        if lead is not None and text[start : lead.start()].strip(" ,.;"):
-            if lead.start() not in places:
-                insort(places, lead.start())
-            led[lead.start()] = begin
-        elif not brackets.open_at(begin):
-            piece = piece._replace(start=begin)
+        piece, led = _led(text, piece, tumour, places, brackets, is_note=is_note)
     if not places:
         return [piece]
     borders = [*places, end]
     first = piece._replace(end=borders[0])
     rest = [Fragment(led.get(a, a), b, a, "", True, "statement") for a, b in pairwise(borders)]
     return [first, *rest]
+
+
+def _led(
+    text: str, piece: Fragment, tumour: int, places: list[int], brackets: _Brackets, *, is_note: bool
+) -> tuple[Fragment, dict[int, int]]:
+    """The piece without what leads in its first tumour; where that is told beside it, the place is added to `places` and
+    returned with that of the words behind it."""
+    start = piece.start
+    lead = _reason(text, start, tumour, is_note)
+    begin = lead_in(text, lead.end() if lead is not None else start, tumour)
+    if lead is not None and text[start : lead.start()].strip(" ,.;"):
+        if lead.start() not in places:
+            insort(places, lead.start())
+        return piece, {lead.start(): begin}
+    return (piece if brackets.open_at(begin) else piece._replace(start=begin)), {}
 
 
 class _Brackets:

@@ -3,7 +3,7 @@
     onkokode eval robustness                                     # wards and clinical, with the clauses that nobody read
     onkokode eval robustness --clauses eval/testsets/clauses/a.tsv --testset wards-development --moved
 
-Each tumour text of a test set is coded as it is, and changed in ways that leave the tumour as it was: harmless clauses
+Each tumour text of a test set is coded as it is (` / ` as the line break that it stands for), and changed in ways that leave the tumour as it was: harmless clauses
 before and behind it, other diseases beside it in a list, line breaks, capitals. What counts is the ICD-10-GM code of
 the answer, whether it is the right one or not.
 
@@ -91,7 +91,12 @@ def variants(texts: Sequence[str], clauses: Mapping[str, Sequence[str]], each: i
         for kind, place, change in placed:
             for clause in draw.sample(clauses[place], min(each, len(clauses[place]))):
                 yield Variant(kind, number, change(text, clause), clause)
-        narrow = "\n".join(textwrap.wrap(text, _NARROW, break_long_words=False, break_on_hyphens=False))
+        # A list keeps its lines.
+        narrow = (
+            text
+            if "\n" in text
+            else "\n".join(textwrap.wrap(text, _NARROW, break_long_words=False, break_on_hyphens=False))
+        )
         for kind, changed in (
             ("narrow lines", narrow),
             ("capitals", text.upper()),
@@ -150,12 +155,14 @@ def robustness_command(
     click.echo(
         f"{', '.join(testsets)}: {len(texts)} tumours; {clauses.name}: {sum(map(len, read.values()))} clauses"
     )
+    if not asked:
+        raise TestSetError(f"{', '.join(testsets)}: none of the texts has a code that could move")
     by_kind = Counter(one.variant.kind for one in moved)
     lost = Counter(one.variant.kind for one in moved if one.after is None)
     rows = [(kind, by_kind[kind], lost[kind], n) for kind, n in asked.items()]
     harmless = [row for row in rows if row[0] not in _OF_WRITING]
-    moved_, lost_, n_ = (sum(counts) for counts in zip(*(row[1:] for row in harmless), strict=True))
-    rows.append(("all clauses and lines", moved_, lost_, n_))
+    moves, losses, n = (sum(counts) for counts in zip(*(row[1:] for row in harmless), strict=True))
+    rows.append(("all clauses and lines", moves, losses, n))
     for kind, flipped, without, n in rows:
         ends = wilson(flipped, n)
         click.echo(f"{kind:22} {100 * flipped / n:5.2f} %  [{100 * ends.low:.2f}, {100 * ends.high:.2f}]"

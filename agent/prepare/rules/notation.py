@@ -1,16 +1,16 @@
-"""How a row's pattern is written, and the regular expression that it stands for.
+r"""How a row's pattern is written, and the regular expression that it stands for.
 
-    compiled("Z.~n(.|ach)", "", cased=False).body            # 'Z\\.\\ ?n(?:\\.|ach)'
+    compiled("Z.~n(.|ach)", "", cased=False).body            # 'Z\\. ?n(?:\\.|ach)'
 
 | written | stands for |
 |---|---|
 | letters, marks | themselves; upper and lower case are the same unless the row is `cased` |
 | `*` at an end | the word may go on there: `*karzinom*`, `Anhalt*` |
-| `*` between | any rest of a word: `hoch*maligne` |
+| `*` between | any rest of a word, 30 letters and hyphens at most: `hoch*maligne` |
 | `????*om` | at least four letters before |
 | `(e|en|)` | one of these; an empty one: or nothing |
 | `~` | a blank or none |
-| `#` | digits |
+| `#` | one to four digits |
 | `...` | up to three words, each with its blank: `Rezidiv ...Tumor` |
 | `{label}` | what the rows of that label match |
 
@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 _LETTER = "[A-Za-zÄÖÜäöüß]"
 _WORDS = r"(?:[\w.-]{1,30} ){0,3}"
-_REST = r"[\w-]{0,30}"
+_REST_WITH_HYPHENS = r"[\w-]{0,30}"
 _PARTS = re.compile(r"\{[\w.]+\}|\.\.\.|[()|*~#]|[^()|*~#{.]+|\.|\{")
 _LEAST = re.compile(r"(\?+)\*")
 _PLAIN = re.compile(r"(?:(?!\.\.\.)[^()|*~#{])*")
@@ -83,7 +83,7 @@ def _expression(core: str, source: Callable[[str], str] | None) -> str:
         elif part in ("|", ")"):
             parts.append(part)
         elif part == "*":
-            parts.append(_REST)
+            parts.append(_REST_WITH_HYPHENS)
         elif part == "~":
             parts.append(" ?")
         elif part == "#":

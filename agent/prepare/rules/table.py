@@ -22,7 +22,7 @@ from index.catalogue.overrides import TableError, table_rows
 FOLDER = Path(__file__).parent
 COLUMNS = ("label", "pattern", "case", "unless", "example", "expected", "why")
 _CASED = "cased"
-_REST = r"\w{0,30}"  # of a word; bounded, so that it is known how far a pattern reaches
+_REST_OF_WORD = r"\w{0,30}"  # of a word; bounded, so that it is known how far a pattern reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def source(label: str) -> str:
 
 
 def _with_ends(expression: str, open_start: bool, open_end: bool) -> str:
-    return ("" if open_start else r"(?<!\w)") + expression + (_REST if open_end else r"(?!\w)")
+    return ("" if open_start else r"(?<!\w)") + expression + (_REST_OF_WORD if open_end else r"(?!\w)")
 
 
 def compiled_rule(rule: Rule) -> Compiled:
@@ -123,5 +123,4 @@ def fired(text: str, labels: Iterable[str] | None = None) -> list[Firing]:
                 own = _alone(rule).match(text, match.start())
                 if own is not None and own.end() == match.end():
                     found.append(Firing(rule, label, *match.span()))
-                    break
     return sorted(found, key=lambda one: (one.start, one.end, one.label))
