@@ -163,41 +163,57 @@ def _bare(text: str) -> str:
 
 def _expansion(text: str) -> str:
     """What a word stands for in any context; the word itself where it stands for nothing else."""
-    known = ABBREVIATIONS.get(text)
-    if known is not None and text not in ("Ca", "CA", "Ca."):
-        return known.expansion
     bare = _bare(text)
-    if bare != text and bare in ABBREVIATIONS and bare not in ("Ca", "CA"):
-        return ABBREVIATIONS[bare].expansion
-    if bare.count("-") == 1 and bare not in ABBREVIATIONS:
-        first, last = text.split("-")
-        head = COMPOUND_HEADS.get(last.lower())
-        if head is not None:
-            stem = COMPOUND_STEMS.get(first.lower())
-            if stem is not None:
-                return stem + head
-            if first in ABBREVIATIONS:
-                known = ABBREVIATIONS[first]
-                own = head in ("tumor", "karzinom") and names_tumour(known.expansion)
-                return known.expansion if own else f"{known.expansion} {head.capitalize()}"
-            is_ca = last.lower() in ("ca", "ca.")
-            if is_ca and any(end.end() == len(first) for end in pattern("organ_end").finditer(first)):
-                return first + head
-            if is_ca and first.isalnum():
-                return f"{first}-Karzinom"
-            if last.lower() not in _WHOLE_HEADS and first.isalpha():
-                return f"{first}-{head.capitalize()}"
-    elif bare.count("-") == 2 and bare.lower().endswith("-ca") and bare not in ABBREVIATIONS:
+    for key in (text, bare):
+        if key in ABBREVIATIONS and key not in ("Ca", "CA", "Ca."):
+            return ABBREVIATIONS[key].expansion
+    spelt = None
+    if bare not in ABBREVIATIONS:
+        spelt = _of_hyphens(text, bare)
+    return spelt or _of_cut_compound(text) or _of_glued(text, bare) or full_word(text) or text
+
+
+def _of_hyphens(text: str, bare: str) -> str | None:
+    """ "Mamma-Ca", "NSCLC-Metastasen", "Zungengrund-Ca": the first part with the head that it is written with."""
+    if bare.count("-") == 2 and bare.lower().endswith("-ca"):
         return f"{bare[:-3]}-Karzinom"
+    first, hyphen, last = text.partition("-")
+    head = COMPOUND_HEADS.get(last.lower())
+    if not hyphen or head is None:
+        return None
+    stem = COMPOUND_STEMS.get(first.lower())
+    if stem is not None:
+        return stem + head
+    if first in ABBREVIATIONS:
+        known = ABBREVIATIONS[first]
+        own = head in ("tumor", "karzinom") and names_tumour(known.expansion)
+        return known.expansion if own else f"{known.expansion} {head.capitalize()}"
+    if last.lower() in ("ca", "ca."):
+        if any(end.end() == len(first) for end in pattern("organ_end").finditer(first)):
+            return first + head
+        if first.isalnum():
+            return f"{first}-Karzinom"
+    whole = last.lower() in _WHOLE_HEADS or not first.isalpha()
+    return None if whole else f"{first}-{head.capitalize()}"
+
+
+def _of_cut_compound(text: str) -> str | None:
+    """ "Gallenbl.-Ca", "Ov.-Tumor"."""
     cut = _CUT_COMPOUND.match(text)
-    if cut is not None:
-        head = COMPOUND_HEADS[cut.group(2).lower()]
-        stem = next((s for k, s in _SORTED_STEMS if k.startswith(cut.group(1).lower())), None)
-        if stem is not None:
-            return stem + head
-        adjective = full_word(f"{cut.group(1)}.")
-        if adjective is not None:
-            return f"{inflected(adjective[0].lower() + adjective[1:], head.capitalize())} {head.capitalize()}"
+    if cut is None:
+        return None
+    head = COMPOUND_HEADS[cut.group(2).lower()]
+    stem = next((s for k, s in _SORTED_STEMS if k.startswith(cut.group(1).lower())), None)
+    if stem is not None:
+        return stem + head
+    adjective = full_word(f"{cut.group(1)}.")
+    if adjective is None:
+        return None
+    return f"{inflected(adjective[0].lower() + adjective[1:], head.capitalize())} {head.capitalize()}"
+
+
+def _of_glued(text: str, bare: str) -> str | None:
+    """ "MammaCa", "Lungenfiliae"."""
     glued = _GLUED.match(text)
     if glued is not None:
         stem = COMPOUND_STEMS.get(glued.group(1).lower())
@@ -206,11 +222,10 @@ def _expansion(text: str) -> str:
         if stem is not None:
             return stem + ("tumor" if text.rstrip(".").endswith("Tu") else "karzinom")
     filiae = _FILIAE_IN_WORD.match(bare)
-    if filiae is not None:
-        return COMPOUND_STEMS.get(filiae.group(1).lower(), filiae.group(1)) + (
-            "metastase" if bare.endswith("filia") else "metastasen"
-        )
-    return full_word(text) or text
+    if filiae is None:
+        return None
+    stem = COMPOUND_STEMS.get(filiae.group(1).lower(), filiae.group(1))
+    return stem + ("metastase" if bare.endswith("filia") else "metastasen")
 
 
 def _expand_in_context(words: list[Word], around: str) -> list[Word]:
