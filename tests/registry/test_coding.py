@@ -10,6 +10,7 @@ import pytest
 from agent.apps.registry.coding import NO_TEXT, code_tumours, joined
 from agent.apps.registry.compare import Verdict, as_code, verdict
 from agent.apps.registry.records import Histology, Tumour
+from agent.prepare import Case
 from index.records import CodeSystem
 from tests.agent.tiny_agent import embedded_agent
 
@@ -32,9 +33,21 @@ def test_the_joined_text_codes_our_own_messages() -> None:
 
 
 def test_each_text_is_said_once() -> None:
-    assert joined("Rektumkarzinom", "", "Adenokarzinom") == "Rektumkarzinom, Adenokarzinom"
+    assert joined("Rektumkarzinom", "", "Adenokarzinom") == Case("Rektumkarzinom", histology="Adenokarzinom")
     assert joined("Karzinom im Oberlappen", "Oberlappen", "") == "Karzinom im Oberlappen"
-    assert joined("", "Rektum", "") == "Rektum"
+    assert joined("", "Rektum", "") == Case(site="Rektum", tumour=True)
+
+
+def test_a_semicolon_in_a_field_parts_no_diagnosis() -> None:
+    tumour = _tumour("Mammakarzinom", "oberer äußerer Quadrant; links", "invasiv-duktal; G2")
+    (coded,) = code_tumours(embedded_agent(), [tumour])
+    assert (coded.icd10gm.code, coded.topography.code, coded.morphology.code) == ("C50.4", "C50.4", "8500/3")
+    assert "\n" not in coded.icd10gm.text
+
+
+def test_a_site_alone_is_a_tumour() -> None:
+    (coded,) = code_tumours(embedded_agent(), [_tumour("", "Unterlappen der Lunge")])
+    assert coded.topography.code == "C34.3"
 
 
 def test_without_a_text_nothing_is_proposed() -> None:
