@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from index.catalogue.lexicon import FOLDER
+from index.catalogue.lexicon import COLUMNS, FOLDER
 from index.catalogue.overrides import table_rows
 
-_COLUMNS = ("system", "code", "kind", "text")
 _PLACES = "topography.tsv"
 _TABLES = (_PLACES, "morphology.tsv", "icd10gm_c00_c44.tsv", "icd10gm_c45_c97.tsv", "icd10gm_d00_d48.tsv")
 _NOUN = re.compile(r"(?<![\w-])[A-ZÄÖÜ][a-zäöüß]{3,40}")
@@ -41,7 +40,7 @@ def _words() -> frozenset[str]:
 
 @cache
 def _texts(table: str) -> tuple[str, ...]:
-    return tuple(row["text"] for _, row in table_rows(FOLDER / table, _COLUMNS))
+    return tuple(row["text"] for _, row in table_rows(FOLDER / table, COLUMNS))
 
 
 def lexicon_texts() -> list[str]:

@@ -11,6 +11,7 @@ article, conjunction, comma or colon among them, so that what stands directly be
 from __future__ import annotations
 
 import re
+from collections import deque
 
 from agent.prepare.abbreviations import ABBREVIATIONS, CONTEXTUAL
 from agent.prepare.context import EXCLUDED, FAMILY_STATEMENT, HISTOLOGY, METASTASIS, TOPOGRAPHY, TUMOUR
@@ -38,9 +39,7 @@ def lead_in(text: str, start: int, tumour: int) -> int:
     """Where the lead-in of the statement that begins at `start` ends; `tumour` is where it first names one."""
     begin = max(start, tumour - _FARTHEST)
     first = _first_telling(text, begin, tumour)
-    last = None
-    for last in _LEADS.finditer(text, begin, first):  # noqa: B007  (the last one counts)
-        pass
+    last = last_match(_LEADS, text, begin, first)
     if last is None or _AFTER_HYPHEN.search(text, begin, last.start()):
         return start
     led = text[begin : last.end()]
@@ -50,12 +49,16 @@ def lead_in(text: str, start: int, tumour: int) -> int:
 
 def lead_to_name(text: str, start: int, end: int) -> int:
     """The same for a statement that names no tumour that we know: the last "bei" or "wegen" before a known word."""
-    last = None
-    for last in _STRONG_LEAD.finditer(text, start, end):  # noqa: B007
-        pass
+    last = last_match(_STRONG_LEAD, text, start, end)
     if last is None or _first_telling(text, max(start, last.end() - _FARTHEST), last.end()) < last.end():
         return start
     return last.end() if names_known_word(text[last.end() : min(end, last.end() + _NEAR)]) else start
+
+
+def last_match(wanted: re.Pattern[str], text: str, start: int, end: int) -> re.Match[str] | None:
+    """The last match within `start` to `end`."""
+    found = deque(wanted.finditer(text, start, end), maxlen=1)
+    return found[0] if found else None
 
 
 def _first_telling(text: str, start: int, end: int) -> int:
@@ -79,9 +82,8 @@ def _first_telling(text: str, start: int, end: int) -> int:
 
 def _of_another(text: str, start: int, place: int) -> bool:
     """Whether the clause around a place tells of something else than a tumour."""
-    begin = start
-    for border in _BORDER.finditer(text, max(start, place - _FARTHEST), place):
-        begin = border.end()
+    border = last_match(_BORDER, text, max(start, place - _FARTHEST), place)
+    begin = border.end() if border else start
     following = _BORDER.search(text, place, place + _FARTHEST)
     clause = text[begin : following.start() if following else place + _FARTHEST]
     return TUMOUR.search(clause) is None and any(one.search(clause) for one in _OTHER)

@@ -93,7 +93,7 @@ def _with_line_breaks(text: str) -> str:
     narrow field that cut through a phrase become blanks. No character is added or lost."""
     parts = text.split(" / ")
     is_list = len(parts) > 2 or (len(parts) == 2 and _ITEM_OR_FIELD.match(parts[1]))
-    beside = all(any(one.search(part) for one in _DISEASES) for part in parts[1:])
+    beside = all(map(_names_disease, parts[1:]))
     if is_list and (beside or sum(map(len, parts)) >= _LINE * len(parts)):
         return " \n ".join(parts)
     return " ".join(text.split("\n")) if _is_wrapped(text) else text
@@ -109,7 +109,7 @@ def _is_wrapped(text: str) -> bool:
     return (
         _NARROWEST <= longest < min(with_next)
         and not any(_NEW_LINE.match(line) for line in lines[1:])
-        and not any(one.search(line) for line in lines for one in _DISEASES)
+        and not any(map(_names_disease, lines))
         and any(_CANNOT_END.search(line) or following[0].islower() for line, following in pairwise(lines))
     )
 
@@ -187,7 +187,7 @@ def _with_tumour(draft: Draft, line: str) -> Draft:
     if staged is None or draft.names(context.TUMOUR) or any(draft.names(one) for one in _DISEASES):
         return draft
     names = _CAPITALISED.findall(draft.core)
-    if names and all(context.TOPOGRAPHY.search(name) or names_known_place(name) for name in names):
+    if names and all(map(_names_place, names)):
         draft.join([Word("Tumor", staged.start, staged.end, True)], comma=False)
     return draft
 
@@ -262,17 +262,14 @@ def _belongs(before: Draft, draft: Draft) -> bool:
         return True
     if context.METASTASIS.search(core):
         return False
-    place = context.TOPOGRAPHY.search(core) is not None or names_known_place(core)
+    place = _names_place(core)
     place_before = before.names(context.TOPOGRAPHY) and not any(before.names(one) for one in _DISEASES)
     if tumour_before and not tumour:
         return (
             place
-            and not any(one.search(core) for one in _DISEASES)
+            and not _names_disease(core)
             and pattern("done").search(core) is None
-            and all(
-                context.TOPOGRAPHY.search(word) or names_known_place(word)
-                for word in _CAPITALISED.findall(core)
-            )
+            and all(map(_names_place, _CAPITALISED.findall(core)))
         )
     if not tumour_before and tumour:
         # "Oberlippenhaut; Porom": a short phrase before a semicolon is the place, known to us or not.
@@ -284,7 +281,15 @@ def _belongs(before: Draft, draft: Draft) -> bool:
 
 
 def _is_a_place(phrase: str) -> bool:
-    return len(phrase.split(maxsplit=3)) <= 3 and not any(one.search(phrase) for one in _DISEASES)
+    return len(phrase.split(maxsplit=3)) <= 3 and not _names_disease(phrase)
+
+
+def _names_place(phrase: str) -> bool:
+    return context.TOPOGRAPHY.search(phrase) is not None or names_known_place(phrase)
+
+
+def _names_disease(phrase: str) -> bool:
+    return any(one.search(phrase) for one in _DISEASES)
 
 
 def _heard(text: str, start: int, end: int, aside: list[patterns.AsideSpan]) -> str:

@@ -29,7 +29,7 @@ from agent.prepare.context import (
     without_generic,
 )
 from agent.prepare.known_words import names_known_word
-from agent.prepare.lead_in import lead_in, lead_to_name
+from agent.prepare.lead_in import last_match, lead_in, lead_to_name
 from agent.prepare.mentions import Mentions
 from agent.prepare.patterns import MASK
 from agent.prepare.rules import labels_under, pattern, source
@@ -235,9 +235,7 @@ def _reason(text: str, start: int, tumour: int, is_note: bool) -> re.Match[str] 
     """What leads to the first tumour of a statement, unhedged, and is told beside it: an ailment, an examination."""
     # "Hemikolektomie bei Kolonkarzinom" by itself is one statement; in a note it tells the reason.
     for leads in (*((_REASON,) if is_note else ()), _EXAMINATION, _FORMER_LISTED):
-        lead = None
-        for lead in leads.finditer(text, start, tumour):  # noqa: B007  (the last one counts)
-            pass
+        lead = last_match(leads, text, start, tumour)
         if lead is None or tumour - lead.end() > _NEAR:
             continue
         before = text[max(start, lead.start() - 160) : tumour]

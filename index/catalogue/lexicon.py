@@ -24,7 +24,7 @@ EDITION = "onkokode-lexicon"
 # The years of the classifications whose codes the lexicon holds.
 YEAR = {CodeSystem.ICD10GM: 2024, CodeSystem.TOPOGRAPHY: 2019, CodeSystem.MORPHOLOGY: 2019}
 FOLDER = Path(__file__).parent / "lexicon"
-_COLUMNS = ("system", "code", "kind", "text")
+COLUMNS = ("system", "code", "kind", "text")
 _KINDS = ("title", "synonym", "abbreviation")
 _NO_SYSTEM = "none"
 _REMEDY = "the installation is damaged; install onkokode again"
@@ -90,7 +90,7 @@ def _rows(folder: Path) -> list[tuple[str, CodeSystem | None, str, str, str]]:
     if not tables:
         raise CatalogueError(f"{folder}: holds no lexicon table; {_REMEDY}")
     try:
-        return [(path.name, *_row(*row)) for path in tables for row in table_rows(path, _COLUMNS)]
+        return [(path.name, *_row(*row)) for path in tables for row in table_rows(path, COLUMNS)]
     except TableError as error:
         raise CatalogueError(f"{error} {_REMEDY}") from None
 
