@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from agent.agent import CodingAgent
 from agent.apps.documents.commands import read_command
-from agent.apps.documents.sources import SourceError, document_text
+from agent.apps.documents.sources import SourceError, document_text, documents_of
+from agent.apps.files.table import TableFileError
 from agent.reading.answer import coded_tumour
 from agent.reading.labels import ASSERTED, LINK, MOVES, TAGS, Labels
 from agent.reading.mentions import Mention, mentions_of, trimmed
@@ -229,6 +230,18 @@ def test_a_word_document_with_an_entity_is_refused(tmp_path: Path) -> None:
         )
     with pytest.raises(SourceError, match="no Word document"):
         document_text(path)
+
+
+def test_a_table_holds_a_document_in_each_row(tmp_path: Path) -> None:
+    path = tmp_path / "befunde.csv"
+    path.write_text('Fall;Befundtext\n4;"Rektum-Ca.\nLeber frei."\n5;\n6;Melanom\n', "cp1252")
+    documents = list(documents_of(path, "befundtext"))
+    assert [one.place["row"] for one in documents] == [2, 4, 5], (
+        "lines of the file, as its editor counts them"
+    )
+    assert [one.text for one in documents] == ["Rektum-Ca.\nLeber frei.", "", "Melanom"]
+    with pytest.raises(TableFileError, match="keine Spalte Brief; vorhanden: Fall, Befundtext"):
+        list(documents_of(path, "Brief"))
 
 
 LETTER = """Sehr geehrte Kollegen,

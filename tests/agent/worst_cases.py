@@ -26,7 +26,7 @@ from agent.prepare import abbreviations, rules
 
 # Modules beside the preparation whose patterns read the text of a diagnosis.
 READERS = (
-    "agent.models.generate", "agent.decide.explain", "agent.apps.files.text_column", "agent.decide.facts", "agent.models.tokens",
+    "agent.models.generate", "agent.decide.explain", "agent.apps.files.columns", "agent.decide.facts", "agent.models.tokens",
     "agent.models.served", "agent.decide.checks", "index.text",
 )  # fmt: skip
 _REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT)

@@ -64,6 +64,41 @@ def test_several_texts_keep_their_order(client: httpx.Client) -> None:
     assert client.post("/v1/code-many", json={"texts": []}).json() == {"results": []}
 
 
+def test_a_tumour_in_fields_is_one_tumour(client: httpx.Client) -> None:
+    case = {"diagnosis": "Mamma-Ca", "site": "oben außen; retroareolär", "histology": "NST", "side": "L"}
+    answer = client.post("/v1/code", json={"case": case})
+    schemas.Coded.model_validate_json(answer.content)
+    assert answer.json()["icd10gm"]["code"] == "C50.4"
+    assert (answer.json()["side"], answer.json()["further"]) == ("links", [])
+    alone = {"site": "Prostata", "tumour": True}
+    many = client.post("/v1/code-many", json={"cases": [case, alone, {}]}).json()["results"]
+    assert [one["icdo_topography"]["code"] for one in many] == ["C50.4", "C61.9", None]
+    assert [one["tumour"] for one in many] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"text": "a", "case": {}}, {"case": {"side": "oben"}}, {"case": {"behaviour": "7"}}]
+)
+def test_what_is_neither_a_text_nor_a_case_is_refused(client: httpx.Client, body: dict[str, Any]) -> None:
+    assert_plain_error(client.post("/v1/code", json=body), 422, "invalid_request")
+
+
+def test_a_document_is_read(client: httpx.Client) -> None:
+    document = (
+        "Diagnose: Mammakarzinom links.\nIn der Stanzbiopsie invasives lobuläres Karzinom.\n"
+        "Im CT Lebermetastasen.\nDie Mutter hatte ein Ovarialkarzinom."
+    )
+    answer = client.post("/v1/read", json={"document": document})
+    read = schemas.ReadDocument.model_validate_json(answer.content)
+    [tumour] = read.tumours
+    assert (tumour.icd10gm.code, tumour.icdo_morphology.code, tumour.side) == ("C50.9", "8520/3", "links")
+    assert [one.icd10gm for one in tumour.metastases] == ["C78.7"]
+    assert answer.json() == {**embedded_agent().read(document).to_dict()}
+    assert client.post("/v1/read", json={"document": ""}).json() == {"tumours": [], "problem": None}
+    too_long = client.post("/v1/read", json={"document": "x" * 100_001})
+    assert_plain_error(too_long, 422, "invalid_request")
+
+
 def test_64_clients_at_once_get_their_own_answers(client: httpx.Client) -> None:
     texts = tuple(f"{TEXTS[n % 4]}, pT{n % 5} Fall {n}" for n in range(64))
     with ThreadPoolExecutor(64) as pool:
@@ -92,7 +127,7 @@ def test_explain_shows_the_steps(client: httpx.Client) -> None:
     ("request_body", "where"),
     [
         ({"text": 3, SECRET: SECRET}, "body.text"),
-        ({"texts": SECRET}, "body.text"),
+        ({"texts": SECRET}, "body"),
         ({"text": [SECRET]}, "body.text"),
         ([SECRET], "body"),
         ({"text": "x" * (MAX_CHARACTERS + 1)}, "body.text"),

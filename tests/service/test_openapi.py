@@ -23,6 +23,7 @@ from tests.agent.tiny_agent import embedded_agent
 OPERATIONS = (
     "POST /v1/code",
     "POST /v1/code-many",
+    "POST /v1/read",
     "POST /v1/explain",
     "GET /v1/codes/{system}",
     "GET /v1/codes/{system}/{code}",

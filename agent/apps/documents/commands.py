@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from itertools import chain, tee
 from pathlib import Path
 from typing import Any
 
 import click
 
-from agent.apps.documents.sources import document_text
+from agent.apps.documents.sources import Document, documents_of
 from agent.apps.options import agent_options, load_agent
 from agent.apps.terminal import counting, is_watched
 
@@ -26,28 +27,30 @@ _STANDARD_INPUT = Path("-")
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per document and line.")
+@click.option("--column", metavar="NAME", help="Tables: column with the documents; by default found.")
+@click.option("--sheet", metavar="NAME", help="Tables: sheet of an Excel file; by default the first.")
 @agent_options
-def read_command(files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
-    """Read whole documents (.txt, .docx, .pdf) and code each tumour of the patient; `-` reads standard input.
+def read_command(
+    files: tuple[Path, ...], as_json: bool, column: str | None, sheet: str | None, **options: Any
+) -> None:
+    """Read whole documents and code each tumour of the patient: .txt, .docx and .pdf, or tables (.csv, .xlsx,
+    .parquet, .jsonl) with a document in each row; `-` reads standard input.
 
     \b
     onkokode read entlassbrief.docx
     onkokode read --json befunde/*.txt > tumoren.jsonl
+    onkokode read --json befunde.xlsx --column Befundtext > tumoren.jsonl
 
     A document may hold several tumours, present, suspected and former ones, with their metastases. What is
     excluded, a relative's, or another disease is left out.
     """
     agent = load_agent(**options)
-
-    def texts() -> Iterator[str]:
-        for path in files:
-            yield sys.stdin.read() if path == _STANDARD_INPUT else document_text(path)
-
-    answers = zip(files, agent.read_many(texts()), strict=True)
+    sources, texts = tee(chain.from_iterable(_documents(path, column, sheet) for path in files))
+    answers = zip(sources, agent.read_many(one.text for one in texts), strict=True)
     if as_json:
         with counting("Dokumente") as advance:
-            for path, answer in answers:
-                line = json.dumps({"file": str(path), **answer.to_dict()}, ensure_ascii=False)
+            for source, answer in answers:
+                line = json.dumps({**source.place, **answer.to_dict()}, ensure_ascii=False)
                 click.echo(line.encode("utf-8", "backslashreplace"))
                 if not is_watched(sys.stdout):
                     advance(1)
@@ -56,5 +59,12 @@ def read_command(files: tuple[Path, ...], as_json: bool, **options: Any) -> None
     from agent.apps.render import console
 
     shown = console()
-    for path, answer in answers:
-        print_document(shown, str(path), answer)
+    for source, answer in answers:
+        print_document(shown, ", ".join(map(str, source.place.values())), answer)
+
+
+def _documents(path: Path, column: str | None, sheet: str | None) -> Iterator[Document]:
+    if path == _STANDARD_INPUT:
+        yield Document({"file": "-"}, sys.stdin.read())
+    else:
+        yield from documents_of(path, column, sheet)

@@ -1,6 +1,6 @@
-"""The text of a document's file: plain text, Word (.docx) or the text layer of a PDF.
+"""Documents from files: plain text, Word (.docx), the text layer of a PDF, or a table with a document in each row.
 
-    document_text(Path("entlassbrief.docx"))
+    for document in documents_of(Path("entlassbrief.docx")): document.place, document.text
 
 A Word file is read with the project's safe XML parser: paragraphs, table cells and line breaks in their order, headers
 and footers left out. A PDF that holds only pictures of its pages has no text to read.
@@ -9,7 +9,8 @@ and footers left out. A PDF that holds only pictures of its pages has no text to
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from index.errors import OnkokodeError
@@ -22,8 +23,38 @@ _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _BREAKS = {f"{_WORD}br": "\n", f"{_WORD}cr": "\n", f"{_WORD}tab": "\t", f"{_WORD}noBreakHyphen": "-"}
 
 
+_TABLES = {".csv", ".tsv", ".xlsx", ".parquet", ".jsonl", ".ndjson"}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document and where it stands: `file`, and in a table `row`, as a person counts them in the file."""
+
+    place: dict[str, str | int]
+    text: str
+
+
 class SourceError(OnkokodeError):
     """A file whose text cannot be read; the message names the file and the remedy."""
+
+
+def documents_of(path: Path, column: str | None = None, sheet: str | None = None) -> Iterator[Document]:
+    """The documents of a file. `column` and `sheet` say where a table holds them; without, they are found.
+
+    Raises:
+        SourceError, TableFileError: it cannot be read; the message names the file and the remedy.
+    """
+    if path.suffix.lower() not in _TABLES:
+        yield Document({"file": str(path)}, document_text(path))
+        return
+    from agent.apps.files.columns import find_text_column
+    from agent.apps.files.formats import open_table
+    from agent.apps.files.table import TableOptions, text_of
+
+    table = open_table(path, TableOptions(sheet=sheet, column=column))
+    place = table.columns.index(find_text_column(table, column))
+    for row in table.read_rows():
+        yield Document({"file": str(path), "row": row.number}, text_of(row.values[place]))
 
 
 def document_text(path: Path) -> str:

@@ -10,7 +10,7 @@ json_lines.py     JSON Lines
 parquet.py        Parquet, types kept
 workbook.py       Excel: table and writer        (workbook_parts.py: looked over before openpyxl sees it)
 header.py         whether the first row names the columns
-text_column.py    which column holds the diagnosis texts
+columns.py        which columns tell the diagnosis of a row
 answer.py         a coded text as columns
 writing.py        values made fit for the format that they go into
 work_folder.py    what lies beside an output while a run lasts

@@ -23,6 +23,13 @@ from index.io.failures import require
     metavar="NAME",
     help="Column with the diagnosis texts, by name or number; found by itself where it is clear.",
 )
+@click.option("--site", metavar="NAME", help="Column with the site of the same tumour.")
+@click.option("--histology", metavar="NAME", help="Column with its histology.")
+@click.option("--side", metavar="NAME", help="Column with its side: links, rechts, beidseits, L, R, B.")
+@click.option("--behaviour", metavar="NAME", help="Column with its behaviour, a digit of ICD-O-3.")
+@click.option(
+    "--tumour", is_flag=True, help="Every row is a tumour's, as in a registry: a site alone is one too."
+)
 @click.option(
     "--header/--no-header", default=None, help="Whether the first row names the columns; by default found."
 )
@@ -46,6 +53,11 @@ def code_file_command(
     source: Path,
     target: Path,
     column: str | None,
+    site: str | None,
+    histology: str | None,
+    side: str | None,
+    behaviour: str | None,
+    tumour: bool,
     header: bool | None,
     sheet: str | None,
     delimiter: str | None,
@@ -61,6 +73,7 @@ def code_file_command(
     \b
     onkokode code-file diagnosen.csv kodiert.csv
     onkokode code-file export.xlsx kodiert.xlsx --column Diagnosetext --sheet Tumoren
+    onkokode code-file register.csv kodiert.csv --column Diagnose --site Lokalisation --histology Histologie --tumour
     onkokode code-file --engine ray --workers 8 alle.parquet kodiert.parquet
 
     Formats: CSV, TSV, XLSX, Parquet, JSONL, recognised by content; OUT has the format that its ending names.
@@ -85,6 +98,8 @@ def code_file_command(
             source,
             target,
             column=column,
+            fields={"site": site, "histology": histology, "side": side, "behaviour": behaviour},
+            tumour=tumour,
             options=TableOptions(encoding, _character(delimiter), sheet, header),
             engine=chosen,
             restart=restart,

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from agent.apps.files.columns import RowFields
 from agent.apps.files.run import CodedChunk, code_chunk
-from agent.apps.files.table import Chunk, Row, Table, TableFileError, text_of
+from agent.apps.files.table import Chunk, Row, Table, TableFileError
 
 _READ_TASK_CHUNKS = 64
 _SHORT = "/tmp" if os.path.isdir("/tmp") else None
@@ -48,7 +49,7 @@ class RayEngine:
     ) -> None:
         self.options, self.workers, self.address = options, workers, address
 
-    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[CodedChunk]:
+    def code(self, table: Table, fields: RowFields, missing: set[int]) -> Iterator[CodedChunk]:
         if not missing:
             return
         # No word goes out about who uses Ray for what.
@@ -61,9 +62,9 @@ class RayEngine:
         except ModuleNotFoundError:
             raise TableFileError("--engine ray braucht Ray; pip install 'onkokode[ray]'") from None
         with nullcontext() if ray.is_initialized() else _started(self.address):
-            yield from self._coded(table, column, sorted(missing))
+            yield from self._coded(table, fields, sorted(missing))
 
-    def _coded(self, table: Table, column: str, missing: list[int]) -> Iterator[CodedChunk]:
+    def _coded(self, table: Table, fields: RowFields, missing: list[int]) -> Iterator[CodedChunk]:
         import ray
 
         settings = ray.data.DataContext.get_current()
@@ -74,12 +75,12 @@ class RayEngine:
         cpus = resources.get("CPU", 1.0)
         workers = min(self.workers or max(1, int(cpus) // 2), len(missing))
         parts = [missing[i : i + _READ_TASK_CHUNKS] for i in range(0, len(missing), _READ_TASK_CHUNKS)]
-        read = partial(_read, table, table.columns.index(column))
+        read = partial(_read, table, fields)
         data = ray.data.from_items([{"numbers": part} for part in parts], override_num_blocks=len(parts))
         # Reading takes little and must never wait for a processor that an actor holds, nor an actor for another.
         coded = data.flat_map(read, num_cpus=0.01).map_batches(
             _Coder,
-            fn_constructor_kwargs={"options": self.options},
+            fn_constructor_kwargs={"options": self.options, "fields": fields.picked()},
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1 if workers < cpus else round(0.9 * cpus / workers, 2),
@@ -144,29 +145,31 @@ def _start_here(stack: ExitStack) -> None:
         )
 
 
-def _read(table: Table, place: int, part: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The chunks of one read task: number, digest, and per row text, problem and line."""
+def _read(table: Table, fields: RowFields, part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The chunks of one read task: number, digest, and per row texts, problem and line."""
     wanted = {int(number) for number in part["numbers"]}
     for chunk in islice(table.chunks(first=min(wanted)), max(wanted) - min(wanted) + 1):
         if chunk.number in wanted:
-            rows = [(text_of(row.values[place]), row.problem, row.number) for row in chunk.rows]
+            rows = [(fields.pick(row.values), row.problem, row.number) for row in chunk.rows]
             yield {"number": chunk.number, "digest": chunk.digest(table.salt), "rows": json.dumps(rows)}
 
 
 class _Coder:
     """An actor: an agent, loaded once."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], fields: RowFields) -> None:
         from agent.apps.options import load_agent
 
         self.agent = load_agent(**options)
+        self.fields = fields
 
     def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:
         answers = []
         for number, rows in zip(batch["number"], batch["rows"], strict=True):
             chunk = Chunk(
-                int(number), tuple(Row(line, (text,), problem) for text, problem, line in json.loads(rows))
+                int(number),
+                tuple(Row(line, tuple(texts), problem) for texts, problem, line in json.loads(rows)),
             )
-            answers.append(json.dumps(code_chunk(self.agent, chunk, 0)))
+            answers.append(json.dumps(code_chunk(self.agent, chunk, self.fields)))
         numbers, digests = map(int, batch["number"]), map(str, batch["digest"])
         return pa.table({"number": list(numbers), "digest": list(digests), "answers": answers})

@@ -14,15 +14,15 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent.apps.files.answer import COLUMNS, answer_of, unread
+from agent.apps.files.columns import RowFields
 from agent.apps.files.formats import open_table
-from agent.apps.files.table import Chunk, Table, TableFileError, TableOptions, must_be_a_file, text_of
-from agent.apps.files.text_column import find_text_column
+from agent.apps.files.table import Chunk, Table, TableFileError, TableOptions, must_be_a_file
 from agent.apps.files.work_folder import Answers, WorkFolder
 from agent.apps.files.writing import must_fit, write_table
 from index.io.atomic import new_file
@@ -57,7 +57,7 @@ class CodedChunk(NamedTuple):
 class Engine(Protocol):
     """Codes chunks: one process, or many machines."""
 
-    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[CodedChunk]:
+    def code(self, table: Table, fields: RowFields, missing: set[int]) -> Iterator[CodedChunk]:
         """Each missing chunk, in any order."""
 
 
@@ -67,26 +67,29 @@ class LocalEngine:
     def __init__(self, agent: CodingAgent) -> None:
         self.agent = agent
 
-    def code(self, table: Table, column: str, missing: set[int]) -> Iterator[CodedChunk]:
-        place = table.columns.index(column)
+    def code(self, table: Table, fields: RowFields, missing: set[int]) -> Iterator[CodedChunk]:
         if missing:
             for chunk in table.chunks(first=min(missing)):
                 if chunk.number in missing:
-                    yield CodedChunk(
-                        chunk.number, chunk.digest(table.salt), code_chunk(self.agent, chunk, place)
-                    )
+                    answers = code_chunk(self.agent, chunk, fields)
+                    yield CodedChunk(chunk.number, chunk.digest(table.salt), answers)
 
 
-def code_chunk(agent: CodingAgent, chunk: Chunk, place: int) -> Answers:
+def code_chunk(agent: CodingAgent, chunk: Chunk, fields: RowFields) -> Answers:
     """Code a chunk; equal texts once. Which texts share a batch depends on the chunk alone, so that every
     engine and every restart gives the same numbers to the last digit."""
-    texts = [text_of(row.values[place]) for row in chunk.rows]
-    asked = list(dict.fromkeys(text for text in texts if text.strip()))
+    questions = [fields.question(row.values) for row in chunk.rows]
+    asked = list(dict.fromkeys(question for question, _ in questions if question is not None))
     coded = dict(zip(asked, agent.code_many(asked), strict=True))
-    return [
-        answer_of(coded[text], row.problem) if text in coded else unread(row.problem or "kein Diagnosetext")
-        for row, text in zip(chunk.rows, texts, strict=True)
-    ]
+    answers: Answers = []
+    for row, (question, unused) in zip(chunk.rows, questions, strict=True):
+        problem = "; ".join(filter(None, (row.problem, unused))) or None
+        answers.append(
+            unread(problem or "kein Diagnosetext")
+            if question is None
+            else answer_of(coded[question], problem)
+        )
+    return answers
 
 
 def code_file(
@@ -95,6 +98,8 @@ def code_file(
     target: Path,
     *,
     column: str | None = None,
+    fields: Mapping[str, str | None] | None = None,
+    tumour: bool = False,
     options: TableOptions | None = None,
     engine: Engine | None = None,
     restart: bool = False,
@@ -103,7 +108,9 @@ def code_file(
     """Code the texts of a table and write the table with the answers as further columns.
 
     Args:
-        column: the text column, by name or number; None finds it.
+        column: the column with the diagnosis texts, by name or number; None finds it.
+        fields: columns with other fields of the same tumour, by the field's name in `Case`: `{"site": "Ort"}`.
+        tumour: every row is a tumour's, such as in a registry's table.
         engine: how chunks are coded; None codes in this process.
         restart: forget what an earlier run left, and overwrite the output.
         progress: called after each chunk.
@@ -115,22 +122,24 @@ def code_file(
     must_be_a_file(source)
     _must_be_writable(source, target, restart)
     table = open_table(source.resolve(), replace(options or TableOptions(), column=column))
-    name = find_text_column(table, column)
+    found = RowFields.find(table, column, fields or {}, tumour=tumour)
     _must_be_free(table)
     with WorkFolder(target, restart=restart) as work:
         _must_be_writable(source, target, restart)  # another run may have ended meanwhile
         table.salt = work.salt
         digests, notes = _survey(table)
         must_fit(table, target, COLUMNS)
-        work.must_be_of(_facts(table, name, digests, agent.info()))
+        work.must_be_of(_facts(table, found, digests, agent.info()))
         missing = {
             n for n, (digest, rows) in enumerate(digests) if len(work.answers(n, digest) or ()) != rows
         }
         _rehearse(table, target, work)
         done = sum(rows for number, (_, rows) in enumerate(digests) if number not in missing)
-        run = FileRun(table.rows, done_before=done, notes=[*table.notes, *notes])
+        told = found.told(table)
+        notes = [*([told] if told else []), *table.notes, *notes]
+        run = FileRun(table.rows, done_before=done, notes=notes)
         progress(done, table.rows)
-        for coded in (engine or LocalEngine(agent)).code(table, name, set(missing)):
+        for coded in (engine or LocalEngine(agent)).code(table, found, set(missing)):
             _must_be_same(table, digests, coded.number, coded.digest)
             work.keep(*coded)
             missing.discard(coded.number)
@@ -187,12 +196,13 @@ def _survey(table: Table) -> tuple[Digests, list[str]]:
     return digests, notes
 
 
-def _facts(table: Table, column: str, digests: Digests, agent: dict[str, Any]) -> dict[str, Any]:
+def _facts(table: Table, fields: RowFields, digests: Digests, agent: dict[str, Any]) -> dict[str, Any]:
     """What a run is. No column's name: where the header is missing, it is a text."""
     whole = hashlib.blake2b(repr((table.columns, digests)).encode("utf-8", "surrogatepass"), key=table.salt)
     return {
         "input": whole.hexdigest(),
-        "column": table.columns.index(column) + 1,
+        "columns": {field: place + 1 for field, place in fields.places.items()},
+        "tumour": fields.tumour,
         "rows": table.rows,
         **table.facts(),
         "agent": agent,

@@ -141,12 +141,14 @@ class Table(ABC):
             )
 
     def shown_columns(self) -> str:
-        """The columns for a message: their names, but a number where a name may be a text of the table."""
-        shown = [
-            name if plausible(name) else f"Spalte {place}" for place, name in enumerate(self.columns, start=1)
-        ]
+        """The columns for a message."""
+        shown = [self.shown_column(place) for place in range(len(self.columns))]
         more = f" … ({len(shown)} Spalten)" if len(shown) > _SHOWN else ""
         return ", ".join(shown[:_SHOWN]) + more
+
+    def shown_column(self, place: int) -> str:
+        """A column for a message: its name, but its number where the name may be a text of the table."""
+        return self.columns[place] if plausible(self.columns[place]) else f"Spalte {place + 1}"
 
     def changed(self, where: str = "") -> TableFileError:
         """What to raise where the file is not what it was."""

@@ -16,10 +16,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from agent.apps.files.columns import find_text_column
 from agent.apps.files.formats import format_of, open_table
 from agent.apps.files.lines import TextLines
 from agent.apps.files.table import TableFileError, TableOptions, text_of
-from agent.apps.files.text_column import find_text_column
 from agent.apps.review.decision import ReviewError
 from agent.apps.terminal import text_lines
 from index.records import AXES

@@ -26,7 +26,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from agent.agent import CodingAgent
 from agent.apps.service import errors, schemas
-from agent.apps.service.batcher import Batcher, report
+from agent.apps.service.batcher import Batcher, Question, report
 from agent.apps.service.guard import Guard
 from agent.apps.service.routes import GUARDED, build_router
 from agent.apps.service.settings import ServiceSettings
@@ -151,6 +151,6 @@ async def _warm_up(app: FastAPI, batcher: Batcher) -> None:
             return
 
 
-def _code(agent: CodingAgent, texts: list[str]) -> list[CodedText]:
+def _code(agent: CodingAgent, texts: list[Question]) -> list[CodedText]:
     """A lone text takes the way that is quickest for one, several the one that is quickest for many."""
     return [agent.code(texts[0])] if len(texts) == 1 else list(agent.code_many(texts))

@@ -24,12 +24,19 @@ from time import monotonic
 from typing import Any
 
 from agent.apps.service.logs import kind_and_place
+from agent.prepare import Case
 from agent.results import CodedText
 from index.errors import OnkokodeError
 
 _LOG = logging.getLogger("onkokode.service")
 
-CodeTexts = Callable[[list[str]], Sequence[CodedText]]
+Question = str | Case
+CodeTexts = Callable[[list[Question]], Sequence[CodedText]]
+
+
+def characters_of(question: Question) -> int:
+    """How long what is asked is."""
+    return len(question if isinstance(question, str) else question.text)
 
 
 class QueueFullError(OnkokodeError):
@@ -57,7 +64,7 @@ class _Job:
     """One request: its texts, or a call that needs the worker to itself."""
 
     answer: asyncio.Future[Any]
-    texts: list[str] = field(default_factory=list)
+    texts: list[Question] = field(default_factory=list)
     call: Callable[[], Any] | None = None
     characters: int = 0
     # How many of the texts went into a batch, and the answers that came back; only one batch is under way.
@@ -135,7 +142,7 @@ class Batcher:
             self._worker.shutdown(wait=True)
         self._loop = None
 
-    async def code(self, texts: Sequence[str]) -> list[CodedText]:
+    async def code(self, texts: Sequence[Question]) -> list[CodedText]:
         """The answers to the texts, in order.
 
         Raises:
@@ -146,7 +153,7 @@ class Batcher:
         """
         if not texts:
             return []
-        characters = sum(map(len, texts))
+        characters = sum(map(characters_of, texts))
         job = _Job(asyncio.get_running_loop().create_future(), texts=list(texts), characters=characters)
         return await self._submit(job)
 
@@ -187,10 +194,10 @@ class Batcher:
             elif batch := self._next_batch():
                 await self._work(batch)
 
-    def _next_batch(self) -> dict[_Job, list[str]]:
+    def _next_batch(self) -> dict[_Job, list[Question]]:
         """The texts of one batch, by request: of each that waits one in turn, oldest first, until the batch is full.
         Requests whose caller is gone are dropped here; a call makes a batch of its own, without texts."""
-        batch: dict[_Job, list[str]] = {}
+        batch: dict[_Job, list[Question]] = {}
         texts = characters = 0
         while self._jobs:
             job = self._jobs[0]
@@ -202,18 +209,19 @@ class Batcher:
                     batch[self._jobs.popleft()] = []
                 break
             text = job.texts[job.taken]
-            if batch and (texts == self.batch_texts or characters + len(text) > self.batch_characters):
+            size = characters_of(text)
+            if batch and (texts == self.batch_texts or characters + size > self.batch_characters):
                 break
             batch.setdefault(job, []).append(text)
             texts += 1
-            characters += len(text)
+            characters += size
             self._jobs.popleft()
             job.taken += 1
             if job.taken < len(job.texts):
                 self._jobs.append(job)
         return batch
 
-    async def _work(self, batch: dict[_Job, list[str]]) -> None:
+    async def _work(self, batch: dict[_Job, list[Question]]) -> None:
         loop = asyncio.get_running_loop()
         started = monotonic()
         call = next(iter(batch)).call
@@ -237,7 +245,7 @@ class Batcher:
                 if len(job.coded) == len(job.texts):
                     job.answer.set_result(job.coded)
 
-    def _code_slices(self, slices: list[tuple[int, list[str]]]) -> list[list[CodedText] | BaseException]:
+    def _code_slices(self, slices: list[tuple[int, list[Question]]]) -> list[list[CodedText] | BaseException]:
         """In the worker thread: the outcome of each slice, given as its first text's place in the request and its
         texts."""
         texts = [text for _, some in slices for text in some]
@@ -254,7 +262,7 @@ class Batcher:
         answers = iter(coded)
         return [[next(answers) for _ in some] for _, some in slices]
 
-    def _one_by_one(self, first: int, texts: list[str]) -> list[CodedText] | BaseException:
+    def _one_by_one(self, first: int, texts: list[Question]) -> list[CodedText] | BaseException:
         coded: list[CodedText] = []
         for position, text in enumerate(texts, start=first):
             try:

@@ -30,7 +30,22 @@ RETRY = {"retry-after": "5"}
 _LINGER_SECONDS, _LINGER_BYTES = 2.0, 16 << 20
 # What may stand in an error's location: our own names. Anything else came from the caller.
 _OWN_NAMES = frozenset(
-    {"body", "path", "query", "header", "text", "texts", "q", "limit", "system", "code", "x-api-key"}
+    {
+        "body",
+        "path",
+        "query",
+        "header",
+        "text",
+        "texts",
+        "case",
+        "cases",
+        "document",
+        "q",
+        "limit",
+        "system",
+        "code",
+        "x-api-key",
+    }
 )
 _PROBLEMS = {
     "missing": "is missing",
@@ -39,7 +54,9 @@ _PROBLEMS = {
     "string_too_long": "is too long",
     "string_too_short": "is too short",
     "string_unicode": "holds characters that are not valid Unicode",
+    "exactly_one": "takes a text or a case, one of them",
     "list_type": "must be a list",
+    "literal_error": "is none of the allowed values",
     "too_long": "has too many items",
     "too_short": "has too few items",
     "enum": "is none of the allowed values",

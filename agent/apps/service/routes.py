@@ -71,23 +71,32 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
     catalogue = agent.resources.catalogue
     search = CodeSearch(catalogue, codable_only=False)
 
-    @coding.post("/v1/code", summary="Code one text", response_model=schemas.Coded)
+    @coding.post("/v1/code", summary="Code one text or one tumour in fields", response_model=schemas.Coded)
     async def code(request: Request, wanted: schemas.CodeRequest) -> Response:
-        """The three codings of a text, with confidence, alternatives, catalogue lines and checks."""
-        [coded] = await _while_connected(request, batcher.code([wanted.text]))
+        """The three codings of a text, with confidence, alternatives, catalogue lines and checks. A `case` is one
+        tumour in fields: offsets then count in its diagnosis, site and histology, a line each."""
+        [coded] = await _while_connected(request, batcher.code([wanted.asked()]))
         return _json(coded.to_dict())
 
-    @coding.post("/v1/code-many", summary="Code several texts", response_model=schemas.CodedMany)
+    @coding.post("/v1/code-many", summary="Code several texts or tumours", response_model=schemas.CodedMany)
     async def code_many(request: Request, wanted: schemas.CodeManyRequest) -> Response:
         """One answer per text, in order. For whole files, `onkokode code-file` needs no service."""
-        if len(wanted.texts) > settings.max_texts:
+        asked = wanted.asked()
+        if len(asked) > settings.max_texts:
             message = f"a request may hold {settings.max_texts} texts; split it"
             return error_response(422, "too_many_texts", message)
-        coded = await _while_connected(request, batcher.code(wanted.texts)) if wanted.texts else []
+        coded = await _while_connected(request, batcher.code(asked)) if asked else []
         return _json({"results": [one.to_dict() for one in coded]})
 
+    @coding.post("/v1/read", summary="Read a whole document", response_model=schemas.ReadDocument)
+    async def read(request: Request, wanted: schemas.ReadRequest) -> Response:
+        """The patient's tumours, each coded, with certainty, side, metastases, and the places that tell them. What is
+        excluded, a relative's, or another disease is left out."""
+        work = batcher.alone(lambda: agent.read(wanted.document), len(wanted.document))
+        return _json((await _while_connected(request, work)).to_dict())
+
     @coding.post("/v1/explain", summary="Code one text and show the steps", response_model=schemas.Explained)
-    async def explain(request: Request, wanted: schemas.CodeRequest) -> Response:
+    async def explain(request: Request, wanted: schemas.ExplainRequest) -> Response:
         """What each step of the agent found, beside the answer with all its checks."""
 
         def steps() -> list[tuple[str, dict[str, Any]]]:
@@ -156,6 +165,7 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
         """Versions, models, editions with their files' hashes, and the service's limits."""
         limits = {
             "text_characters": MAX_CHARACTERS,
+            "document_characters": schemas.MAX_DOCUMENT,
             "texts_per_request": settings.max_texts,
             "body_bytes": settings.max_body_bytes,
             "queued_texts": settings.queue_texts,

@@ -11,13 +11,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
 
+from agent import prepare
 from agent.prepare.pipeline import MAX_CHARACTERS
+from agent.reading.graph import MAX_CHARACTERS as MAX_DOCUMENT
+from agent.reading.labels import ROLES
 from agent.results import Check, Evidence
 from index.records import CodeSystem, CrosswalkRule
 
 _TEXT = "Kleinzelliges Bronchial-Ca li. Oberlappen, extensive disease"
+_CASE: dict[str, JsonValue] = {"diagnosis": "Mamma-Ca", "site": "oben außen", "histology": "NST", "side": "L"}
+_DOCUMENT = (
+    "Sehr geehrte Kollegin,\nbei der Patientin besteht ein Mammakarzinom links im oberen äußeren Quadranten. "
+    "Die Stanzbiopsie zeigte ein invasives lobuläres Karzinom. Im CT Metastasen der Leber."
+)
 
 Text = Annotated[
     str,
@@ -32,7 +41,24 @@ Offsets = Annotated[
 ]
 
 
-class CodeRequest(BaseModel):
+class Case(BaseModel):
+    """One tumour in fields, as a registry or a tumour documentation has it; each may be empty."""
+
+    diagnosis: Text = ""
+    site: Text = ""
+    histology: Text = ""
+    side: Literal["", "links", "rechts", "beidseits", "L", "R", "B", "M", "U", "T"] = Field(
+        "", description="A word, or the letter of oBDS."
+    )
+    behaviour: Literal["", "0", "1", "2", "3", "6", "9"] = Field("", description="A digit of ICD-O-3.")
+    tumour: bool | None = Field(None, description="Whether it is a tumour, where that is known.")
+
+    def as_asked(self) -> prepare.Case:
+        """What the agent takes."""
+        return prepare.Case(**self.model_dump())
+
+
+class ExplainRequest(BaseModel):
     """One text."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": _TEXT}]})
@@ -40,12 +66,58 @@ class CodeRequest(BaseModel):
     text: Text
 
 
+class CodeRequest(BaseModel):
+    """One text, or one tumour in fields."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": _TEXT}, {"case": _CASE}]})
+
+    text: Text | None = None
+    case: Case | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> CodeRequest:
+        _exactly_one(self.text, self.case)
+        return self
+
+    def asked(self) -> str | prepare.Case:
+        """What the agent takes."""
+        return self.case.as_asked() if self.case is not None else self.text or ""
+
+
 class CodeManyRequest(BaseModel):
-    """Several texts; the answers come in the same order."""
+    """Several texts, or several tumours in fields; the answers come in the same order."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": [_TEXT, "Z.n. Prostata-Ca"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"texts": [_TEXT, "Z.n. Prostata-Ca"]}, {"cases": [_CASE]}]}
+    )
 
-    texts: Annotated[list[Text], Field(description="Texts to code; their number is limited, see /info.")]
+    texts: Annotated[list[Text], Field(description="Their number is limited, see /info.")] | None = None
+    cases: Annotated[list[Case], Field(description="Limited as texts are.")] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> CodeManyRequest:
+        _exactly_one(self.texts, self.cases)
+        return self
+
+    def asked(self) -> list[str | prepare.Case]:
+        """What the agent takes."""
+        return [case.as_asked() for case in self.cases or ()] or list(self.texts or ())
+
+
+class ReadRequest(BaseModel):
+    """A whole document."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"document": _DOCUMENT}]})
+
+    document: Annotated[
+        str,
+        Field(max_length=MAX_DOCUMENT, description="A patient's document. It is not stored and not logged."),
+    ]
+
+
+def _exactly_one(*given: object) -> None:
+    if sum(one is not None for one in given) != 1:
+        raise PydanticCustomError("exactly_one", "takes a text or a case")
 
 
 class Alternative(BaseModel):
@@ -89,6 +161,41 @@ class CodedMany(BaseModel):
     """One answer per text, in the order of the texts."""
 
     results: list[Coded]
+
+
+class Fact(BaseModel):
+    """What was read where."""
+
+    kind: Literal[*ROLES]  # type: ignore[valid-type]
+    span: Offsets
+
+
+class Metastasis(BaseModel):
+    """A metastasis of a tumour."""
+
+    icd10gm: str | None
+    coding: Coding
+    facts: list[Fact]
+
+
+class Tumour(BaseModel):
+    """A tumour of the patient: a proposal for a person who codes."""
+
+    icd10gm: Coding
+    icdo_topography: Coding
+    icdo_morphology: Coding
+    probability: Probability
+    certainty: Literal["gesichert", "Verdacht", "Zustand nach", "ausgeschlossen"]
+    side: Literal["links", "rechts", "beidseits"] | None
+    metastases: list[Metastasis]
+    facts: list[Fact]
+
+
+class ReadDocument(BaseModel):
+    """The tumours that a document tells of its patient, in the order in which it names them."""
+
+    tumours: list[Tumour]
+    problem: str | None = Field(description="Why it could not be read to its end, in German; else null.")
 
 
 class Step(BaseModel):
@@ -158,6 +265,7 @@ class Limits(BaseModel):
     """What the service takes."""
 
     text_characters: int
+    document_characters: int
     texts_per_request: int
     body_bytes: int
     queued_texts: int
