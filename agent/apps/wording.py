@@ -44,3 +44,9 @@ def percent(share: float) -> str:
     if 0 < share < 0.005:
         return "<1 %"
     return f"{round(100 * share)} %"
+
+
+FACT_NAMES = {
+    "name": "Diagnose", "place": "Sitz", "side": "Seite", "metastasis": "Metastase", "metastasis_place": "Metastase",
+    "nodes": "Lymphknoten", "formula": "TNM",
+}  # fmt: skip

@@ -7,14 +7,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from agent.apps.wording import printable
+from agent.apps.wording import FACT_NAMES, printable
 from agent.reading.results import CodedDocument, CodedTumour, Fact
 from agent.results import AXIS_NAMES, Coding
 from index.records import AXES
 
 _QUOTED = 70  # characters of the document around a fact
-_KINDS = {"name": "Diagnose", "place": "Sitz", "side": "Seite", "metastasis": "Metastase", "metastasis_place": "Metastase",
-          "nodes": "Lymphknoten", "formula": "TNM"}  # fmt: skip
 
 
 def print_document(console: Console, name: str, document: CodedDocument) -> None:
@@ -42,7 +40,7 @@ def _tumour(text: str, tumour: CodedTumour, number: int) -> RenderableType:
         words = _quoted(text, fact)
         if (fact.kind, words) not in shown:
             shown.add((fact.kind, words))
-            grid.add_row(Text(f"  {_KINDS[fact.kind]}", style="dim"), Text(words, style="dim"))
+            grid.add_row(Text(f"  {FACT_NAMES[fact.kind]}", style="dim"), Text(words, style="dim"))
     return Group(head, grid)
 
 

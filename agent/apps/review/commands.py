@@ -13,18 +13,22 @@ from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agent.apps.options import OutputFile, OutputFolder, agent_options, load_agent
 from agent.apps.review.decision import proposal
+from agent.apps.review.documents import tumour_codings
 from agent.apps.review.export import write_csv, write_pairs
-from agent.apps.review.sources import TextRow, diagnoses, read, with_codings
+from agent.apps.review.sources import TextRow, diagnoses, read, read_documents, with_codings
 from agent.apps.review.store import NewItem, Store
 from agent.apps.terminal import counting
 from agent.apps.wording import printable
 from index.text import writable
+
+if TYPE_CHECKING:
+    from agent.agent import CodingAgent
 
 _BATCH = 64
 
@@ -57,6 +61,7 @@ def review() -> None:
 
 @review.command("add")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--document", is_flag=True, help="FILE is a whole document, or a table with one in each row.")
 @_work_list(type=OutputFile())
 @click.option("--text-column", help="Tables, JSONL: where the text stands; by default `text`, or found.")
 @click.option("--id-column", help="Tables, JSONL: your own reference; without it, the row number.")
@@ -69,6 +74,7 @@ def review() -> None:
 @agent_options
 def add_command(
     file: Path,
+    document: bool,
     database: Path,
     text_column: str | None,
     id_column: str | None,
@@ -82,16 +88,23 @@ def add_command(
     onkokode review add diagnosen.txt                                   # one text per line, UTF-8
     onkokode review add faelle.xlsx --text-column Diagnose --id-column Fall
     onkokode review add texte.jsonl --db tumorboard.sqlite
+    onkokode review add --document entlassbrief.docx                    # an entry for each tumour that it tells
     onkokode code --json - < diagnosen.txt > codes.jsonl && onkokode review add diagnosen.txt --coded codes.jsonl
 
     A text with several diagnoses gives one entry for each. Blank texts are passed over. Interrupted, the same
     command goes on: what is on the list already is not coded again, and no decision is touched.
     """
-    rows = read(file, text_column=text_column, id_column=id_column)
+    if document and (coded or id_column):
+        raise click.UsageError("--coded and --id-column are for entries, not for documents")
+    rows = (
+        read_documents(file, text_column)
+        if document
+        else read(file, text_column=text_column, id_column=id_column)
+    )
     if coded is not None:
         rows = with_codings(rows, coded)
     with Store.open(database) as store:
-        counts = _fill(store, rows, source or file.name, options)
+        counts = _fill(store, rows, source or file.name, options, document=document)
     click.echo(f"{database}: {counts['texts']} texts added, {counts['entries']} entries")
     if counts["known"]:
         click.echo(f"{counts['known']} were on the list already")
@@ -168,7 +181,9 @@ def export_command(database: Path, table: Path | None, pairs: Path | None) -> No
             click.echo(f"{pairs}: " + ", ".join(f"{count} pairs in {part}" for part, count in rows.items()))
 
 
-def _fill(store: Store, rows: Iterator[TextRow], source: str, options: dict[str, Any]) -> dict[str, int]:
+def _fill(
+    store: Store, rows: Iterator[TextRow], source: str, options: dict[str, Any], *, document: bool
+) -> dict[str, int]:
     """Codes and stores in batches, each in one transaction, so that an interrupt loses a batch at most."""
     counts = dict.fromkeys(("texts", "entries", "known", "blank", "other"), 0)
     agent = None
@@ -188,16 +203,28 @@ def _fill(store: Store, rows: Iterator[TextRow], source: str, options: dict[str,
             uncoded = [row.text for row in new if row.coding is None]
             if uncoded and agent is None:
                 agent = load_agent(**options)
-            codings = (one.to_dict() for one in agent.code_many(uncoded)) if agent is not None else iter(())
-            items = [item for row in new for item in _items(source, row, row.coding or next(codings))]
+            codings = _codings(agent, uncoded, document) if agent is not None else iter(())
+            items = [
+                item
+                for row in new
+                for item in _items(
+                    source, row, next(codings) if row.coding is None else diagnoses(row.coding)
+                )
+            ]
             counts["entries"] += store.add(items)
             counts["texts"] += len(new)
             advance(len(batch))
     return counts
 
 
-def _items(source: str, row: TextRow, coding: dict[str, Any]) -> list[NewItem]:
-    found = diagnoses(coding)
+def _codings(agent: CodingAgent, texts: list[str], document: bool) -> Iterator[list[dict[str, Any]]]:
+    if document:
+        yield from map(tumour_codings, agent.read_many(texts))
+    else:
+        yield from (diagnoses(one.to_dict()) for one in agent.code_many(texts))
+
+
+def _items(source: str, row: TextRow, found: list[dict[str, Any]]) -> list[NewItem]:
     return [
         NewItem(source, row.reference, row.text, one, number, len(found))
         for number, one in enumerate(found, start=1)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from agent.apps.review.decision import ACTION_NAMES, Action, Decision, ReviewError, proposal
+from agent.apps.review.documents import facts_of, spoken_of
 from agent.apps.review.store import Item, Store
 from agent.apps.spreadsheet import ENCODING, harmless, spreadsheet_writer
 from index.io.atomic import new_file
@@ -23,7 +24,7 @@ from index.records import AXES
 
 _COLUMNS = (
     "Quelle", "Referenz", "Diagnose", "Text", "Entscheidung",
-    "ICD-10-GM", "Topographie", "Morphologie",
+    "ICD-10-GM", "Topographie", "Morphologie", "Metastasen",
     "Vorschlag ICD-10-GM", "Vorschlag Topographie", "Vorschlag Morphologie",
     "Entschieden von", "Entschieden am (UTC)", "Kommentar",
 )  # fmt: skip
@@ -93,6 +94,10 @@ def _row(item: Item, decision: Decision) -> list[str]:
         item.text,
         ACTION_NAMES[decision.action],
         *(decision.codes[axis] or "" for axis in AXES),
+        # Of a document, and only proposed: a decision is on the three axes of the tumour.
+        ", ".join(one["icd10gm"] or "offen" for one in item.coding.get("metastases", ()))
+        if any(decision.codes.values())
+        else "",
         *(offered[axis] or "" for axis in AXES),
         decision.by,
         decision.at,
@@ -106,8 +111,8 @@ def _pairs_of(item: Item, decision: Decision) -> Iterator[dict[str, Any]]:
     if decision.action not in (Action.ACCEPT, Action.CHANGE):
         return
     asks = Prompts("instruct")
-    # Of a text with several diagnoses the model is asked this one only, as the agent asks it.
-    text = item.text[slice(*item.coding["span"])] if item.parts > 1 else item.text
+    # Of a text with several diagnoses the model is asked this one only, as the agent asks it; so of a document.
+    text = spoken_of(item.text, item.coding) if item.parts > 1 or facts_of(item.coding) else item.text
     if not text.strip():
         return
     given: dict[str, Any] = {

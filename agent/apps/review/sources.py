@@ -16,6 +16,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from agent.apps.documents.sources import documents_of
 from agent.apps.files.columns import find_text_column
 from agent.apps.files.formats import format_of, open_table
 from agent.apps.files.lines import TextLines
@@ -55,6 +56,12 @@ def read(path: Path, *, text_column: str | None = None, id_column: str | None = 
                 yield TextRow(str(number), text)
     else:
         yield from _table(path, text_column, id_column)
+
+
+def read_documents(path: Path, text_column: str | None = None) -> Iterator[TextRow]:
+    """The documents of a file, as `onkokode read` reads them."""
+    for document in documents_of(path, text_column):
+        yield TextRow(str(document.place.get("row", 1)), document.text)
 
 
 def with_codings(rows: Iterable[TextRow], path: Path) -> Iterator[TextRow]:

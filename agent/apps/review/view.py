@@ -8,7 +8,7 @@ a screen are replaced by visible ones, one for one, so offsets stay right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -19,8 +19,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from agent.apps.review.decision import ACTION_NAMES, Decision, proposal
 from agent.apps.review.desk import Desk
+from agent.apps.review.documents import facts_of, spoken_of
 from agent.apps.review.store import Item
-from agent.apps.wording import AXIS_NAMES, percent, printable
+from agent.apps.wording import AXIS_NAMES, FACT_NAMES, percent, printable
 from agent.decide.checks import check, checks_of
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
@@ -30,6 +31,7 @@ from index.search.code_search import Hit
 AXIS_KEYS = {CodeSystem.ICD10GM: "i", CodeSystem.TOPOGRAPHY: "t", CodeSystem.MORPHOLOGY: "m"}
 STATES = {"open": "offen", **{str(action): name for action, name in ACTION_NAMES.items()}}
 _LINES = 3
+_LONGEST_PLACE = 60
 
 
 class View:
@@ -58,12 +60,19 @@ class View:
         item, coding = desk.item, desk.item.coding
         # The codes' checks hold for the proposal; for other codes they are made again.
         checks = (
-            check(desk.draft, item.text[slice(*coding["span"])], self._catalogue, self._crosswalk)
+            check(desk.draft, spoken_of(item.text, coding), self._catalogue, self._crosswalk)
             if desk.changed
             else None
         )
         axes = [self._axis(desk, axis, checks) for axis in AXES]
-        return render("item.html", desk=desk, text=_marked(item, desk.axis), axes=axes)
+        return render(
+            "item.html",
+            desk=desk,
+            text=_marked(item, desk.axis),
+            axes=axes,
+            places=_places(item),
+            metastases=_metastases(coding),
+        )
 
     def hits(self, hits: Sequence[Hit], query: str) -> str:
         """What the search of the catalogue found."""
@@ -126,10 +135,10 @@ def _lines(found: Sequence[tuple[str, str]]) -> dict[str, Any] | None:
 def _row(item: Item, standing: Decision | None) -> dict[str, Any]:
     decided = standing.codes if standing is not None else proposal(item.coding)
     codes = [decided[axis] for axis in AXES]
-    start, end = item.coding["span"] if item.parts > 1 else (0, len(item.text))
+    text = spoken_of(item.text, item.coding) if item.parts > 1 or facts_of(item.coding) else item.text
     return {
         "id": item.id,
-        "text": item.text[start:end].strip()[:160] or "(leerer Text)",
+        "text": text.strip()[:160] or "(leerer Text)",
         "codes": [code or "–" for code in codes] if any(codes) else [],
         "doubt": item.uncertainty,
         "state": item.state,
@@ -150,20 +159,49 @@ def _marked(item: Item, active: CodeSystem) -> list[dict[str, Any]]:
         ]
         for axis in AXES
     }
-    edges = {0, len(text), start, end, *(edge for pairs in spans.values() for pair in pairs for edge in pair)}
+    facts = [(*map(int, fact["span"]), number) for number, fact in enumerate(facts_of(coding) or ())]
+    told = [*(pair for pairs in spans.values() for pair in pairs), *((a, b) for a, b, _ in facts)]
+    edges = {0, len(text), start, end, *(edge for pair in told for edge in pair)}
     places = sorted(edge for edge in edges if 0 <= edge <= len(text))
     pieces = []
     for a, b in pairwise(places):
         hit = [axis for axis, pairs in spans.items() if any(x <= a and b <= y for x, y in pairs)]
+        fact = next((number for x, y, number in facts if x <= a and b <= y), None)
         pieces.append(
             {
                 "text": _shown(text[a:b]),
-                "marked": bool(hit),
+                "marked": bool(hit) or fact is not None,
                 "active": active in hit,
+                "fact": fact,
                 "outside": not start <= a < max(end, start + 1),
             }
         )
     return pieces
+
+
+def _places(item: Item) -> list[tuple[str, str]]:
+    """What a document's tumour is told by: what each place names, and its words, in the order of the document."""
+    return [
+        (
+            FACT_NAMES[fact["kind"]],
+            printable(" ".join(item.text[slice(*fact["span"])].split())[:_LONGEST_PLACE]),
+        )
+        for fact in facts_of(item.coding) or ()
+    ]
+
+
+def _metastases(coding: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The metastases of a document's tumour, each with the number of the first place that tells it."""
+    numbers = {tuple(fact["span"]): number for number, fact in enumerate(facts_of(coding) or ())}
+    return [
+        {
+            **one["coding"],
+            "place": next(
+                (numbers[tuple(f["span"])] for f in one["facts"] if tuple(f["span"]) in numbers), None
+            ),
+        }
+        for one in coding.get("metastases", ())
+    ]
 
 
 def _shown(text: str) -> str:

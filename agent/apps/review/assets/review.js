@@ -53,6 +53,26 @@
     $("#onko-list-button")?.setAttribute("aria-expanded", String(shut));
   };
 
+  // The places of a document that tell its tumour: a fact may be marked in several pieces.
+  function place(number) {
+    document.querySelectorAll(".onko-text mark.here").forEach((mark) => mark.classList.remove("here"));
+    document.querySelectorAll(".onko-places [aria-current]").forEach((button) => button.removeAttribute("aria-current"));
+    const marks = document.querySelectorAll(`.onko-text mark[data-fact="${number}"]`);
+    if (!marks.length) return;
+    marks.forEach((mark) => mark.classList.add("here"));
+    marks[0].scrollIntoView({ block: "center" });
+    const button = $(`.onko-places [data-value="${number}"]`);
+    button?.setAttribute("aria-current", "true");
+    button?.scrollIntoView({ block: "nearest" });
+  }
+  function nextPlace(step) {
+    const there = [...new Set([...document.querySelectorAll(".onko-text mark[data-fact]")].map((mark) => Number(mark.dataset.fact)))];
+    if (!there.length) return;
+    const now = $(".onko-text mark.here");
+    const at = now ? there.indexOf(Number(now.dataset.fact)) : step > 0 ? -1 : 0;
+    place(there[(at + step + there.length) % there.length]);
+  }
+
   // A reason that could not be stored is offered again while its item is on the desk.
   let reason = { item: "", text: "" };
 
@@ -60,6 +80,7 @@
     "ask-reject": () => open("reject", "#onko-reason", reason.item === $("#onko-item")?.dataset.item ? reason.text : ""),
     "ask-comment": () => open("comment", "#onko-comment", $(".onko-actions")?.dataset.comment),
     find: (value) => search(value),
+    place: (value) => place(Number(value)),
     help: () => open("help"),
     theme,
     list,
@@ -85,6 +106,8 @@
     ArrowDown: () => send("next"),
     k: () => send("previous"),
     ArrowUp: () => send("previous"),
+    n: () => nextPlace(1),
+    p: () => nextPlace(-1),
     "/": () => {
       document.body.classList.add("onko-list-open");
       $("#onko-words").focus();
@@ -95,7 +118,7 @@
     "?": actions.help,
   };
   for (let n = 0; n < 10; n++) keys[n] = () => send("choose", n);
-  const mayRepeat = new Set(["j", "k", "ArrowDown", "ArrowUp"]);
+  const mayRepeat = new Set(["j", "k", "n", "p", "ArrowDown", "ArrowUp"]);
 
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;

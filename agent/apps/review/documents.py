@@ -1,0 +1,66 @@
+"""Whole documents on the work list: an entry for each tumour that one tells, with the places that tell it.
+
+    for coding in tumour_codings(agent.read(document)): coding["facts"], coding["metastases"]
+
+Such a coding has the form of `CodedText.to_dict()` and two keys more, `facts` and `metastases`, as
+`CodedTumour.to_dict()` has them; facts are in the order of the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent.reading.results import CodedDocument
+from index.records import AXES
+
+_NO_TUMOUR = "Das Dokument nennt keinen Tumor des Patienten."
+# What of a tumour is its diagnosis, and no metastasis and no formula.
+_DIAGNOSIS = ("name", "place", "side")
+
+
+def tumour_codings(document: CodedDocument) -> list[dict[str, Any]]:
+    """A coding for each tumour; one that says so where there is none, so that no document goes unseen."""
+    common = {"span": [0, len(document.text)], "further": [], "problem": document.problem}
+    found = [
+        {
+            **tumour.to_dict(),
+            **common,
+            "tumour": True,
+            "tumour_probability": round(tumour.probability, 4),
+            "facts": _facts(tumour.to_dict()),
+        }
+        for tumour in document.tumours
+    ]
+    return found or [_none(common)]
+
+
+def facts_of(coding: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The places that tell a tumour of a document; None for the coding of an entry."""
+    return coding.get("facts")
+
+
+def spoken_of(text: str, coding: Mapping[str, Any]) -> str:
+    """The words of a text that a coding speaks of."""
+    facts = facts_of(coding)
+    if facts is None:
+        return text[slice(*coding["span"])]
+    words = (text[slice(*fact["span"])] for fact in facts if fact["kind"] in _DIAGNOSIS)
+    return ", ".join(dict.fromkeys(" ".join(word.split()) for word in words))
+
+
+def _facts(tumour: dict[str, Any]) -> list[dict[str, Any]]:
+    every = [*tumour["facts"], *(fact for one in tumour["metastases"] for fact in one["facts"])]
+    unique = {(*fact["span"], fact["kind"]): fact for fact in every}
+    return [unique[key] for key in sorted(unique)]
+
+
+def _none(common: dict[str, Any]) -> dict[str, Any]:
+    nothing: dict[str, Any] = {
+        "code": None, "title": None, "confidence": 0.0, "abstained": True, "reason": _NO_TUMOUR, "missing": [],
+        "alternatives": [], "evidence": [], "checks": [],
+    }  # fmt: skip
+    return {
+        **common, **{axis.value: nothing for axis in AXES}, "tumour": False, "tumour_probability": 0.0,
+        "certainty": "gesichert", "side": None, "facts": [], "metastases": [],
+    }  # fmt: skip
