@@ -22,6 +22,8 @@ from index.records import AXES, CodeSystem
 
 # Codes of metastases whose place is not told, and those that tell one.
 _UNPLACED = {"C77.9": "C77", "C79.9": "C7"}
+# A primary of which only metastases are told.
+_NO_PRIMARY = {CodeSystem.ICD10GM: "C80.9", CodeSystem.TOPOGRAPHY: "C80.9", CodeSystem.MORPHOLOGY: "8000/6"}
 # Organs that have no side; a side in their document is that of something else.
 _UNSIDED = (
     "C15", "C16", "C17", "C18", "C19", "C20", "C21", "C22", "C23", "C24", "C25", "C26", "C37", "C38.0", "C38.1", "C38.2",
@@ -33,6 +35,8 @@ def coded_tumour(
     facts: TumourFacts, coded: Mapping[str, CodedText], resources: Resources
 ) -> CodedTumour | None:
     """The answer to one tumour; None where its phrases name none after all. `coded` holds the answer to each phrase."""
+    if not facts.phrases:
+        return _of_no_primary(facts, coded, resources)
     chosen = _chosen(facts, coded)
     if chosen is None:
         return None
@@ -43,6 +47,26 @@ def coded_tumour(
         _metastases(facts, coded, topography.code, resources),
         tuple(Fact(m.role, m.start, m.end) for m in facts.mentions),
     )  # fmt: skip
+
+
+def _of_no_primary(
+    facts: TumourFacts, coded: Mapping[str, CodedText], resources: Resources
+) -> CodedTumour | None:
+    """The tumour that metastases are of whose primary nobody names; None where they name no place after all."""
+    metastases = _metastases(facts, coded, None, resources)
+    if not metastases:
+        return None
+    icd10gm, topography, morphology = (_agreed(resources, axis, _NO_PRIMARY[axis]) for axis in AXES)
+    probability = max(mention.probability for mention in facts.mentions)
+    places = tuple(Fact(m.role, m.start, m.end) for m in facts.mentions)
+    return CodedTumour(
+        icd10gm, topography, morphology, probability, facts.certainty, None, metastases, places
+    )
+
+
+def _agreed(resources: Resources, axis: CodeSystem, code: str) -> Coding:
+    """A coding that is agreed, not learnt."""
+    return Coding(axis, code, resources.catalogue.title(axis, code), 1.0)
 
 
 def _chosen(facts: TumourFacts, coded: Mapping[str, CodedText]) -> Phrase | None:
@@ -75,17 +99,17 @@ def _metastases(
             before, places = found.get(coding.code, (replace(coding, evidence=()), ()))
             found[coding.code] = before, (*places, Fact(mention.role, mention.start, mention.end))
 
-    def agreed(code: str) -> Coding:
-        return Coding(CodeSystem.ICD10GM, code, resources.catalogue.title(CodeSystem.ICD10GM, code), 1.0)
-
     for spread in facts.spread:
         coding = coded[spread.phrase].icd10gm
         # Regional nodes that are named without their region.
         regional = spread.mention.role == "nodes" and coding.code in (None, "C77.9") and station is not None
-        add(agreed(station) if regional and station else coding, spread.mention)
+        add(
+            _agreed(resources, CodeSystem.ICD10GM, station) if regional and station else coding,
+            spread.mention,
+        )
     for formula, mention in facts.formulas:
         for code in codes_of_formula(formula, topography):
-            add(agreed(code), mention)
+            add(_agreed(resources, CodeSystem.ICD10GM, code), mention)
     kept = {
         code: one
         for code, one in found.items()

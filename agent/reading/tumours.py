@@ -57,7 +57,7 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class TumourFacts:
-    """One tumour of a document. `phrases` name it, the fullest first; `formulas` are its TNM formulas; `mentions` all
+    """One tumour of a document. `phrases` name it, the fullest first, none where only its metastases are told; `formulas` are its TNM formulas; `mentions` all
     that speaks of it."""
 
     phrases: tuple[Phrase, ...]
@@ -73,7 +73,7 @@ def assemble(text: str, mentions: Sequence[Mention], same: Same) -> list[TumourF
     kept = [m for m in mentions if ASSERTED.get(m.move, "now") != "absent" and m.move not in _DENIED]
     anchors = [n for n, m in enumerate(kept) if m.role in ANCHORS]
     if not anchors:
-        return []
+        return _of_no_primary(text, kept)
     odds = same(kept)
     of_anchor = _groups(odds[np.ix_(anchors, anchors)])
     together = [
@@ -81,7 +81,7 @@ def assemble(text: str, mentions: Sequence[Mention], same: Same) -> list[TumourF
     ]
     groups = [group for group in together if _is_named([kept[n] for n in group])]
     if not groups:
-        return []
+        return _of_no_primary(text, kept)
     # What is no name and no place goes to the group that it rather speaks of.
     near = np.stack([odds[:, group].mean(1) for group in groups], axis=1).argmax(1)
     found = []
@@ -89,6 +89,12 @@ def assemble(text: str, mentions: Sequence[Mention], same: Same) -> list[TumourF
         others = [n for n, m in enumerate(kept) if m.role not in ANCHORS and near[n] == number]
         found.append(_facts(text, [kept[n] for n in sorted((*group, *others))]))
     return sorted(found, key=lambda facts: facts.mentions[0].start)
+
+
+def _of_no_primary(text: str, kept: Sequence[Mention]) -> list[TumourFacts]:
+    """Metastases whose primary the document does not name: one tumour without a phrase."""
+    spread = [m for m in kept if m.role in _SPREADS and m.move in _SPREADS]
+    return [_facts(text, spread)] if any(m.role == "metastasis" for m in spread) else []
 
 
 def _is_named(group: Sequence[Mention]) -> bool:

@@ -25,6 +25,7 @@ from agent.reading.spread import codes_of_formula, regional_nodes
 from agent.reading.tagger import OVERLAP, WEIGHTS, WINDOW, Tagger, windows
 from agent.reading.tumours import assemble
 from index.errors import ModelError
+from index.records import AXES
 
 
 @pytest.mark.parametrize(
@@ -268,6 +269,15 @@ def test_a_letter_gives_the_patients_tumours(agent: CodingAgent) -> None:
         assert 0 <= fact.start < fact.end <= len(LETTER)
     for line in lung.icd10gm.evidence:
         assert all(LETTER[start:end].strip() for start, end in line.matched)
+
+
+def test_metastases_of_a_primary_that_nobody_names_are_of_an_unknown_one(agent: CodingAgent) -> None:
+    text = "MRT Schädel: drei zerebrale Metastasen, ossäre Filiae in BWK 8. Der Primarius ist derzeit nicht bekannt."
+    (tumour,) = agent.read(text).tumours
+    assert [tumour.coding(axis).code for axis in AXES] == ["C80.9", "C80.9", "8000/6"]
+    assert [one.icd10gm.code for one in tumour.metastases] == ["C79.3", "C79.5"]
+    assert "zerebrale Metastasen" in {text[fact.start : fact.end] for fact in tumour.facts}
+    assert agent.read("Leber und Skelett ohne Anhalt für Metastasen.").tumours == ()
 
 
 def test_the_answer_holds_no_text_of_the_document(agent: CodingAgent) -> None:
