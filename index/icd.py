@@ -17,6 +17,8 @@ CHAPTER_GROUPS = (
     ("D00-D09 in situ", "D00", "D09"), ("D10-D36 benign", "D10", "D36"), ("D37-D48 uncertain behaviour", "D37", "D48"),
 )  # fmt: skip
 
+# The tumour codes that ICD-10-GM allows beside a primary code only (printed with an exclamation mark).
+ADDITIONAL_CODES = frozenset({"C94.8", "C95.8", "C97"})
 _HAEMATOLOGICAL = {f"C{n}" for n in (81, 82, 83, 84, 85, 86, 88, *range(90, 97))} | {"D45", "D46"}
 _HAEMATOLOGICAL_CODES = {f"D47.{n}" for n in (0, 1, 2, 3, 4, 5, 7, 9)}
 # Metastasis and carcinoma metastasis, not otherwise specified.

@@ -17,6 +17,7 @@ from pathlib import Path
 from index.catalogue.crosswalk import shipped_rules
 from index.catalogue.layouts.source import CatalogueError, CatalogueFile
 from index.catalogue.overrides import TableError, table_rows
+from index.icd import ADDITIONAL_CODES
 from index.io.sealed import DamagedFile
 from index.records import CODE_FORMS, CatalogueLine, Code, CodeSystem, code_above
 
@@ -31,10 +32,6 @@ _REMEDY = "the installation is damaged; install onkokode again"
 # ICD-10 categories of the female and the male organs.
 _WOMEN = re.compile(r"^(?:C5[1-8]|D06|D07\.[0-3]|D2[5-8]|D39)")
 _MEN = re.compile(r"^(?:C6[0-3]|D07\.[4-6]|D29|D40)")
-
-
-# The tumour codes that ICD-10-GM allows beside a primary code only (printed with an exclamation mark).
-_ADDITIONAL = frozenset({"C94.8", "C95.8", "C97"})
 
 
 @lru_cache(maxsize=4)
@@ -58,7 +55,7 @@ def read_lexicon(folder: Path = FOLDER) -> CatalogueFile:
             EDITION,
             parent=above if (system, above := _parent(system, code)) in titles else None,
             terminal=(system, code) not in divided,
-            valid=not (system is CodeSystem.ICD10GM and code in _ADDITIONAL),
+            valid=not (system is CodeSystem.ICD10GM and code in ADDITIONAL_CODES),
             sex=_sex(code) if system is CodeSystem.ICD10GM else None,
         )
         for (system, code), title in titles.items()

@@ -3,6 +3,7 @@
     onkokode train documents --count 20000 --out runs/documents.jsonl
 
 skeletons  the sentences, lines and frames that authors wrote, with slots: `voices/*.tsv` (AUTHORS.md says how)
+demands    what a sentence's fixed words say of the patient: a sex, a tumour
 records    a patient drawn before anything is written: tumours, their facts, and what is not there
 library    the voices' rows by what they say
 wording    slots become words, and it is noted where each stands

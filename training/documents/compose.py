@@ -14,9 +14,10 @@ import random
 from collections.abc import Iterator, Sequence
 
 from index.records import CrosswalkRule
+from training.documents.demands import demand_of
 from training.documents.library import Library
 from training.documents.records import Record, Status, Wish, draw_record
-from training.documents.skeletons import PLACE, Voice, load_moves, load_voices
+from training.documents.skeletons import PLACE, Skeleton, Voice, load_moves, load_voices
 from training.documents.writer import ComposedDocument, Writer
 from training.texts.compose import Composer, Holdout
 from training.texts.wrappers import one
@@ -86,6 +87,8 @@ def _whole(rng: random.Random, composer: Composer, library: Library) -> Composed
         record = draw_record(rng, composer, wishes, absent)
         if record is None:
             return None
+        if demand_of(row.skeleton.text).sex not in (None, record.sex):
+            continue
         writer = Writer(rng, composer, record)
         if writer.write(row.skeleton, 0, whole=True):
             return writer.document(voice.kind, voice.name)
@@ -108,7 +111,8 @@ class _FrameWriter(Writer):
         fitting = [
             pair
             for pair in frames
-            if not pair[1].organs or (main and main.topography.startswith(pair[1].organs))
+            if (not pair[1].organs or (main and main.topography.startswith(pair[1].organs)))
+            and demand_of(pair[1].text).sex in (None, self.record.sex)
         ]
         if not fitting:
             return None
@@ -173,8 +177,9 @@ class _FrameWriter(Writer):
                 continue
             if not all(self.allowed(m, number) for m in row.moves):
                 continue
-            # "Ein Malignom wurde ausgeschlossen": of a patient who has none.
-            if "excluded" in row.moves and "X" not in row.slots and self.record.tumours:
+            if self.record.tumours and self._denies(row):
+                continue
+            if not self.said_of_patient(row):
                 continue
             of = (tumour,) if row.speaks_of_patient and tumour is not None else self.record.absent
             # Without a slot, an organ's finding may stand in any document.
@@ -183,6 +188,14 @@ class _FrameWriter(Writer):
                 self.used.add(id(row))
                 return True
         return False
+
+    def _denies(self, row: Skeleton) -> bool:
+        """Whether a row speaks of a patient who has no tumour at all: "Ein Malignom wurde ausgeschlossen", and what
+        tells of a whole specimen that it is harmless."""
+        told = set(row.moves)
+        if "X" not in row.slots and told & {"excluded", "no_tumour"}:
+            return True
+        return "benign" in told and len(row.text) > _LINE_ENTRY
 
     def _list(self) -> bool:
         """The list of diagnoses: tumours with lines under them, other diseases, what is no tumour."""

@@ -17,13 +17,15 @@ from typing import Literal, TypeVar
 
 from agent.reading.spread import regional_nodes
 from index.catalogue.overrides import table_rows
+from index.icd import CHAPTER_GROUPS
+from training.documents.demands import sex_of
 from training.documents.skeletons import HERE
 from training.texts.coding import METASTASIS_CODES, longest
 from training.texts.compose import Composer, gender_of
 from training.texts.phrasing import Entry, random_side
 from training.texts.surroundings import has_formula, has_grade, is_nervous
 from training.texts.tables import NamedDiagnosis, Site, values
-from training.texts.wrappers import one, tnm
+from training.texts.wrappers import one
 
 Status = Literal["now", "suspected", "past"]
 _T = TypeVar("_T")
@@ -39,7 +41,8 @@ _BENIGN_ELSEWHERE = 0.15
 _FIRST: tuple[tuple[Status, float], ...] = (("now", 0.72), ("suspected", 0.13), ("past", 0.15))
 _LATER: tuple[tuple[Status, float], ...] = (("past", 0.6), ("now", 0.36), ("suspected", 0.04))
 _TRIES, _DRAWS = 20, 20_000  # tumours drawn until one is elsewhere, codes until a wish is granted
-_ABSENT = 12  # so many that one fits the organ of a row
+_ABSENT = 16  # so many that one fits the organ of a row, and the patient's sex
+_SENTINEL = ("C43", "C44", "C50", "C51", "C60")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,13 @@ class Wish:
 @dataclass(frozen=True, slots=True)
 class Record:
     """A patient: the first tumour is the one that the document is about. `absent` are tumours that somebody else has,
-    or that were thought of; `year` is that of the document."""
+    or that were thought of, of either sex; `year` is that of the document. `sex` is `f` or `m`."""
 
     tumours: tuple[Tumour, ...]
     absent: tuple[Tumour, ...]
     year: int
     age: int
+    sex: str
 
 
 @lru_cache(maxsize=1)
@@ -171,16 +175,34 @@ def draw_record(
         if tumour is None:
             return None
         found.append(tumour)
+    sexes = [sex for one in found if (sex := sex_of(one.topography))]
+    breast = any(one.topography.startswith("C50") for one in found)
+    sex = sexes[0] if sexes else "f" if rng.random() < (0.97 if breast else 0.5) else "m"
+    near = Wish("now", fits=_near(found[0])) if found else Wish("now")
     absent: list[Tumour] = []
     while len(absent) < _ABSENT:
-        wish = Wish("now") if absent or absent_as is None else absent_as
+        # What is thought of and excluded is mostly near to what it is, or nobody would have thought of it.
+        wish = absent_as if not absent and absent_as is not None else near if len(absent) % 2 else Wish("now")
         tumour = _draw_tumour(rng, composer, wish, year)
         if tumour is None:
             return None
         another = all(tumour.topography[:3] != one.topography[:3] for one in found)
-        if another and (tumour.malignant or wish is absent_as):
+        if (another or wish is near) and (tumour.malignant or wish is absent_as):
             absent.append(tumour)
-    return Record(tuple(found), tuple(absent), year, 18 + int(rng.triangular(0, 75, 50)))
+    return Record(tuple(found), tuple(absent), year, 18 + int(rng.triangular(0, 75, 50)), sex)
+
+
+def _near(tumour: Tumour) -> Callable[[str, str], bool]:
+    """Codes of another tumour in the same part of the body; another histology where it is the same organ."""
+    part = next((group for group in CHAPTER_GROUPS if group[1] <= tumour.topography[:3] <= group[2]), None)
+
+    def fits(topography: str, morphology: str) -> bool:
+        if part is None:
+            return True
+        same = topography[:3] == tumour.topography[:3]
+        return part[1] <= topography[:3] <= part[2] and not (same and morphology[:2] == tumour.morphology[:2])
+
+    return fits
 
 
 def _draw_other(
@@ -198,13 +220,8 @@ def _draw_other(
 
 def _elsewhere(tumour: Tumour, others: Sequence[Tumour]) -> bool:
     """Whether a tumour is in another organ than the others, and not one of the other sex."""
-    sexes = {_sex(one) for one in (tumour, *others)} - {None}
+    sexes = {sex_of(one.topography) for one in (tumour, *others)} - {None}
     return len(sexes) < 2 and all(tumour.topography[:3] != other.topography[:3] for other in others)
-
-
-def _sex(tumour: Tumour) -> str | None:
-    organ = tumour.topography[:3]
-    return "f" if "C51" <= organ <= "C58" else "m" if "C60" <= organ <= "C63" else None
 
 
 def _drawn(rng: random.Random, weighted: tuple[tuple[_T, float], ...]) -> _T:
@@ -268,7 +285,7 @@ def _solid(
         spread = _spread(rng, site.topography)
     formula = None
     if has_formula(site.topography, histology, behaviour) and ("tnm" in wish.needs or rng.random() < 0.8):
-        formula = _formula(rng, behaviour, nodes, spread, status)
+        formula = _formula(rng, site.topography, behaviour, nodes, spread, status)
     has = {
         "nodes": bool(nodes),
         "no_nodes": nodes is False,
@@ -297,30 +314,55 @@ def _spread(rng: random.Random, topography: str) -> tuple[MetastasisSite, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class TnmCategories:
+    """The categories above 0 that a formula of these organs may have: a row of `tnm_categories.tsv`, after the UICC."""
+
+    organs: tuple[str, ...]
+    t: tuple[str, ...]
+    n: tuple[str, ...]
+    m: tuple[str, ...]
+
+
+_ANY = TnmCategories(("C",), ("1", "2", "3", "4"), ("1", "2"), ("1",))
+
+
+@lru_cache(maxsize=1)
+def tnm_categories() -> tuple[TnmCategories, ...]:
+    """The rows of `tnm_categories.tsv`."""
+    return tuple(
+        TnmCategories(*(tuple(row[name].split(",")) for name in ("organs", "t", "n", "m")))
+        for _, row in table_rows(HERE / "tnm_categories.tsv", ("organs", "t", "n", "m"))
+    )
+
+
 def _formula(
     rng: random.Random,
+    topography: str,
     behaviour: str,
     nodes: NodeStation | Literal[False] | None,
     spread: tuple[MetastasisSite, ...],
     status: Status,
 ) -> str:
     """A formula that says of nodes and metastases what the record holds, and nothing else."""
-    first = tnm(rng, behaviour, graded=False, tumour_only=True).text
+    prefix = one(rng, ("p", "p", "p", "c", "c", "yp", "", "rp", "yc"))
     if behaviour == "2":
-        return first.split(" ")[0]
-    prefix = first[: first.index("T")]
-    parts = [first]
+        return f"{prefix}Tis"
+    known = next(row for row in (*tnm_categories(), _ANY) if topography.startswith(row.organs))
+    parts = [f"{prefix}T{one(rng, known.t)}"]
     own = prefix if prefix in ("p", "c", "yp", "") else "c"
     if nodes is False:
-        parts.append(f"{own}N0" + one(rng, ("", "", " (0/14)", "(sn)") if "p" in own else ("",)))
+        sentinel = ("(sn)",) if topography.startswith(_SENTINEL) else ()
+        parts.append(f"{own}N0" + one(rng, ("", "", " (0/14)", *sentinel) if "p" in own else ("",)))
     elif nodes is not None:
-        level = one(rng, ("1", "1", "1a", "2", "2a", "+", "1b", "3"))
+        level = one(rng, (*known.n, *known.n, "+"))
         parts.append(f"{own}N{level}" + one(rng, ("", "", " (2/15)", " (4/22)") if "p" in own else ("",)))
     if spread:
         places = list(dict.fromkeys(site.tnm for site in spread))
         joined = one(rng, (", ", ",", "+", "/", " ")).join(places)
         parts.append(
-            one(rng, ("M1", "cM1", "pM1", "M1b", "cM1c", "M1a"))
+            one(rng, ("", "c", "c", "p"))
+            + f"M{one(rng, known.m)}"
             + (one(rng, (f" ({joined})", f" {joined}", f"({joined})")) if rng.random() < 0.55 else "")
         )
     elif status != "past" and rng.random() < 0.6:

@@ -51,6 +51,7 @@ _HISTOLOGY = re.compile(r"\d{2,4}")
 _NAMED = {"suspicion": "TH", "histology": "TH", "diagnosis": "TH", "past": "TH"}
 _STATING = {"now": ("histology", "diagnosis"), "suspected": ("suspicion",), "past": ("past",)}
 _LONGEST = 900
+_SMALL = re.compile(r"\b[a-zäöüß]{3,}\b")
 
 
 class SkeletonError(TableError):
@@ -81,6 +82,11 @@ class Sentence:
         """(slot, form) in order."""
         return tuple(parted(slot) for slot in SLOT.findall(self.text))
 
+    @property
+    def runs(self) -> bool:
+        """Whether it is a sentence, not an entry of a list: some words of it are written small."""
+        return len(_SMALL.findall(SLOT.sub(" ", self.text))) > 2
+
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
@@ -98,6 +104,11 @@ class Skeleton:
     @property
     def slots(self) -> frozenset[str]:
         return frozenset(name for sentence in self.sentences for name, _ in sentence.slots)
+
+    @property
+    def text(self) -> str:
+        """All of its words and slots."""
+        return " ".join(sentence.text for sentence in self.sentences)
 
     @property
     def speaks_of_patient(self) -> bool:

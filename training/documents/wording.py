@@ -7,9 +7,11 @@ filled.text, filled.mentions          # 'Die CT zeigt im Sigma …', (Mention(13
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from agent.prepare.context import find_side
 from agent.reading.spread import codes_of_formula, regional_nodes
 from training.documents.records import (
     MetastasisSite,
@@ -29,13 +31,15 @@ _MONTHS = ("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August
            "Dezember")  # fmt: skip
 _CAPITALISED = ("T", "H", "X", "S", "O", "M", "MS", "N")  # at the beginning of a sentence
 _NOT_SURE = ("no_metastasis", "possible_spread")
+# Ways to put place and name together that a list has, and no running sentence.
+_OF_A_LIST = re.compile(r":| [-–/=] |nicht näher bezeichnet|übergreifend")
 _TRIES = 12  # draws until a phrase has the wanted form
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
     """A stretch of text that names something of a tumour: `role` is one of `ROLES`. `says` are the facts that it
-    tells: `name`, `site`, `organ`, `side`, and the ICD-10 codes of metastases."""
+    tells: `name`, `site`, `organ`, `side:links`, and the ICD-10 codes of metastases."""
 
     start: int
     end: int
@@ -74,7 +78,11 @@ class Filler:
         length = last = 0
         has_side = any(name == "side" for name, _ in sentence.slots)
         for match in SLOT.finditer(sentence.text):
-            parts.append(sentence.text[last : match.start()])
+            between = sentence.text[last : match.start()]
+            # An abbreviation's full stop ends the sentence too.
+            parts.append(
+                between[1:] if between.startswith(".") and parts and parts[-1].endswith(".") else between
+            )
             length += len(parts[-1])
             name, form = parted(match.group(1))
             text, role, says = self._slot(name, form, absent if name == "X" else about, sentence, has_side)
@@ -85,7 +93,8 @@ class Filler:
             parts.append(text)
             length += len(text)
             last = match.end()
-        parts.append(sentence.text[last:])
+        rest = sentence.text[last:]
+        parts.append(rest[1:] if rest.startswith(".") and parts and parts[-1].endswith(".") else rest)
         return Filled("".join(parts), tuple(mentions))
 
     def _slot(
@@ -93,8 +102,8 @@ class Filler:
     ) -> tuple[str, str, tuple[str, ...]]:
         rng = self._rng
         if name in ("T", "X"):
-            text = self._tumour(about, form)
-            said = ("name", "site", *(("side",) if SIDED.search(text) else ()))
+            text = self._tumour(about, form, running=sentence.runs)
+            said = ("name", "site", *_side_in(text))
             return text, "name" if name == "T" else "other", said
         if name == "H":
             return self._histology(about, form), "name", ("name",)
@@ -105,9 +114,10 @@ class Filler:
             text = sided_place(rng, text, about.side) if sided else text
             known = about.site is not None and about.organ is not None
             fact = "site" if name == "S" or (known and about.site == about.organ) else "organ"
-            return text, "place", (fact, *(("side",) if sided else ()))
+            return text, "place", (fact, *_side_in(text))
         if name == "side":
-            return self._side(about, form), "side", ("side",) if form != "other" else ()
+            text = self._side(about, form)
+            return text, "side", (f"side:{about.side}",) if form != "other" else ()
         if name in ("M", "MS"):
             return self._metastases(name, form, about, denied=sentence.move in _NOT_SURE)
         if name == "N":
@@ -122,13 +132,15 @@ class Filler:
             return about.formula, "formula", _formula_says(about)
         return self._value(name, about), "", ()
 
-    def _tumour(self, tumour: Tumour, form: str) -> str:
+    def _tumour(self, tumour: Tumour, form: str, *, running: bool) -> str:
         if tumour.site is None or tumour.entry is None:
             return self._histology(tumour, form)
         site = tumour.site if tumour.side is not None else replace(tumour.site, paired=False)
         for _ in range(_TRIES):
             core, gender = diagnosis_core(self._rng, site, tumour.entry, tumour.side)
-            if "\n" in core or (form and gender is None):
+            if "\n" in core or (form and gender is None) or (running and _OF_A_LIST.search(core)):
+                continue
+            if tumour.side is not None and find_side(core)[0] not in (None, tumour.side):
                 continue
             return wrappers.declined(core, gender or "n", form)
         raise Unfillable
@@ -245,6 +257,12 @@ class Filler:
             "pos": lambda: str(number(1, 6)), "total": lambda: str(number(7, 28)), "percent": lambda: str(5 * number(1, 19)),
         }  # fmt: skip
         return ways[name]()
+
+
+def _side_in(text: str) -> tuple[str, ...]:
+    """The fact of a side, where words tell one."""
+    side = find_side(text)[0]
+    return (f"side:{side}",) if side else ()
 
 
 def _formula_says(tumour: Tumour) -> tuple[str, ...]:

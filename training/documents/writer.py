@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
+from training.documents.demands import demand_of, sex_of, sex_of_kin
 from training.documents.records import Record, Tumour
 from training.documents.skeletons import Skeleton, load_moves
 from training.documents.wording import Filled, Filler, Mention, Unfillable
@@ -24,9 +26,13 @@ _OF_STATUS = {
     "now": "complaint lesion suspicion histology microscopy diagnosis subsite infiltration tnm nodes no_nodes metastasis "
     "no_metastasis therapy course plan",
     "suspected": "complaint lesion suspicion subsite infiltration no_metastasis course plan",
-    "past": "past no_recurrence tnm no_nodes no_metastasis therapy course plan",
+    # Its treatment is over, and sentences about one that runs would make it a present one.
+    "past": "past no_recurrence tnm no_nodes no_metastasis",
 }
 
+SIDES = ("beidseits", "links", "rechts")
+# A primary that is said to be unknown, and not only left unsaid.
+_UNKNOWN = re.compile(r"unbekannt|unklar|CUP|unknown|nicht gefunden|okkult|nicht nachweisbar", re.IGNORECASE)
 # What is found elsewhere in a patient with a tumour: its side and organ are those of the tumour.
 _OF_HIS_ORGANS = ("finding", "benign", "no_tumour")
 
@@ -104,6 +110,7 @@ class _Told:
 
     facts: set[str] = field(default_factory=set)
     names: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
     moves: set[str] = field(default_factory=set)
     codes: set[str] = field(default_factory=set)
 
@@ -128,17 +135,27 @@ class Writer:
         told = move == "metastasis" and all(site in self.filler.told for site in tumour.spread)
         return may_say(move, tumour) and not told
 
-    def fitting(self, row: Skeleton, tumours: Sequence[Tumour]) -> Tumour | None:
-        """One of the tumours of which the row can be said, at random."""
-        fitting = [one for one in tumours if row.fits(one.topography, one.morphology)]
+    def fitting(self, row: Skeleton, tumours: Sequence[Tumour], sex: str | None = None) -> Tumour | None:
+        """One of the tumours of which the row can be said, at random; of those that this sex can have."""
+        fitting = [
+            one
+            for one in tumours
+            if row.fits(one.topography, one.morphology)
+            and sex_of(one.topography) in (None, sex or sex_of(one.topography))
+        ]
         return fitting[int(self.rng.random() * len(fitting))] if fitting else None
+
+    def said_of_patient(self, row: Skeleton) -> bool:
+        """Whether the fixed words of a row can be said of this patient."""
+        places = tuple(tumour.topography for tumour in self.record.tumours)
+        return demand_of(row.text).fits(self.record.sex, places)
 
     def write(self, row: Skeleton, number: int | None, *, whole: bool = False) -> bool:
         """Writes a row about a tumour, nothing where it does not fit. A `whole` document brings its own blanks, and its
         sentences say which tumour they are about."""
         filled: list[tuple[str, int | None, Filled]] = []
         told = set(self.filler.told)
-        ruled_out = self.fitting(row, self.record.absent) or one(self.rng, self.record.absent)
+        ruled_out = self._absent(row, self.record.sex)
         try:
             for sentence in row.sentences:
                 own = (sentence.number - 1 if self.record.tumours else None) if whole else number
@@ -147,16 +164,21 @@ class Writer:
                     own = None
                     if sentence.move not in _OF_HIS_ORGANS:
                         about = None
-                # A relative's tumour is another than the one that was thought of.
+                # A relative's tumour is another than the one that was thought of, and one that he or she can have.
                 other = whole and sentence.move == "family"
-                absent = one(self.rng, self.record.absent) if other else ruled_out
+                absent = ruled_out
+                if sentence.move == "family":
+                    kin = sex_of_kin(sentence.text)
+                    absent = self._absent(None if other else row, kin)
                 filled.append((sentence.move, own, self.filler.filled(sentence, about, absent)))
         except Unfillable:
             self.filler.told = told
             return False
         for move, own, found in filled:
             if not whole and self.text and not self.text[-1].isspace():
-                self.text += " "
+                # A fragment of a list that runs on in a paragraph.
+                ended = self.text[-1] in ".!?:;,-–•(" or found.text.lstrip()[:1].islower()
+                self.text += " " if ended or self.text.endswith("\n") else ". "
             lead = len(found.text) - len(found.text.lstrip())
             start = len(self.text) + (lead if whole else 0)
             said = found.text.strip()
@@ -170,6 +192,13 @@ class Writer:
                 self.told[own].moves.add(move)
         return True
 
+    def _absent(self, row: Skeleton | None, sex: str | None) -> Tumour:
+        """A tumour that the patient has not, of those that fit the row and this sex, as far as there are some."""
+        absent = self.record.absent
+        free = [one for one in absent if sex is None or sex_of(one.topography) in (None, sex)]
+        found = self.fitting(row, absent, sex) or self.fitting(row, absent) if row is not None else None
+        return found or one(self.rng, tuple(free) or absent)
+
     def _note(self, mention: Mention, move: str, number: int | None) -> None:
         self.mentions.append(Named(mention.start, mention.end, mention.role, move, number))
         if number is None or mention.role == "other":
@@ -177,8 +206,9 @@ class Writer:
         told = self.told[number]
         for fact in mention.says:
             (told.codes if fact[:1] == "C" and fact[1:2].isdigit() else told.facts).add(fact)
-        if mention.role == "name":
-            told.names.append(self.text[mention.start : mention.end])
+        if mention.role in ("name", "place"):
+            words = told.names if mention.role == "name" else told.places
+            words.append(self.text[mention.start : mention.end])
 
     def document(self, kind: str, voice: str) -> ComposedDocument | None:
         """The document; None where it leaves open what some tumour is."""
@@ -203,5 +233,7 @@ class Writer:
         place = tumour.site if "site" in told.facts else tumour.organ
         topography = place.topography if place is not None else None
         icd10 = topography and self.composer.icd10(topography, tumour.morphology, " ".join(told.names))
-        side = tumour.side if "side" in told.facts else None
+        if icd10 == "C80.9" and _UNKNOWN.search(" ".join((*told.names, *told.places))):
+            icd10 = "C80.0"
+        side = next((side for side in SIDES if f"side:{side}" in told.facts), None)
         return GoldTumour(icd10, topography, tumour.morphology, certainty, side, codes)

@@ -36,6 +36,7 @@ _BY_HEADER: dict[str, _Read] = {
     "Alpha-ID;Label;ICD-10-Code;Tumordiagnose": datasets.read_tumour_terms,
     "ID;ICD-10-Code;ICD-O-Code;ICD-10 Text;Label;Topography Text;Extended Label;Prompt Text":
         datasets.read_topography_terms,
+    "code;description;kind;parent;terminal": systematic.read_code_table,
     "ICD10;Label;Rubrik": systematic.read_rubrics,
     "code\tparent\tdisplay": systematic.read_ops_tree,
     "id;code;name;id3;istPaarig": registry.read_topography,

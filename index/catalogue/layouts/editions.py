@@ -16,6 +16,7 @@ from index.catalogue.layouts.source import Source
 # An edition with this code cannot be older than the first year. The second year is the oldest edition at
 # hand that has it, and so the best guess for a file without any other hint.
 _CODES_SINCE: tuple[tuple[str, int, int], ...] = (
+    ("C43.50", 2026, 2026),
     ("6-00k", 2022, 2024),
     ("B18.80", 2024, 2024),
     ("D59.10", 2024, 2024),

@@ -1,6 +1,7 @@
 """The complete lists of codes that come as rows: ICD-10-GM metadata, its neoplasm rubrics, and the OPS tree.
 
 4;T;X;02;C30;C34.1;C34.1;C341;Bösartige Neubildung: …       metadata, 28 or 30 fields without a header
+code;description;kind;parent;terminal                       a table of categories, blocks and chapters
 ICD10;Label;Rubrik                                          rubrics of chapter II
 code    parent    display                                   OPS as a tree, by tab
 """
@@ -83,6 +84,53 @@ def _years(limit: str) -> float | None:
     if limit == "9999" or (limit >= "j124" and limit[0] == "j"):
         return None
     return float(limit[1:]) if limit[0] == "j" else round(int(limit[1:]) / 365.25, 4)
+
+
+def read_code_table(source: Source) -> CatalogueFile:
+    """The systematic list as a table of one row per chapter, block and code; which codes may be a primary one it says
+    of no chapter, and of chapter II it is known. A title may lack that of its category
+    ("Oberlappen"); its search line then has both."""
+    rows: list[tuple[int, str, str, str, bool]] = []
+    for number, (code, title, kind, parent, mark) in source.records(";", (5,), skip=1):
+        if kind in ("chapter", "block"):
+            continue
+        if plain_code(code) != code or not title.strip() or mark not in ("Y", "N"):
+            raise source.altered("does not follow the layout code;description;kind;parent;terminal", number)
+        rows.append((number, code, title.strip(), parent, mark == "Y"))
+    own = {code: title for _, code, title, _, _ in rows}
+    divided = {parent for _, _, _, parent, _ in rows}
+    for number, code, _, _, terminal in rows:
+        # Four characters that a modifier divides (E10.0) may be missing, a category may not.
+        if code[:3] not in own:
+            raise source.error(f"holds {code}, but not {code[:3]} above it: {CUT_OFF}", number)
+        if not terminal and code not in divided:
+            raise source.error(
+                f"says that {code} is divided further, but holds no code below it: {CUT_OFF}", number
+            )
+    edition = edition_id(source, "icd10gm", codes=own.keys())
+    codes = [
+        Code(
+            code,
+            _full_title(code, own),
+            CodeSystem.ICD10GM,
+            edition,
+            parent=code_above(code),
+            terminal=terminal,
+            valid=code not in ADDITIONAL_CODES,
+        )
+        for _, code, _, _, terminal in rows
+    ]
+    return source.finish(
+        "ICD-10-GM Systematik, Tabelle (CSV)", CodeSystem.ICD10GM, edition, {"rows": len(rows)},
+        codes=codes, lines=source.titles(codes), systematic=True,
+    )  # fmt: skip
+
+
+def _full_title(code: str, own: dict[str, str]) -> str:
+    """A title behind that of its category, unless it says it already: "Haut der Lippe" of C44 says no tumour."""
+    title, category = own[code], own[code[:3]]
+    first = category.split(" ", 1)[0].casefold()
+    return title if len(code) == 3 or first in title.casefold() else f"{category}: {title}"
 
 
 def read_rubrics(source: Source) -> CatalogueFile:
