@@ -13,6 +13,7 @@ import re
 from index.catalogue.layouts.alphabets import plain_code
 from index.catalogue.layouts.editions import edition_id
 from index.catalogue.layouts.source import CUT_OFF, CatalogueFile, Source
+from index.icd import ADDITIONAL_CODES
 from index.records import Code, CodeSystem, code_above
 
 _METADATA_MARK = re.compile(r"^[345];[TN];[XS];\d\d;[A-Z]\d\d;[A-Z]\d\d")
