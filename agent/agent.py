@@ -16,8 +16,10 @@ from typing import Any, Literal
 
 import torch
 
+from agent.decide.editions import Date, current_year, in_edition, year_of
 from agent.graph import graph
 from agent.prepare import Case, worker
+from agent.reading.editions import document_in_edition
 from agent.reading.graph import reading_graph
 from agent.reading.results import CodedDocument
 from agent.resources import CatalogueSource, Resources
@@ -32,9 +34,16 @@ _DOCUMENTS = 8  # read at once, so that their phrases make full batches
 class CodingAgent:
     """Codes German tumour diagnosis texts; holds no text after it has answered."""
 
-    def __init__(self, resources: Resources, batch_size: int = _BATCH) -> None:
+    def __init__(self, resources: Resources, batch_size: int = _BATCH, *, date: Date = None) -> None:
         self.resources = resources
         self._batch_size = batch_size
+        self._year = year_of(date)
+
+    @property
+    def year(self) -> int:
+        """The year whose ICD-10-GM codes an answer has where no date is given: that of the agent, of the edition that was
+        asked for, or the current one."""
+        return self._year or self.resources.catalogue.asked_year or current_year()
 
     @classmethod
     def load(
@@ -51,6 +60,7 @@ class CodingAgent:
         candidates: int = 20,
         batch_size: int = _BATCH,
         server: str | None = None,
+        date: Date = None,
     ) -> CodingAgent:
         """Load the agent; every None means the embedded default.
 
@@ -68,6 +78,8 @@ class CodingAgent:
             batch_size: texts per batch in `code_many`.
             server: address of an OpenAI-compatible server (vLLM) that holds the language model; `model` is then
                 the name that it serves. It is sent the texts.
+            date: when the tumours were diagnosed, where a call does not say it: a date or a year. ICD-10-GM codes are
+                those of that year's edition. None takes the edition asked for, else the current year.
 
         Raises:
             OnkokodeError: something cannot be loaded; the message names the file and the remedy.
@@ -77,38 +89,51 @@ class CodingAgent:
             model, adapter, encoder, catalogue, edition,
             device=device, quantise=quantise, home=home, candidates=candidates, server=server,
         )  # fmt: skip
-        return cls(resources, batch_size)
+        return cls(resources, batch_size, date=date)
 
     @property
     def retriever(self) -> Retriever:
         """The retriever in use."""
         return self.resources.retriever
 
-    def code(self, text: str | Case) -> CodedText:
+    def code(self, text: str | Case, date: Date = None) -> CodedText:
         """Code one text, or one tumour in fields. Any string gets an answer; one that holds no diagnosis gets the
-        reason."""
+        reason. `date` is that of the diagnosis, whose year's ICD-10-GM codes the answer has."""
         if not isinstance(text, str | Case):
             raise TypeError(f"code takes a text or a Case, not {type(text).__name__}")
+        year = year_of(date)
         with _one_thread():
-            return self._batch([text])[0]
+            return self._batch([text], [year])[0]
 
-    def code_many(self, texts: Iterable[str | Case]) -> Iterator[CodedText]:
-        """Code any iterable of texts and cases in batches; order kept, one answer each, constant memory."""
+    def code_many(
+        self, texts: Iterable[str | Case], dates: Iterable[Date] | None = None
+    ) -> Iterator[CodedText]:
+        """Code any iterable of texts and cases in batches; order kept, one answer each, constant memory. `dates` are
+        those of the diagnoses, one for each text."""
         if isinstance(texts, str | Case):
             raise TypeError("code_many takes an iterable of texts; for one text use code")
-        stream = enumerate(texts, start=1)
+        dated = ((text, None) for text in texts) if dates is None else zip(texts, dates, strict=True)
+        stream = enumerate(dated, start=1)
         while batch := list(islice(stream, self._batch_size)):
-            for row, text in batch:
+            for row, (text, _) in batch:
                 if not isinstance(text, str | Case):
                     raise TypeError(f"row {row} is {type(text).__name__}, not a text; an empty row is ''")
-            yield from self._batch([text for _, text in batch])
+            yield from self._batch(
+                [text for _, (text, _) in batch], [year_of(date) for _, (_, date) in batch]
+            )
 
-    def read(self, document: str) -> CodedDocument:
-        """Read a whole document: the patient's tumours, each coded, with their metastases."""
+    def in_edition(self, coded: CodedText, date: Date = None) -> CodedText:
+        """An answer as the graph gives it, in the codes of the year of diagnosis."""
+        return in_edition(coded, year_of(date) or self.year, self.resources.catalogue)
+
+    def read(self, document: str, date: Date = None) -> CodedDocument:
+        """Read a whole document: the patient's tumours, each coded, with their metastases. `date` is that of the
+        document."""
         if not isinstance(document, str):
             raise TypeError(f"read takes a text, not {type(document).__name__}")
+        year = year_of(date)
         with _one_thread():
-            return self._read([document])[0]
+            return self._read([document], year)[0]
 
     def read_many(self, documents: Iterable[str]) -> Iterator[CodedDocument]:
         """Read any iterable of documents; order kept, one answer per document, constant memory."""
@@ -118,30 +143,36 @@ class CodingAgent:
         while batch := list(islice(stream, _DOCUMENTS)):
             yield from self._read(batch)
 
-    def _read(self, documents: list[str]) -> list[CodedDocument]:
-        return reading_graph.invoke({"documents": documents}, context=self.resources)["results"]
+    def _read(self, documents: list[str], year: int | None = None) -> list[CodedDocument]:
+        found = reading_graph.invoke({"documents": documents}, context=self.resources)["results"]
+        return [document_in_edition(one, year or self.year, self.resources.catalogue) for one in found]
 
     def stream(self, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The steps as they happen: (node, what it found), for one text. The last is `explain`, whose
         `results` holds the `CodedText`."""
         for update in graph.stream({"texts": [text]}, context=self.resources, stream_mode="updates"):
             for node, found in update.items():
-                yield node, _summary(node, found)
+                if node == "explain":
+                    yield node, {"results": [self.in_edition(coded) for coded in found["results"]]}
+                else:
+                    yield node, _summary(node, found)
 
     def info(self) -> dict[str, Any]:
         """Versions, editions, models and the number of codes per axis."""
         return {
             "onkokode": metadata.version("onkokode"),
             **self.resources.names,
+            "year": self.year,
             "editions": {name: dict(about) for name, about in self.resources.catalogue.editions.items()},
             "codes": {axis.value: len(self.resources.catalogue.codable_codes(axis)) for axis in AXES},
             "lines": len(self.resources.catalogue.searchable_lines),
         }
 
-    def _batch(self, given: list[str | Case]) -> list[CodedText]:
+    def _batch(self, given: list[str | Case], years: list[int | None]) -> list[CodedText]:
         texts = [one.text if isinstance(one, Case) else one for one in given]
         cases = {number: one for number, one in enumerate(given) if isinstance(one, Case)}
-        return graph.invoke({"texts": texts, "cases": cases}, context=self.resources)["results"]
+        found = graph.invoke({"texts": texts, "cases": cases}, context=self.resources)["results"]
+        return [self.in_edition(coded, year) for coded, year in zip(found, years, strict=True)]
 
 
 @contextmanager

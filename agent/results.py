@@ -80,7 +80,8 @@ class CodedText:
     `certainty` is `gesichert`, `Verdacht`, `Zustand nach` or `ausgeschlossen`; `side` is `links`,
     `rechts`, `beidseits` or None. `span` is the part of the text that these codings speak of, as offsets
     into `text`. `further` holds other diagnoses of the same text, in the same form. `problem` says why the text
-    could not be read, where it could not: `tumour` then says nothing, and its probability is 0.5.
+    could not be read, where it could not: `tumour` then says nothing, and its probability is 0.5. `edition` is that of
+    the ICD-10-GM codes (`icd10gm-2026`), None for those of the catalogue as the graph gives them.
     """
 
     text: str
@@ -94,6 +95,7 @@ class CodedText:
     span: tuple[int, int]
     further: tuple[CodedText, ...] = field(default=())
     problem: str | None = None
+    edition: str | None = None
 
     def coding(self, system: CodeSystem) -> Coding:
         """The answer on one axis."""
@@ -110,6 +112,7 @@ class CodedText:
             **{axis.value: coding_to_dict(self.coding(axis)) for axis in AXES},
             "further": [other.to_dict() for other in self.further],
             "problem": self.problem,
+            "edition": self.edition,
         }
 
     def to_fhir(self, subject: str | None = None, **options: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import click
 
 from agent.apps.options import INPUT_FILE, OutputFile
 from eval.run.environment import ROOT
+from index.catalogue.years import MODELS_YEAR
 from index.errors import OnkokodeError
 from index.io.atomic import new_file
 
@@ -63,7 +64,7 @@ def answers() -> Iterator[tuple[str, dict[str, Any]]]:
     from agent import CodingAgent
 
     names, texts = zip(*repository_texts(), strict=True)
-    for name, coded in zip(names, CodingAgent.load().code_many(texts), strict=True):
+    for name, coded in zip(names, CodingAgent.load(date=MODELS_YEAR).code_many(texts), strict=True):
         yield name, json.loads(json.dumps(_without_text(asdict(coded))))
 
 

@@ -99,6 +99,11 @@ def agent_options(command: Any) -> Any:
             help="Catalogue file instead of those added before; may be repeated.",
         ),
         click.option("--edition", help="Systematic edition in force, such as icd10gm-2024."),
+        click.option(
+            "--date",
+            metavar="DATE|YEAR",
+            help="When the tumours were diagnosed: ICD-10-GM codes are those of that year, by default of this one.",
+        ),
         click.option("--device", help="cpu, cuda, cuda:1 …; by default what the machine has."),
         click.option(
             "--quantise",

@@ -10,4 +10,5 @@ weights/  the reader that ships
 answer    the answer to one tumour, from those to its phrases
 graph     the way of a document: label, assemble, code, explain
 results   the answer
+editions  the answer in the codes of its year
 """

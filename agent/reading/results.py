@@ -73,15 +73,20 @@ class CodedTumour:
 @dataclass(frozen=True, slots=True)
 class CodedDocument:
     """A document with the tumours that it tells of its patient, in the order in which it names them. `problem` says why
-    it could not be read to its end, where it could not."""
+    it could not be read to its end, where it could not; `edition` is as in `CodedText`."""
 
     text: str
     tumours: tuple[CodedTumour, ...]
     problem: str | None = None
+    edition: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of `onkokode read --json`."""
-        return {"tumours": [tumour.to_dict() for tumour in self.tumours], "problem": self.problem}
+        return {
+            "tumours": [tumour.to_dict() for tumour in self.tumours],
+            "problem": self.problem,
+            "edition": self.edition,
+        }
 
     def to_audit(self) -> dict[str, Any]:
         """A record for logs: hash, length and codes, and nothing of the text."""

@@ -32,6 +32,7 @@ from eval.run.traps import missed
 from eval.run.variants import Variant
 from eval.scoring import first_choice, first_confidence
 from eval.testset import Row
+from index.catalogue.years import MODELS_YEAR
 from index.records import AXES, CodeSystem
 from index.search.retriever import Retriever
 
@@ -99,7 +100,7 @@ class Answerer:
 
 class _AgentAnswerer(Answerer):
     def answer(self, rows: Sequence[Row]) -> list[Reply]:
-        agent = CodingAgent(self.context, batch_size=len(rows))
+        agent = CodingAgent(self.context, batch_size=len(rows), date=MODELS_YEAR)
         codes = agent.code_many([row.text for row in rows])
         return [reply_of(row, coded) for row, coded in zip(rows, codes, strict=True)]
 

@@ -24,6 +24,7 @@ from agent.agent import CodingAgent
 from agent.apps.options import INPUT_FILE, agent_options, load_agent
 from agent.reading.results import CodedDocument
 from agent.results import CodedText
+from index.catalogue.years import MODELS_YEAR
 from index.errors import OnkokodeError
 from index.icd import is_secondary
 
@@ -173,7 +174,7 @@ def _share(sums: np.ndarray) -> np.ndarray:
 def documents_command(files: tuple[Path, ...], entries: bool, wrong: bool, **options: Any) -> None:
     """Read the documents of each FILE (JSON lines with their tumours; without one, our own sets) and score the
     answers."""
-    agent = load_agent(**options)
+    agent = load_agent(**options | {"date": options["date"] or MODELS_YEAR})
     for path in files or sorted(OWN.glob("*.jsonl")):
         _score(agent, path, entries=entries, wrong=wrong)
 

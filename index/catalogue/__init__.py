@@ -7,6 +7,7 @@ layouts/       one parser per family of catalogue files
 store.py       what the user added, in ONKOKODE_HOME
 commands.py    `onkokode catalogue`
 lexicon.py     the built-in lexicon (lexicon/: 19,000 lines of our own wording)
+years.py       codes of ICD-10-GM by the year of diagnosis (years.tsv)
 crosswalk.py   which ICD-10-GM code a topography and a morphology make
 overrides.py   where the alphabet decides otherwise (overrides.tsv)
 """

@@ -24,7 +24,8 @@ from index.catalogue.layouts import CatalogueError, CatalogueFile, parse_all
 from index.catalogue.layouts.source import year_of
 from index.catalogue.lexicon import YEAR as LEXICON_YEAR
 from index.catalogue.lexicon import read_lexicon
-from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule
+from index.catalogue.years import MODELS_YEAR, changes, in_year
+from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule, code_above
 from index.text import normalise
 
 _NEOPLASM = re.compile(r"^(?:C\d\d|D[0-3]\d|D4[0-8])(?:\.\d{1,2})?$")
@@ -44,7 +45,9 @@ class Catalogue:
     `lines` is free of duplicates; `searchable_lines` are those that may answer a query. `editions` maps an
     edition id to its layouts, files, counts and whether it is in force. `report` counts the lines read, kept,
     duplicates, moved (the term has another code in a newer edition) and dropped (the code does not exist, or
-    not as a terminal code, in the edition in force).
+    not as a terminal code, in the edition in force). `coding_year` is the year of the ICD-10-GM codes that are decided
+    among: that of the lexicon and the models, or of an older edition that was asked for. `asked_year` is that of the
+    edition asked for. Codes of other years are known by name, and carried to by `index.catalogue.years`.
     """
 
     lines: tuple[CatalogueLine, ...]
@@ -52,6 +55,8 @@ class Catalogue:
     rules: tuple[CrosswalkRule, ...]
     editions: Mapping[str, dict[str, Any]]
     report: Mapping[str, int]
+    coding_year: int = MODELS_YEAR
+    asked_year: int | None = None
     _codes: Mapping[CodeSystem, Mapping[str, Code]] = field(default_factory=dict)
     _by_code: Mapping[tuple[CodeSystem, str], tuple[CatalogueLine, ...]] = field(default_factory=dict)
 
@@ -82,6 +87,7 @@ class Catalogue:
         for file in files:
             parsed += [file] if isinstance(file, CatalogueFile) else parse_all(file)
         if lexicon:
+            parsed = [_in_models_codes(file) for file in parsed]
             parsed.append(read_lexicon())
         in_force, explicit = _editions_in_force(parsed, edition), edition is not None
         codes = _codes(parsed, in_force, explicit=explicit)
@@ -95,19 +101,23 @@ class Catalogue:
                 gone = _terms_of(system, all_lines) - _terms_of(system, kept)
                 codes[system] = {name: code for name, code in table.items() if name not in gone}
         rules = [file for file in parsed if file.rules]
+        asked = (year_of(edition) if edition else None) if CodeSystem.ICD10GM in in_force else None
         return cls(
             lines=tuple(kept),
             searchable_lines=tuple(line for line in kept if _searchable(line, codes, authority)),
             rules=max(rules, key=lambda file: file.year or 0).rules if rules else (),
             editions=MappingProxyType(_describe(parsed, in_force)),
             report=MappingProxyType(report),
+            coding_year=min(asked or MODELS_YEAR, MODELS_YEAR),
+            asked_year=asked,
             _codes=MappingProxyType(codes),
             _by_code=_by_code(kept),
         )
 
     def code(self, system: CodeSystem, code: str) -> Code | None:
-        """The code as the edition in force has it (ICD-O: else another edition); None where it is unknown."""
-        return self._codes[system].get(code)
+        """The code as the edition in force has it, else as another has it; None where it is unknown."""
+        found = self._codes[system].get(code)
+        return found if found is not None or system is not CodeSystem.ICD10GM else _of_other_years().get(code)
 
     def title(self, system: CodeSystem, code: str) -> str:
         """The full title; an empty string for an unknown code."""
@@ -150,6 +160,50 @@ class Catalogue:
 
     def __repr__(self) -> str:
         return f"Catalogue({len(self.lines)} lines; {', '.join(self.editions)})"
+
+
+def _in_models_codes(file: CatalogueFile) -> CatalogueFile:
+    """A later edition with what it divides undivided: texts are decided among the codes that the models know, and carried
+    to their year afterwards."""
+    if (file.year or 0) <= MODELS_YEAR or CodeSystem.ICD10GM not in file.systems:
+        return file
+
+    def before(code: str) -> str:
+        return in_year(code, MODELS_YEAR, of=file.year or MODELS_YEAR)
+
+    whole = {before(code.code) for code in file.codes if before(code.code) != code.code}
+    if not whole:
+        return file
+    return replace(
+        file,
+        codes=tuple(
+            replace(code, terminal=True) if code.code in whole else code
+            for code in file.codes
+            if code.system is not CodeSystem.ICD10GM or before(code.code) == code.code
+        ),
+        lines=tuple(
+            replace(line, code=before(line.code)) if line.system is CodeSystem.ICD10GM else line
+            for line in file.lines
+        ),
+    )
+
+
+@cache
+def _of_other_years() -> Mapping[str, Code]:
+    """Codes of ICD-10-GM that the models' year does not have."""
+    return MappingProxyType(
+        {
+            change.code: Code(
+                change.code,
+                change.title,
+                CodeSystem.ICD10GM,
+                f"icd10gm-{change.since}",
+                code_above(change.code),
+            )
+            for change in changes()
+            if change.since > MODELS_YEAR
+        }
+    )
 
 
 def _by_code(lines: Iterable[CatalogueLine]) -> Mapping[tuple[CodeSystem, str], tuple[CatalogueLine, ...]]:

@@ -26,7 +26,7 @@ class StubAgent:
         self.asked: list[list[str]] = []
         self.before = before
 
-    def code_many(self, texts: Iterable[str]) -> Iterator[CodedText]:
+    def code_many(self, texts: Iterable[str], dates: Any = None) -> Iterator[CodedText]:
         self.before(len(self.asked))
         self.asked.append(list(texts))
         yield from map(_coded, self.asked[-1])

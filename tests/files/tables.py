@@ -70,9 +70,9 @@ class CountingAgent(CodingAgent):
         self.asked: list[int] = []
         self.limit = limit
 
-    def code_many(self, texts: Iterable[str]) -> Iterator[CodedText]:
+    def code_many(self, texts: Iterable[str], dates: Any = None) -> Iterator[CodedText]:
         batch = list(texts)
         if self.limit is not None and len(self.asked) >= self.limit:
             raise KeyboardInterrupt
         self.asked.append(len(batch))
-        yield from super().code_many(batch)
+        yield from super().code_many(batch, dates)

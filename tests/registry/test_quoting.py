@@ -27,7 +27,7 @@ class Silent:
 
     resources = SimpleNamespace(catalogue=SimpleNamespace(code=lambda system, code: None))
 
-    def code_many(self, texts: Iterable[str]) -> Iterator[Any]:
+    def code_many(self, texts: Iterable[str], dates: Any = None) -> Iterator[Any]:
         coding = SimpleNamespace(code=None, reason="Offen.", missing=())
         for _ in texts:
             yield SimpleNamespace(coding=lambda system: coding, icdo_morphology=coding)

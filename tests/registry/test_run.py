@@ -16,8 +16,12 @@ from agent.apps.cli import cli
 from agent.apps.registry.errors import RegistryError
 from agent.apps.registry.report import COLUMNS, ReportRow
 from agent.apps.registry.run import Run, plan_files
+from agent.decide.editions import current_year, edition_id
 from tests.agent.tiny_agent import embedded_agent
 from tests.registry.messages import NAME, Case, adt, adt_meldung, as_csv, document, obds
+
+# What is filled where a message names neither edition nor date.
+THIS_YEAR = f"10 {edition_id(current_year())[-4:]} GM"
 
 
 class ListOfRows:
@@ -97,11 +101,14 @@ def test_real_messages_without_their_codes_change_in_code_elements_only(shared: 
     assert filled >= 10
 
 
-@pytest.mark.parametrize("kind", [adt, obds])
-def test_empty_codes_and_versions_are_filled_and_nothing_else(kind: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "version"), [(adt, "10 2024 GM"), (obds, THIS_YEAR)])
+def test_empty_codes_and_versions_are_filled_and_nothing_else(
+    kind: object, version: str, tmp_path: Path
+) -> None:
+    """The edition is that of the year of diagnosis, which only the first message tells."""
     case = Case()
     filled = Case(
-        icd="C34.1", topography="C34.1", morphology="8071/3", icd_version="10 2024 GM", icdo_version="33"
+        icd="C34.1", topography="C34.1", morphology="8071/3", icd_version=version, icdo_version="33"
     )
     data, rows = _fill(tmp_path, kind(case).encode())  # type: ignore[operator]
     assert data.decode() == kind(filled).replace(  # type: ignore[operator]
@@ -323,3 +330,21 @@ def test_memory_does_not_grow_with_the_file(megabytes: int, tmp_path: Path) -> N
 def _written(path: Path, text: str) -> Path:
     path.write_text(text, "utf-8")
     return path
+
+
+@pytest.mark.parametrize(
+    ("version", "dated", "code"),
+    [
+        ("", "2024", "C43.5"),
+        ("", "2026", "C43.59"),
+        ("10 2025 GM", "2026", "C43.5"),
+        ("10 2026 GM", "2024", "C43.59"),
+    ],
+)
+def test_a_code_is_of_the_edition_named_else_of_the_year_of_diagnosis(
+    version: str, dated: str, code: str, tmp_path: Path
+) -> None:
+    text = adt(Case(diagnosis="Malignes Melanom am Rücken", place="", histology="", icd_version=version))
+    data, _ = _fill(tmp_path, text.replace("01.01.2024", f"01.01.{dated}").encode())
+    assert f">{code}<".encode() in data
+    assert f">10 {version[3:7] or dated} GM<".encode() in data

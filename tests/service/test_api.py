@@ -16,6 +16,7 @@ import pytest
 from agent.apps.service import schemas
 from agent.apps.service.app import create_app
 from agent.apps.service.settings import ServiceSettings
+from agent.decide.editions import edition_id
 from agent.prepare.pipeline import MAX_CHARACTERS
 from index.errors import ModelError
 from index.records import CodeSystem
@@ -94,7 +95,11 @@ def test_a_document_is_read(client: httpx.Client) -> None:
     assert (tumour.icd10gm.code, tumour.icdo_morphology.code, tumour.side) == ("C50.9", "8520/3", "links")
     assert [one.icd10gm for one in tumour.metastases] == ["C78.7"]
     assert answer.json() == {**embedded_agent().read(document).to_dict()}
-    assert client.post("/v1/read", json={"document": ""}).json() == {"tumours": [], "problem": None}
+    assert client.post("/v1/read", json={"document": ""}).json() == {
+        "tumours": [],
+        "problem": None,
+        "edition": edition_id(embedded_agent().year),
+    }
     too_long = client.post("/v1/read", json={"document": "x" * 100_001})
     assert_plain_error(too_long, 422, "invalid_request")
 

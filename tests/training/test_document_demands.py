@@ -16,7 +16,8 @@ def test_each_row_demands_its_own_of_its_example(row: dict[str, str]) -> None:
     found = demand_of(row["example"])
     if row["sex"]:
         assert found.sex == row["sex"] and not found.contradicts
-    assert set(found.organs) >= {organ for organ in row["organs"].split(",") if organ}
+    assert set(found.organs) >= {organ for organ in row["organs"].split(",") if organ not in ("", "-")}
+    assert found.no_tumour == (row["organs"] == "-")
 
 
 @pytest.mark.parametrize(

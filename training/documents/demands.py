@@ -16,7 +16,7 @@ from index.catalogue.overrides import table_rows
 from training.documents.skeletons import HERE, SLOT
 
 COLUMNS = ("words", "sex", "organs", "example", "why")
-ANY_ORGAN = "*"
+ANY_ORGAN, NO_TUMOUR = "*", "-"
 _WOMEN, _MEN = ("C51", "C52", "C53", "C54", "C55", "C56", "C57", "C58"), ("C60", "C61", "C62", "C63")
 _KIN = {
     "f": re.compile(r"\b(?:Groß|Stief|Schwieger)?(?:[Mm]utter|Mama)\b|\b(?:Schwester|Tante|Oma|Tochter|Nichte|Cousine|M)\b"),
@@ -27,15 +27,17 @@ _KIN = {
 @dataclass(frozen=True, slots=True)
 class Demand:
     """Of whom a sentence can be said: a patient of this `sex` (None: any), who has a tumour of one of these `organs`
-    (prefixes of topographies, `*` for any; empty: of anybody). A sentence of both sexes can be said of nobody."""
+    (prefixes of topographies, `*` for any; empty: of anybody), or who has none (`no_tumour`). A sentence of both sexes
+    can be said of nobody."""
 
     sex: str | None = None
     organs: tuple[str, ...] = ()
     contradicts: bool = False
+    no_tumour: bool = False
 
     def fits(self, sex: str, topographies: tuple[str, ...]) -> bool:
         """Whether it can be said of a patient of this sex with tumours at these topographies."""
-        if self.contradicts or self.sex not in (None, sex):
+        if self.contradicts or self.sex not in (None, sex) or (self.no_tumour and topographies):
             return False
         if not self.organs:
             return True
@@ -59,10 +61,13 @@ def demand_of(text: str) -> Demand:
     said = SLOT.sub(" ", text)
     found = [(sex, organs) for words, sex, organs in _rows() if words.search(said)]
     sexes = {sex for sex, _ in found if sex}
-    named = [organs for _, organs in found if organs and ANY_ORGAN not in organs]
-    some = named or [organs for _, organs in found if organs]
+    places = [organ for _, organs in found for organ in organs if organ != NO_TUMOUR]
+    named = [organ for organ in places if organ != ANY_ORGAN]
     return Demand(
-        min(sexes, default=None), tuple(dict.fromkeys(o for organs in some for o in organs)), len(sexes) > 1
+        sex=min(sexes, default=None),
+        organs=tuple(dict.fromkeys(named or places)),
+        contradicts=len(sexes) > 1,
+        no_tumour=any(NO_TUMOUR in organs for _, organs in found),
     )
 
 

@@ -11,7 +11,7 @@ import json
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from training.documents.demands import demand_of, sex_of, sex_of_kin
 from training.documents.records import Record, Tumour
@@ -33,6 +33,10 @@ _OF_STATUS = {
 SIDES = ("beidseits", "links", "rechts")
 # A primary that is said to be unknown, and not only left unsaid.
 _UNKNOWN = re.compile(r"unbekannt|unklar|CUP|unknown|nicht gefunden|okkult|nicht nachweisbar", re.IGNORECASE)
+# What no carcinoma in situ is or does.
+_MASS = re.compile(
+    r"Raumforderung|exophyt|infiltr|breitbasig|stenosier|einengend|\{size\}|Metasta", re.IGNORECASE
+)
 # What is found elsewhere in a patient with a tumour: its side and organ are those of the tumour.
 _OF_HIS_ORGANS = ("finding", "benign", "no_tumour")
 
@@ -141,14 +145,18 @@ class Writer:
             one
             for one in tumours
             if row.fits(one.topography, one.morphology)
+            and not (one.morphology.endswith("/2") and _MASS.search(row.text))
             and sex_of(one.topography) in (None, sex or sex_of(one.topography))
         ]
         return fitting[int(self.rng.random() * len(fitting))] if fitting else None
 
     def said_of_patient(self, row: Skeleton) -> bool:
         """Whether the fixed words of a row can be said of this patient."""
-        places = tuple(tumour.topography for tumour in self.record.tumours)
-        return demand_of(row.text).fits(self.record.sex, places)
+        demand = demand_of(row.text)
+        if row.speaks_of_patient:
+            # "Kein Tumor mehr nachweisbar" is said of one that was there.
+            demand = replace(demand, no_tumour=False)
+        return demand.fits(self.record.sex, tuple(tumour.topography for tumour in self.record.tumours))
 
     def write(self, row: Skeleton, number: int | None, *, whole: bool = False) -> bool:
         """Writes a row about a tumour, nothing where it does not fit. A `whole` document brings its own blanks, and its
@@ -175,10 +183,8 @@ class Writer:
             self.filler.told = told
             return False
         for move, own, found in filled:
-            if not whole and self.text and not self.text[-1].isspace():
-                # A fragment of a list that runs on in a paragraph.
-                ended = self.text[-1] in ".!?:;,-–•(" or found.text.lstrip()[:1].islower()
-                self.text += " " if ended or self.text.endswith("\n") else ". "
+            if not whole:
+                self._end_sentence(found.text)
             lead = len(found.text) - len(found.text.lstrip())
             start = len(self.text) + (lead if whole else 0)
             said = found.text.strip()
@@ -191,6 +197,18 @@ class Writer:
             if own is not None:
                 self.told[own].moves.add(move)
         return True
+
+    def _end_sentence(self, following: str) -> None:
+        """A blank behind what was said on this line, and a full stop where a fragment of a list runs on in a
+        paragraph."""
+        said = self.text.rstrip(" ")
+        if not said or said.endswith("\n"):
+            return
+        fragment = bool(self.sentences) and self.sentences[-1].end == len(said) and said[-1] not in ".!?:;,"
+        if fragment and not following.lstrip()[:1].islower():
+            self.text = said + ". "
+        elif not self.text[-1].isspace():
+            self.text += " "
 
     def _absent(self, row: Skeleton | None, sex: str | None) -> Tumour:
         """A tumour that the patient has not, of those that fit the row and this sex, as far as there are some."""

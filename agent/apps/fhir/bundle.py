@@ -35,6 +35,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from index.catalogue.layouts.source import year_of
 from index.catalogue.lexicon import YEAR
 from index.errors import OnkokodeError
 from index.io.atomic import new_file
@@ -75,7 +76,6 @@ class FhirError(OnkokodeError):
 def years_in_force(agent: CodingAgent) -> dict[CodeSystem, int]:
     """The year of the edition that the agent's codes are from, per axis; the lexicon's where nothing else is
     there."""
-    from index.catalogue.layouts.source import year_of
     from index.catalogue.lexicon import EDITION
 
     catalogue = agent.resources.catalogue
@@ -102,14 +102,17 @@ def condition(
     years: Years = YEAR,
     key: str = "",
 ) -> dict[str, Any]:
-    """One diagnosis as a Condition, without those in `further`.
+    """One diagnosis as a Condition, without those in `further`. The version of its ICD-10-GM code is the year of its
+    `edition`.
 
     Args:
         subject: a reference such as `Patient/17`.
         with_text: put the diagnosis text in, as `code.text`.
-        years: of the editions that the codes are from (`years_in_force`).
+        years: of the editions, where a diagnosis says none, that the codes are from (`years_in_force`).
         key: the secret under which ids are made.
     """
+    if coded.edition is not None:
+        years = {**years, CodeSystem.ICD10GM: year_of(coded.edition) or years[CodeSystem.ICD10GM]}
     resource: dict[str, Any] = {
         "resourceType": "Condition",
         "id": _identifier(coded, subject, key),

@@ -21,7 +21,10 @@ _PARTS = ("", "_titel", "_konfidenz", "_alternativen")
 COLUMNS: tuple[str, ...] = (
     _PREFIX + "tumor",
     *(f"{_PREFIX}{name}{part}" for name in _NAMES.values() for part in _PARTS),
-    *(_PREFIX + name for name in ("diagnosesicherheit", "seite", "weitere", "pruefungen", "hinweis")),
+    *(
+        _PREFIX + name
+        for name in ("diagnosesicherheit", "seite", "weitere", "pruefungen", "ausgabe", "hinweis")
+    ),
 )
 _ALTERNATIVES = 3
 
@@ -49,6 +52,7 @@ def answer_of(coded: CodedText, problem: str | None = None) -> list[Any]:
         coded.side,
         " | ".join(_short(other) for other in coded.further) or None,
         " | ".join(dict.fromkeys(failed)) or None,
+        coded.edition,
         " | ".join(dict.fromkeys(filter(None, hints))) or None,
     ]
     return answer

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from agent.apps.files.table import SAMPLE_ROWS, Table, TableFileError, text_of
+from agent.decide.editions import DateError, year_of
 from agent.prepare import Case, CaseError
 from index.text import normalise
 
@@ -68,14 +69,22 @@ def find_text_column(table: Table, name: str | None = None) -> str:
 @dataclass(frozen=True, slots=True)
 class RowFields:
     """The columns that tell a row's diagnosis: places by the name of their field in `Case`. `diagnosis` alone is asked
-    as a text, more of them as one case. `tumour` says that every row is a tumour's."""
+    as a text, more of them as one case. `date` is the place of the date of diagnosis. `tumour` says that every row is a
+    tumour's."""
 
     places: Mapping[str, int]
+    date: int | None = None
     tumour: bool = False
 
     @classmethod
     def find(
-        cls, table: Table, column: str | None, fields: Mapping[str, str | None], *, tumour: bool = False
+        cls,
+        table: Table,
+        column: str | None,
+        fields: Mapping[str, str | None],
+        *,
+        date: str | None = None,
+        tumour: bool = False,
     ) -> RowFields:
         """The columns named, by name or number; `column` is that of the diagnosis. Beside named fields a diagnosis is
         taken only from a column that is named, or called like one.
@@ -94,26 +103,39 @@ class RowFields:
             raise TableFileError(
                 f"{table.path}: eine Spalte ist für zwei Angaben genannt; bitte je eine nennen"
             )
-        return cls(named, tumour)
+        return cls(named, None if date is None else _place(table, date), tumour)
 
     def told(self, table: Table) -> str | None:
         """Which columns are one tumour's, for the person who started the run; None where it is one column."""
-        if set(self.places) == {"diagnosis"}:
+        shown = [f"{_SHOWN[field]} aus {table.shown_column(place)}" for field, place in self.places.items()]
+        if self.date is not None:
+            shown.append(f"Datum der Diagnose aus {table.shown_column(self.date)}")
+        if len(shown) == 1:
             return None
-        shown = (f"{_SHOWN[field]} aus {table.shown_column(place)}" for field, place in self.places.items())
-        return f"eine Zeile ist ein Tumor: {', '.join(shown)}"
+        what = "eine Zeile ist ein Tumor: " if len(self.places) > 1 else ""
+        return what + ", ".join(shown)
 
     def pick(self, values: Sequence[Any]) -> list[str]:
-        """The texts of a row's columns, in the order of `places`."""
-        return [text_of(values[place]) for place in self.places.values()]
+        """The texts of a row's columns, in the order of `places`, and its date."""
+        dates = () if self.date is None else (self.date,)
+        return [text_of(values[place]) for place in (*self.places.values(), *dates)]
 
     def picked(self) -> RowFields:
         """The same for rows of what `pick` gives."""
-        return replace(self, places={field: place for place, field in enumerate(self.places)})
+        date = None if self.date is None else len(self.places)
+        return replace(self, places={field: place for place, field in enumerate(self.places)}, date=date)
+
+    def year(self, values: Sequence[Any]) -> tuple[int | None, str | None]:
+        """The year of diagnosis, None where the row says none; and what of it could not be used, in German."""
+        written = text_of(values[self.date]) if self.date is not None else ""
+        try:
+            return year_of(written.partition(" 00:00")[0]), None
+        except DateError:
+            return None, "Datum nicht verstanden (2026, 2026-03-01, 01.03.2026 oder 03/2026)"
 
     def question(self, values: Sequence[Any]) -> tuple[Question | None, str | None]:
         """What to ask about a row, None where it holds nothing; and what of it could not be used, in German."""
-        said: dict[str, Any] = dict(zip(self.places, self.pick(values), strict=True))
+        said: dict[str, Any] = {field: text_of(values[place]) for field, place in self.places.items()}
         if not any(text.strip() for field, text in said.items() if field in _TOLD):
             return None, None
         if set(said) == {"diagnosis"} and not self.tumour:

@@ -27,6 +27,7 @@ from index.io.failures import require
 @click.option("--histology", metavar="NAME", help="Column with its histology.")
 @click.option("--side", metavar="NAME", help="Column with its side: links, rechts, beidseits, L, R, B.")
 @click.option("--behaviour", metavar="NAME", help="Column with its behaviour, a digit of ICD-O-3.")
+@click.option("--date-column", metavar="NAME", help="Column with the date of diagnosis, instead of --date.")
 @click.option(
     "--tumour", is_flag=True, help="Every row is a tumour's, as in a registry: a site alone is one too."
 )
@@ -57,6 +58,7 @@ def code_file_command(
     histology: str | None,
     side: str | None,
     behaviour: str | None,
+    date_column: str | None,
     tumour: bool,
     header: bool | None,
     sheet: str | None,
@@ -99,6 +101,7 @@ def code_file_command(
             target,
             column=column,
             fields={"site": site, "histology": histology, "side": side, "behaviour": behaviour},
+            date_column=date_column,
             tumour=tumour,
             options=TableOptions(encoding, _character(delimiter), sheet, header),
             engine=chosen,

@@ -76,18 +76,19 @@ class LocalEngine:
 
 
 def code_chunk(agent: CodingAgent, chunk: Chunk, fields: RowFields) -> Answers:
-    """Code a chunk; equal texts once. Which texts share a batch depends on the chunk alone, so that every
+    """Code a chunk; equal texts of one year once. Which texts share a batch depends on the chunk alone, so that every
     engine and every restart gives the same numbers to the last digit."""
     questions = [fields.question(row.values) for row in chunk.rows]
-    asked = list(dict.fromkeys(question for question, _ in questions if question is not None))
-    coded = dict(zip(asked, agent.code_many(asked), strict=True))
+    years = [fields.year(row.values) for row in chunk.rows]
+    keys = [(question, year) for (question, _), (year, _) in zip(questions, years, strict=True)]
+    asked = list(dict.fromkeys((question, year) for question, year in keys if question is not None))
+    found = agent.code_many([question for question, _ in asked], [year for _, year in asked])
+    coded = dict(zip(asked, found, strict=True))
     answers: Answers = []
-    for row, (question, unused) in zip(chunk.rows, questions, strict=True):
-        problem = "; ".join(filter(None, (row.problem, unused))) or None
+    for row, key, (_, unused), (_, undated) in zip(chunk.rows, keys, questions, years, strict=True):
+        problem = "; ".join(filter(None, (row.problem, unused, undated))) or None
         answers.append(
-            unread(problem or "kein Diagnosetext")
-            if question is None
-            else answer_of(coded[question], problem)
+            answer_of(coded[key], problem) if key in coded else unread(problem or "kein Diagnosetext")
         )
     return answers
 
@@ -99,6 +100,7 @@ def code_file(
     *,
     column: str | None = None,
     fields: Mapping[str, str | None] | None = None,
+    date_column: str | None = None,
     tumour: bool = False,
     options: TableOptions | None = None,
     engine: Engine | None = None,
@@ -110,6 +112,7 @@ def code_file(
     Args:
         column: the column with the diagnosis texts, by name or number; None finds it.
         fields: columns with other fields of the same tumour, by the field's name in `Case`: `{"site": "Ort"}`.
+        date_column: the column with the date of diagnosis, whose year's ICD-10-GM codes the row gets.
         tumour: every row is a tumour's, such as in a registry's table.
         engine: how chunks are coded; None codes in this process.
         restart: forget what an earlier run left, and overwrite the output.
@@ -122,7 +125,7 @@ def code_file(
     must_be_a_file(source)
     _must_be_writable(source, target, restart)
     table = open_table(source.resolve(), replace(options or TableOptions(), column=column))
-    found = RowFields.find(table, column, fields or {}, tumour=tumour)
+    found = RowFields.find(table, column, fields or {}, date=date_column, tumour=tumour)
     _must_be_free(table)
     with WorkFolder(target, restart=restart) as work:
         _must_be_writable(source, target, restart)  # another run may have ended meanwhile
@@ -202,6 +205,7 @@ def _facts(table: Table, fields: RowFields, digests: Digests, agent: dict[str, A
     return {
         "input": whole.hexdigest(),
         "columns": {field: place + 1 for field, place in fields.places.items()},
+        "date": None if fields.date is None else fields.date + 1,
         "tumour": fields.tumour,
         "rows": table.rows,
         **table.facts(),

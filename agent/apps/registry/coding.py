@@ -17,6 +17,7 @@ Tumornachweis" the diagnosis would otherwise speak again, and code what was not 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from agent.results import CodedText, Coding
 
 Question = str | Case
+# By the year of diagnosis, since an ICD-10-GM code is of a year.
+_Answers = dict[int | None, dict[Question, "CodedText"]]
 NO_TEXT = "kein Text zum Kodieren"
 # Sections that speak of the primary tumour as such; OP and Verlauf may speak of a metastasis or a relapse.
 _PRIMARY = ("Diagnose", "Pathologie")
@@ -45,6 +48,7 @@ class Proposal:
     confidence: float = 0.0
     reason: str = ""
     text: str = ""
+    edition: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +65,19 @@ class CodedTumour:
 def code_tumours(agent: CodingAgent, tumours: Sequence[Tumour]) -> Iterator[CodedTumour]:
     """Codes a batch of tumours; texts that occur twice are coded once."""
     plans = [_Plan(tumour) for tumour in tumours]
-    answers: dict[Question, CodedText] = {}
-    _ask(agent, (text for plan in plans for text in plan.first_texts()), answers)
+    answers: _Answers = defaultdict(dict)
+    _ask(agent, ((plan.tumour.year, text) for plan in plans for text in plan.first_texts()), answers)
     # The second choices, only where the first left the axis open.
     open_questions = (
-        text
+        (plan.tumour.year, text)
         for plan in plans
         for system, question in plan.by_axis()
-        if question and answers[question[0]].coding(system).code is None
+        if question and answers[plan.tumour.year][question[0]].coding(system).code is None
         for text in question[1:]
     )
     _ask(agent, open_questions, answers)
     for plan in plans:
-        yield plan.coded(answers)
+        yield plan.coded(answers[plan.tumour.year])
 
 
 class _Plan:
@@ -149,9 +153,11 @@ def _said(question: Question) -> str:
     return ", ".join(question.texts) if isinstance(question, Case) else question
 
 
-def _ask(agent: CodingAgent, texts: Iterable[Question], answers: dict[Question, CodedText]) -> None:
-    new = [text for text in dict.fromkeys(texts) if text not in answers]
-    answers.update(zip(new, agent.code_many(new), strict=True))
+def _ask(agent: CodingAgent, wanted: Iterable[tuple[int | None, Question]], answers: _Answers) -> None:
+    new = [(year, text) for year, text in dict.fromkeys(wanted) if text not in answers[year]]
+    found = agent.code_many([text for _, text in new], [year for year, _ in new])
+    for (year, text), coded in zip(new, found, strict=True):
+        answers[year][text] = coded
 
 
 def _answer(system: CodeSystem, question: Sequence[Question], answers: dict[Question, CodedText]) -> Proposal:
@@ -165,7 +171,14 @@ def _answer(system: CodeSystem, question: Sequence[Question], answers: dict[Ques
         return Proposal(None, reason=_why_open(first.coding(system)), text=_said(question[0]))
     answer = answers[chosen]
     coding = answer.coding(system)
-    return Proposal(coding.code, coding.title or "", coding.confidence, _hints(answer, coding), _said(chosen))
+    return Proposal(
+        coding.code,
+        coding.title or "",
+        coding.confidence,
+        _hints(answer, coding),
+        _said(chosen),
+        answer.edition,
+    )
 
 
 def _why_open(coding: Coding) -> str:

@@ -10,6 +10,7 @@ reported in a Meldung of their own, and their code elements do not belong to the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -31,6 +32,7 @@ _TEXTS = {
     "Primaertumor_Topographie_Freitext": "place",
     "Primaertumor_Topographie_ICD_O_Freitext": "place",
     "Morphologie_Freitext": "histology",
+    "Diagnosedatum": "date",
 }
 # ADT/GEKID: code and version are siblings. oBDS: they are children of a container.
 _ADT_LEAVES = {
@@ -48,6 +50,8 @@ _OBDS_CONTAINERS = {
 }
 # The elements whose text is read; `Code` and `Version` are those of the containers.
 _LEAVES = frozenset({*_TEXTS, *_ADT_LEAVES, "Code", "Version"})
+_EDITION = re.compile(r"10 (\d{4}) GM")
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _NIL = "http://www.w3.org/2001/XMLSchema-instance nil"
 # The schemas allow 500 characters; whoever writes more than this did not write a diagnosis.
 MAX_TEXT = 4000
@@ -101,6 +105,7 @@ class _Section(_Group):
     tumour_id: str = ""
     diagnosis: str = ""
     place: str = ""
+    date: str = ""
     histologies: list[Histology] = field(default_factory=list)
 
 
@@ -316,6 +321,8 @@ class _Reader:
             self.section.diagnosis = self.section.diagnosis or text
         elif role == "place":
             self.section.place = self.section.place or text
+        elif role == "date":
+            self.section.date = self.section.date or text
         elif self.histology is not None:
             self.histology.text = self.histology.text or text
         else:
@@ -370,7 +377,16 @@ def _tumour(name: str, sections: list[_Section]) -> Tumour:
         place=next((section.place for section in sections if section.place), ""),
         histologies=tuple(histology for section in sections for histology in section.histologies),
         slots=tuple(slot for section in sections for slot in section.slots),
+        year=_year(sections),
     )
+
+
+def _year(sections: list[_Section]) -> int | None:
+    """The year of the codes: that of the edition named beside one, else of the diagnosis."""
+    versions = (slot.version.text for section in sections for slot in section.slots if slot.version)
+    named = [found[1] for version in versions if (found := _EDITION.fullmatch(version))]
+    dated = [found[0] for section in sections if (found := _YEAR.search(section.date))]
+    return int(next(iter(named or dated))) if named or dated else None
 
 
 def _identifier(value: str) -> str:

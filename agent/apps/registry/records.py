@@ -55,7 +55,8 @@ class Histology:
 
 @dataclass(frozen=True, slots=True)
 class Tumour:
-    """What one Meldung says of one tumour. `slots` are the codes outside of a histology."""
+    """What one Meldung says of one tumour. `slots` are the codes outside of a histology. `year` is that of the ICD-10-GM
+    edition which the Meldung names, else of the diagnosis; None where it says neither."""
 
     tumour_id: str
     line: int
@@ -63,6 +64,7 @@ class Tumour:
     place: str
     histologies: tuple[Histology, ...]
     slots: tuple[Slot, ...]
+    year: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

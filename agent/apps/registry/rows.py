@@ -28,8 +28,8 @@ _VERSION = re.compile(r"|[0-9]{1,2}(?: [0-9]{4} (?:GM|WHO))?|bb|Sonstige")
 # ICD-O-3 in German: first edition, first and second revision, as both schemas number them.
 _ICDO_VERSIONS = ((2019, "33"), (2014, "32"), (2003, "31"))
 NO_ELEMENT = "kein Code-Element in der Meldung"
-# The version that goes beside a code, and whether the edition in use has the code.
-VersionOf = Callable[[CodeSystem, str], str | None]
+# The version that goes beside a code of an edition (None: the catalogue's), and whether there is such a code.
+VersionOf = Callable[[CodeSystem, str, str | None], str | None]
 
 
 # An empty element and what is to be written into it.
@@ -124,7 +124,7 @@ def _row(
         reasons.insert(0, "Weiterer Kode derselben Histologie; der Vorschlag bestätigt den anderen.")
     if judged is Verdict.NO_CODE:
         reasons.insert(0, "Der Inhalt des Elements ist kein Kode dieser Klassifikation und bleibt stehen.")
-    elif code and system is CodeSystem.ICD10GM and rules.version_of(system, code) is None:
+    elif code and system is CodeSystem.ICD10GM and rules.version_of(system, code, None) is None:
         reasons.insert(0, f"{code} steht nicht in der benutzten ICD-10-GM.")
     fillings: list[Filling] = []
     if judged is Verdict.ONLY_PROPOSED and proposal.code:
@@ -135,7 +135,9 @@ def _row(
         if obstacle:
             reasons.insert(0, obstacle)
         elif rules.write:
-            fillings = _fillings(slot, proposal.code, rules)
+            fillings = _fillings(
+                slot, proposal.code, rules.version_of(slot.system, proposal.code, proposal.edition)
+            )
     row = ReportRow(
         **base,
         line=slot.code.place.line,
@@ -160,7 +162,7 @@ def _obstacle(slot: Slot, others: list[Slot], proposal: Proposal, rules: Rules) 
         return "Nicht gefüllt: die Histologie hat schon einen anderen Kode."
     if proposal.confidence < rules.min_confidence:
         return f"Nicht gefüllt: Konfidenz {proposal.confidence:.2f} unter {rules.min_confidence:.2f}."
-    version = rules.version_of(slot.system, proposal.code)
+    version = rules.version_of(slot.system, proposal.code, proposal.edition)
     there = slot.version.text if slot.version else ""
     if there and there != version:
         return (
@@ -170,9 +172,8 @@ def _obstacle(slot: Slot, others: list[Slot], proposal: Proposal, rules: Rules) 
     return ""
 
 
-def _fillings(slot: Slot, code: str, rules: Rules) -> list[Filling]:
+def _fillings(slot: Slot, code: str, version: str | None) -> list[Filling]:
     fillings = [(slot.code, code)]
-    version = rules.version_of(slot.system, code)
     if slot.version is not None and slot.version.fillable and not slot.version.text and version:
         fillings.append((slot.version, version))
     return fillings
@@ -184,8 +185,9 @@ def _plain_version(leaf: Leaf | None) -> str:
     return text if _VERSION.fullmatch(text) else "?"
 
 
-def version_of(agent: CodingAgent, system: CodeSystem, code: str) -> str | None:
-    """The edition that a code is of, as the registry schemas write it: `10 2024 GM`; of ICD-O-3 `33`, 2019.
+def version_of(agent: CodingAgent, system: CodeSystem, code: str, edition: str | None = None) -> str | None:
+    """The edition that a code is of, as the registry schemas write it: `10 2024 GM`; of ICD-O-3 `33`, 2019. `edition` is
+    that of an answer's ICD-10-GM codes.
 
     None where the edition has no year or the schemas no number.
     """
@@ -193,6 +195,8 @@ def version_of(agent: CodingAgent, system: CodeSystem, code: str) -> str | None:
     if found is None:
         return None
     year = YEAR[system] if found.edition == EDITION else year_of(found.edition)
+    if system is CodeSystem.ICD10GM and edition is not None:
+        year = year_of(edition)
     if system is CodeSystem.ICD10GM:
         return f"10 {year} GM" if year else None
     return next((number for first, number in _ICDO_VERSIONS if (year or 0) >= first), None)

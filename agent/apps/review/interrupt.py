@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite import SqliteSaver
 
     from agent.agent import CodingAgent
+    from agent.results import CodedText
 
 # What stands for an answer that LangGraph cannot pass on.
 _NO_ANSWER = ["no answer"]
@@ -59,7 +60,7 @@ def review_graph(
         threshold: a text is asked about where an axis has no code or a confidence below this. What is no tumour
             diagnosis is asked about where that is less likely than this.
     """
-    review = _Interrupts(agent.resources.catalogue.is_codable, threshold)
+    review = _Interrupts(agent.resources.catalogue.is_codable, agent.in_edition, threshold)
     graph = build(review, agent.resources).compile(checkpointer=checkpointer, name="onkokode-review")
     graph.__class__ = _Asking
     return graph
@@ -70,12 +71,13 @@ class _Interrupts:
     """The nodes of a review, which ask about one diagnosis after the other; `known` says which codes may be given."""
 
     known: Callable[[CodeSystem, str], bool]
+    in_edition: Callable[[CodedText], CodedText]
     threshold: float
 
     def propose(self, state: State) -> State:
         """The answers as plain data; those that are sure keep their codes."""
         reviewed: list[dict[str, Any]] = []
-        for row, coded in enumerate(state["results"]):
+        for row, coded in enumerate(map(self.in_edition, state["results"])):
             for one in (coded, *coded.further):
                 coding = {**one.to_dict(), "further": []}
                 sure = not unsure(coding, self.threshold)

@@ -76,7 +76,7 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
         """The three codings of a text, with confidence, alternatives, catalogue lines and checks. A `case` is one
         tumour in fields: offsets then count in its diagnosis, site and histology, a line each."""
         [coded] = await _while_connected(request, batcher.code([wanted.asked()]))
-        return _json(coded.to_dict())
+        return _json(agent.in_edition(coded, wanted.dated()).to_dict())
 
     @coding.post("/v1/code-many", summary="Code several texts or tumours", response_model=schemas.CodedMany)
     async def code_many(request: Request, wanted: schemas.CodeManyRequest) -> Response:
@@ -86,13 +86,14 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
             message = f"a request may hold {settings.max_texts} texts; split it"
             return error_response(422, "too_many_texts", message)
         coded = await _while_connected(request, batcher.code(asked)) if asked else []
-        return _json({"results": [one.to_dict() for one in coded]})
+        dated = zip(coded, wanted.dated(), strict=True)
+        return _json({"results": [agent.in_edition(one, date).to_dict() for one, date in dated]})
 
     @coding.post("/v1/read", summary="Read a whole document", response_model=schemas.ReadDocument)
     async def read(request: Request, wanted: schemas.ReadRequest) -> Response:
         """The patient's tumours, each coded, with certainty, side, metastases, and the places that tell them. What is
         excluded, a relative's, or another disease is left out."""
-        work = batcher.alone(lambda: agent.read(wanted.document), len(wanted.document))
+        work = batcher.alone(lambda: agent.read(wanted.document, wanted.date), len(wanted.document))
         return _json((await _while_connected(request, work)).to_dict())
 
     @coding.post("/v1/explain", summary="Code one text and show the steps", response_model=schemas.Explained)

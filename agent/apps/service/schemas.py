@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from agent import prepare
+from agent.decide.editions import DateError, year_of
 from agent.prepare.pipeline import MAX_CHARACTERS
 from agent.reading.graph import MAX_CHARACTERS as MAX_DOCUMENT
 from agent.reading.labels import ROLES
@@ -35,6 +36,26 @@ Text = Annotated[
         description="A German diagnosis text, as it stands in the record. It is not stored and not logged.",
     ),
 ]
+
+
+def _readable(date: str | None) -> str | None:
+    try:
+        year_of(date)
+    except DateError:
+        raise PydanticCustomError("date", "is no date") from None
+    return date
+
+
+WrittenDate = Annotated[
+    str | None,
+    Field(
+        max_length=30,
+        description="When it was diagnosed, a date or a year: ICD-10-GM codes are those of that year, without one of "
+        "the current year.",
+        examples=["2026-03-01"],
+    ),
+    AfterValidator(_readable),
+]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Offsets = Annotated[
     list[int], Field(min_length=2, max_length=2, description="Start and end, as offsets into the text.")
@@ -52,10 +73,11 @@ class Case(BaseModel):
     )
     behaviour: Literal["", "0", "1", "2", "3", "6", "9"] = Field("", description="A digit of ICD-O-3.")
     tumour: bool | None = Field(None, description="Whether it is a tumour, where that is known.")
+    date: WrittenDate = None
 
     def as_asked(self) -> prepare.Case:
         """What the agent takes."""
-        return prepare.Case(**self.model_dump())
+        return prepare.Case(**self.model_dump(exclude={"date"}))
 
 
 class ExplainRequest(BaseModel):
@@ -73,6 +95,7 @@ class CodeRequest(BaseModel):
 
     text: Text | None = None
     case: Case | None = None
+    date: WrittenDate = None
 
     @model_validator(mode="after")
     def _one(self) -> CodeRequest:
@@ -82,6 +105,10 @@ class CodeRequest(BaseModel):
     def asked(self) -> str | prepare.Case:
         """What the agent takes."""
         return self.case.as_asked() if self.case is not None else self.text or ""
+
+    def dated(self) -> str | None:
+        """When it was diagnosed."""
+        return (self.case.date if self.case is not None else None) or self.date
 
 
 class CodeManyRequest(BaseModel):
@@ -93,6 +120,7 @@ class CodeManyRequest(BaseModel):
 
     texts: Annotated[list[Text], Field(description="Their number is limited, see /info.")] | None = None
     cases: Annotated[list[Case], Field(description="Limited as texts are.")] | None = None
+    date: WrittenDate = None
 
     @model_validator(mode="after")
     def _one(self) -> CodeManyRequest:
@@ -102,6 +130,11 @@ class CodeManyRequest(BaseModel):
     def asked(self) -> list[str | prepare.Case]:
         """What the agent takes."""
         return [case.as_asked() for case in self.cases or ()] or list(self.texts or ())
+
+    def dated(self) -> list[str | None]:
+        """When each was diagnosed."""
+        own = [case.date for case in self.cases or ()] or [None] * len(self.texts or ())
+        return [date or self.date for date in own]
 
 
 class ReadRequest(BaseModel):
@@ -113,6 +146,7 @@ class ReadRequest(BaseModel):
         str,
         Field(max_length=MAX_DOCUMENT, description="A patient's document. It is not stored and not logged."),
     ]
+    date: WrittenDate = None
 
 
 def _exactly_one(*given: object) -> None:
@@ -155,6 +189,7 @@ class Coded(BaseModel):
     icdo_morphology: Coding
     further: list[Coded] = Field(description="More tumour diagnoses of the same text.")
     problem: str | None = Field(description="Why the text could not be read, in German; else null.")
+    edition: str | None = Field(description="Of the ICD-10-GM codes.", examples=["icd10gm-2026"])
 
 
 class CodedMany(BaseModel):
@@ -196,6 +231,7 @@ class ReadDocument(BaseModel):
 
     tumours: list[Tumour]
     problem: str | None = Field(description="Why it could not be read to its end, in German; else null.")
+    edition: str | None = Field(description="Of the ICD-10-GM codes.", examples=["icd10gm-2026"])
 
 
 class Step(BaseModel):

@@ -1,0 +1,113 @@
+"""Answers in the edition of the year of diagnosis: the models know the codes of one year, a tumour has those of its own.
+
+in_edition(coded, 2026).icd10gm.code        # 'C43.59' for a melanoma of the back, which is C43.5 until 2025
+year_of("03/2019")                          # 2019
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import date as Day
+from datetime import datetime
+
+from agent.results import Alternative, CodedText, Coding
+from index.catalogue.catalogue import Catalogue
+from index.catalogue.layouts.source import year_of as year_in
+from index.catalogue.years import KNOWN_YEARS, in_year, title_in_year
+from index.errors import OnkokodeError
+from index.records import CodeSystem
+
+Date = Day | int | str | None
+"""When a tumour was diagnosed: a date, a year, or how either is written; None where it is not known."""
+
+_WRITTEN = re.compile(r"(?:(?:\d{1,2}\.\s?)?\d{1,2}[./]\s?)?((?:19|20)\d\d)(?:-\d\d?(?:-\d\d?)?(?:T.*)?)?")
+_SHORT = re.compile(r"\d{1,2}\.\s?\d{1,2}\.\s?(\d\d)")  # 12.03.98
+
+
+_HOW = "a date is written 2026, 2026-03-01, 01.03.2026 or 03/2026"
+
+
+class DateError(OnkokodeError):
+    """A date that cannot be read; the message says how dates are written."""
+
+
+def year_of(date: Date) -> int | None:
+    """The year of a date; None for none. Raises `DateError`."""
+    if date is None or (isinstance(date, int) and not isinstance(date, bool)):
+        year = date
+    elif isinstance(date, Day | datetime):
+        year = date.year
+    elif not str(date).strip():
+        return None
+    else:
+        year = _written_year(str(date).strip())
+    if year is not None and not 1900 <= year <= 2100:
+        raise DateError(_HOW)
+    return year
+
+
+def _written_year(date: str) -> int:
+    if written := _WRITTEN.fullmatch(date):
+        return int(written[1])
+    if short := _SHORT.fullmatch(date):
+        year = 2000 + int(short[1])
+        return year if year <= current_year() else year - 100
+    raise DateError(_HOW)
+
+
+def current_year() -> int:
+    """The year that counts where no date is given."""
+    return Day.today().year
+
+
+def edition_id(year: int) -> str:
+    """The edition that answers of a year have: that of the year, as far as it is known."""
+    return f"icd10gm-{min(max(year, KNOWN_YEARS[0]), KNOWN_YEARS[-1])}"
+
+
+def in_edition(coded: CodedText, year: int, catalogue: Catalogue) -> CodedText:
+    """A text's answer, as the graph gave it or of another edition, with the ICD-10-GM codes of that year."""
+    own = coded.text[slice(*coded.span)] or coded.text
+    return replace(
+        coded,
+        icd10gm=coding_in_edition(coded.icd10gm, year, own, catalogue, coded.edition),
+        further=tuple(in_edition(one, year, catalogue) for one in coded.further),
+        edition=edition_id(year),
+    )
+
+
+def coding_in_edition(
+    coding: Coding, year: int, text: str, catalogue: Catalogue, edition: str | None
+) -> Coding:
+    """Codes, titles and evidence carried from an edition; None is that of the catalogue."""
+    of = (year_in(edition) if edition else None) or catalogue.coding_year
+
+    def carried(code: str) -> str:
+        return in_year(code, year, text=text, of=of)
+
+    def title(code: str, known: str) -> str:
+        return known if carried(code) == code else _title(carried(code), catalogue)
+
+    codes = [one for one in (coding.code, *(a.code for a in coding.alternatives)) if one is not None]
+    if all(carried(code) == code for code in codes):
+        return coding
+    alternatives: dict[str, Alternative] = {}
+    for one in coding.alternatives:
+        code = carried(one.code)
+        if coding.code is None or code != carried(coding.code):
+            alternatives.setdefault(code, replace(one, code=code, title=title(one.code, one.title)))
+    return replace(
+        coding,
+        code=coding.code and carried(coding.code),
+        title=title(coding.code, coding.title or "") if coding.code else coding.title,
+        alternatives=tuple(alternatives.values()),
+        evidence=tuple(
+            replace(line, code=carried(line.code)) if line.system is CodeSystem.ICD10GM else line
+            for line in coding.evidence
+        ),
+    )
+
+
+def _title(code: str, catalogue: Catalogue) -> str:
+    return catalogue.title(CodeSystem.ICD10GM, code) or title_in_year(code) or ""
