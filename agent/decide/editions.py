@@ -97,14 +97,20 @@ def coding_in_edition(
         code = carried(one.code)
         if coding.code is None or code != carried(coding.code):
             alternatives.setdefault(code, replace(one, code=code, title=title(one.code, one.title)))
+    own = coding.code and carried(coding.code)
     return replace(
         coding,
-        code=coding.code and carried(coding.code),
+        code=own,
         title=title(coding.code, coding.title or "") if coding.code else coding.title,
         alternatives=tuple(alternatives.values()),
         evidence=tuple(
             replace(line, code=carried(line.code)) if line.system is CodeSystem.ICD10GM else line
             for line in coding.evidence
+        ),
+        # What a check says of the code holds for what it became.
+        checks=tuple(
+            replace(one, message=one.message.replace(coding.code, own)) if coding.code and own else one
+            for one in coding.checks
         ),
     )
 

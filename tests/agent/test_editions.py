@@ -33,6 +33,7 @@ def test_a_melanoma_of_the_trunk_has_the_code_of_its_year(when: object, code: st
     assert coded.edition == edition_id(year_of(when) or 0)  # type: ignore[arg-type]
     assert {line.code for line in coded.icd10gm.evidence[:1]} == {code}, "its lines speak for it"
     assert coded.icd10gm.title
+    assert any(one.message.startswith(f"ICD-10-GM {code} ist") for one in coded.icd10gm.checks)
     assert coded.icdo_topography.code == "C44.5", "ICD-O-3 has no such year"
 
 
