@@ -50,7 +50,8 @@ def test_the_columns_of_a_row_tell_one_tumour(tmp_path: Path) -> None:
     assert "Seite nicht verstanden" in rows[4]["onkokode_hinweis"]
     assert "Dignität nicht verstanden" in rows[4]["onkokode_hinweis"]
     assert "xx" not in rows[4]["onkokode_hinweis"], "a message holds nothing of a cell"
-    assert run.notes[0].startswith("eine Zeile ist ein Tumor: Diagnose aus Diagnose, Sitz aus Lokalisation")
+    assert run.read.startswith("utf-8, Trennzeichen ;, Kopfzeile in Zeile 1; eine Zeile ist ein Tumor: ")
+    assert "Diagnose aus Diagnose, Sitz aus Lokalisation, Histologie aus Histologie" in run.read
 
 
 def test_without_being_told_a_site_alone_is_no_tumour(tmp_path: Path) -> None:

@@ -105,13 +105,11 @@ class RowFields:
             )
         return cls(named, None if date is None else _place(table, date), tumour)
 
-    def told(self, table: Table) -> str | None:
-        """Which columns are one tumour's, for the person who started the run; None where it is one column."""
+    def told(self, table: Table) -> str:
+        """Which columns are taken, for the person who started the run."""
         shown = [f"{_SHOWN[field]} aus {table.shown_column(place)}" for field, place in self.places.items()]
         if self.date is not None:
             shown.append(f"Datum der Diagnose aus {table.shown_column(self.date)}")
-        if len(shown) == 1:
-            return None
         what = "eine Zeile ist ein Tumor: " if len(self.places) > 1 else ""
         return what + ", ".join(shown)
 

@@ -34,7 +34,15 @@ from index.io.failures import require
 @click.option(
     "--header/--no-header", default=None, help="Whether the first row names the columns; by default found."
 )
-@click.option("--sheet", metavar="NAME", help="Sheet of an Excel file; by default the first.")
+@click.option(
+    "--header-row",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Line of a text file, or row of a sheet, that names the columns; titles above it are found.",
+)
+@click.option(
+    "--sheet", metavar="NAME", help="Sheet of an Excel file; by default the first that is not empty."
+)
 @click.option(
     "--delimiter", metavar="CHAR", help="Field separator of a text file, e.g. ';'; by default found."
 )
@@ -61,6 +69,7 @@ def code_file_command(
     date_column: str | None,
     tumour: bool,
     header: bool | None,
+    header_row: int | None,
     sheet: str | None,
     delimiter: str | None,
     encoding: str | None,
@@ -103,11 +112,12 @@ def code_file_command(
             fields={"site": site, "histology": histology, "side": side, "behaviour": behaviour},
             date_column=date_column,
             tumour=tumour,
-            options=TableOptions(encoding, _character(delimiter), sheet, header),
+            options=TableOptions(encoding, _character(delimiter), sheet, header, header_row),
             engine=chosen,
             restart=restart,
             progress=progress,
         )
+    click.echo(f"{source}: {run.read}", err=True)
     for note in run.notes:
         click.echo(f"Hinweis: {note}", err=True)
     coded = run.rows - run.done_before

@@ -6,6 +6,7 @@ DelimitedTable(Path("diagnosen.csv"), TableOptions()).facts()     # {'encoding':
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
+from agent.apps.files.header import rows_above
 from agent.apps.files.lines import LONGEST_LINE, TextLines
 from agent.apps.files.table import (
     SAMPLE_ROWS,
@@ -25,7 +27,10 @@ from agent.apps.files.table import (
 )
 
 _DELIMITERS = (";", "\t", ",", "|")
+_DELIMITER_NAMES = {"\t": "Tabulator"}
 _NEVER = "\ufdd0"  # stands for the delimiter of a file of one column; it is no letter of any script
+# Excel's word for the delimiter, in a line of its own above the table.
+_HINT = re.compile(r"sep=(.)", re.IGNORECASE)
 _SNIFFED, _SNIFFED_LETTERS = 200, 1_000_000  # lines and letters that decide about the delimiter
 # A quotation mark that is never closed swallows all lines that follow; a field of this size says so.
 csv.field_size_limit(2_000_000)
@@ -45,21 +50,32 @@ class DelimitedTable(Table):
         self.encoding = self._lines.encoding
         head = self._head()
         self.line_end = "\r\n" if head[:1] and head[0].endswith("\r\n") else "\n"
-        found = options.delimiter or _find_delimiter(head)
+        self._hint = _HINT.fullmatch(head[0].strip().strip('"')) if head else None
+        if self._hint is not None:
+            head = head[1:]
+        found = options.delimiter or (self._hint[1] if self._hint else None) or _find_delimiter(head, options)
         self.delimiter = found or _DELIMITERS[0]  # in which the output is written
         self._splits = self.delimiter
-        records = [record for _, record, _ in islice(self._records(), SAMPLE_ROWS + 1)]
-        if not records:
+        numbered = [(line, record) for line, record, _ in islice(self._records(), SAMPLE_ROWS + 1)]
+        if not numbered:
             raise TableFileError(f"{path}: die Datei ist leer")
+        self._above = self.above_header(numbered)
+        records = [record for _, record in numbered[self._above :]]
         self.name_columns(records[0], records[1:])
-        self._first = records[0]
         if found is None and len(self.columns) == 1:
             # A semicolon in a text separates nothing.
             self._splits = _NEVER
-            self._first = next(self._records())[1]
+        self._first = next(islice(self._records(), self._above, None))[1]
 
     def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
         return write_delimited(path, self.columns, added, self.delimiter, self.encoding, self.line_end)
+
+    @property
+    def dialect(self) -> str:
+        delimiter = (
+            "keines" if self._splits == _NEVER else _DELIMITER_NAMES.get(self.delimiter, self.delimiter)
+        )
+        return f"{self.encoding}, Trennzeichen {delimiter}"
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -67,6 +83,7 @@ class DelimitedTable(Table):
             "encoding": self.encoding,
             "delimiter": None if self._splits == _NEVER else self.delimiter,
             "header": self.header,
+            "header_row": self.header_row,
         }
 
     def _head(self) -> list[str]:
@@ -81,10 +98,10 @@ class DelimitedTable(Table):
     def _records(self) -> Iterator[tuple[int, list[str], str | None]]:
         """Records with the line that they begin in, and what was odd about the letters of their lines."""
         notes: dict[str, None] = {}
-        line, begun = 0, False
+        line, begun = int(self._hint is not None), False
 
         def texts() -> Iterator[str]:
-            for text, note, dropped in self._lines:
+            for text, note, dropped in islice(self._lines, self._hint is not None, None):
                 if dropped:
                     raise TableFileError(
                         f"{self.path}: Zeile {line + 1} hat mehr als {LONGEST_LINE:,} Zeichen; ist es eine Tabelle?"
@@ -99,7 +116,7 @@ class DelimitedTable(Table):
                 begun = begun or any(map(str.strip, record))
                 if begun:
                     yield line + 1, record, "; ".join(notes) or None
-                line = reader.line_num
+                line = reader.line_num + (self._hint is not None)
                 notes.clear()
         except csv.Error:
             raise TableFileError(
@@ -109,7 +126,7 @@ class DelimitedTable(Table):
 
     def read_rows(self) -> Iterator[Row]:
         width = len(self.columns)
-        records = self._records()
+        records = islice(self._records(), self._above, None)
         if self.header and next(records, (0, [], None))[1] != self._first:
             raise self.changed()
         for number, record, note in records:
@@ -123,20 +140,21 @@ class DelimitedTable(Table):
             yield Row(number, values, problem, tuple(record[width:]))
 
 
-def _find_delimiter(lines: Sequence[str]) -> str | None:
+def _find_delimiter(lines: Sequence[str], options: TableOptions) -> str | None:
     """The delimiter that gives most records the same number of fields; the most fields decide a draw. None where the
-    first record has but one field."""
+    first record has but one field and is no title above a header."""
     best, best_score = None, (0.0, 0)
     for delimiter in _DELIMITERS:
         try:
-            sizes = [
-                len(record)
-                for record in csv.reader(lines, delimiter=delimiter)
-                if any(map(str.strip, record))
+            records = [
+                record for record in csv.reader(lines, delimiter=delimiter) if any(map(str.strip, record))
             ]
         except csv.Error:
             continue
-        if not sizes or sizes[0] < 2:
+        sizes = list(map(len, records))
+        if not sizes:
+            continue
+        if sizes[0] < 2 and options.header_row is None and not rows_above(records, options.column):
             continue
         size, count = Counter(sizes).most_common(1)[0]
         if size < 2:

@@ -101,5 +101,7 @@ def _must_be_workbook(path: Path) -> None:
             names = archive.namelist()
     except zipfile.BadZipFile:
         raise TableFileError(f"{path}: die Excel-Datei ist beschädigt oder nur halb kopiert") from None
+    if "content.xml" in names and "mimetype" in names:
+        raise TableFileError(f"{path}: eine OpenDocument-Tabelle (.ods); bitte als .xlsx oder .csv speichern")
     if "xl/workbook.xml" not in names:
         raise TableFileError(f"{path}: ein ZIP-Archiv, aber keine Excel-Datei; bitte erst entpacken")

@@ -3,6 +3,7 @@
 is_header(["Fall", "Diagnosetext"], rows)          # True
 is_header(["4711", "Mammakarzinom links"], rows)   # False
 is_header(["Sonographie"], rows)                   # None: it may be either
+rows_above([["Tumorliste"], ["Fall", "Diagnose"], ["1", "Mamma-Ca"]])      # 1
 
 What stands in a cell decides: words that columns are called by, and what no column is called by (numbers, dates,
 codes, sentences, words of diagnoses, what occurs again in the column).
@@ -11,6 +12,7 @@ codes, sentences, words of diagnoses, what occurs again in the column).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,6 +63,7 @@ _DIAGNOSIS = re.compile(
 )  # fmt: skip
 _TICK = re.compile(r"ja|nein|yes|no|true|false|[jnxy+-]", re.IGNORECASE)
 _LETTERS = re.compile(r"[^\W\d_]+")
+_MOST_ABOVE = 10  # rows above a header
 _LONG_NAME, _MANY_WORDS = 60, 6
 
 
@@ -68,8 +71,7 @@ def is_header(first: Sequence[Any], sample: Sequence[Sequence[Any]], named: str 
     """Whether a row is a header; None where that cannot be told. `sample` are the rows that follow, `named` is
     what the person calls the text column."""
     cells = [(place, cell) for place, cell in enumerate(first) if cell is not None and str(cell).strip()]
-    by_number = named is None or named.strip().isdigit()
-    if named and not by_number and any(normalise(named) == normalise(str(cell)) != "" for _, cell in cells):
+    if holds_name(first, named):
         return True
     names = data = 0
     for place, cell in cells:
@@ -91,6 +93,35 @@ def is_header(first: Sequence[Any], sample: Sequence[Sequence[Any]], named: str 
         # One that is called like a column is no proof, and one that reads like a diagnosis is none against it.
         return True if names > data else None
     return None if names == data else names > data
+
+
+def holds_name(first: Sequence[Any], named: str | None) -> bool:
+    """Whether a row holds the name that a person calls the text column by; a number names a place."""
+    if named is None or named.strip().isdigit():
+        return False
+    return any(normalise(named) == normalise(str(cell)) != "" for cell in first if cell is not None)
+
+
+def rows_above(sample: Sequence[Sequence[Any]], named: str | None = None) -> int | None:
+    """How many of the first rows stand above the header: a title, the date of an export, blank rows; the first has half
+    as many columns as the others at most. None where that cannot be told."""
+    ends = [_end(row) for row in sample]
+    [(usual, _)] = Counter(end for end in ends if end).most_common(1) or [(0, 0)]
+    above = next((place for place, end in enumerate(ends) if end >= usual), 0)
+    if not above or 2 * ends[0] > usual or holds_name(sample[0], named):
+        return 0
+    if above <= _MOST_ABOVE and is_header(sample[above], sample[above + 1 :], named):
+        return above
+    # A first row of data that lacks its last values.
+    return 0 if is_header(sample[0], sample[1:], named) is False else None
+
+
+def _end(row: Sequence[Any]) -> int:
+    """How many cells there are up to the last that says something."""
+    return max(
+        (place for place, cell in enumerate(row, start=1) if cell is not None and str(cell).strip()),
+        default=0,
+    )
 
 
 def plausible(name: str) -> bool:

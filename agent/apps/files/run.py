@@ -36,10 +36,11 @@ _KINDS_OF_PROBLEMS = 5  # that the notes name; each row has its own in any case
 
 @dataclass
 class FileRun:
-    """What a run did. `done_before` rows were coded by an earlier, stopped run; `notes` are for the person who
+    """What a run did. `read` says what of the file was taken for what; `done_before` rows were coded by an earlier, stopped run; `notes` are for the person who
     started it, in German and without a text."""
 
     rows: int = 0
+    read: str = ""
     done_before: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -138,9 +139,7 @@ def code_file(
         }
         _rehearse(table, target, work)
         done = sum(rows for number, (_, rows) in enumerate(digests) if number not in missing)
-        told = found.told(table)
-        notes = [*([told] if told else []), *table.notes, *notes]
-        run = FileRun(table.rows, done_before=done, notes=notes)
+        run = FileRun(table.rows, f"{table.told()}; {found.told(table)}", done, notes=[*table.notes, *notes])
         progress(done, table.rows)
         for coded in (engine or LocalEngine(agent)).code(table, found, set(missing)):
             _must_be_same(table, digests, coded.number, coded.digest)

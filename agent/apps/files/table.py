@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from agent.apps.files.header import is_header, plausible
+from agent.apps.files.header import is_header, plausible, rows_above
 from index.errors import OnkokodeError
 from index.text import writable
 
@@ -85,6 +85,7 @@ class TableOptions:
     delimiter: str | None = None
     sheet: str | None = None
     header: bool | None = None
+    header_row: int | None = None  # the line of a text file, or the row of a sheet, that names the columns
     column: str | None = None  # a first row that holds the name of the text column is a header
 
 
@@ -107,6 +108,7 @@ class Table(ABC):
         self.options = options
         self.columns: tuple[str, ...] = ()
         self.header = True  # whether the columns have names in the file
+        self.header_row: int | None = None  # where, as a person counts
         self.notes: list[str] = []
         self.salt = b""
 
@@ -114,6 +116,36 @@ class Table(ABC):
     def rows(self) -> int:
         """How many rows there are, the header not counted."""
         return sum(len(chunk.rows) for chunk in self.chunks())
+
+    def above_header(self, numbered: Sequence[tuple[int, Sequence[Any]]]) -> int:
+        """How many of the first rows, given with their numbers, stand above the one that names the columns, or above the
+        data where none does.
+
+        Raises:
+            TableFileError: it cannot be told, or the row named by the options is not there.
+        """
+        wanted = self.options
+        rows = [row for _, row in numbered]
+        if wanted.header_row is not None:
+            above = next((n for n, (number, _) in enumerate(numbered) if number == wanted.header_row), None)
+            if above is None or width_of(rows[above]) == 0:
+                raise TableFileError(
+                    f"{self.path}: Zeile {wanted.header_row} ist leer oder nicht unter den ersten {len(rows)} Zeilen; "
+                    "bitte mit --header-row die Zeile nennen, in der die Spaltennamen stehen"
+                )
+        else:
+            above = 0 if wanted.header is not None else rows_above(rows, wanted.column)
+            if above is None:
+                raise TableFileError(
+                    f"{self.path}: die ersten Zeilen haben weniger Spalten als die übrigen; bitte mit --header-row die "
+                    "Zeile nennen, in der die Spaltennamen stehen, oder --no-header angeben"
+                )
+        if above:
+            first, last = numbered[0][0], numbered[above - 1][0]
+            which = f"Zeile {first} steht" if first == last else f"Zeilen {first} bis {last} stehen"
+            self.notes.append(f"{which} über der Kopfzeile, nicht übernommen")
+        self.header_row = numbered[above][0] if numbered else None
+        return above
 
     def name_columns(self, first: Sequence[Any], sample: Sequence[Sequence[Any]]) -> None:
         """Take the names of the columns from the first row, or number the columns where it is no header.
@@ -124,12 +156,19 @@ class Table(ABC):
         wanted, columns = self.options, len(first)
         _must_be_few(self.path, columns)
         header = is_header(first, sample, wanted.column) if wanted.header is None else wanted.header
+        if wanted.header_row is not None:
+            header = True
         if header is None:
             raise TableFileError(
                 f"{self.path}: ob die erste Zeile die Spalten nennt oder schon Daten enthält, ist nicht sicher; "
                 "bitte --header oder --no-header angeben"
             )
         self.header = header
+        if header and wanted.header_row is None and sample and _half_named(first, sample[0]):
+            raise TableFileError(
+                f"{self.path}: die ersten beiden Zeilen nennen Spalten (verbundene Zellen?); bitte mit --header-row die "
+                "Zeile nennen, deren Namen gelten"
+            )
         if header:
             self.columns = unique_columns(self.path, first)
             return
@@ -139,6 +178,17 @@ class Table(ABC):
             self.notes.append(
                 "die erste Zeile ist keine Kopfzeile und wurde wie die anderen kodiert; Spalten heißen spalte_1 …"
             )
+
+    @property
+    def dialect(self) -> str:
+        """How the file was read, for people: `cp1252, Trennzeichen ;`."""
+        return ""
+
+    def told(self) -> str:
+        """What was taken for what, for the person who started a run."""
+        row = "" if self.header_row is None else f" in Zeile {self.header_row}"
+        header = f"Kopfzeile{row}" if self.header else "ohne Kopfzeile"
+        return ", ".join(filter(None, (self.dialect, header)))
 
     def shown_columns(self) -> str:
         """The columns for a message."""
@@ -206,6 +256,19 @@ def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
 def width_of(row: Sequence[Any]) -> int:
     """How many cells there are up to the last that is not empty."""
     return next((place for place in range(len(row), 0, -1) if row[place - 1] is not None), 0)
+
+
+def _half_named(first: Sequence[Any], second: Sequence[Any]) -> bool:
+    """Whether a header leaves columns without a name that the row below it names, as merged cells do."""
+    unnamed = [
+        place for place, cell in enumerate(second)
+        if place >= len(first) or first[place] is None or not str(first[place]).strip()
+    ]  # fmt: skip
+    return (
+        bool(unnamed)
+        and is_header(second, ()) is True
+        and any(str(second[place] or "").strip() for place in unnamed)
+    )
 
 
 def _must_be_few(path: Path, columns: int) -> None:

@@ -39,30 +39,36 @@ _CUT = " … [gekürzt: mehr fasst eine Excel-Zelle nicht]"
 
 
 class WorkbookTable(Table):
-    """The first sheet of a workbook, or the one that `options.sheet` names; its first row is the header."""
+    """The first sheet of a workbook that is not empty, or the one that `options.sheet` names."""
 
     endings = (".xlsx",)
 
     def __init__(self, path: Path, options: TableOptions) -> None:
         super().__init__(path, options)
         self._checked: set[tuple[str, str]] = set()
+        self.sheet = options.sheet or ""  # until it is found: the first that is not empty
         with self._sheet() as sheet:
             self.sheet = sheet.title
-            head = [cells[: width_of(cells)] for cells, _ in islice(rows_of(sheet), SAMPLE_ROWS + 1)]
-        if not any(head):
+            numbered = [
+                (number, cells[: width_of(cells)])
+                for number, (cells, _) in enumerate(islice(rows_of(sheet), SAMPLE_ROWS + 1), start=1)
+            ]
+        if not any(cells for _, cells in numbered):
             raise TableFileError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
-        self._first = head[0]
-        if not self._first:
-            raise TableFileError(
-                f"{path}: die erste Zeile des Blattes {self.sheet} ist leer; sie muss die Spalten benennen"
-            )
-        self.name_columns(self._first, head[1:])
+        filled = next(place for place, (_, cells) in enumerate(numbered) if cells)
+        self._above = filled + self.above_header(numbered[filled:])
+        self._first, *rest = (cells for _, cells in numbered[self._above :])
+        self.name_columns(self._first, rest)
 
     def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
         return write_workbook(path, self.columns, added, self.sheet)
 
+    @property
+    def dialect(self) -> str:
+        return f"Blatt {self.sheet}"
+
     def facts(self) -> dict[str, Any]:
-        return {"format": "xlsx", "sheet": self.sheet, "header": self.header}
+        return {"format": "xlsx", "sheet": self.sheet, "header": self.header, "header_row": self.header_row}
 
     @contextmanager
     def _sheet(self) -> Iterator[Any]:
@@ -76,7 +82,7 @@ class WorkbookTable(Table):
                     raise TableFileError(
                         f"{self.path}: kein Tabellenblatt; bitte als Excel-Arbeitsmappe speichern"
                     )
-                name = self.options.sheet or next(iter(sheets))
+                name = self.sheet or self._first_filled(sheets)
                 if name not in sheets:
                     raise TableFileError(f"{self.path}: kein Blatt {name}; vorhanden: {', '.join(sheets)}")
                 # What the file claims as its size would be filled up with empty cells.
@@ -93,11 +99,24 @@ class WorkbookTable(Table):
                 "und neu speichern"
             ) from None
 
+    def _first_filled(self, sheets: dict[str, Any]) -> str:
+        """The first sheet that holds anything; which others do is said."""
+        filled = []
+        for name, sheet in sheets.items():
+            sheet.reset_dimensions()
+            if any(width_of(cells) for cells, _ in islice(rows_of(sheet), SAMPLE_ROWS)):
+                filled.append(name)
+        if len(filled) > 1:
+            self.notes.append(
+                f"nur das Blatt {filled[0]} wurde kodiert; weitere Blätter nennt --sheet: {', '.join(filled[1:6])}"
+            )
+        return filled[0] if filled else next(iter(sheets))
+
     def read_rows(self) -> Iterator[Row]:
         width = len(self.columns)
         waiting: list[int] = []  # empty rows count only where another one follows
         with self._sheet() as sheet:
-            numbered = enumerate(rows_of(sheet), start=1)
+            numbered = islice(enumerate(rows_of(sheet), start=1), self._above, None)
             if self.header and next(numbered, (1, ((), None)))[1][0][: len(self._first)] != self._first:
                 raise self.changed()
             for number, (cells, odd) in numbered:

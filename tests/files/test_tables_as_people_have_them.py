@@ -1,0 +1,139 @@
+"""Tables with titles, hints, merged headers, several sheets: read rightly and told, or asked about. No row is shifted."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from openpyxl import Workbook
+
+from agent.apps.cli import cli
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import Table, TableFileError, TableOptions
+
+HEADER = "Fall;Diagnosetext;Datum"
+ROWS = "1;Mamma-Ca, links;01.02.2024\n2;Prostata-Ca;03.04.2024\n3;Nephrolithiasis;05.06.2024"
+# What stands in the file, the row of its header as a person counts, and what has to be said about it.
+READ = {
+    "plain": (f"{HEADER}\n{ROWS}\n", 1, ()),
+    "title": (f"Tumorliste\n{HEADER}\n{ROWS}\n", 2, ("Zeile 1 steht über der Kopfzeile",)),
+    "title and date": (f"Tumorliste Haus A\nStand: 01.03.2024\n{HEADER}\n{ROWS}\n", 3, ("Zeilen 1 bis 2",)),
+    "title and blank line": (f"Export\n\n{HEADER}\n{ROWS}\n", 3, ("Zeilen 1 bis 2",)),
+    "title with empty cells": (f"Tumorliste;;\n{HEADER}\n{ROWS}\n", 2, ("Zeile 1 steht",)),
+    "title with a comma": (f"Liste, Stand März\n{HEADER}\n{ROWS}\n", 2, ("Zeile 1 steht",)),
+    "blank lines first": (f"\n\n{HEADER}\n{ROWS}\n", 3, ()),
+    "sep": (f"sep=;\n{HEADER}\n{ROWS}\n", 2, ()),
+    "quoted sep": (f'"sep=;"\n{HEADER}\n{ROWS}\n', 2, ()),
+    "sep and title": (f"sep=;\nTumorliste\n{HEADER}\n{ROWS}\n", 3, ("über der Kopfzeile",)),
+    "sep of a comma": (f"sep=,\n{HEADER}\n{ROWS}\n".replace(", links", " links").replace(";", ","), 2, ()),
+    "tabs": (f"{HEADER}\n{ROWS}\n".replace(";", "\t"), 1, ()),
+    "title over tabs": (f"Tumorliste\n{HEADER}\n{ROWS}\n".replace(";", "\t"), 2, ("Zeile 1 steht",)),
+    "short rows": (f"{HEADER}\n1;Mamma-Ca, links;01.02.2024\n2;Prostata-Ca\n3;Nephrolithiasis\n", 1, ()),
+    "old Mac line ends": (f"{HEADER}\n{ROWS}\n".replace("\n", "\r"), 1, ()),
+    "last line without an end": (f"{HEADER}\n{ROWS}", 1, ()),
+    "a blank row in between": (f"{HEADER}\n{ROWS}\n\n4;Ca;\n", 1, ()),
+    "line break in a cell": (f'{HEADER}\n1;"Mamma-Ca,\nlinks";01.02.2024\n{ROWS}\n', 1, ()),
+}
+ASKED = {
+    "merged header": ("Patient;;Diagnose;\nNr;Name;Text;Datum\n1;M.;Mamma-Ca;2024\n2;E.;Prostata-Ca;2024\n", "beiden Zeilen"),
+    "narrow rows before data": ("Meier\n1;Mamma-Ca;x\n2;Prostata-Ca;y\n", "--header-row"),
+}  # fmt: skip
+
+
+def table(folder: Path, text: str, encoding: str = "utf-8", **options: object) -> Table:
+    path = folder / "diagnosen.csv"
+    path.write_bytes(text.encode(encoding))
+    return open_table(path, TableOptions(**options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", READ)
+def test_a_table_is_read_from_its_header_on(tmp_path: Path, name: str, encoding: str) -> None:
+    text, header, said = READ[name]
+    found = table(tmp_path, text, encoding)
+    assert found.columns == ("Fall", "Diagnosetext", "Datum")
+    assert found.header_row == header
+    assert len(found.notes) == len(said) and all(s in note for s, note in zip(said, found.notes, strict=True))
+    rows = list(found.read_rows())
+    cases = [row for row in rows if str(row.values[0]).strip()]
+    assert [row.values[0] for row in cases][-3:] in (["1", "2", "3"], ["2", "3", "4"])
+    assert not any(row.surplus for row in rows), "no row is shifted"
+    body = text.replace("\r", "\n").splitlines()
+    assert all(body[row.number - 1].startswith(str(row.values[0])) for row in cases), (
+        "counted as in an editor"
+    )
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_where_columns_may_move_it_is_asked(tmp_path: Path, name: str) -> None:
+    text, said = ASKED[name]
+    with pytest.raises(TableFileError, match=said):
+        table(tmp_path, text)
+
+
+def test_the_header_row_can_be_named(tmp_path: Path) -> None:
+    text, _ = ASKED["merged header"]
+    found = table(tmp_path, text, header_row=2)
+    assert found.columns == ("Nr", "Name", "Text", "Datum")
+    assert [row.values[2] for row in found.read_rows()] == ["Mamma-Ca", "Prostata-Ca"]
+    with pytest.raises(TableFileError, match="Zeile 40 ist leer oder nicht unter den ersten"):
+        table(tmp_path, text, header_row=40)
+
+
+def test_a_list_of_texts_with_commas_is_one_column(tmp_path: Path) -> None:
+    found = table(tmp_path, "Diagnose\nMamma-Ca, links\nProstata-Ca, G2\nAML, M3\n")
+    assert (found.columns, found.rows) == (("Diagnose",), 3)
+
+
+def book(path: Path, sheets: dict[str, list[list[object]]]) -> Path:
+    made = Workbook()
+    made.remove(made.active)
+    for name, rows in sheets.items():
+        sheet = made.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    made.save(path)
+    return path
+
+
+CASES: list[list[object]] = [["Fall", "Diagnose", "Datum"], [1, "Mamma-Ca", "2024"], [2, "AML", "2024"]]
+
+
+@pytest.mark.parametrize(
+    ("sheets", "taken", "header", "notes"),
+    [
+        ({"Fälle": CASES}, "Fälle", 1, 0),
+        ({"Deckblatt": [], "Fälle": CASES}, "Fälle", 1, 0),
+        ({"Fälle": CASES, "Legende": [["Kürzel", "Bedeutung"]]}, "Fälle", 1, 1),
+        ({"Fälle": [["Tumorliste Haus A"], ["Stand 1.3.2024"], *CASES]}, "Fälle", 3, 1),
+        ({"Fälle": [["Tumorliste", None, None], [], *CASES]}, "Fälle", 3, 1),
+        ({"Fälle": [[], [], *CASES]}, "Fälle", 3, 0),
+    ],
+)
+def test_a_workbook_is_read_from_its_first_filled_sheet_and_header(
+    tmp_path: Path, sheets: dict[str, list[list[object]]], taken: str, header: int, notes: int
+) -> None:
+    found = open_table(book(tmp_path / "in.xlsx", sheets))
+    assert found.told() == f"Blatt {taken}, Kopfzeile in Zeile {header}"
+    assert found.columns == ("Fall", "Diagnose", "Datum") and len(found.notes) == notes
+    assert [row.values[1] for row in found.read_rows()] == ["Mamma-Ca", "AML"]
+
+
+def test_an_open_document_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "liste.ods"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("content.xml", "<x/>")
+    with pytest.raises(TableFileError, match="OpenDocument-Tabelle"):
+        open_table(path)
+
+
+def test_the_command_says_what_it_took(tmp_path: Path) -> None:
+    source = tmp_path / "liste.csv"
+    source.write_bytes(READ["title"][0].encode("cp1252"))
+    shown = CliRunner().invoke(cli, ["code-file", str(source), str(tmp_path / "out.csv")])
+    assert shown.exit_code == 0, shown.output
+    assert "Kopfzeile in Zeile 2; Diagnose aus Diagnosetext" in shown.stderr
+    assert "Trennzeichen ;" in shown.stderr and "Zeile 1 steht über der Kopfzeile" in shown.stderr
