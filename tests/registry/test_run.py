@@ -320,7 +320,7 @@ def test_memory_does_not_grow_with_the_file(megabytes: int, tmp_path: Path) -> N
             stream.write(one + other * 9)
         stream.write(tail)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run = Run(embedded_agent(), [], write=True)
+    run = Run(embedded_agent(), [], write=True, min_confidence=0.0)
     assert run.file(source, target)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < 60, f"{grown:.0f} MB"
@@ -348,3 +348,33 @@ def test_a_code_is_of_the_edition_named_else_of_the_year_of_diagnosis(
     data, _ = _fill(tmp_path, text.replace("01.01.2024", f"01.01.{dated}").encode())
     assert f">{code}<".encode() in data
     assert f">10 {version[3:7] or dated} GM<".encode() in data
+
+
+@pytest.mark.parametrize(
+    ("icd", "version", "judged"),
+    [
+        ("C34.1", "10 2019 WHO", "stimmt überein"),
+        ("C34.2", "10 2019 WHO", "widerspricht"),
+        ("C34.1", "Sonstige", "nicht verglichen"),
+        ("C34.1", "10 2026 GM", "stimmt überein"),
+    ],
+)
+def test_a_code_of_another_classification_is_compared_as_such(
+    icd: str, version: str, judged: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.xml"
+    source.write_bytes(adt(Case(icd=icd, icd_version=version)).encode())
+    rows, _ = _run(source)
+    found = [row for row in rows if row.axis == "ICD-10-GM"]
+    assert {row.verdict for row in found} == {judged}
+    assert all(("WHO" in row.reason) == version.endswith("WHO") for row in found)
+
+
+def test_a_second_run_replaces_no_copy_unasked(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.xml", tmp_path / "out.xml"
+    source.write_bytes(adt(Case()).encode())
+    target.write_text("von Hand berichtigt")
+    with pytest.raises(RegistryError, match="--overwrite"):
+        plan_files([source], target)
+    assert plan_files([source], target, overwrite=True) == [(source, target)]
+    assert plan_files([source], tmp_path / "neu.xml") == [(source, tmp_path / "neu.xml")]

@@ -49,7 +49,17 @@ def test_a_copy_that_does_not_fit_counts_for_nothing(kind: str, tmp_path: Path) 
     messages, out, report = _messages(tmp_path / "in", 60_000), tmp_path / "out", tmp_path / f"r.{kind}"
     with largest_file(40_000):
         result = CliRunner().invoke(
-            cli, ["registry", str(messages), "--write", str(out), "--report", str(report)]
+            cli,
+            [
+                "registry",
+                str(messages),
+                "--write",
+                str(out),
+                "--report",
+                str(report),
+                "--min-confidence",
+                "0",
+            ],
         )
     assert result.exit_code == 1, result.output
     assert sorted(path.name for path in out.iterdir()) == ["a.xml", "c.xml"]

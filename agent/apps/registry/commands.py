@@ -44,10 +44,11 @@ _COLUMNS = ("Zeile", "Meldung", "Tumor", "Achse", "Meldung sagt", "Vorschlag", "
 @click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
-    default=0.0,
+    default=0.9,
     show_default=True,
-    help="Fill only with proposals at least this sure.",
+    help="Fill only with proposals at least this sure; the others stand in the report.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace copies that are there already.")
 @click.option("--with-text", is_flag=True, help="Put the diagnosis texts into the report and the table.")
 @agent_options
 @click.pass_context
@@ -57,6 +58,7 @@ def registry(
     report: Path | None,
     out: Path | None,
     min_confidence: float,
+    overwrite: bool,
     with_text: bool,
     **agent: Any,
 ) -> None:
@@ -68,10 +70,11 @@ def registry(
     onkokode registry meldung.xml                               # a table: message against proposal
     onkokode registry meldungen/ --report bericht.csv           # all rows for a spreadsheet
     onkokode registry meldung.xml --write gefuellt.xml          # empty codes filled, all else as it was
-    onkokode registry meldungen/ --write gefuellt/ --min-confidence 0.8
+    onkokode registry meldungen/ --write gefuellt/ --min-confidence 0.95
 
     Diagnosis, place and histology text of each tumour are coded together. Only elements that are there and
-    empty are filled, such as <Code/>, with the version beside them if that is empty, too. A file that cannot
+    empty are filled, such as <Code/>, with the version beside them if that is empty, too: that of the edition which
+    the message names beside a code, else of the year of its Diagnosedatum. A file that cannot
     be used is refused with its reason and never stops the others: the exit code is then 1. Reports hold no
     names and, without --with-text, no texts.
     """
@@ -80,7 +83,7 @@ def registry(
     from agent.apps.registry.report import FirstRows, open_report
     from agent.apps.registry.run import Run, plan_files
 
-    files = plan_files(list(paths), out)
+    files = plan_files(list(paths), out, overwrite=overwrite)
     loaded = load_agent(**agent)
     console = Console(width=None if Console().is_terminal else 160)
     shown = FirstRows(_SHOWN)

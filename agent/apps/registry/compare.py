@@ -26,8 +26,23 @@ class Verdict(StrEnum):
     ONLY_PROPOSED = "nur vorgeschlagen"
     NEITHER = "weder noch"
     NO_CODE = "kein Kode"
+    NOT_COMPARED = "nicht verglichen"
 
 
+class Edition(StrEnum):
+    """Whose ICD-10 a code of a message is of."""
+
+    GM = "GM"
+    WHO = "WHO"
+    OTHER = "Sonstige"
+
+
+def edition_of(version: str) -> Edition:
+    """What the version text beside an ICD code says: `10 2026 GM`, `10 2019 WHO`, `Sonstige`; GM where it says nothing."""
+    return Edition.OTHER if version == "Sonstige" else Edition.WHO if version.endswith(" WHO") else Edition.GM
+
+
+_WHO_DIGITS = len("C34.1")
 # A message may leave the behaviour out.
 _FORMS = {**CODE_FORMS, CodeSystem.MORPHOLOGY: re.compile(r"\d{4}(?:/\d)?")}
 # Marks that ICD-10-GM prints at a code, and the open end of a category (`C34.-`).
@@ -42,8 +57,9 @@ def as_code(system: CodeSystem, written: str) -> str | None:
     return code if _FORMS[system].fullmatch(code) else None
 
 
-def verdict(system: CodeSystem, written: str, proposed: str | None) -> Verdict:
-    """`written` is the content of the element, "" where it is empty or missing."""
+def verdict(system: CodeSystem, written: str, proposed: str | None, edition: Edition = Edition.GM) -> Verdict:
+    """`written` is the content of the element, "" where it is empty or missing; `edition` is what the version beside it
+    says that it is of."""
     if not written:
         return Verdict.ONLY_PROPOSED if proposed else Verdict.NEITHER
     code = as_code(system, written)
@@ -51,6 +67,11 @@ def verdict(system: CodeSystem, written: str, proposed: str | None) -> Verdict:
         return Verdict.NO_CODE
     if proposed is None:
         return Verdict.ONLY_MESSAGE
+    if system is CodeSystem.ICD10GM and edition is not Edition.GM:
+        if edition is Edition.OTHER:
+            return Verdict.NOT_COMPARED
+        # Of the WHO's codes the German ones are subdivisions.
+        proposed = proposed[:_WHO_DIGITS]
     if code == proposed:
         return Verdict.AGREE
     if finer(system, proposed, code):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.apps.registry.coding import NO_TEXT, CodedTumour, Proposal
-from agent.apps.registry.compare import Verdict, as_code, verdict
+from agent.apps.registry.compare import Edition, Verdict, as_code, edition_of, verdict
 from agent.apps.registry.records import Leaf, Slot, Tumour
 from agent.apps.registry.report import ReportRow
 from agent.apps.wording import AXIS_NAMES
@@ -23,6 +23,8 @@ from index.records import CodeSystem
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
 
+# Unless told otherwise, what is less sure than this stays in the report.
+MIN_CONFIDENCE = 0.9
 # Of ICD-10-GM and ICD-O-3, as both schemas list them.
 _VERSION = re.compile(r"|[0-9]{1,2}(?: [0-9]{4} (?:GM|WHO))?|bb|Sonstige")
 # ICD-O-3 in German: first edition, first and second revision, as both schemas number them.
@@ -114,7 +116,8 @@ def _row(
 ) -> tuple[ReportRow, list[Filling]]:
     system, written = slot.system, slot.code.text
     code = as_code(system, written) if written else ""
-    judged = verdict(system, written, proposal.code)
+    edition = edition_of(slot.version.text if slot.version else "")
+    judged = verdict(system, written, proposal.code, edition)
     reasons = [proposal.reason] if proposal.reason else []
     others = [other for other in group if other is not slot]
     if judged is Verdict.CONTRADICT and any(
@@ -124,6 +127,10 @@ def _row(
         reasons.insert(0, "Weiterer Kode derselben Histologie; der Vorschlag bestätigt den anderen.")
     if judged is Verdict.NO_CODE:
         reasons.insert(0, "Der Inhalt des Elements ist kein Kode dieser Klassifikation und bleibt stehen.")
+    elif judged is Verdict.NOT_COMPARED:
+        reasons.insert(0, "Der Kode ist laut Version aus einer anderen Klassifikation als der ICD-10-GM.")
+    elif code and system is CodeSystem.ICD10GM and edition is Edition.WHO:
+        reasons.insert(0, "Kode der ICD-10 der WHO, bis zur vierten Stelle verglichen.")
     elif code and system is CodeSystem.ICD10GM and rules.version_of(system, code, None) is None:
         reasons.insert(0, f"{code} steht nicht in der benutzten ICD-10-GM.")
     fillings: list[Filling] = []

@@ -26,7 +26,7 @@ from agent.apps.registry.fill import Filler, filled_copy
 from agent.apps.registry.messages import read_meldungen
 from agent.apps.registry.records import Meldung
 from agent.apps.registry.report import NOTICE, REFUSED, Counts, Report, ReportRow
-from agent.apps.registry.rows import Rules, rows_of, shown_id, texts_of, version_of
+from agent.apps.registry.rows import MIN_CONFIDENCE, Rules, rows_of, shown_id, texts_of, version_of
 from index.xml import XmlError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Run:
         reports: Sequence[Report],
         *,
         write: bool = False,
-        min_confidence: float = 0.0,
+        min_confidence: float = MIN_CONFIDENCE,
         advance: Callable[[int], None] = lambda meldungen: None,
     ) -> None:
         self.agent, self.reports, self.advance = agent, reports, advance
@@ -128,11 +128,13 @@ def _batches(meldungen: Iterator[Meldung]) -> Iterator[list[Meldung]]:
         yield batch
 
 
-def plan_files(paths: list[Path], out: Path | None) -> list[tuple[Path, Path | None]]:
+def plan_files(
+    paths: list[Path], out: Path | None, *, overwrite: bool = False
+) -> list[tuple[Path, Path | None]]:
     """The files behind the arguments, each with where its copy goes; a folder stands for its *.xml files.
 
     Raises `RegistryError` where there is nothing to read, two copies would have one name, or a copy would
-    replace a message that is read.
+    replace a message that is read, or without `overwrite` any file.
     """
     found: list[tuple[Path, Path]] = []
     for path in paths:
@@ -161,6 +163,8 @@ def plan_files(paths: list[Path], out: Path | None) -> list[tuple[Path, Path | N
             raise RegistryError(
                 f"--write {out}: {file} und {taken[key]} bekämen denselben Namen; in zwei Läufen ausführen"
             )
+        if target.exists() and not overwrite:
+            raise RegistryError(f"--write {out}: {target} gibt es schon; mit --overwrite wird überschrieben")
         taken[key] = file
         planned.append((file, target))
     return planned
