@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import torch
 
-from agent.decide.editions import Date, current_year, in_edition, year_of
+from agent.decide.editions import current_year, in_edition
 from agent.graph import graph
 from agent.prepare import Case, worker
 from agent.reading.editions import document_in_edition
@@ -24,6 +24,7 @@ from agent.reading.graph import reading_graph
 from agent.reading.results import CodedDocument
 from agent.resources import CatalogueSource, Resources
 from agent.results import CodedText
+from index.dates import Date, year_of
 from index.records import AXES
 from index.search.retriever import Retriever
 

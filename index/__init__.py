@@ -7,6 +7,7 @@ retriever.retrieve(["Mamma-Ca"], CodeSystem.ICD10GM)[0][0].code # 'C50.9'
 records.py     what all modules speak in: code systems, codes, lines, candidates
 icd.py         facts of the classifications themselves
 errors.py      errors that a user can act on
+dates.py       dates as people write them
 text.py        the form in which texts are compared for equality
 tables.py      codes, lines and rules as Parquet, every cell checked
 xml.py         the one XML parser: no entity, no foreign file, any size

@@ -1,59 +1,18 @@
 """Answers in the edition of the year of diagnosis: the models know the codes of one year, a tumour has those of its own.
 
-in_edition(coded, 2026).icd10gm.code        # 'C43.59' for a melanoma of the back, which is C43.5 until 2025
-year_of("03/2019")                          # 2019
+in_edition(coded, 2026, catalogue).icd10gm.code        # 'C43.59' for a melanoma of the back, which is C43.5 until 2025
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import date as Day
-from datetime import datetime
 
 from agent.results import Alternative, CodedText, Coding
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.layouts.source import year_of as year_in
 from index.catalogue.years import KNOWN_YEARS, in_year, title_in_year
-from index.errors import OnkokodeError
 from index.records import CodeSystem
-
-Date = Day | int | str | None
-"""When a tumour was diagnosed: a date, a year, or how either is written; None where it is not known."""
-
-_WRITTEN = re.compile(r"(?:(?:\d{1,2}\.\s?)?\d{1,2}[./]\s?)?((?:19|20)\d\d)(?:-\d\d?(?:-\d\d?)?(?:T.*)?)?")
-_SHORT = re.compile(r"\d{1,2}\.\s?\d{1,2}\.\s?(\d\d)")  # 12.03.98
-
-
-_HOW = "a date is written 2026, 2026-03-01, 01.03.2026 or 03/2026"
-
-
-class DateError(OnkokodeError):
-    """A date that cannot be read; the message says how dates are written."""
-
-
-def year_of(date: Date) -> int | None:
-    """The year of a date; None for none. Raises `DateError`."""
-    if date is None or (isinstance(date, int) and not isinstance(date, bool)):
-        year = date
-    elif isinstance(date, Day | datetime):
-        year = date.year
-    elif not str(date).strip():
-        return None
-    else:
-        year = _written_year(str(date).strip())
-    if year is not None and not 1900 <= year <= 2100:
-        raise DateError(_HOW)
-    return year
-
-
-def _written_year(date: str) -> int:
-    if written := _WRITTEN.fullmatch(date):
-        return int(written[1])
-    if short := _SHORT.fullmatch(date):
-        year = 2000 + int(short[1])
-        return year if year <= current_year() else year - 100
-    raise DateError(_HOW)
 
 
 def current_year() -> int:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from agent import Case, CodingAgent
-from agent.decide.editions import DateError, edition_id, year_of
+from agent.decide.editions import edition_id
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.store import files_below
+from index.dates import DateError, iso_date, year_of
 from index.records import CodeSystem
 from tests.agent.tiny_agent import embedded_agent
 
@@ -64,7 +65,29 @@ def test_further_diagnoses_and_answers_of_another_year_are_carried_too() -> None
     assert agent.in_edition(back, 2026) == coded
 
 
-@pytest.mark.parametrize("wrong", ["gestern", "2026-13-13-13", "1.1", 12, "31.12.1826"])
+@pytest.mark.parametrize(
+    ("written", "iso"),
+    [
+        ("01.03.2026", "2026-03-01"),
+        ("1.3.26", "2026-03-01"),
+        ("12. 3. 98", "1998-03-12"),
+        ("03/2026", "2026-03"),
+        ("2026", "2026"),
+        (2026, "2026"),
+        ("2026-03-01T00:00:00", "2026-03-01"),
+        ("2026-03-01 00:00:00", "2026-03-01"),
+        (date(2026, 3, 1), "2026-03-01"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_dates_are_read_as_people_write_them(written: object, iso: str | None) -> None:
+    assert iso_date(written) == iso  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["gestern", "2026-13-13-13", "1.1", 12, True, "31.12.1826", "30.02.2024", "13/2024"]
+)
 def test_what_is_no_date_is_refused(wrong: object) -> None:
     with pytest.raises(DateError, match="2026-03-01"):
         embedded_agent().code(MELANOMA, wrong)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from agent.apps.fhir.bundle import (
     MORPHOLOGY,
     FhirError,
     bundle,
+    condition,
     conditions,
     write_bundle,
     years_in_force,
@@ -199,3 +200,68 @@ def test_the_command_codes_a_file_of_lines(tmp_path: Path) -> None:
     ]
     assert not any("text" in e["resource"]["code"] for e in entries)
     assert CliRunner().invoke(cli, ["fhir", str(source)]).exit_code == 2
+
+
+TABLE = """Patient;Datum;Diagnose
+17;01.03.2026;Malignes Melanom am Rücken
+Patient/18;2024;Malignes Melanom am Rücken
+19;;
+20;;V.a. Pankreaskopf-Ca
+21;;Mutter: Mammakarzinom
+22;;Z.n. Prostata-Ca
+"""
+
+
+def test_a_table_gives_each_patient_his_diagnoses(tmp_path: Path) -> None:
+    source, out = tmp_path / "faelle.csv", tmp_path / "b.json"
+    source.write_text(TABLE, "cp1252")
+    command = [
+        "fhir",
+        str(source),
+        "--out",
+        str(out),
+        "--subject-column",
+        "Patient",
+        "--date-column",
+        "Datum",
+    ]
+    shown = CliRunner().invoke(cli, command)
+    assert shown.exit_code == 0, shown.output
+    found = [entry["resource"] for entry in json.loads(out.read_text("utf-8"))["entry"]]
+    assert [one["subject"]["reference"] for one in found] == [f"Patient/{n}" for n in (17, 18, 20, 21, 22)]
+    assert [(one["code"].get("coding") or [{}])[0].get("code") for one in found] == [
+        "C43.59",
+        "C43.5",
+        "C25.0",
+        None,
+        "C61",
+    ]
+    assert [found[n]["code"]["coding"][0]["version"] for n in (0, 1)] == ["2026", "2024"]
+    dates = [
+        e["valueDateTime"] for one in found for e in one["extension"] if e["url"].endswith("assertedDate")
+    ]
+    assert dates == ["2026-03-01", "2024"]
+    status = [(one.get("verificationStatus", {}).get("coding") or [{}])[0].get("code") for one in found]
+    assert status == ["confirmed", "confirmed", "provisional", None, "confirmed"]
+    active = [one["clinicalStatus"]["coding"][0]["code"] for one in found if "clinicalStatus" in one]
+    assert active == ["active", "active", "active", "inactive"], "a relative's is no condition of the patient"
+
+
+def test_codes_below_the_floor_are_left_out_and_said(tmp_path: Path) -> None:
+    coded = embedded_agent().code("Z.n. Prostata-Ca")
+    floor = (coded.icd10gm.confidence + coded.icdo_morphology.confidence) / 2
+    made = condition(coded, floor=floor)
+    assert made["code"]["coding"][0]["code"] == "C61"
+    assert "Zu unsicher für einen Kode: Morphologie." in made["note"][0]["text"]
+    morphology = made["extension"][0]["valueCodeableConcept"]
+    assert "coding" not in morphology and morphology["extension"]
+
+
+def test_a_row_without_a_readable_date_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "faelle.csv"
+    source.write_text("Diagnose;Datum\nMelanom;gestern\n", "utf-8")
+    shown = CliRunner().invoke(
+        cli, ["fhir", str(source), "--out", str(tmp_path / "b.json"), "--date-column", "Datum"]
+    )
+    assert shown.exit_code == 2 and "Zeile 2: kein Datum" in shown.output.replace("\n", " ")
+    assert "gestern" not in shown.output and not (tmp_path / "b.json").exists()

@@ -32,9 +32,11 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.apps.wording import AXIS_NAMES
 from index.catalogue.layouts.source import year_of
 from index.catalogue.lexicon import YEAR
 from index.errors import OnkokodeError
@@ -51,6 +53,8 @@ ICDO3 = "http://terminology.hl7.org/CodeSystem/icd-o-3"
 _MII = "https://www.medizininformatik-initiative.de/fhir/ext/modul-onko"
 MORPHOLOGY = f"{_MII}/StructureDefinition/mii-ex-onko-histology-morphology-behavior-icdo3"
 SIDE = f"{_MII}/CodeSystem/mii-cs-onko-seitenlokalisation"
+# When it was held for sure, which the MII calls Feststellungsdatum.
+ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
 ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 _VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
@@ -67,6 +71,15 @@ _STATUS = {
 _NOTE = "Kodiervorschlag einer Software (Onkokode), nicht von einer Person geprüft."
 
 Years = Mapping[CodeSystem, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A coded text with whose it is (`Patient/17`) and when it was diagnosed (ISO 8601, as far as it is known)."""
+
+    coded: CodedText
+    subject: str | None = None
+    date: str | None = None
 
 
 class FhirError(OnkokodeError):
@@ -101,6 +114,8 @@ def condition(
     with_text: bool = False,
     years: Years = YEAR,
     key: str = "",
+    date: str | None = None,
+    floor: float = 0.0,
 ) -> dict[str, Any]:
     """One diagnosis as a Condition, without those in `further`. The version of its ICD-10-GM code is the year of its
     `edition`.
@@ -110,7 +125,10 @@ def condition(
         with_text: put the diagnosis text in, as `code.text`.
         years: of the editions, where a diagnosis says none, that the codes are from (`years_in_force`).
         key: the secret under which ids are made.
+        date: when it was diagnosed, ISO 8601 as far as it is known.
+        floor: codes less sure than this are left out, and the note says so.
     """
+    coded, left_out = _above(coded, floor)
     if coded.edition is not None:
         years = {**years, CodeSystem.ICD10GM: year_of(coded.edition) or years[CodeSystem.ICD10GM]}
     resource: dict[str, Any] = {
@@ -120,7 +138,8 @@ def condition(
             "tag": [{"system": TAG, "code": "software-proposal", "display": "Vorschlag einer Software"}]
         },
         "extension": [
-            {"url": MORPHOLOGY, "valueCodeableConcept": _concept(ICDO3, coded.icdo_morphology, years)}
+            {"url": MORPHOLOGY, "valueCodeableConcept": _concept(ICDO3, coded.icdo_morphology, years)},
+            *([{"url": ASSERTED, "valueDateTime": date}] if date else []),
         ],
     }
     # What is ruled out is no tumour diagnosis, but it was asserted: that it is not there.
@@ -135,23 +154,40 @@ def condition(
     if coded.tumour:
         resource["bodySite"] = [_site(coded, years)]
     resource["subject"] = {"reference": subject} if subject else {"extension": [_absent("unknown")]}
-    reasons = [_NOTE]
+    reasons = [_NOTE, *left_out]
     if coded.icd10gm.code is None and coded.icd10gm.reason:
         reasons.append(coded.icd10gm.reason)
     resource["note"] = [{"text": " ".join(reasons)}]
     return resource
 
 
-def bundle(coded_texts: Iterable[CodedText], subject: str | None = None, **options: Any) -> dict[str, Any]:
+def _above(coded: CodedText, floor: float) -> tuple[CodedText, list[str]]:
+    """The answer without codes below a confidence, and what is to be said of those."""
+    low = [
+        axis for axis in AXES if coded.coding(axis).code is not None and coded.coding(axis).confidence < floor
+    ]
+    if not low:
+        return coded, []
+    names = ", ".join(AXIS_NAMES[axis] for axis in low)
+    without: dict[str, Any] = {
+        axis.value: replace(coded.coding(axis), code=None, title=None, reason=None) for axis in low
+    }
+    return replace(coded, **without), [f"Zu unsicher für einen Kode: {names}."]
+
+
+def bundle(
+    coded_texts: Iterable[CodedText | Diagnosis], subject: str | None = None, **options: Any
+) -> dict[str, Any]:
     """All Conditions as one Bundle in memory, with the options of `condition`; for a file `write_bundle`."""
     entries = list(_entries(coded_texts, subject, **options))
     return {"resourceType": "Bundle", "type": "collection", **({"entry": entries} if entries else {})}
 
 
 def write_bundle(
-    path: Path, coded_texts: Iterable[CodedText], subject: str | None = None, **options: Any
+    path: Path, coded_texts: Iterable[CodedText | Diagnosis], subject: str | None = None, **options: Any
 ) -> int:
-    """Writes a Bundle as the answers come, with the options of `condition`, and says how many Conditions it holds.
+    """Writes a Bundle as the answers come, with the options of `condition`, and says how many Conditions it holds. A
+    `Diagnosis` has a subject and a date of its own.
     The file appears under its name once it is complete."""
     number = 0
     try:
@@ -171,12 +207,14 @@ def write_bundle(
 
 
 def _entries(
-    coded_texts: Iterable[CodedText], subject: str | None, **options: Any
+    coded_texts: Iterable[CodedText | Diagnosis], subject: str | None, **options: Any
 ) -> Iterator[dict[str, Any]]:
     """Entries with a fullUrl each. FHIR wants that to be unique (bdl-7), so a text that stands in the file
     twice is told apart by its row."""
-    for row, coded in enumerate(coded_texts):
-        for place, resource in enumerate(conditions(coded, subject, **options)):
+    for row, given in enumerate(coded_texts):
+        one = given if isinstance(given, Diagnosis) else Diagnosis(given)
+        own = options | ({"date": one.date} if one.date else {})
+        for place, resource in enumerate(conditions(one.coded, one.subject or subject, **own)):
             seed = f"{row}\0{place}\0{resource['id']}".encode()
             resource["id"] = _uuid(hashlib.sha256(seed).hexdigest())
             yield {"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource}

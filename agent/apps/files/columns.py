@@ -15,8 +15,8 @@ from itertools import islice
 from typing import Any
 
 from agent.apps.files.table import SAMPLE_ROWS, Table, TableFileError, text_of
-from agent.decide.editions import DateError, year_of
 from agent.prepare import Case, CaseError
+from index.dates import DateError, year_of
 from index.text import normalise
 
 Question = str | Case  # what the agent is asked about a row
@@ -127,7 +127,7 @@ class RowFields:
         """The year of diagnosis, None where the row says none; and what of it could not be used, in German."""
         written = text_of(values[self.date]) if self.date is not None else ""
         try:
-            return year_of(written.partition(" 00:00")[0]), None
+            return year_of(written), None
         except DateError:
             return None, "Datum nicht verstanden (2026, 2026-03-01, 01.03.2026 oder 03/2026)"
 

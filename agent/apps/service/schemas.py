@@ -15,11 +15,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from pydantic_core import PydanticCustomError
 
 from agent import prepare
-from agent.decide.editions import DateError, year_of
 from agent.prepare.pipeline import MAX_CHARACTERS
 from agent.reading.graph import MAX_CHARACTERS as MAX_DOCUMENT
 from agent.reading.labels import ROLES
 from agent.results import Check, Evidence
+from index.dates import DateError, year_of
 from index.records import CodeSystem, CrosswalkRule
 
 _TEXT = "Kleinzelliges Bronchial-Ca li. Oberlappen, extensive disease"

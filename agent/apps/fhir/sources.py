@@ -1,0 +1,64 @@
+"""Rows of a table as diagnoses of patients: text, reference, date.
+
+for row in table_texts(Path("faelle.xlsx"), None, "Patient", "Datum", None): row.text, row.subject, row.date
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.apps.files.columns import find_text_column
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import Row, TableFileError, TableOptions, text_of
+from index.dates import DateError, iso_date
+
+_TABLES = {".csv", ".tsv", ".xlsx", ".parquet", ".jsonl", ".ndjson"}
+
+
+@dataclass(frozen=True, slots=True)
+class TableText:
+    """A diagnosis text with the reference of its patient and its date, None where the row holds none."""
+
+    text: str
+    subject: str | None
+    date: str | None
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is read as a table, by its ending; any other holds a text per line."""
+    return path.suffix.lower() in _TABLES
+
+
+def table_texts(
+    path: Path, column: str | None, subject_column: str | None, date_column: str | None, sheet: str | None
+) -> Iterator[TableText]:
+    """The rows of a table, in order; those without a text are passed over.
+
+    Raises:
+        TableFileError: it cannot be read, has no such column, or a row holds no date where one should be; the message
+            names the row.
+    """
+    table = open_table(path, TableOptions(sheet=sheet, column=column))
+    text_at = table.columns.index(find_text_column(table, column))
+    subject_at, date_at = (
+        None if name is None else table.columns.index(find_text_column(table, name))
+        for name in (subject_column, date_column)
+    )
+    for row in table.read_rows():
+        text = text_of(row.values[text_at])
+        if text.strip():
+            yield TableText(text, _subject(row, subject_at), _date(path, row, date_at))
+
+
+def _subject(row: Row, place: int | None) -> str | None:
+    said = "" if place is None else text_of(row.values[place]).strip()
+    return said if not said or "/" in said or ":" in said else f"Patient/{said}"
+
+
+def _date(path: Path, row: Row, place: int | None) -> str | None:
+    try:
+        return None if place is None else iso_date(text_of(row.values[place]))
+    except DateError as error:
+        raise TableFileError(f"{path}: Zeile {row.number}: kein Datum ({error}); bitte berichtigen") from None
