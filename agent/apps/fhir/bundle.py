@@ -36,7 +36,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.apps.wording import AXIS_NAMES
 from index.catalogue.layouts.source import year_of
 from index.catalogue.lexicon import YEAR
 from index.errors import OnkokodeError
@@ -68,6 +67,10 @@ _STATUS = {
     "Zustand nach": ("confirmed", "inactive"),
     "ausgeschlossen": ("refuted", None),
 }
+# Where a Condition has the code of an axis.
+_ELEMENTS = {
+    CodeSystem.ICD10GM: "code", CodeSystem.TOPOGRAPHY: "bodySite", CodeSystem.MORPHOLOGY: "Morphologie",
+}  # fmt: skip
 _NOTE = "Kodiervorschlag einer Software (Onkokode), nicht von einer Person geprüft."
 
 Years = Mapping[CodeSystem, int]
@@ -168,7 +171,7 @@ def _above(coded: CodedText, floor: float) -> tuple[CodedText, list[str]]:
     ]
     if not low:
         return coded, []
-    names = ", ".join(AXIS_NAMES[axis] for axis in low)
+    names = ", ".join(_ELEMENTS[axis] for axis in low)
     without: dict[str, Any] = {
         axis.value: replace(coded.coding(axis), code=None, title=None, reason=None) for axis in low
     }
