@@ -56,6 +56,8 @@ def changes() -> tuple[Change, ...]:
 def in_year(code: str, year: int, *, text: str = "", of: int = MODELS_YEAR) -> str:
     """The code of the edition of `year` for what is `code` in that of the year `of`. What was divided meanwhile is
     decided by the words of the `text`."""
+    if code not in _concerned():
+        return code
     if year < of:
         for change in reversed(changes()):
             if year < change.since <= of and code == change.code:
@@ -65,6 +67,11 @@ def in_year(code: str, year: int, *, text: str = "", of: int = MODELS_YEAR) -> s
         if of < since <= year:
             code = next((c.code for c in changes() if c.since == since and _becomes(c, code, text)), code)
     return code
+
+
+@lru_cache(maxsize=1)
+def _concerned() -> frozenset[str]:
+    return frozenset(code for change in changes() for code in (change.code, change.before))
 
 
 def title_in_year(code: str) -> str | None:
