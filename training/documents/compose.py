@@ -48,6 +48,8 @@ _UNDER = (
 _TRIES = 8
 _LINE_ENTRY = 110  # characters, as long as an entry of a list is
 _MOST_OF_A_MOVE = 3
+# Places of a frame behind which no tumour is told any more.
+_CLOSING = {"closing", "plan", "medication"}
 
 
 def compose_documents(
@@ -95,6 +97,10 @@ def _whole(rng: random.Random, composer: Composer, library: Library) -> Composed
     return None
 
 
+def _places(line: str) -> list[str]:
+    return [place.rstrip("?*") for place in PLACE.findall(line)]
+
+
 class _FrameWriter(Writer):
     """Writes a document in the order of a frame, from the sentences of voices."""
 
@@ -118,12 +124,20 @@ class _FrameWriter(Writer):
             return None
         self.voice, frame = one(self.rng, tuple(fitting))
         lines = frame.text.split("\n")
+        # What was not stated by then is stated before the document closes.
+        tells = [number for number, line in enumerate(lines) if set(_places(line)) - _CLOSING]
         for number, line in enumerate(lines):
             self._line(line, last=number == len(lines) - 1)
-        for number in range(len(self.record.tumours)):
-            if not self._state(number):
+            if number == max(tells, default=len(lines) - 1) and not self._all_stated():
                 return None
         return self.document(self.voice.kind, self.voice.name)
+
+    def _all_stated(self) -> bool:
+        blank = self.text.endswith("\n")
+        said = all([self._state(number) for number in range(len(self.record.tumours))])
+        if blank and not self.text.endswith("\n"):
+            self.text += "\n"
+        return said
 
     def _line(self, line: str, *, last: bool) -> None:
         """A line of the frame, left out where it has places and none can be filled."""
