@@ -134,7 +134,7 @@ class _FrameWriter(Writer):
 
     def _all_stated(self) -> bool:
         blank = self.text.endswith("\n")
-        said = all([self._state(number) for number in range(len(self.record.tumours))])
+        said = all(self._state(number) for number in range(len(self.record.tumours)))
         if blank and not self.text.endswith("\n"):
             self.text += "\n"
         return said
