@@ -261,7 +261,7 @@ class _TextView:
         share = coded.tumour_probability if coded.tumour else 1 - coded.tumour_probability
         tumour = f"{'ja' if coded.tumour else 'nein'} ({percent(share)})"
         return [
-            ("Tumordiagnose", "nicht gelesen" if coded.problem else tumour),
+            ("Tumordiagnose", "offen" if coded.problem else tumour),
             ("Sicherheit", printable(coded.certainty)),
             ("Seite", printable(coded.side or "nicht genannt")),
         ]

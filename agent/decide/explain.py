@@ -27,6 +27,8 @@ _UNNAMED = {
 _PROBLEMS = {
     "time_limit": "Der Text ist nicht in der vorgesehenen Zeit zu lesen; bitte von Hand kodieren.",
     "unreadable": "Der Text ist nicht zu lesen; bitte von Hand kodieren.",
+    "only_code": "Der Text ist ein Kode, keine Diagnose.",
+    "refers_elsewhere": "Der Text verweist auf einen anderen; bitte dort nachsehen.",
 }
 _UNSURE = {
     CodeSystem.ICD10GM: ("Sitz und Art des Tumors, genauer benannt",),
@@ -48,7 +50,7 @@ def coded_text(
     `found` are the findings of its statements, in order. `near` holds, by a statement's number, the lines near what
     is no tumour: other diagnoses and procedures.
     """
-    if not found:
+    if not found or ("refers_elsewhere" in prepared.flags and not any(one.tumour for one in found)):
         return _uncoded(text, prepared)
     main = found[leading(text, [one.segment for one in found], [one.tumour for one in found])]
     others = [one for one in found if one.tumour and one is not main]
@@ -114,8 +116,6 @@ def _uncoded(text: str, prepared: Prepared) -> CodedText:
         reason = problem
     elif prepared.empty:
         reason = "Der Text ist leer."
-    elif prepared.only_code:
-        reason = "Der Text ist ein Kode, keine Diagnose."
     else:
         reason = "Der Text enthält keine Diagnose."
     icd10gm, topography, morphology = (

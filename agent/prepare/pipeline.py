@@ -40,6 +40,7 @@ _NARROWEST = 12  # letters of the widest line of a field
 # What begins a line of its own, and what no entry of a list ends in.
 _NEW_LINE = re.compile(rf"[-*>+] |\d{{1,2}}[.)] |{split.FIELD.pattern}")
 _CANNOT_END = re.compile(r"(?:,|-|\(\w*|(?<![\w-])[a-zäöüß][\w-]*(?:e|er|es|em|ig|isch|al|är))\Z")
+_ENDS = " \n.,;:()"
 _EDGES = " \n;,|"
 _MARKS_LEFT = re.compile(r"[ ,;]*[,;][ ,;]*")
 _CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w.-]+")
@@ -63,6 +64,7 @@ def prepare(text: str) -> Prepared:
         "truncated": truncated,
         "no_letters": not has_letters and not empty,
         "only_code": only_code,
+        "refers_elsewhere": pattern("refers_elsewhere").fullmatch(line.strip(_ENDS)) is not None,
         "control_characters": clean.had_controls,
         "many_diagnoses": overflow,
         "instruction": "<|" in line or any(words.search(line) for words in _INSTRUCTION),

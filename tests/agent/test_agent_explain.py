@@ -90,6 +90,17 @@ def test_why_there_is_no_code(text: str, reason: str) -> None:
         assert answer.coding(axis).reason == reason and answer.coding(axis).code is None
 
 
+@pytest.mark.parametrize("text", ["C50.9", "siehe Arztbrief", "s. Anlage.", "Histologie steht noch aus"])
+def test_what_tells_nothing_is_open_and_no_no(text: str) -> None:
+    answer = embedded_agent().code(text)
+    assert answer.problem and answer.tumour_probability == 0.5
+    assert answer.icd10gm.code is None and answer.icd10gm.reason == answer.problem
+
+
+def test_a_reference_behind_a_diagnosis_changes_nothing() -> None:
+    assert embedded_agent().code("Mammakarzinom, siehe Arztbrief").icd10gm.code == "C50.9"
+
+
 def test_an_axis_that_the_text_leaves_open_says_what_is_missing() -> None:
     answer = coded("Mammakarzinom", {"Mamma": {"C50.9": 0.9, "keiner": 0.99}})
     assert answer.tumour
