@@ -378,3 +378,29 @@ def test_a_second_run_replaces_no_copy_unasked(tmp_path: Path) -> None:
         plan_files([source], target)
     assert plan_files([source], target, overwrite=True) == [(source, target)]
     assert plan_files([source], tmp_path / "neu.xml") == [(source, tmp_path / "neu.xml")]
+
+
+def test_a_tumour_is_told_by_all_meldungen_of_its_patient(tmp_path: Path) -> None:
+    source = tmp_path / "in.xml"
+    told = [
+        Case(meldung="M1", diagnosis="Bronchialkarzinom rechts", place="Oberlappen", histology=""),
+        Case(meldung="M2", diagnosis="", place="", histology="Plattenepithelkarzinom, verhornend"),
+        Case(meldung="M3", diagnosis="Prostatakarzinom", place="", histology="", tumour="2"),
+    ]
+    source.write_bytes(adt(*told).encode())
+    rows, _ = _run(source)
+    found = {(row.meldung_id, row.axis): row for row in rows if row.section != "Tumorzuordnung"}
+    assert found["M1", "Morphologie"].proposed == found["M2", "Morphologie"].proposed == "8071/3"
+    assert found["M2", "ICD-10-GM"].proposed == found["M1", "ICD-10-GM"].proposed == "C34.1"
+    assert "einer anderen Meldung" in found["M2", "ICD-10-GM"].reason
+    assert found["M3", "ICD-10-GM"].proposed == "C61" and "anderen" not in found["M3", "ICD-10-GM"].reason
+
+
+def test_another_patients_meldung_tells_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "in.xml"
+    first, second = adt(Case(histology="")), adt(Case(diagnosis="", place="", meldung="M2"))
+    patients = second.split("<Menge_Patient>")[1].split("</Menge_Patient>")[0]
+    source.write_bytes(first.replace("</Menge_Patient>", f"{patients}</Menge_Patient>").encode())
+    rows, _ = _run(source)
+    assert len({row.meldung_id for row in rows}) == 2
+    assert not any("anderen Meldung" in row.reason for row in rows)

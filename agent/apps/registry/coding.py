@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.apps.registry.records import Histology, Tumour
@@ -86,7 +86,7 @@ class _Plan:
     def __init__(self, tumour: Tumour) -> None:
         self.tumour = tumour
         main = primary_histology(tumour)
-        histology = main.text if main else ""
+        histology = main.text if main else tumour.histology_elsewhere
         whole = joined(tumour.diagnosis, tumour.place, histology)
         self.place = self.icd = _distinct(whole, tumour.diagnosis, histology)
         self.histologies = [self._for(histology, alone=main is None) for histology in tumour.histologies]
@@ -98,7 +98,8 @@ class _Plan:
             return _distinct(with_it, histology.text)
         # Where no histology has a text, that of the diagnosis says what the tumour is.
         if alone and histology.section in _PRIMARY:
-            return _distinct(joined(self.tumour.diagnosis, self.tumour.place, ""))
+            elsewhere = self.tumour.histology_elsewhere
+            return _distinct(joined(self.tumour.diagnosis, self.tumour.place, elsewhere), elsewhere)
         return ()
 
     def by_axis(self) -> Iterator[tuple[CodeSystem, tuple[Question, ...]]]:
@@ -122,7 +123,17 @@ class _Plan:
                 alone = answers[histology.text].icdo_morphology
                 if alone.code is None:
                     histologies[number] = Proposal(None, reason=_why_open(alone), text=histology.text)
+        if self.tumour.carried:
+            icd, place, morphology, *histologies = map(_carried, (icd, place, morphology, *histologies))
         return CodedTumour(self.tumour, icd, place, morphology, tuple(histologies))
+
+
+def _carried(proposal: Proposal) -> Proposal:
+    if proposal.code is None:
+        return proposal
+    return replace(
+        proposal, reason=f"Mit Text einer anderen Meldung desselben Tumors. {proposal.reason}".strip()
+    )
 
 
 def primary_histology(tumour: Tumour) -> Histology | None:

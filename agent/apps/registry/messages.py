@@ -135,7 +135,7 @@ class _Reader:
         self.namespace: str | None = None
         self.depth = 0
         self.skip_below: int | None = None
-        self.meldungen = 0
+        self.meldungen = self.patients = 0
         self.unknown: list[int] = []
         self.notices: list[Remark] = []
         self.root = ("", 0)
@@ -167,6 +167,7 @@ class _Reader:
         if depth == 2 and event.name not in _ROOT_CHILDREN:
             self._unknown(event)
         elif self.meldung is None:
+            self.patients += event.name == "Patient"
             if event.name == "Meldung":
                 self.meldung, self.meldung_depth = event, depth
                 self.meldungen += 1
@@ -355,7 +356,7 @@ class _Reader:
             by_tumour.setdefault(section.tumour_id or default, []).append(section)
         tumours = tuple(_tumour(name, sections) for name, sections in by_tumour.items())
         self._clear()
-        return Meldung(identifier, start.line, tumours, tuple(notices))
+        return Meldung(identifier, start.line, tumours, tuple(notices), self.patients)
 
 
 def _missing(line: int, assignments: list[_Section], sections: list[_Section]) -> Iterator[Remark]:

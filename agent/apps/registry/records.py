@@ -56,7 +56,8 @@ class Histology:
 @dataclass(frozen=True, slots=True)
 class Tumour:
     """What one Meldung says of one tumour. `slots` are the codes outside of a histology. `year` is that of the ICD-10-GM
-    edition which the Meldung names, else of the diagnosis; None where it says neither."""
+    edition which the Meldung names, else of the diagnosis; None where it says neither. `histology_elsewhere` is a
+    histology's text from another Meldung, `carried` whether any text is from one."""
 
     tumour_id: str
     line: int
@@ -65,6 +66,8 @@ class Tumour:
     histologies: tuple[Histology, ...]
     slots: tuple[Slot, ...]
     year: int | None = None
+    histology_elsewhere: str = ""
+    carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,11 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Meldung:
-    """One Meldung; the notices about the document stand with the Meldung that follows them."""
+    """One Meldung; the notices about the document stand with the Meldung that follows them. `patient` counts the
+    patients of the file."""
 
     meldung_id: str
     line: int
     tumours: tuple[Tumour, ...]
     notices: tuple[Remark, ...]
+    patient: int = 0

@@ -20,6 +20,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.apps.registry.carried import with_carried_texts
 from agent.apps.registry.coding import code_tumours
 from agent.apps.registry.errors import RefusedDocument, RegistryError, refused_because
 from agent.apps.registry.fill import Filler, filled_copy
@@ -71,7 +72,7 @@ class Run:
                 source.open("rb") as stream,
                 filled_copy(source, target) if target else nullcontext() as filler,
             ):
-                for batch in _batches(read_meldungen(stream)):
+                for batch in _batches(with_carried_texts(read_meldungen(stream))):
                     self._batch(str(source), batch, filler)
                 after = source.stat()
                 if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
