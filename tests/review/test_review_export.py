@@ -9,7 +9,8 @@ import pytest
 
 from agent.apps.review.decision import Action, ReviewError, decide
 from agent.apps.review.export import write_csv, write_pairs
-from agent.apps.review.store import Store
+from agent.apps.review.own_table import write_own_table
+from agent.apps.review.store import NewItem, Store
 from index.records import CodeSystem
 from tests.review.review_helpers import add, coding
 from training.adapters.data import PairFolder
@@ -115,3 +116,44 @@ def test_one_text_is_too_few_for_pairs(store: Store, tmp_path: Path) -> None:
     store.decide(add(store, "a", of), decide(of, Action.ACCEPT, by="A"), seen=0)
     with pytest.raises(ReviewError, match="two different texts"):
         write_pairs(store, tmp_path / "pairs")
+
+
+def test_the_own_table_comes_back_with_the_decisions(tmp_path: Path) -> None:
+    table = tmp_path / "faelle.csv"
+    table.write_text(
+        'Fall;Diagnose;Station\n7;Mamma-Ca;B2\n8;"Mamma-Ca; Prostata-Ca";C1\n9;Melanom;Ä3\n10;Ca;D\n',
+        "cp1252",
+    )
+    with Store.open(tmp_path / "r.sqlite") as store:
+        new = [
+            NewItem("faelle.csv", "7", "Mamma-Ca", coding()),
+            NewItem("faelle.csv", "8", "Mamma-Ca; Prostata-Ca", coding(), 1, 2),
+            NewItem("faelle.csv", "8", "Mamma-Ca; Prostata-Ca", coding(("C61", "C61.9", "8140/3")), 2, 2),
+            NewItem("faelle.csv", "9", "Melanom", coding()),
+            NewItem("andere.csv", "10", "Ca", coding()),
+        ]
+        store.add(new)
+        items = {(item.reference, item.part): item for item in store.page("all", "")}
+        change = decide(
+            items["7", 1].coding, Action.CHANGE, {CodeSystem.ICD10GM: "C50.4"}, by="ME", comment="Ä"
+        )
+        store.decide(items["7", 1].id, change, seen=0)
+        for part in (1, 2):
+            store.decide(items["8", part].id, decide(items["8", part].coding, Action.ACCEPT, by="ME"), seen=0)
+        out = tmp_path / "faelle-kodiert.csv"
+        counts = write_own_table(store, table, out, source="faelle.csv", id_column="Fall")
+        with pytest.raises(ReviewError, match="the table itself"):
+            write_own_table(store, table, table, source="faelle.csv")
+        with pytest.raises(ReviewError, match="has a column onkokode_"):
+            write_own_table(store, out, tmp_path / "x.csv", source="faelle.csv")
+    assert counts == {"decided": 2, "open": 1, "not on the list": 1}
+    with out.open(encoding="cp1252", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter=";"))
+    assert [row["Station"] for row in rows] == ["B2", "C1", "Ä3", "D"], "her own columns, in her own order"
+    assert (rows[0]["onkokode_icd10gm"], rows[0]["onkokode_icd10gm_titel"]) == (
+        "C50.4",
+        "Mammakarzinom oben außen",
+    )
+    assert (rows[0]["onkokode_entscheidung"], rows[0]["onkokode_kommentar"]) == ("geändert", "Ä")
+    assert rows[1]["onkokode_weitere"] == "C61 (C61.9, 8140/3)"
+    assert [row["onkokode_hinweis"] for row in rows] == ["", "", "noch offen", "nicht auf der Liste"]

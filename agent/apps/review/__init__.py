@@ -7,6 +7,7 @@ decision.py         what a decision is, and when it is valid: start reading here
 store.py            where items and decisions are kept; schema.py: its tables, and how the file is opened
 sources.py          where texts for the list come from
 documents.py        whole documents: an entry for each tumour
+own_table.py        decisions in the table that the texts came from
 export.py           decisions as CSV and as training pairs
 desk.py             what one person has in front of them, knowing nothing of browsers
 view.py             a desk as HTML (templates/)

@@ -160,22 +160,47 @@ def list_command(database: Path, show: Any, search: str, limit: int, texts: bool
 @_existing_list
 @click.option("--csv", "table", type=OutputFile(), help="CSV file for a spreadsheet.")
 @click.option("--pairs", type=OutputFolder(), help="Folder of training pairs.")
-def export_command(database: Path, table: Path | None, pairs: Path | None) -> None:
+@click.option(
+    "--into",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="TABLE",
+    help="The table that was added: its rows with the decisions as further columns, into --out.",
+)
+@click.option("--out", type=OutputFile(), metavar="FILE", help="With --into: the table to write.")
+@click.option("--id-column", help="With --into: the column that `review add` was given.")
+@click.option("--source", help="With --into: the name in the list; by default the table's file name.")
+def export_command(
+    database: Path,
+    table: Path | None,
+    pairs: Path | None,
+    into: Path | None,
+    out: Path | None,
+    id_column: str | None,
+    source: str | None,
+) -> None:
     """Write the decisions that stand.
 
     \b
     onkokode review export --csv entscheidungen.csv
+    onkokode review export --into faelle.xlsx --out faelle-kodiert.xlsx --id-column Fall
     onkokode review export --pairs runs/reviewed
     onkokode train lora --model MODEL --pairs runs/reviewed --out runs/adapter
 
     The CSV file has semicolons and opens in a German spreadsheet; read the code columns as text there, or 8041/3
     may be taken for a date. Pairs come from accepted and changed entries. Both files hold patients' texts.
     """
-    if table is None and pairs is None:
-        raise click.UsageError("Say what to write: --csv FILE, --pairs FOLDER, or both.")
+    if table is None and pairs is None and into is None:
+        raise click.UsageError("Say what to write: --csv FILE, --pairs FOLDER, or --into TABLE --out FILE.")
+    if (into is None) != (out is None):
+        raise click.UsageError("--into TABLE and --out FILE go together")
     with Store.open(database, create=False) as store:
         if table is not None:
             click.echo(f"{table}: {write_csv(store, table)} decisions")
+        if into is not None and out is not None:
+            from agent.apps.review.own_table import write_own_table
+
+            counts = write_own_table(store, into, out, source=source or into.name, id_column=id_column)
+            click.echo(f"{out}: " + ", ".join(f"{count} rows {what}" for what, count in counts.items()))
         if pairs is not None:
             rows = write_pairs(store, pairs)
             click.echo(f"{pairs}: " + ", ".join(f"{count} pairs in {part}" for part, count in rows.items()))

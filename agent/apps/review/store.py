@@ -30,6 +30,7 @@ from agent.apps.review.schema import BUSY_SECONDS, connect
 from index.records import AXES
 from index.text import writable
 
+_AT_A_TIME = 500  # values in one query
 Filter = Literal["open", "decided", "all"]
 
 _AXIS_COLUMNS = ", ".join(AXES)
@@ -261,6 +262,23 @@ class Store:
             if len(rows) < size:
                 return
             last = rows[-1]["id"]
+
+    def of_references(
+        self, source: str, references: Sequence[str]
+    ) -> dict[str, list[tuple[Item, Decision | None]]]:
+        """The items of these references of a source, in the order of their parts, each with the decision that stands."""
+        found: dict[str, list[tuple[Item, Decision | None]]] = {}
+        for first in range(0, len(references), _AT_A_TIME):
+            some = references[first : first + _AT_A_TIME]
+            marks = ", ".join("?" * len(some))
+            items = self._items(
+                f"WHERE source = ? AND reference IN ({marks}) ORDER BY part",
+                (writable(source), *map(writable, some)),
+            )
+            standing = self.standing([item.id for item in items])
+            for item in items:
+                found.setdefault(item.reference, []).append((item, standing.get(item.id)))
+        return found
 
     def status(self) -> Status:
         """How far the work is, and by whom."""

@@ -1,0 +1,108 @@
+"""What was decided, in the table that the texts came from: all of its columns, and the decisions as further ones.
+
+    with Store.open(database, create=False) as store:
+        write_own_table(store, Path("faelle.xlsx"), Path("faelle-kodiert.xlsx"), source="faelle.xlsx", id_column="Fall")
+
+A row finds its entries by the reference that `review add` gave it: the id column, or its number. Of several diagnoses in
+a text the first stands in the columns of codes and the others in `onkokode_weitere`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from agent.apps.files.columns import find_text_column
+from agent.apps.files.formats import open_table
+from agent.apps.files.table import TableOptions, text_of
+from agent.apps.files.writing import must_fit, write_table
+from agent.apps.review.decision import ACTION_NAMES, Action, Decision, ReviewError
+from agent.apps.review.store import Item, Store
+from agent.apps.spreadsheet import harmless
+from index.catalogue.catalogue import Catalogue
+from index.io.atomic import new_file
+from index.records import AXES, CodeSystem
+
+_NAMES = {
+    CodeSystem.ICD10GM: "icd10gm",
+    CodeSystem.TOPOGRAPHY: "topographie",
+    CodeSystem.MORPHOLOGY: "morphologie",
+}
+COLUMNS = tuple(
+    f"onkokode_{name}"
+    for name in (
+        "entscheidung", *(f"{axis}{part}" for axis in _NAMES.values() for part in ("", "_titel")), "seite",
+        "diagnosesicherheit", "weitere", "entschieden_von", "entschieden_am", "kommentar", "hinweis",
+    )
+)  # fmt: skip
+_Entry = tuple[Item, Decision | None]
+
+
+def write_own_table(
+    store: Store,
+    path: Path,
+    target: Path,
+    *,
+    source: str,
+    id_column: str | None = None,
+    sheet: str | None = None,
+) -> Counter[str]:
+    """Write the table with the decisions that stand; returns how many rows are decided, open, and not on the list.
+
+    Raises:
+        ReviewError: the target is the table itself, or has one of the columns already.
+        TableFileError: the table cannot be read, or the target not be written.
+    """
+    if target.exists() and target.samefile(path):
+        raise ReviewError(f"{target}: is the table itself; name another file")
+    table = open_table(path, TableOptions(sheet=sheet))
+    taken = sorted(set(table.columns) & set(COLUMNS))
+    if taken:
+        raise ReviewError(
+            f"{path}: has a column {taken[0]} already; take the table that was added to the list"
+        )
+    id_at = table.columns.index(find_text_column(table, id_column)) if id_column else None
+    must_fit(table, target, COLUMNS)
+    catalogue, counts, number = Catalogue.load(), Counter[str](), 0
+    with new_file(target, private=True) as half, write_table(table, target, COLUMNS, half) as writer:
+        for chunk in table.chunks():
+            references = []
+            for row in chunk.rows:
+                number += 1
+                own = "" if id_at is None else text_of(row.values[id_at])
+                references.append(own or str(number))
+            found = store.of_references(source, references)
+            writer.write(chunk, [_values(found.get(one, []), catalogue, counts) for one in references])
+    return counts
+
+
+def _values(entries: list[_Entry], catalogue: Catalogue, counts: Counter[str]) -> list[Any]:
+    decided = [(item, decision) for item, decision in entries if decision is not None]
+    counts["not on the list" if not entries else "decided" if len(decided) == len(entries) else "open"] += 1
+    if not decided:
+        return [None] * (len(COLUMNS) - 1) + ["noch offen" if entries else "nicht auf der Liste"]
+    coded = [one for one in decided if one[1].action is not Action.REJECT]
+    (item, decision), *further = coded or decided
+    codes = []
+    for axis in AXES:
+        code = decision.codes[axis]
+        codes += [code, catalogue.title(axis, code) if code else None]
+    missing = len(entries) - len(decided)
+    return [
+        ACTION_NAMES[decision.action],
+        *codes,
+        item.coding["side"],
+        item.coding["certainty"] if any(codes) else None,
+        " | ".join(_short(one) for _, one in further if one.action is not Action.REJECT) or None,
+        # Typed by people: no formula for a spreadsheet.
+        harmless(decision.by),
+        decision.at,
+        harmless(decision.comment) or None,
+        f"{missing} von {len(entries)} Diagnosen noch offen" if missing else None,
+    ]
+
+
+def _short(decision: Decision) -> str:
+    first, *others = (decision.codes[axis] or "?" for axis in AXES)
+    return f"{first} ({', '.join(others)})"
