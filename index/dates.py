@@ -17,9 +17,10 @@ Date = Day | int | str | None
 _FORMS = tuple(
     re.compile(form)
     for form in (
-        r"(?P<year>\d{4})(?:-(?P<month>\d\d?)(?:-(?P<day>\d\d?)(?:[T ].*)?)?)?",
-        r"(?:(?P<day>\d\d?)\. ?)?(?P<month>\d\d?)[./] ?(?P<year>\d{4})",
+        r"(?P<year>\d{4})(?:-(?P<month>\d\d?)(?:-(?P<day>\d\d?)(?:[T ].*)?)?|\.0)?",
+        r"(?:(?P<day>\d\d?)[./] ?)?(?P<month>\d\d?)[./] ?(?P<year>\d{4})(?: \d\d?:\d\d(?::\d\d)?)?",
         r"(?P<day>\d\d?)\. ?(?P<month>\d\d?)\. ?(?P<short>\d\d)",
+        r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)",
     )
 )
 _HOW = "a date is written 2026, 2026-03-01, 01.03.2026 or 03/2026"
@@ -39,11 +40,16 @@ def iso_date(date: Date) -> str | None:
     found = next((match for form in _FORMS if (match := form.fullmatch(written))), None)
     if found is None:
         raise DateError(_HOW)
-    parts = {name: int(value) for name, value in found.groupdict().items() if value}
+    # Registries write 00 for a day or month that is not known.
+    parts = {name: int(value) for name, value in found.groupdict().items() if value and int(value)}
+    if "month" not in parts:
+        parts.pop("day", None)
     if "short" in parts:
         # The last century where it would else lie ahead.
         this_year = Day.today().year
         parts["year"] = 2000 + parts["short"] - 100 * (2000 + parts["short"] > this_year)
+    if "year" not in parts:
+        raise DateError(_HOW)
     try:
         whole = Day(parts["year"], parts.get("month", 1), parts.get("day", 1))
     except ValueError:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date as Day
 
+from agent.prepare import core_of
 from agent.results import Alternative, CodedText, Coding
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.layouts.source import year_of as year_in
-from index.catalogue.years import KNOWN_YEARS, in_year, title_in_year
+from index.catalogue.years import KNOWN_YEARS, concerned, in_year, title_in_year
 from index.records import CodeSystem
 
 
@@ -48,6 +49,9 @@ def coding_in_edition(
     def title(code: str, known: str) -> str:
         return known if carried(code) == code else _title(carried(code), catalogue)
 
+    if any(concerned(code) for code in (coding.code, *(a.code for a in coding.alternatives)) if code):
+        # What the text says beside its diagnosis decides nothing.
+        text = core_of(text) or text
     codes = [one for one in (coding.code, *(a.code for a in coding.alternatives)) if one is not None]
     if all(carried(code) == code for code in codes):
         return coding

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
-from agent.prepare.context import names_tumour
+from agent.prepare.context import names_definite_tumour
 from agent.prepare.records import Certainty, Prepared, Segment, Side
 from index.errors import OnkokodeError
 
@@ -86,7 +86,7 @@ def prepared_case(case: Case, read: Callable[[Sequence[str]], list[Prepared]]) -
                 aside[kind] = aside.get(kind, ()) + said
         start += len(text) + 1
     behaviour = case.behaviour.strip().lstrip("/")
-    if behaviour and not names_tumour(", ".join(cores)):
+    if behaviour and not names_definite_tumour(", ".join(cores)):
         cores.insert(0, _BEHAVIOURS[behaviour])
     every = [one for prepared in found for one in prepared.diagnoses]
     first = every[0] if every else Segment((0, len(case.text)), "")

@@ -18,6 +18,7 @@ from agent.reading.spread import codes_of_formula, regional_nodes
 from agent.reading.tumours import Phrase, TumourFacts
 from agent.resources import Resources
 from agent.results import CodedText, Coding
+from index.icd import is_secondary
 from index.records import AXES, CodeSystem
 
 # Codes of metastases whose place is not told, and those that tell one.
@@ -42,6 +43,12 @@ def coded_tumour(
         return None
     answer = coded[chosen.text]
     icd10gm, topography, morphology = (_in_document(answer.coding(axis), chosen.places) for axis in AXES)
+    if (icd10gm.code or "").startswith("C80") and (placed := _primaries(facts, coded)):
+        # "Adenokarzinom des Pankreas, hepatisch metastasiert": the primary's place was taken for a metastasis'.
+        icd10gm, topography = (
+            replace(placed[0].icd10gm, evidence=()),
+            replace(placed[0].icdo_topography, evidence=()),
+        )
     return CodedTumour(
         icd10gm, topography, morphology, answer.tumour_probability, facts.certainty, _side(facts, topography.code),
         _metastases(facts, coded, topography.code, resources),
@@ -53,15 +60,29 @@ def _of_no_primary(
     facts: TumourFacts, coded: Mapping[str, CodedText], resources: Resources
 ) -> CodedTumour | None:
     """The tumour that metastases are of whose primary nobody names; None where they name no place after all."""
+    named = _primaries(facts, coded)
     metastases = _metastases(facts, coded, None, resources)
-    if not metastases:
+    if named:
+        icd10gm, topography, morphology = (replace(named[0].coding(axis), evidence=()) for axis in AXES)
+        probability = named[0].tumour_probability
+    elif metastases:
+        icd10gm, topography, morphology = (_agreed(resources, axis, _NO_PRIMARY[axis]) for axis in AXES)
+        probability = max(mention.probability for mention in facts.mentions)
+    else:
         return None
-    icd10gm, topography, morphology = (_agreed(resources, axis, _NO_PRIMARY[axis]) for axis in AXES)
-    probability = max(mention.probability for mention in facts.mentions)
     places = tuple(Fact(m.role, m.start, m.end) for m in facts.mentions)
     return CodedTumour(
         icd10gm, topography, morphology, probability, facts.certainty, None, metastases, places
     )
+
+
+def _primaries(facts: TumourFacts, coded: Mapping[str, CodedText]) -> list[CodedText]:
+    """Answers to phrases of metastases that name a primary instead, with a code of its own."""
+    told = [coded[spread.phrase] for spread in facts.spread]
+    return [
+        one for one in told
+        if one.tumour and one.icd10gm.code and not is_secondary(one.icd10gm.code) and one.icd10gm.code[:3] != "C80"
+    ]  # fmt: skip
 
 
 def _agreed(resources: Resources, axis: CodeSystem, code: str) -> Coding:
@@ -95,7 +116,7 @@ def _metastases(
     station = regional_nodes(topography) if topography is not None else None
 
     def add(coding: Coding, mention: Mention) -> None:
-        if coding.code is not None:
+        if coding.code is not None and is_secondary(coding.code):
             before, places = found.get(coding.code, (replace(coding, evidence=()), ()))
             found[coding.code] = before, (*places, Fact(mention.role, mention.start, mention.end))
 

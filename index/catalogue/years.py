@@ -56,7 +56,7 @@ def changes() -> tuple[Change, ...]:
 def in_year(code: str, year: int, *, text: str = "", of: int = MODELS_YEAR) -> str:
     """The code of the edition of `year` for what is `code` in that of the year `of`. What was divided meanwhile is
     decided by the words of the `text`."""
-    if code not in _concerned():
+    if not concerned(code):
         return code
     if year < of:
         for change in reversed(changes()):
@@ -69,9 +69,10 @@ def in_year(code: str, year: int, *, text: str = "", of: int = MODELS_YEAR) -> s
     return code
 
 
-@lru_cache(maxsize=1)
-def _concerned() -> frozenset[str]:
-    return frozenset(code for change in changes() for code in (change.code, change.before))
+@lru_cache(maxsize=4096)
+def concerned(code: str) -> bool:
+    """Whether a code was ever divided, or is part of one that was."""
+    return any(code in (change.code, change.before) for change in changes())
 
 
 def title_in_year(code: str) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent.agent import CodingAgent
+from agent.apps.cli import cli
 from agent.apps.documents.commands import read_command
 from agent.apps.documents.sources import SourceError, document_text, documents_of
 from agent.apps.files.table import TableFileError
@@ -25,6 +26,7 @@ from agent.reading.spread import codes_of_formula, regional_nodes
 from agent.reading.tagger import OVERLAP, WEIGHTS, WINDOW, Tagger, windows
 from agent.reading.tumours import assemble
 from index.errors import ModelError
+from index.icd import is_secondary
 from index.records import AXES
 
 
@@ -245,6 +247,18 @@ def test_a_table_holds_a_document_in_each_row(tmp_path: Path) -> None:
         list(documents_of(path, "Brief"))
 
 
+def test_a_damaged_file_stops_no_other(tmp_path: Path, agent: CodingAgent) -> None:
+    (tmp_path / "a.txt").write_text("Rektumkarzinom.", "utf-8")
+    (tmp_path / "b.docx").write_bytes(b"no zip")
+    (tmp_path / "c.txt").write_text("Prostatakarzinom.", "utf-8")
+    command = ["read", "--json", *(str(tmp_path / name) for name in ("a.txt", "b.docx", "c.txt"))]
+    shown = CliRunner().invoke(cli, command)
+    found = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert [one["tumours"][0]["icd10gm"]["code"] for one in found] == ["C20", "C61"]
+    assert shown.exit_code == 1 and "b.docx" in shown.stderr
+    assert CliRunner().invoke(cli, ["read", str(tmp_path / "b.docx")]).exit_code == 2
+
+
 LETTER = """Sehr geehrte Kollegen,
 
 wir berichten über Herrn M., 71 J. Im CT fand sich eine 4,1 cm messende Raumforderung im rechten Oberlappen.
@@ -278,6 +292,15 @@ def test_metastases_of_a_primary_that_nobody_names_are_of_an_unknown_one(agent: 
     assert [one.icd10gm.code for one in tumour.metastases] == ["C79.3", "C79.5"]
     assert "zerebrale Metastasen" in {text[fact.start : fact.end] for fact in tumour.facts}
     assert agent.read("Leber und Skelett ohne Anhalt für Metastasen.").tumours == ()
+
+
+def test_metastases_have_codes_of_metastases_and_a_primary_named_with_them_is_one(agent: CodingAgent) -> None:
+    for text in ("Adenokarzinom des Pankreas, hepatisch metastasiert.", "CUP-Syndrom mit Leberfiliae."):
+        for tumour in agent.read(text).tumours:
+            assert not is_secondary(tumour.icd10gm.code or "")
+            assert all(is_secondary(one.icd10gm.code or "") for one in tumour.metastases)
+    (pancreas,) = agent.read("Adenokarzinom des Pankreas, hepatisch metastasiert.").tumours
+    assert pancreas.icd10gm.code == "C25.9"
 
 
 def test_the_answer_holds_no_text_of_the_document(agent: CodingAgent) -> None:

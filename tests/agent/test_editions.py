@@ -44,6 +44,18 @@ def test_the_words_decide_what_a_code_was_divided_into() -> None:
     assert embedded_agent().code("Basaliom am Rücken", 2017).icd10gm.code == "C44.5"
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Analrandmelanom", "C43.50"),
+        ("Malignes Melanom der Analhaut", "C43.50"),
+        ("Melanom am Rücken, perianal frei", "C43.59"),
+    ],
+)
+def test_only_what_the_diagnosis_says_decides(text: str, code: str) -> None:
+    assert embedded_agent().code(text, 2026).icd10gm.code == code
+
+
 def test_each_text_has_its_own_date_and_without_one_this_year_counts() -> None:
     agent = embedded_agent()
     found = list(agent.code_many([MELANOMA] * 3, dates=["2020", None, "2026-05-05"]))
@@ -69,6 +81,13 @@ def test_further_diagnoses_and_answers_of_another_year_are_carried_too() -> None
     ("written", "iso"),
     [
         ("01.03.2026", "2026-03-01"),
+        ("00.00.2024", "2024"),
+        ("00.03.2024", "2024-03"),
+        ("2024-00-00", "2024"),
+        ("20240301", "2024-03-01"),
+        ("2024.0", "2024"),
+        ("01/03/2024", "2024-03-01"),
+        ("01.03.2024 00:00:00", "2024-03-01"),
         ("1.3.26", "2026-03-01"),
         ("12. 3. 98", "1998-03-12"),
         ("03/2026", "2026-03"),
@@ -86,7 +105,19 @@ def test_dates_are_read_as_people_write_them(written: object, iso: str | None) -
 
 
 @pytest.mark.parametrize(
-    "wrong", ["gestern", "2026-13-13-13", "1.1", 12, True, "31.12.1826", "30.02.2024", "13/2024"]
+    "wrong",
+    [
+        "gestern",
+        "2026-13-13-13",
+        "1.1",
+        12,
+        True,
+        "31.12.1826",
+        "30.02.2024",
+        "13/2024",
+        "45352",
+        "0000-00-00",
+    ],
 )
 def test_what_is_no_date_is_refused(wrong: object) -> None:
     with pytest.raises(DateError, match="2026-03-01"):

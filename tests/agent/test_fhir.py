@@ -257,6 +257,16 @@ def test_codes_below_the_floor_are_left_out_and_said(tmp_path: Path) -> None:
     assert "coding" not in morphology and morphology["extension"]
 
 
+@pytest.mark.parametrize("patient", ["Müller Hans", "4711/24", "Patient/"])
+def test_what_is_no_reference_is_refused(tmp_path: Path, patient: str) -> None:
+    source = tmp_path / "faelle.csv"
+    source.write_text(f"Patient;Diagnose\n{patient};Melanom\n", "utf-8")
+    command = ["fhir", str(source), "--out", str(tmp_path / "b.json"), "--subject-column", "Patient"]
+    shown = CliRunner().invoke(cli, command)
+    assert shown.exit_code == 2 and "Zeile 2: keine FHIR-Kennung" in shown.output
+    assert patient not in shown.output.replace("Patient/ davor", "")
+
+
 def test_a_row_without_a_readable_date_is_named(tmp_path: Path) -> None:
     source = tmp_path / "faelle.csv"
     source.write_text("Diagnose;Datum\nMelanom;gestern\n", "utf-8")

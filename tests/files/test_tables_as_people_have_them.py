@@ -23,6 +23,12 @@ READ = {
     "title and blank line": (f"Export\n\n{HEADER}\n{ROWS}\n", 3, ("Zeilen 1 bis 2",)),
     "title with empty cells": (f"Tumorliste;;\n{HEADER}\n{ROWS}\n", 2, ("Zeile 1 steht",)),
     "title with a comma": (f"Liste, Stand März\n{HEADER}\n{ROWS}\n", 2, ("Zeile 1 steht",)),
+    "title of two cells": (f"Tumorliste;Haus A\n{HEADER}\n{ROWS}\n", 2, ("Zeile 1 steht",)),
+    "title as wide as the table": (
+        f"Tumorregister;Export;01.03.2024\n{HEADER}\n{ROWS}\n",
+        2,
+        ("Zeile 1 steht",),
+    ),
     "blank lines first": (f"\n\n{HEADER}\n{ROWS}\n", 3, ()),
     "sep": (f"sep=;\n{HEADER}\n{ROWS}\n", 2, ()),
     "quoted sep": (f'"sep=;"\n{HEADER}\n{ROWS}\n', 2, ()),
@@ -37,6 +43,8 @@ READ = {
     "line break in a cell": (f'{HEADER}\n1;"Mamma-Ca,\nlinks";01.02.2024\n{ROWS}\n', 1, ()),
 }
 ASKED = {
+    "open quotation mark": (f'{HEADER}\n1;"Mamma-Ca;2024\n2;Prostata-Ca;2024\n', "Anführungszeichen"),
+    "open quotation mark before another": (f'{HEADER}\n1;"Mamma-Ca;2024\n2;"Prostata-Ca";2024\n', "Anführungszeichen"),
     "merged header": ("Patient;;Diagnose;\nNr;Name;Text;Datum\n1;M.;Mamma-Ca;2024\n2;E.;Prostata-Ca;2024\n", "beiden Zeilen"),
     "narrow rows before data": ("Meier\n1;Mamma-Ca;x\n2;Prostata-Ca;y\n", "--header-row"),
 }  # fmt: skip
@@ -84,6 +92,12 @@ def test_the_header_row_can_be_named(tmp_path: Path) -> None:
 
 def test_a_list_of_texts_with_commas_is_one_column(tmp_path: Path) -> None:
     found = table(tmp_path, "Diagnose\nMamma-Ca, links\nProstata-Ca, G2\nAML, M3\n")
+    assert (found.columns, found.rows) == (("Diagnose",), 3)
+
+
+def test_a_list_of_texts_under_a_title_is_one_column(tmp_path: Path) -> None:
+    text = "Tumorliste\n\nDiagnose\nMamma-Ca links, G2\nProstata-Ca, Gleason 7\nAML, M3\n"
+    found = table(tmp_path, text, header_row=3)
     assert (found.columns, found.rows) == (("Diagnose",), 3)
 
 

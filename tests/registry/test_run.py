@@ -396,6 +396,19 @@ def test_a_tumour_is_told_by_all_meldungen_of_its_patient(tmp_path: Path) -> Non
     assert found["M3", "ICD-10-GM"].proposed == "C61" and "anderen" not in found["M3", "ICD-10-GM"].reason
 
 
+@pytest.mark.parametrize("section", ["OP", "Verlauf"])
+def test_an_operation_or_a_relapse_tells_nothing_of_the_diagnosis(section: str, tmp_path: Path) -> None:
+    source = tmp_path / "in.xml"
+    other = adt(Case(meldung="M2", diagnosis="", place="", histology="lobuläres Karzinom"))
+    meldung = other.split("<Menge_Meldung>")[1].split("</Menge_Meldung>")[0]
+    meldung = meldung.replace("<Diagnose ", f"<{section} ").replace("</Diagnose>", f"</{section}>")
+    first = adt(Case(diagnosis="invasiv-duktales Mammakarzinom", place="", histology=""))
+    source.write_bytes(first.replace("</Menge_Meldung>", f"{meldung}</Menge_Meldung>").encode())
+    rows, _ = _run(source)
+    found = {row.proposed for row in rows if row.meldung_id == "M1" and row.axis == "Morphologie"}
+    assert found == {"8500/3"}
+
+
 def test_another_patients_meldung_tells_nothing(tmp_path: Path) -> None:
     source = tmp_path / "in.xml"
     first, second = adt(Case(histology="")), adt(Case(diagnosis="", place="", meldung="M2"))

@@ -146,6 +146,10 @@ def test_the_own_table_comes_back_with_the_decisions(tmp_path: Path) -> None:
             write_own_table(store, table, table, source="faelle.csv")
         with pytest.raises(ReviewError, match="has a column onkokode_"):
             write_own_table(store, out, tmp_path / "x.csv", source="faelle.csv")
+        moved = tmp_path / "umsortiert.csv"
+        moved.write_text("Fall;Diagnose;Station\n7;Nierenzell-Ca;B2\n8;AML;C1\n", "utf-8")
+        others = write_own_table(store, moved, tmp_path / "y.csv", source="faelle.csv", id_column="Fall")
+        assert others == {"with another text": 2}, "a decision is of a text, not of a number"
     assert counts == {"decided": 2, "open": 1, "not on the list": 1}
     with out.open(encoding="cp1252", newline="") as file:
         rows = list(csv.DictReader(file, delimiter=";"))

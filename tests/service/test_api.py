@@ -78,7 +78,14 @@ def test_a_tumour_in_fields_is_one_tumour(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"text": "a", "case": {}}, {"case": {"side": "oben"}}, {"case": {"behaviour": "7"}}]
+    "body",
+    [
+        {},
+        {"text": "a", "case": {}},
+        {"case": {"side": "oben"}},
+        {"case": {"behaviour": "7"}},
+        {"case": {"diagnose": "Ca"}},
+    ],
 )
 def test_what_is_neither_a_text_nor_a_case_is_refused(client: httpx.Client, body: dict[str, Any]) -> None:
     assert_plain_error(client.post("/v1/code", json=body), 422, "invalid_request")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from itertools import chain, tee
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import click
 from agent.apps.documents.sources import Document, documents_of
 from agent.apps.options import agent_options, load_agent
 from agent.apps.terminal import counting, is_watched
+from index.errors import OnkokodeError
 
 _STANDARD_INPUT = Path("-")
 
@@ -41,11 +42,22 @@ def read_command(
     onkokode read --json befunde/*.txt > tumoren.jsonl
     onkokode read --json befunde.xlsx --column Befundtext > tumoren.jsonl
 
-    A document may hold several tumours, present, suspected and former ones, with their metastases. What is
+    A file that cannot be read is named and stops no other; the exit code is then 1, or 2 where none can be read. A document may hold several tumours, present, suspected and former ones, with their metastases. What is
     excluded, a relative's, or another disease is left out.
     """
     agent = load_agent(**options)
-    sources, texts = tee(chain.from_iterable(_documents(path, column, sheet) for path in files))
+    failed: list[str] = []
+
+    def documents() -> Iterator[Document]:
+        """A file that cannot be read stops no other."""
+        for path in files:
+            try:
+                yield from _documents(path, column, sheet)
+            except (OnkokodeError, OSError) as error:
+                failed.append(str(error))
+                click.echo(f"Error: {error}", err=True)
+
+    sources, texts = tee(documents())
     answers = zip(sources, agent.read_many(one.text for one in texts), strict=True)
     if as_json:
         with counting("Dokumente") as advance:
@@ -54,6 +66,7 @@ def read_command(
                 click.echo(line.encode("utf-8", "backslashreplace"))
                 if not is_watched(sys.stdout):
                     advance(1)
+        _end(failed, files)
         return
     from agent.apps.documents.show import print_document
     from agent.apps.render import console
@@ -61,6 +74,12 @@ def read_command(
     shown = console()
     for source, answer in answers:
         print_document(shown, ", ".join(map(str, source.place.values())), answer)
+    _end(failed, files)
+
+
+def _end(failed: list[str], files: tuple[Path, ...]) -> None:
+    if failed:
+        sys.exit(2 if len(failed) == len(files) else 1)
 
 
 def _documents(path: Path, column: str | None, sheet: str | None) -> Iterator[Document]:

@@ -83,7 +83,14 @@ def fhir_command(
 
         def counted() -> Iterator[Diagnosis]:
             if table:
-                told = table_texts(Path(source), column, subject_column, date_column, sheet)
+                told = table_texts(
+                    Path(source),
+                    column,
+                    subject_column,
+                    date_column,
+                    sheet,
+                    tell=lambda line: click.echo(line, err=True),
+                )
                 rows, dates, kept = tee(told, 3)
                 coded = loaded.code_many((row.text for row in rows), (row.date for row in dates))
                 for one, row in zip(coded, kept, strict=True):

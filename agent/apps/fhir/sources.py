@@ -5,7 +5,8 @@ for row in table_texts(Path("faelle.xlsx"), None, "Patient", "Datum", None): row
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from agent.apps.files.formats import open_table
 from agent.apps.files.table import Row, TableFileError, TableOptions, text_of
 from index.dates import DateError, iso_date
 
+_ID, _KIND = re.compile(r"[A-Za-z0-9.-]{1,64}"), re.compile(r"[A-Z][A-Za-z]+")
 _TABLES = {".csv", ".tsv", ".xlsx", ".parquet", ".jsonl", ".ndjson"}
 
 
@@ -32,13 +34,18 @@ def is_table(path: Path) -> bool:
 
 
 def table_texts(
-    path: Path, column: str | None, subject_column: str | None, date_column: str | None, sheet: str | None
+    path: Path,
+    column: str | None,
+    subject_column: str | None,
+    date_column: str | None,
+    sheet: str | None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[TableText]:
-    """The rows of a table, in order; those without a text are passed over.
+    """The rows of a table, in order; those without a text are passed over. `tell` is told what was taken for what.
 
     Raises:
-        TableFileError: it cannot be read, has no such column, or a row holds no date where one should be; the message
-            names the row.
+        TableFileError: it cannot be read, has no such column, or a row is damaged, or holds no date or reference where one
+            should be; the message names the row.
     """
     table = open_table(path, TableOptions(sheet=sheet, column=column))
     text_at = table.columns.index(find_text_column(table, column))
@@ -46,15 +53,27 @@ def table_texts(
         None if name is None else table.columns.index(find_text_column(table, name))
         for name in (subject_column, date_column)
     )
+    tell("; ".join((table.told(), *table.notes)))
     for row in table.read_rows():
+        if row.problem and any(text_of(value).strip() for value in row.values):
+            # A shifted row would give a diagnosis to another patient.
+            raise TableFileError(f"{path}: Zeile {row.number}: {row.problem}; bitte berichtigen")
         text = text_of(row.values[text_at])
         if text.strip():
-            yield TableText(text, _subject(row, subject_at), _date(path, row, date_at))
+            yield TableText(text, _subject(path, row, subject_at), _date(path, row, date_at))
 
 
-def _subject(row: Row, place: int | None) -> str | None:
+def _subject(path: Path, row: Row, place: int | None) -> str | None:
     said = "" if place is None else text_of(row.values[place]).strip()
-    return said if not said or "/" in said or ":" in said else f"Patient/{said}"
+    if not said:
+        return None
+    kind, _, own = said.rpartition("/")
+    if not _ID.fullmatch(own) or (kind and not _KIND.fullmatch(kind)):
+        raise TableFileError(
+            f"{path}: Zeile {row.number}: keine FHIR-Kennung; sie besteht aus Buchstaben, Ziffern, - und ., mit oder "
+            "ohne Patient/ davor"
+        )
+    return f"{kind or 'Patient'}/{own}"
 
 
 def _date(path: Path, row: Row, place: int | None) -> str | None:

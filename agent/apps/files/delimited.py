@@ -98,6 +98,7 @@ class DelimitedTable(Table):
     def _records(self) -> Iterator[tuple[int, list[str], str | None]]:
         """Records with the line that they begin in, and what was odd about the letters of their lines."""
         notes: dict[str, None] = {}
+        lines: list[str] = []  # of the record that is being read
         line, begun = int(self._hint is not None), False
 
         def texts() -> Iterator[str]:
@@ -108,11 +109,16 @@ class DelimitedTable(Table):
                     )
                 if note:
                     notes[note] = None
+                lines.append(text)
                 yield text
 
         reader = csv.reader(texts(), delimiter=self._splits)
         try:
             for record in reader:
+                if len(lines) > 1:
+                    # Else a quotation mark that is never closed takes in all up to the next one.
+                    list(csv.reader(lines, delimiter=self._splits, strict=True))
+                lines.clear()
                 begun = begun or any(map(str.strip, record))
                 if begun:
                     yield line + 1, record, "; ".join(notes) or None
@@ -154,7 +160,12 @@ def _find_delimiter(lines: Sequence[str], options: TableOptions) -> str | None:
         sizes = list(map(len, records))
         if not sizes:
             continue
-        if sizes[0] < 2 and options.header_row is None and not rows_above(records, options.column):
+        if options.header_row is not None:
+            # The line that names the columns says by what they are parted.
+            header = next(iter(csv.reader(lines[options.header_row - 1 :][:1], delimiter=delimiter)), [])
+            if len(header) < 2:
+                continue
+        elif sizes[0] < 2 and not rows_above(records, options.column):
             continue
         size, count = Counter(sizes).most_common(1)[0]
         if size < 2:

@@ -103,15 +103,20 @@ def holds_name(first: Sequence[Any], named: str | None) -> bool:
 
 
 def rows_above(sample: Sequence[Sequence[Any]], named: str | None = None) -> int | None:
-    """How many of the first rows stand above the header: a title, the date of an export, blank rows; the first has half
-    as many columns as the others at most. None where that cannot be told."""
+    """How many of the first rows stand above the header: a title, the date of an export, blank rows; the first has fewer
+    columns than the others. None where that cannot be told."""
     ends = [_end(row) for row in sample]
     [(usual, _)] = Counter(end for end in ends if end).most_common(1) or [(0, 0)]
     above = next((place for place, end in enumerate(ends) if end >= usual), 0)
-    if not above or 2 * ends[0] > usual or holds_name(sample[0], named):
-        return 0
-    if above <= _MOST_ABOVE and is_header(sample[above], sample[above + 1 :], named):
+    if not above:
+        # A title as wide as the table, by the row below it.
+        titled = len(sample) > 1 and is_header(sample[1], sample[2:], named) is True
+        return int(titled and is_header(sample[0], sample[1:], named) is not True)
+    header = above <= _MOST_ABOVE and is_header(sample[above], sample[above + 1 :], named) is True
+    if header and (2 * ends[0] <= usual or is_header(sample[0], sample[1:]) is not True):
         return above
+    if 2 * ends[0] > usual or holds_name(sample[0], named):
+        return 0
     # A first row of data that lacks its last values.
     return 0 if is_header(sample[0], sample[1:], named) is False else None
 

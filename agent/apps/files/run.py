@@ -131,7 +131,7 @@ def code_file(
     with WorkFolder(target, restart=restart) as work:
         _must_be_writable(source, target, restart)  # another run may have ended meanwhile
         table.salt = work.salt
-        digests, notes = _survey(table)
+        digests, notes = _survey(table, found)
         must_fit(table, target, COLUMNS)
         work.must_be_of(_facts(table, found, digests, agent.info()))
         missing = {
@@ -177,7 +177,7 @@ def _must_be_free(table: Table) -> None:
         )
 
 
-def _survey(table: Table) -> tuple[Digests, list[str]]:
+def _survey(table: Table, fields: RowFields) -> tuple[Digests, list[str]]:
     """Read all of the table once: the digests of its chunks, and what is odd about its rows."""
     digests: Digests = []
     odd: Counter[str] = Counter()
@@ -185,9 +185,9 @@ def _survey(table: Table) -> tuple[Digests, list[str]]:
     for chunk in table.chunks():
         digests.append((chunk.digest(table.salt), len(chunk.rows)))
         for row in chunk.rows:
-            if row.problem:
-                odd[row.problem] += 1
-                first.setdefault(row.problem, row.number)
+            for problem in filter(None, (row.problem, fields.year(row.values)[1])):
+                odd[problem] += 1
+                first.setdefault(problem, row.number)
     table.rows = sum(rows for _, rows in digests)
     notes = [
         f"{problem}: {count} {'Zeilen, zuerst' if count > 1 else 'Zeile,'} Zeile {first[problem]}"

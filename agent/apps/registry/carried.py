@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 
-from agent.apps.registry.records import Meldung, Tumour
+from agent.apps.registry.records import PRIMARY_SECTIONS, Meldung, Tumour
 
 # A patient with more has what is missing looked for in so many at a time.
 _AT_A_TIME = 500
@@ -30,8 +30,9 @@ def _completed(tumour: Tumour, others: Sequence[Tumour]) -> Tumour:
     same = [one for one in others if one.tumour_id == tumour.tumour_id and one is not tumour]
     if not same:
         return tumour
-    own = any(histology.text for histology in tumour.histologies)
-    texts = (histology.text for one in same for histology in one.histologies if histology.text)
+    # OP and Verlauf may speak of a metastasis, or of what was found later.
+    own = any(h.text and h.section in PRIMARY_SECTIONS for h in tumour.histologies)
+    texts = (h.text for one in same for h in one.histologies if h.text and h.section in PRIMARY_SECTIONS)
     found = replace(
         tumour,
         diagnosis=tumour.diagnosis or next((one.diagnosis for one in same if one.diagnosis), ""),

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.apps.registry.records import Histology, Tumour
+from agent.apps.registry.records import PRIMARY_SECTIONS, Histology, Tumour
 from agent.prepare import Case
 from index.records import CodeSystem
 
@@ -34,8 +34,6 @@ Question = str | Case
 # By the year of diagnosis, since an ICD-10-GM code is of a year.
 _Answers = dict[int | None, dict[Question, "CodedText"]]
 NO_TEXT = "kein Text zum Kodieren"
-# Sections that speak of the primary tumour as such; OP and Verlauf may speak of a metastasis or a relapse.
-_PRIMARY = ("Diagnose", "Pathologie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,10 @@ class _Plan:
     def __init__(self, tumour: Tumour) -> None:
         self.tumour = tumour
         main = primary_histology(tumour)
-        histology = main.text if main else tumour.histology_elsewhere
+        histology = main.text if main else ""
+        if tumour.carried and (main is None or main.section not in PRIMARY_SECTIONS):
+            # What another Meldung says of the primary goes before what this one says of an operation or a relapse.
+            histology = tumour.histology_elsewhere
         whole = joined(tumour.diagnosis, tumour.place, histology)
         self.place = self.icd = _distinct(whole, tumour.diagnosis, histology)
         self.histologies = [self._for(histology, alone=main is None) for histology in tumour.histologies]
@@ -97,7 +98,7 @@ class _Plan:
             with_it = joined(self.tumour.diagnosis, self.tumour.place, histology.text)
             return _distinct(with_it, histology.text)
         # Where no histology has a text, that of the diagnosis says what the tumour is.
-        if alone and histology.section in _PRIMARY:
+        if alone and histology.section in PRIMARY_SECTIONS:
             elsewhere = self.tumour.histology_elsewhere
             return _distinct(joined(self.tumour.diagnosis, self.tumour.place, elsewhere), elsewhere)
         return ()
@@ -112,14 +113,14 @@ class _Plan:
     def first_texts(self) -> Iterator[Question]:
         """What is asked in any case."""
         yield from (question[0] for _, question in self.by_axis() if question)
-        yield from (h.text for h in self.tumour.histologies if h.text and h.section not in _PRIMARY)
+        yield from (h.text for h in self.tumour.histologies if h.text and h.section not in PRIMARY_SECTIONS)
 
     def coded(self, answers: dict[Question, CodedText]) -> CodedTumour:
         icd, place, morphology, *histologies = (
             _answer(system, question, answers) for system, question in self.by_axis()
         )
         for number, histology in enumerate(self.tumour.histologies):
-            if histology.text and histology.section not in _PRIMARY:
+            if histology.text and histology.section not in PRIMARY_SECTIONS:
                 alone = answers[histology.text].icdo_morphology
                 if alone.code is None:
                     histologies[number] = Proposal(None, reason=_why_open(alone), text=histology.text)
@@ -139,7 +140,7 @@ def _carried(proposal: Proposal) -> Proposal:
 def primary_histology(tumour: Tumour) -> Histology | None:
     """The histology with a text that speaks of the primary tumour, else the first with a text."""
     written = [histology for histology in tumour.histologies if histology.text]
-    first = [histology for histology in written if histology.section in _PRIMARY]
+    first = [histology for histology in written if histology.section in PRIMARY_SECTIONS]
     return next(iter(first or written), None)
 
 

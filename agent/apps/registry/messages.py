@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from agent.apps.registry.errors import RefusedDocument
 from agent.apps.registry.records import Histology, Leaf, Meldung, Place, Remark, Slot, Tumour
+from index.dates import DateError, year_of
 from index.records import CodeSystem
 from index.xml import End, Other, Start, Text, stream_events
 
@@ -51,7 +52,6 @@ _OBDS_CONTAINERS = {
 # The elements whose text is read; `Code` and `Version` are those of the containers.
 _LEAVES = frozenset({*_TEXTS, *_ADT_LEAVES, "Code", "Version"})
 _EDITION = re.compile(r"10 (\d{4}) GM")
-_YEAR = re.compile(r"(?:19|20)\d\d")
 _NIL = "http://www.w3.org/2001/XMLSchema-instance nil"
 # The schemas allow 500 characters; whoever writes more than this did not write a diagnosis.
 MAX_TEXT = 4000
@@ -355,6 +355,12 @@ class _Reader:
         for section in self.sections:
             by_tumour.setdefault(section.tumour_id or default, []).append(section)
         tumours = tuple(_tumour(name, sections) for name, sections in by_tumour.items())
+        undated = [section for section in self.sections if section.date and _dated(section.date) is None]
+        for section in undated:
+            reason = "Diagnosedatum nicht verstanden, Kodes in der Ausgabe des laufenden Jahres"
+            notices.append(
+                Remark(section.line, "Diagnosedatum", reason, "als JJJJ-MM-TT oder TT.MM.JJJJ schreiben")
+            )
         self._clear()
         return Meldung(identifier, start.line, tumours, tuple(notices), self.patients)
 
@@ -386,8 +392,16 @@ def _year(sections: list[_Section]) -> int | None:
     """The year of the codes: that of the edition named beside one, else of the diagnosis."""
     versions = (slot.version.text for section in sections for slot in section.slots if slot.version)
     named = [found[1] for version in versions if (found := _EDITION.fullmatch(version))]
-    dated = [found[0] for section in sections if (found := _YEAR.search(section.date))]
-    return int(next(iter(named or dated))) if named or dated else None
+    if named:
+        return int(named[0])
+    return next((year for section in sections if (year := _dated(section.date)) is not None), None)
+
+
+def _dated(date: str) -> int | None:
+    try:
+        return year_of(date)
+    except DateError:
+        return None
 
 
 def _identifier(value: str) -> str:

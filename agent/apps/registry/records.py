@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from index.records import CodeSystem
 
+# Sections that speak of the primary tumour as such; OP and Verlauf may speak of a metastasis or a relapse.
+PRIMARY_SECTIONS = ("Diagnose", "Pathologie")
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -217,4 +217,5 @@ def shown_id(identifier: str) -> str:
 def texts_of(tumour: Tumour) -> str:
     """All texts of a tumour, for `--with-text`."""
     parts = [tumour.diagnosis, tumour.place, *(histology.text for histology in tumour.histologies)]
+    parts.append(tumour.histology_elsewhere)
     return " | ".join(dict.fromkeys(part for part in parts if part))

@@ -3,7 +3,7 @@
     with Store.open(database, create=False) as store:
         write_own_table(store, Path("faelle.xlsx"), Path("faelle-kodiert.xlsx"), source="faelle.xlsx", id_column="Fall")
 
-A row finds its entries by the reference that `review add` gave it: the id column, or its number. Of several diagnoses in
+A row finds its entries by the reference that `review add` gave it, the id column or its number, and by its text. Of several diagnoses in
 a text the first stands in the columns of codes and the others in `onkokode_weitere`.
 """
 
@@ -23,6 +23,7 @@ from agent.apps.spreadsheet import harmless
 from index.catalogue.catalogue import Catalogue
 from index.io.atomic import new_file
 from index.records import AXES, CodeSystem
+from index.text import writable
 
 _NAMES = {
     CodeSystem.ICD10GM: "icd10gm",
@@ -48,7 +49,8 @@ def write_own_table(
     id_column: str | None = None,
     sheet: str | None = None,
 ) -> Counter[str]:
-    """Write the table with the decisions that stand; returns how many rows are decided, open, and not on the list.
+    """Write the table with the decisions that stand; returns how many rows are decided, open, have another text, and are
+    not on the list.
 
     Raises:
         ReviewError: the target is the table itself, or has one of the columns already.
@@ -73,11 +75,18 @@ def write_own_table(
                 own = "" if id_at is None else text_of(row.values[id_at])
                 references.append(own or str(number))
             found = store.of_references(source, references)
-            writer.write(chunk, [_values(found.get(one, []), catalogue, counts) for one in references])
+            # A row that was moved or changed since has another text under its number or id.
+            cells = [{writable(text_of(value)) for value in row.values} for row in chunk.rows]
+            rows = zip(references, cells, strict=True)
+            writer.write(chunk, [_values(found.get(one, []), own, catalogue, counts) for one, own in rows])
     return counts
 
 
-def _values(entries: list[_Entry], catalogue: Catalogue, counts: Counter[str]) -> list[Any]:
+def _values(listed: list[_Entry], cells: set[str], catalogue: Catalogue, counts: Counter[str]) -> list[Any]:
+    entries = [one for one in listed if one[0].text in cells]
+    if listed and not entries:
+        counts["with another text"] += 1
+        return [None] * (len(COLUMNS) - 1) + ["die Liste hat unter dieser Nummer einen anderen Text"]
     decided = [(item, decision) for item, decision in entries if decision is not None]
     counts["not on the list" if not entries else "decided" if len(decided) == len(entries) else "open"] += 1
     if not decided:

@@ -60,8 +60,8 @@ def read(path: Path, *, text_column: str | None = None, id_column: str | None = 
 
 def read_documents(path: Path, text_column: str | None = None) -> Iterator[TextRow]:
     """The documents of a file, as `onkokode read` reads them."""
-    for document in documents_of(path, text_column):
-        yield TextRow(str(document.place.get("row", 1)), document.text)
+    for number, document in enumerate(documents_of(path, text_column), start=1):
+        yield TextRow(str(number), document.text)
 
 
 def with_codings(rows: Iterable[TextRow], path: Path) -> Iterator[TextRow]:

@@ -65,6 +65,9 @@ Offsets = Annotated[
 class Case(BaseModel):
     """One tumour in fields, as a registry or a tumour documentation has it; each may be empty."""
 
+    # A field that is misspelt would be lost.
+    model_config = ConfigDict(extra="forbid")
+
     diagnosis: Text = ""
     site: Text = ""
     histology: Text = ""
