@@ -46,7 +46,7 @@ class EchoAgent:
     def code(self, text: str) -> CodedText:
         return coded(text)
 
-    def code_many(self, texts: Iterable[str]) -> Iterator[CodedText]:
+    def code_many(self, texts: Iterable[str], dates: Any = None) -> Iterator[CodedText]:
         return map(self.code, texts)
 
     def stream(self, text: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -45,7 +45,7 @@ class OtherAgent(EchoAgent):
         cls.loads += 1
         return cls()
 
-    def code_many(self, texts: Iterable[str]) -> Iterator[Any]:
+    def code_many(self, texts: Iterable[str], dates: Any = None) -> Iterator[Any]:
         if self.error is not None:
             raise self.error
         yield from map(self.code, texts)

@@ -7,6 +7,7 @@ run.py         many messages, in batches
 messages.py    XML to Meldungen, with the place of each code in the bytes of the file
 records.py     what is kept of a message: nothing of the patient
 carried.py     what other Meldungen of the patient say of the same tumour
+years.py       of which edition the codes of a tumour are
 coding.py      which texts of a tumour the agent is asked
 compare.py     a code of the message against the proposal
 rows.py        rows of the report, what is to be filled, and of which edition a code is

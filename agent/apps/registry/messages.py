@@ -10,14 +10,13 @@ reported in a Meldung of their own, and their code elements do not belong to the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from agent.apps.registry.errors import RefusedDocument
 from agent.apps.registry.records import Histology, Leaf, Meldung, Place, Remark, Slot, Tumour
-from index.dates import DateError, year_of
+from agent.apps.registry.years import readable, year_told
 from index.records import CodeSystem
 from index.xml import End, Other, Start, Text, stream_events
 
@@ -51,7 +50,6 @@ _OBDS_CONTAINERS = {
 }
 # The elements whose text is read; `Code` and `Version` are those of the containers.
 _LEAVES = frozenset({*_TEXTS, *_ADT_LEAVES, "Code", "Version"})
-_EDITION = re.compile(r"10 (\d{4}) GM")
 _NIL = "http://www.w3.org/2001/XMLSchema-instance nil"
 # The schemas allow 500 characters; whoever writes more than this did not write a diagnosis.
 MAX_TEXT = 4000
@@ -355,8 +353,9 @@ class _Reader:
         for section in self.sections:
             by_tumour.setdefault(section.tumour_id or default, []).append(section)
         tumours = tuple(_tumour(name, sections) for name, sections in by_tumour.items())
-        undated = [section for section in self.sections if section.date and _dated(section.date) is None]
-        for section in undated:
+        for section in self.sections:
+            if readable(section.date):
+                continue
             reason = "Diagnosedatum nicht verstanden, Kodes in der Ausgabe des laufenden Jahres"
             notices.append(
                 Remark(section.line, "Diagnosedatum", reason, "als JJJJ-MM-TT oder TT.MM.JJJJ schreiben")
@@ -384,24 +383,11 @@ def _tumour(name: str, sections: list[_Section]) -> Tumour:
         place=next((section.place for section in sections if section.place), ""),
         histologies=tuple(histology for section in sections for histology in section.histologies),
         slots=tuple(slot for section in sections for slot in section.slots),
-        year=_year(sections),
+        year=year_told(
+            [slot.version.text for section in sections for slot in section.slots if slot.version],
+            [section.date for section in sections],
+        ),
     )
-
-
-def _year(sections: list[_Section]) -> int | None:
-    """The year of the codes: that of the edition named beside one, else of the diagnosis."""
-    versions = (slot.version.text for section in sections for slot in section.slots if slot.version)
-    named = [found[1] for version in versions if (found := _EDITION.fullmatch(version))]
-    if named:
-        return int(named[0])
-    return next((year for section in sections if (year := _dated(section.date)) is not None), None)
-
-
-def _dated(date: str) -> int | None:
-    try:
-        return year_of(date)
-    except DateError:
-        return None
 
 
 def _identifier(value: str) -> str:
