@@ -49,12 +49,11 @@ def coding_in_edition(
     def title(code: str, known: str) -> str:
         return known if carried(code) == code else _title(carried(code), catalogue)
 
-    if any(concerned(code) for code in (coding.code, *(a.code for a in coding.alternatives)) if code):
-        # What the text says beside its diagnosis decides nothing.
-        text = core_of(text) or text
     codes = [one for one in (coding.code, *(a.code for a in coding.alternatives)) if one is not None]
-    if all(carried(code) == code for code in codes):
+    if not any(concerned(code, year, of) for code in codes):
         return coding
+    # What the text says beside its diagnosis decides nothing.
+    text = core_of(text) or text
     alternatives: dict[str, Alternative] = {}
     for one in coding.alternatives:
         code = carried(one.code)

@@ -56,7 +56,7 @@ def changes() -> tuple[Change, ...]:
 def in_year(code: str, year: int, *, text: str = "", of: int = MODELS_YEAR) -> str:
     """The code of the edition of `year` for what is `code` in that of the year `of`. What was divided meanwhile is
     decided by the words of the `text`."""
-    if not concerned(code):
+    if not concerned(code, year, of):
         return code
     if year < of:
         for change in reversed(changes()):
@@ -70,9 +70,12 @@ def in_year(code: str, year: int, *, text: str = "", of: int = MODELS_YEAR) -> s
 
 
 @lru_cache(maxsize=4096)
-def concerned(code: str) -> bool:
-    """Whether a code was ever divided, or is part of one that was."""
-    return any(code in (change.code, change.before) for change in changes())
+def concerned(code: str, year: int, of: int = MODELS_YEAR) -> bool:
+    """Whether a code of the year `of` was divided, or became part of another, on the way to `year`."""
+    return any(
+        min(year, of) < change.since <= max(year, of) and code in (change.code, change.before)
+        for change in changes()
+    )
 
 
 def title_in_year(code: str) -> str | None:

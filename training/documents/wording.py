@@ -78,11 +78,7 @@ class Filler:
         length = last = 0
         has_side = any(name == "side" for name, _ in sentence.slots)
         for match in SLOT.finditer(sentence.text):
-            between = sentence.text[last : match.start()]
-            # An abbreviation's full stop ends the sentence too.
-            parts.append(
-                between[1:] if between.startswith(".") and parts and parts[-1].endswith(".") else between
-            )
+            parts.append(_behind(parts, sentence.text[last : match.start()]))
             length += len(parts[-1])
             name, form = parted(match.group(1))
             text, role, says = self._slot(name, form, absent if name == "X" else about, sentence, has_side)
@@ -93,8 +89,7 @@ class Filler:
             parts.append(text)
             length += len(text)
             last = match.end()
-        rest = sentence.text[last:]
-        parts.append(rest[1:] if rest.startswith(".") and parts and parts[-1].endswith(".") else rest)
+        parts.append(_behind(parts, sentence.text[last:]))
         return Filled("".join(parts), tuple(mentions))
 
     def _slot(
@@ -257,6 +252,11 @@ class Filler:
             "pos": lambda: str(number(1, 6)), "total": lambda: str(number(7, 28)), "percent": lambda: str(5 * number(1, 19)),
         }  # fmt: skip
         return ways[name]()
+
+
+def _behind(parts: list[str], text: str) -> str:
+    """What stands behind a filled slot: an abbreviation's full stop ends the sentence too."""
+    return text[1:] if text.startswith(".") and parts and parts[-1].endswith(".") else text
 
 
 def _side_in(text: str) -> tuple[str, ...]:

@@ -42,8 +42,9 @@ def read_command(
     onkokode read --json befunde/*.txt > tumoren.jsonl
     onkokode read --json befunde.xlsx --column Befundtext > tumoren.jsonl
 
-    A file that cannot be read is named and stops no other; the exit code is then 1, or 2 where none can be read. A document may hold several tumours, present, suspected and former ones, with their metastases. What is
-    excluded, a relative's, or another disease is left out.
+    A document may hold several tumours, present, suspected and former ones, with their metastases. What is
+    excluded, a relative's, or another disease is left out. A file that cannot be read is named and stops no
+    other; the exit code is then 1, or 2 where none can be read.
     """
     agent = load_agent(**options)
     failed: list[str] = []

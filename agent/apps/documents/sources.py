@@ -23,9 +23,6 @@ _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _BREAKS = {f"{_WORD}br": "\n", f"{_WORD}cr": "\n", f"{_WORD}tab": "\t", f"{_WORD}noBreakHyphen": "-"}
 
 
-_TABLES = {".csv", ".tsv", ".xlsx", ".parquet", ".jsonl", ".ndjson"}
-
-
 @dataclass(frozen=True, slots=True)
 class Document:
     """A document and where it stands: `file`, and in a table `row`, as a person counts them in the file."""
@@ -44,11 +41,12 @@ def documents_of(path: Path, column: str | None = None, sheet: str | None = None
     Raises:
         SourceError, TableFileError: it cannot be read; the message names the file and the remedy.
     """
-    if path.suffix.lower() not in _TABLES:
+    from agent.apps.files.formats import TABLE_ENDINGS, open_table
+
+    if path.suffix.lower() not in TABLE_ENDINGS:
         yield Document({"file": str(path)}, document_text(path))
         return
     from agent.apps.files.columns import find_text_column
-    from agent.apps.files.formats import open_table
     from agent.apps.files.table import TableOptions, text_of
 
     table = open_table(path, TableOptions(sheet=sheet, column=column))

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.apps.files.columns import find_text_column
-from agent.apps.files.formats import open_table
+from agent.apps.files.formats import TABLE_ENDINGS, open_table
 from agent.apps.files.table import Row, TableFileError, TableOptions, text_of
 from index.dates import DateError, iso_date
 
 _ID, _KIND = re.compile(r"[A-Za-z0-9.-]{1,64}"), re.compile(r"[A-Z][A-Za-z]+")
-_TABLES = {".csv", ".tsv", ".xlsx", ".parquet", ".jsonl", ".ndjson"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class TableText:
 
 def is_table(path: Path) -> bool:
     """Whether a file is read as a table, by its ending; any other holds a text per line."""
-    return path.suffix.lower() in _TABLES
+    return path.suffix.lower() in TABLE_ENDINGS
 
 
 def table_texts(

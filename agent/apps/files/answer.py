@@ -6,13 +6,14 @@ answer_of(coded)                 # ['ja', 'C34.1', 'Lungenkarzinom im Oberlappen
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from agent.results import CodedText, Coding
 from index.records import AXES, CodeSystem
 
 _PREFIX = "onkokode_"
-_NAMES = {
+AXIS_COLUMNS = {
     CodeSystem.ICD10GM: "icd10gm",
     CodeSystem.TOPOGRAPHY: "topographie",
     CodeSystem.MORPHOLOGY: "morphologie",
@@ -20,7 +21,7 @@ _NAMES = {
 _PARTS = ("", "_titel", "_konfidenz", "_alternativen")
 COLUMNS: tuple[str, ...] = (
     _PREFIX + "tumor",
-    *(f"{_PREFIX}{name}{part}" for name in _NAMES.values() for part in _PARTS),
+    *(f"{_PREFIX}{name}{part}" for name in AXIS_COLUMNS.values() for part in _PARTS),
     *(
         _PREFIX + name
         for name in ("diagnosesicherheit", "seite", "weitere", "pruefungen", "ausgabe", "hinweis")
@@ -50,7 +51,7 @@ def answer_of(coded: CodedText, problem: str | None = None) -> list[Any]:
     answer += [
         coded.certainty if coded.tumour else None,
         coded.side,
-        " | ".join(_short(other) for other in coded.further) or None,
+        " | ".join(short(other.coding(axis).code for axis in AXES) for other in coded.further) or None,
         " | ".join(dict.fromkeys(failed)) or None,
         coded.edition,
         " | ".join(dict.fromkeys(filter(None, hints))) or None,
@@ -65,13 +66,14 @@ def unread(problem: str) -> list[Any]:
 
 def _reason(coding: Coding) -> str:
     missing = f" (es fehlt: {', '.join(coding.missing)})" if coding.missing else ""
-    return f"{_NAMES[coding.system]}: {coding.reason}{missing}"
+    return f"{AXIS_COLUMNS[coding.system]}: {coding.reason}{missing}"
 
 
 def _alternatives(coding: Coding) -> str | None:
     return " | ".join(f"{a.code} {a.title}" for a in coding.alternatives[:_ALTERNATIVES]) or None
 
 
-def _short(coded: CodedText) -> str:
-    icd10gm, topography, morphology = (coded.coding(axis).code or "?" for axis in AXES)
+def short(codes: Iterable[str | None]) -> str:
+    """The codes of a further diagnosis: `C61 (C61.9, 8140/3)`."""
+    icd10gm, topography, morphology = (code or "?" for code in codes)
     return f"{icd10gm} ({topography}, {morphology})"

@@ -17,7 +17,9 @@ from typing import Literal
 from agent.apps.files.table import Table, TableFileError, TableOptions, TableWriter, must_be_a_file
 
 JSON_LINES = (".jsonl", ".ndjson")
-ENDINGS = {".csv", ".tsv", ".txt", *JSON_LINES, ".xlsx", ".parquet"}
+# A text file may be a table or hold a text per line; these are tables by their ending.
+TABLE_ENDINGS = {".csv", ".tsv", *JSON_LINES, ".xlsx", ".parquet"}
+ENDINGS = {*TABLE_ENDINGS, ".txt"}
 
 
 def format_of(path: Path) -> Literal["parquet", "xlsx", "jsonl", "delimited"]:

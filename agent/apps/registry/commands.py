@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.apps.options import Output, OutputFile, agent_options, load_agent
+from agent.apps.registry.records import MIN_CONFIDENCE
 from agent.apps.terminal import counting
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _COLUMNS = ("Zeile", "Meldung", "Tumor", "Achse", "Meldung sagt", "Vorschlag", "
 @click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
-    default=0.9,
+    default=MIN_CONFIDENCE,
     show_default=True,
     help="Fill only with proposals at least this sure; the others stand in the report.",
 )

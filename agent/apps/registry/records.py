@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from index.records import CodeSystem
 
+# Unless told otherwise, what is less sure than this stays in the report.
+MIN_CONFIDENCE = 0.9
 # Sections that speak of the primary tumour as such; OP and Verlauf may speak of a metastasis or a relapse.
 PRIMARY_SECTIONS = ("Diagnose", "Pathologie")
 

@@ -23,8 +23,6 @@ from index.records import CodeSystem
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
 
-# Unless told otherwise, what is less sure than this stays in the report.
-MIN_CONFIDENCE = 0.9
 # Of ICD-10-GM and ICD-O-3, as both schemas list them.
 _VERSION = re.compile(r"|[0-9]{1,2}(?: [0-9]{4} (?:GM|WHO))?|bb|Sonstige")
 # ICD-O-3 in German: first edition, first and second revision, as both schemas number them.

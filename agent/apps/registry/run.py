@@ -25,9 +25,9 @@ from agent.apps.registry.coding import code_tumours
 from agent.apps.registry.errors import RefusedDocument, RegistryError, refused_because
 from agent.apps.registry.fill import Filler, filled_copy
 from agent.apps.registry.messages import read_meldungen
-from agent.apps.registry.records import Meldung
+from agent.apps.registry.records import MIN_CONFIDENCE, Meldung
 from agent.apps.registry.report import NOTICE, REFUSED, Counts, Report, ReportRow
-from agent.apps.registry.rows import MIN_CONFIDENCE, Rules, rows_of, shown_id, texts_of, version_of
+from agent.apps.registry.rows import Rules, rows_of, shown_id, texts_of, version_of
 from index.xml import XmlError
 
 if TYPE_CHECKING:

@@ -24,13 +24,13 @@ def tumour_codings(document: CodedDocument) -> list[dict[str, Any]]:
     common = {"span": [0, len(document.text)], "further": [], "problem": document.problem}
     found = [
         {
-            **tumour.to_dict(),
+            **told,
             **common,
             "tumour": True,
-            "tumour_probability": round(tumour.probability, 4),
-            "facts": _facts(tumour.to_dict()),
+            "tumour_probability": told["probability"],
+            "facts": _facts(told),
         }
-        for tumour in document.tumours
+        for told in (tumour.to_dict() for tumour in document.tumours)
     ]
     return found or [_none(common)]
 

@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from agent.apps.files.answer import AXIS_COLUMNS, short
 from agent.apps.files.columns import find_text_column
 from agent.apps.files.formats import open_table
 from agent.apps.files.table import TableOptions, text_of
@@ -22,18 +23,13 @@ from agent.apps.review.store import Item, Store
 from agent.apps.spreadsheet import harmless
 from index.catalogue.catalogue import Catalogue
 from index.io.atomic import new_file
-from index.records import AXES, CodeSystem
+from index.records import AXES
 from index.text import writable
 
-_NAMES = {
-    CodeSystem.ICD10GM: "icd10gm",
-    CodeSystem.TOPOGRAPHY: "topographie",
-    CodeSystem.MORPHOLOGY: "morphologie",
-}
 COLUMNS = tuple(
     f"onkokode_{name}"
     for name in (
-        "entscheidung", *(f"{axis}{part}" for axis in _NAMES.values() for part in ("", "_titel")), "seite",
+        "entscheidung", *(f"{axis}{part}" for axis in AXIS_COLUMNS.values() for part in ("", "_titel")), "seite",
         "diagnosesicherheit", "weitere", "entschieden_von", "entschieden_am", "kommentar", "hinweis",
     )
 )  # fmt: skip
@@ -103,15 +99,13 @@ def _values(listed: list[_Entry], cells: set[str], catalogue: Catalogue, counts:
         *codes,
         item.coding["side"],
         item.coding["certainty"] if any(codes) else None,
-        " | ".join(_short(one) for _, one in further if one.action is not Action.REJECT) or None,
+        " | ".join(
+            short(one.codes[axis] for axis in AXES) for _, one in further if one.action is not Action.REJECT
+        )
+        or None,
         # Typed by people: no formula for a spreadsheet.
         harmless(decision.by),
         decision.at,
         harmless(decision.comment) or None,
         f"{missing} von {len(entries)} Diagnosen noch offen" if missing else None,
     ]
-
-
-def _short(decision: Decision) -> str:
-    first, *others = (decision.codes[axis] or "?" for axis in AXES)
-    return f"{first} ({', '.join(others)})"
