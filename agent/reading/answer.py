@@ -18,7 +18,7 @@ from agent.reading.spread import codes_of_formula, regional_nodes
 from agent.reading.tumours import Phrase, TumourFacts
 from agent.resources import Resources
 from agent.results import CodedText, Coding
-from index.icd import is_secondary
+from index.icd import is_haematological, is_haematological_code, is_secondary
 from index.records import AXES, CodeSystem
 
 # Codes of metastases whose place is not told, and those that tell one.
@@ -51,9 +51,14 @@ def coded_tumour(
         )
     return CodedTumour(
         icd10gm, topography, morphology, answer.tumour_probability, facts.certainty, _side(facts, topography.code),
-        _metastases(facts, coded, topography.code, resources),
+        () if _is_of_blood(icd10gm, morphology) else _metastases(facts, coded, topography.code, resources),
         tuple(Fact(m.role, m.start, m.end) for m in facts.mentions),
     )  # fmt: skip
+
+
+def _is_of_blood(icd10gm: Coding, morphology: Coding) -> bool:
+    """Whether a tumour is one of blood or lymph: what it involves are no metastases."""
+    return is_haematological_code(icd10gm.code or "") or is_haematological(morphology.code or "")
 
 
 def _of_no_primary(

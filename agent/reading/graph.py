@@ -19,6 +19,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
 from agent.graph import graph
+from agent.prepare.normalise import CleanText, normalise
 from agent.prepare.patterns import TNM
 from agent.reading.answer import coded_tumour
 from agent.reading.mentions import Mention, mentions_of, trimmed
@@ -38,6 +39,8 @@ class DocumentState(TypedDict, total=False):
 
     documents: list[str]
     """The documents of the batch, as given."""
+    clean: _Working[list[CleanText]]
+    """`label`, per document: its normal form, in which the others count characters."""
     mentions: _Working[list[list[Mention]]]
     """`label`, per document: what is named where."""
     tumours: _Working[list[list[TumourFacts]]]
@@ -50,12 +53,14 @@ class DocumentState(TypedDict, total=False):
 
 # Far more than a patient's document has; beyond it a text is cut, and the answer says so.
 MAX_CHARACTERS = 100_000
+_EMPTY = "Das Dokument ist leer."
 _CUT = "Gelesen sind nur die ersten 100.000 Zeichen des Dokuments."
 
 
 def label(state: DocumentState, resources: Resources) -> DocumentState:
     """Label the pieces of each document and gather mentions."""
-    return {"mentions": [_mentions(text[:MAX_CHARACTERS], resources) for text in state["documents"]]}
+    clean = [normalise(text[:MAX_CHARACTERS]) for text in state["documents"]]
+    return {"clean": clean, "mentions": [_mentions(one.text, resources) for one in clean]}
 
 
 def _mentions(text: str, resources: Resources) -> list[Mention]:
@@ -75,7 +80,8 @@ def join(state: DocumentState, resources: Resources) -> DocumentState:
 
         return assemble(text, mentions, same)
 
-    return {"tumours": [assembled(*pair) for pair in zip(state["documents"], state["mentions"], strict=True)]}
+    pairs = zip(state["clean"], state["mentions"], strict=True)
+    return {"tumours": [assembled(clean.text, mentions) for clean, mentions in pairs]}
 
 
 def code(state: DocumentState, resources: Resources) -> DocumentState:
@@ -91,18 +97,29 @@ def code(state: DocumentState, resources: Resources) -> DocumentState:
 
 
 def explain(state: DocumentState, resources: Resources) -> DocumentState:
-    """Put the answers together; evidence is marked in the document, not in the phrase."""
+    """Put the answers together; places are those of the document as it was given."""
     coded = state["coded"]
+    documents = zip(state["documents"], state["clean"], state["tumours"], strict=True)
     return {
         "results": [
             CodedDocument(
                 text,
-                tuple(one for facts in of if (one := coded_tumour(facts, coded, resources)) is not None),
-                _CUT if len(text) > MAX_CHARACTERS else None,
+                tuple(
+                    one.placed(clean.original_span)
+                    for facts in of
+                    if (one := coded_tumour(facts, coded, resources)) is not None
+                ),
+                _problem(text),
             )
-            for text, of in zip(state["documents"], state["tumours"], strict=True)
+            for text, clean, of in documents
         ]
     }
+
+
+def _problem(text: str) -> str | None:
+    if not text.strip():
+        return _EMPTY
+    return _CUT if len(text) > MAX_CHARACTERS else None
 
 
 def build() -> StateGraph[Any, Any, Any, Any]:

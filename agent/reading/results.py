@@ -8,7 +8,8 @@ document.to_dict()                                                      # the JS
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.prepare.records import Certainty, Side
@@ -50,6 +51,23 @@ class CodedTumour:
     def coding(self, system: CodeSystem) -> Coding:
         """The answer on one axis."""
         return getattr(self, system.value)
+
+    def placed(self, moved: Callable[[int, int], tuple[int, int]]) -> CodedTumour:
+        """The same with each place moved to where it stands in another form of the text."""
+
+        def facts(of: tuple[Fact, ...]) -> tuple[Fact, ...]:
+            return tuple(Fact(one.kind, *moved(one.start, one.end)) for one in of)
+
+        def coding(of: Coding) -> Coding:
+            lines = (replace(e, matched=tuple(moved(*span) for span in e.matched)) for e in of.evidence)
+            return replace(of, evidence=tuple(lines))
+
+        return replace(
+            self,
+            **{axis.value: coding(self.coding(axis)) for axis in AXES},
+            metastases=tuple(CodedMetastasis(one.icd10gm, facts(one.facts)) for one in self.metastases),
+            facts=facts(self.facts),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types; holds catalogue text and no text of the document."""

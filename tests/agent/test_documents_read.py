@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from agent.agent import CodingAgent
 from agent.apps.cli import cli
 from agent.apps.documents.commands import read_command
-from agent.apps.documents.sources import SourceError, document_text, documents_of
+from agent.apps.documents.formats import SourceError, document_text
+from agent.apps.documents.sources import documents_of
 from agent.apps.files.table import TableFileError
 from agent.reading.answer import coded_tumour
 from agent.reading.labels import ASSERTED, LINK, MOVES, TAGS, Labels
@@ -198,7 +199,37 @@ def test_word_documents_are_read_in_order(tmp_path: Path) -> None:
     assert document_text(docx(tmp_path / "a.docx", body)) == "Diagnose:\tMamma-Ca\nTNM\neins\nzwei"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_of_a_word_document_stands_what_its_reader_sees(tmp_path: Path) -> None:
+    box = "<w:r><w:txbxContent><w:p><w:r><w:t>Gleason 7</w:t></w:r></w:p></w:txbxContent></w:r>"
+    alike = (
+        '<mc:AlternateContent xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006">'
+        f"<mc:Choice>{box}</mc:Choice><mc:Fallback>{box}</mc:Fallback></mc:AlternateContent>"
+    )
+    body = (
+        "<w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr><w:r><w:t>Prostata-Ca</w:t></w:r></w:p>"
+        f"<w:p>{alike}</w:p>"
+        "<w:p><w:moveFrom><w:r><w:t>Kolon-Ca</w:t></w:r></w:moveFrom><w:del><w:r><w:delText>Melanom</w:delText></w:r></w:del></w:p>"
+        "<w:p><w:ins><w:r><w:t>Leber frei</w:t></w:r></w:ins></w:p>"
+    )
+    lines = document_text(docx(tmp_path / "a.docx", body)).split("\n")
+    assert [line for line in lines if line] == ["Prostata-Ca", "Gleason 7", "Leber frei"]
+
+
+def test_a_scan_in_a_word_document_is_no_document_without_a_tumour(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="OCR"):
+        document_text(docx(tmp_path / "a.docx", "<w:p><w:r><w:drawing/></w:r></w:p>"))
+
+
+def test_rich_text_is_read_with_its_umlauts(tmp_path: Path) -> None:
+    pytest.importorskip("striprtf")
+    path = tmp_path / "a.rtf"
+    path.write_bytes(
+        rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}}\f0 \'d6sophagus-Ca\par G2, Stra\u223?e\par}"
+    )
+    assert document_text(path).split("\n")[:2] == ["Ösophagus-Ca", "G2, Straße"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 def test_plain_text_of_german_programs_is_read(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("Ösophagus-Ca".encode(encoding))
@@ -209,15 +240,21 @@ def test_plain_text_of_german_programs_is_read(tmp_path: Path, encoding: str) ->
     "name, content, remedy",
     [
         ("a.docx", b"no zip", "save it anew"),
-        ("a.txt", b"\x00\x01\x02", ".txt, .docx and .pdf"),
+        ("a.txt", b"\x00\x01\x02", ".txt, .docx, .rtf and .pdf"),
         ("a.pdf", b"no pdf at all", "cannot be read as a PDF"),
+        ("a.rtf", b"no rich text", "is no rich text"),
+        ("a.txt", b"{\\rtf1 Rektum-Ca}", "name it .rtf"),
+        ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "save it as .docx"),
+        ("a.html", b"\n<!doctype HTML><html>Rektum-Ca</html>", "save its text"),
+        ("a.txt", b"  \n", "holds no text"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named_with_its_remedy(
     tmp_path: Path, name: str, content: bytes, remedy: str
 ) -> None:
-    if name.endswith(".pdf"):
-        pytest.importorskip("pypdf")
+    for ending, package in ((".pdf", "pypdf"), (".rtf", "striprtf")):
+        if name.endswith(ending):
+            pytest.importorskip(package)
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(SourceError) as caught:

@@ -1,6 +1,7 @@
 """`onkokode read`: whole documents from files.
 
-sources   the text of a .txt, .docx or .pdf file
+formats   the text of a file, by its ending
+sources   the documents of a file or table
 show      an answer for people
 commands  the command
 """

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from agent.apps.documents.formats import plain_text
 from agent.apps.documents.sources import Document, documents_of
 from agent.apps.options import agent_options, load_agent
 from agent.apps.terminal import counting, is_watched
@@ -34,8 +35,8 @@ _STANDARD_INPUT = Path("-")
 def read_command(
     files: tuple[Path, ...], as_json: bool, column: str | None, sheet: str | None, **options: Any
 ) -> None:
-    """Read whole documents and code each tumour of the patient: .txt, .docx and .pdf, or tables (.csv, .xlsx,
-    .parquet, .jsonl) with a document in each row; `-` reads standard input.
+    """Read whole documents and code each tumour of the patient: .txt, .docx, .rtf and .pdf, or tables (.csv,
+    .xlsx, .parquet, .jsonl) with a document in each row; `-` reads standard input.
 
     \b
     onkokode read entlassbrief.docx
@@ -85,6 +86,6 @@ def _end(failed: list[str], files: tuple[Path, ...]) -> None:
 
 def _documents(path: Path, column: str | None, sheet: str | None) -> Iterator[Document]:
     if path == _STANDARD_INPUT:
-        yield Document({"file": "-"}, sys.stdin.read())
+        yield Document({"file": "-"}, plain_text(sys.stdin.buffer.read(), "-"))
     else:
         yield from documents_of(path, column, sheet)

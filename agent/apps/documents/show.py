@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from agent.apps.wording import FACT_NAMES, printable
+from agent.apps.wording import FACT_NAMES, percent, printable
 from agent.reading.results import CodedDocument, CodedTumour, Fact
 from agent.results import AXIS_NAMES, Coding
 from index.records import AXES
@@ -20,7 +20,7 @@ def print_document(console: Console, name: str, document: CodedDocument) -> None
     console.print(Text(printable(name), style="bold underline"))
     if document.problem is not None:
         console.print(Padding(Text(printable(document.problem), style="yellow"), (0, 0, 0, 1)))
-    if not document.tumours:
+    elif not document.tumours:
         console.print(Padding(Text("Kein Tumor des Patienten genannt."), (0, 0, 1, 1)))
     for number, tumour in enumerate(document.tumours, start=1):
         console.print(Padding(_tumour(document.text, tumour, number), (0, 0, 1, 1)))
@@ -47,7 +47,7 @@ def _tumour(text: str, tumour: CodedTumour, number: int) -> RenderableType:
 def _answer(coding: Coding) -> Text:
     if coding.code is None:
         return Text(f"offen: {coding.reason or ''}".strip(": "), style="yellow")
-    return Text(printable(f"{coding.code}  {coding.title}  ({coding.confidence:.0%})"))
+    return Text(printable(f"{coding.code}  {coding.title}  ({percent(coding.confidence)})"))
 
 
 def _quoted(text: str, fact: Fact) -> str:
@@ -56,5 +56,10 @@ def _quoted(text: str, fact: Fact) -> str:
     start = max(fact.start - room, text.rfind("\n", 0, fact.start) + 1)
     line_end = text.find("\n", fact.end)
     end = min(fact.end + room, len(text) if line_end < 0 else line_end)
-    around = f"{text[start : fact.start]}[{text[fact.start : fact.end]}]{text[fact.end : end]}"
-    return printable(" ".join(around.split()))
+    # No quotation begins or ends within a word.
+    before, behind = text[start : fact.start], text[fact.end : end]
+    if start and not text[start - 1].isspace():
+        before = before.partition(" ")[2]
+    if end < len(text) and not text[end].isspace():
+        behind = behind.rpartition(" ")[0]
+    return printable(" ".join(f"{before}[{text[fact.start : fact.end]}]{behind}".split()))
