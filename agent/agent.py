@@ -62,6 +62,7 @@ class CodingAgent:
         batch_size: int = _BATCH,
         server: str | None = None,
         date: Date = None,
+        reader: str | Path | None = None,
     ) -> CodingAgent:
         """Load the agent; every None means the embedded default.
 
@@ -81,6 +82,7 @@ class CodingAgent:
                 the name that it serves. It is sent the texts.
             date: when the tumours were diagnosed, where a call does not say it: a date or a year. ICD-10-GM codes are
                 those of that year's edition. None takes the edition asked for, else the current year.
+            reader: folder of a reader of documents that `onkokode train reader` made; None takes the package's.
 
         Raises:
             OnkokodeError: something cannot be loaded; the message names the file and the remedy.
@@ -88,7 +90,7 @@ class CodingAgent:
         worker.start()  # it gets ready while the models load
         resources = Resources.load(
             model, adapter, encoder, catalogue, edition,
-            device=device, quantise=quantise, home=home, candidates=candidates, server=server,
+            device=device, quantise=quantise, home=home, candidates=candidates, server=server, reader=reader,
         )  # fmt: skip
         return cls(resources, batch_size, date=date)
 

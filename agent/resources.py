@@ -55,13 +55,15 @@ class Resources:
     crosswalk: Crosswalk
     candidates: int = 20
     names: dict[str, str] = field(default_factory=dict)
+    reader_folder: Path | None = None
+    """Of the reader of documents; None: the package's."""
 
     @cached_property
     def reader(self) -> Tagger:
         """What reads whole documents; loaded when the first one comes."""
-        from agent.reading.tagger import Tagger
+        from agent.reading.tagger import WEIGHTS, Tagger
 
-        return Tagger.load(self.retriever.encoder)
+        return Tagger.load(self.retriever.encoder, self.reader_folder or WEIGHTS)
 
     @classmethod
     def load(
@@ -77,6 +79,7 @@ class Resources:
         home: Path | None = None,
         candidates: int = 20,
         server: str | None = None,
+        reader: str | Path | None = None,
     ) -> Resources:
         """Load everything; None means the embedded default.
 
@@ -117,6 +120,7 @@ class Resources:
             weights=decision_of(default, encoder, adapter or source),
             crosswalk=Crosswalk(known.rules, load_overrides()),
             candidates=candidates,
+            reader_folder=None if reader is None else Path(reader),
             names={
                 "model": served.name if served else str(model or "onkokode-embedded"),
                 "adapter": "onkokode-embedded" if adapter == EMBEDDED_ADAPTER else str(adapter or ""),

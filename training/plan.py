@@ -180,11 +180,16 @@ class TuningPlan:
 class ReaderPlan:
     """The size of the reader of documents, and how long it learns."""
 
+    model: str | None = option(
+        None, "A language model whose layers read, with an adapter (a new small network)."
+    )
+    rank: int = option(16, "Rank of the adapter.")
     epochs: int = option(3, "Times that each document is seen.")
     learning_rate: float = option(1e-3, "At its peak.")
     pieces: int = option(6144, "Pieces of documents in a batch.")
     width: int = option(256, "Width of the network.")
-    layers: int = option(4, "Layers of the network.")
+    layers: int | None = option(None, "Layers of the network. [default: 4, of a language model the first 12]")
     annotated: int = option(6, "Times that an epoch holds each document that was annotated by hand.")
     held_out: int = option(500, "Documents that are measured after each epoch and not learnt from.")
+    save_steps: int = option(200, "Steps between two savings.")
     seed: int = option(13, "Of every draw.")

@@ -116,6 +116,13 @@ def agent_options(command: Any) -> Any:
     return command
 
 
+reader_option = click.option(
+    "--reader",
+    type=INPUT_FOLDER,
+    help="Reader of documents that `onkokode train reader` made; by default the package's.",
+)
+
+
 def load_agent(
     *,
     model: str | None = None,

@@ -40,9 +40,10 @@ def load_network(
     device: str | None = None,
     dtype: str = "auto",
     quantise: Literal["4bit", "8bit"] | None = None,
+    bidirectional: bool = False,
 ) -> tuple[Any, Any, str]:
     """The network on its device, its tokenizer, and a name for provenance. Arguments and errors are those of
-    `LocalModel.load`."""
+    `LocalModel.load`; `bidirectional` lets each token see those behind it, in models that can."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
@@ -56,11 +57,18 @@ def load_network(
     try:
         with only_safetensors(source):
             config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+            if bidirectional:
+                config.use_bidirectional_attention = True
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
             kind = _dtype(dtype, device, config)
             # SDPA takes the mask of a prefix tree; flash attention does not.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source, dtype=kind, attn_implementation="sdpa", output_loading_info=True, **loading
+                source,
+                config=config,
+                dtype=kind,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+                **loading,
             )
     except ModelError:
         raise
@@ -72,7 +80,7 @@ def load_network(
         raise ModelError(f"{source}: the weights are incomplete ({min(report['missing_keys'])} is missing)")
     name = Path(source).name if Path(source).is_dir() else source
     if adapter is not None:
-        network, adapter_name = _with_adapter(network, adapter, merge=quantise is None)
+        network, adapter_name = with_adapter(network, adapter, merge=quantise is None)
         name = f"{name}+{adapter_name}"
     if quantise is None:
         network = network.to(device)
@@ -114,8 +122,10 @@ def _checked_folder(source: str | Path, *, weights: Literal["model", "adapter_mo
     return str(path)
 
 
-def _with_adapter(network: Any, adapter: str | Path, *, merge: bool) -> tuple[Any, str]:
-    """Attaches an adapter, merged into weights that are not quantised: so it costs nothing at inference, and in bf16 no
+def with_adapter(
+    network: Any, adapter: str | Path, *, merge: bool, trainable: bool = False
+) -> tuple[Any, str]:
+    """Attaches an adapter, to be trained on, or merged into weights that are not quantised: so it costs nothing at inference, and in bf16 no
     accuracy (Gemma 3 270M: on average 0.07 nats off fp32 either way)."""
     from huggingface_hub import snapshot_download
     from peft import PeftModel
@@ -133,7 +143,7 @@ def _with_adapter(network: Any, adapter: str | Path, *, merge: bool) -> tuple[An
             # PEFT 0.21 asks transformers for a name that it has deprecated; nobody here can act on that. What it
             # says of missing tensors is an error below.
             warnings.simplefilter("ignore")
-            network = PeftModel.from_pretrained(network, source, is_trainable=False)
+            network = PeftModel.from_pretrained(network, source, is_trainable=trainable)
     except ModelError:
         raise
     except LOADING_ERRORS as error:

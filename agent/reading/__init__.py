@@ -1,7 +1,9 @@
 """Reading whole documents: which tumours a patient has, and what is said of each.
 
 labels    what the reader tells of pieces and sentences
-tagger    the network that labels them
+pieces    a text in pieces, with what is known of their words
+network   the networks that label them: our own, or a language model's layers
+tagger    a network with its tokenizer
 mentions  from labels to what is named where
 organs    which organs they name
 tumours   from mentions to tumours, each with the phrase that names it

@@ -62,9 +62,10 @@ class CodedTumour:
             lines = (replace(e, matched=tuple(moved(*span) for span in e.matched)) for e in of.evidence)
             return replace(of, evidence=tuple(lines))
 
+        codings: dict[str, Any] = {axis.value: coding(self.coding(axis)) for axis in AXES}
         return replace(
             self,
-            **{axis.value: coding(self.coding(axis)) for axis in AXES},
+            **codings,
             metastases=tuple(CodedMetastasis(one.icd10gm, facts(one.facts)) for one in self.metastases),
             facts=facts(self.facts),
         )

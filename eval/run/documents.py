@@ -21,7 +21,7 @@ import click
 import numpy as np
 
 from agent.agent import CodingAgent
-from agent.apps.options import INPUT_FILE, agent_options, load_agent
+from agent.apps.options import INPUT_FILE, agent_options, load_agent, reader_option
 from agent.reading.results import CodedDocument
 from agent.results import CodedText
 from index.catalogue.years import MODELS_YEAR
@@ -170,6 +170,7 @@ def _share(sums: np.ndarray) -> np.ndarray:
 @click.option(
     "--wrong", is_flag=True, help="Name the documents with another answer than theirs, with both codes."
 )
+@reader_option
 @agent_options
 def documents_command(files: tuple[Path, ...], entries: bool, wrong: bool, **options: Any) -> None:
     """Read the documents of each FILE (JSON lines with their tumours; without one, our own sets) and score the

@@ -23,10 +23,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, trainers
 
 from agent.reading.labels import MOVES, TAGS
-from agent.reading.tagger import PADDING, WINDOW, Lexicon, Network, Tagger, config_of, pieces_of
+from agent.reading.network import PADDING, WINDOW, Network, own_encoder
+from agent.reading.pieces import Lexicon, pieces_of, word_splitter
+from agent.reading.tagger import Tagger
 from index.search.encoder import Encoder
 from training.documents.annotated import load_annotated
 from training.plan import ReaderPlan
@@ -35,8 +37,7 @@ from training.split import hash64
 
 PIECES = 8000
 _IGNORED = -100
-_WORD = r"\n|[\p{L}]+|\p{N}|[^\s\p{L}\p{N}]"
-_WORDS = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")  # the same for `re`
+_WORDS = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")  # what a text is divided at, for `re`
 _EVERY = (
     10  # one annotated document in so many is held out; its text decides, so none is learnt in a later run
 )
@@ -71,7 +72,7 @@ class Example:
 def train_tokenizer(texts: Iterable[str], pieces: int = PIECES) -> Tokenizer:
     """A cased BPE tokenizer over words, single digits, marks and line breaks; blanks are no pieces."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", continuing_subword_prefix="##"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORD), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = word_splitter()
     trainer = trainers.BpeTrainer(
         vocab_size=pieces, special_tokens=["<pad>", "<unk>"], continuing_subword_prefix="##",
         min_frequency=2, show_progress=False, limit_alphabet=300,
@@ -220,9 +221,9 @@ def losses(network: Network, batch: Sequence[Example]) -> dict[str, torch.Tensor
 
 def train_reader(path: Path, out: Path, plan: ReaderPlan, start: Path | None = None) -> None:
     """Train a reader on the documents of a file (`onkokode train documents`) and on the annotated ones, and save it under
-    `out` after each epoch; the losses on documents held out are logged. `start` is a reader to go on from."""
+    `out` again and again; the losses on documents held out are logged after each epoch. `start` is a reader to go on from."""
     composed = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    annotated = [json.loads(one.to_json()) for one in load_annotated()]
+    annotated = [json.loads(one.to_json()) for one in load_annotated()] if plan.annotated else []
     kept = [hash64(one["text"]) % _EVERY == 0 for one in annotated]
     held_out = {
         "composed": composed[: plan.held_out],
@@ -233,9 +234,8 @@ def train_reader(path: Path, out: Path, plan: ReaderPlan, start: Path | None = N
     torch.manual_seed(plan.seed)
     rng = random.Random(plan.seed)
     tagger, encoder = _tagger(documents, plan, rng, start)
-    optimiser = torch.optim.AdamW(
-        tagger.network.parameters(), lr=plan.learning_rate, weight_decay=0.01, betas=(0.9, 0.98)
-    )
+    learning = [values for values in tagger.network.parameters() if values.requires_grad]
+    optimiser = torch.optim.AdamW(learning, lr=plan.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
     sample = [documents[n] for n in range(0, len(documents), max(1, len(documents) // 2000))]
     lengths = [_padded(min(len(tagger.tokenizer.encode(one["text"]).ids), WINDOW)) for one in sample]
     steps = max(1, int(plan.epochs * sum(lengths) / len(lengths) * len(documents) / plan.pieces * 1.08))
@@ -243,21 +243,22 @@ def train_reader(path: Path, out: Path, plan: ReaderPlan, start: Path | None = N
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm, max(0.01, 1 - step / steps))
     )
-    size = sum(p.numel() for p in tagger.network.parameters())
+    size = sum(values.numel() for values in learning)
     log.info(
-        f"reader: {size:,} parameters, {len(composed)} composed and {len(learnt)} annotated documents, about {steps} steps"
+        f"reader: {size:,} parameters to learn, {len(composed)} composed and {len(learnt)} annotated documents, about {steps} steps"
     )
     strangers = strangers_of(one["text"] for one in documents)
     step, started = 0, time.monotonic()
     running: dict[str, float] = {}
     for epoch in range(plan.epochs):
         tagger.network.train()
-        tagger.tokenizer.model.dropout = _PIECE_DROPOUT
+        # A language model knows the pieces that it has learnt.
+        tagger.tokenizer.model.dropout = _PIECE_DROPOUT if tagger.base is None else None
         for batch in batches(documents, tagger, plan.pieces, rng, strangers):
             found = losses(tagger.network, batch)
             optimiser.zero_grad()
             torch.stack(list(found.values())).sum().backward()
-            torch.nn.utils.clip_grad_norm_(tagger.network.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(learning, 1.0)
             optimiser.step()
             schedule.step()
             step += 1
@@ -265,9 +266,13 @@ def train_reader(path: Path, out: Path, plan: ReaderPlan, start: Path | None = N
                 running[name] = 0.95 * running.get(name, float(value.detach())) + 0.05 * float(value.detach())
             if step % 50 == 0:
                 log.info(f"step {step} of {steps}: {_shown(running)} [{time.monotonic() - started:.0f} s]")
+            if step % plan.save_steps == 0:
+                tagger.save(out, encoder)
         tagger.network.eval()
         tagger.tokenizer.model.dropout = None
         for name, rows in held_out.items():
+            if not rows:
+                continue
             log.info(f"epoch {epoch + 1}: {name} held out {_shown(measured(tagger, rows, plan))}")
         tagger.save(out, encoder)
 
@@ -278,11 +283,13 @@ def _tagger(
     """A new tagger, or that of `start`, and the fingerprint of its encoder."""
     encoder = Encoder.load()
     if start is not None:
-        return Tagger.load(encoder, start), encoder.fingerprint
+        return Tagger.load(encoder, start, trainable=True), encoder.fingerprint
+    if plan.model is not None:
+        return Tagger.new(plan.model, plan.layers or 12, plan.rank, Lexicon(encoder)), encoder.fingerprint
     tokenizer = train_tokenizer(noisy(one["text"], rng) for one in documents[-20_000:])
     lexicon = Lexicon(encoder)
-    config = config_of(tokenizer.get_vocab_size(), width=plan.width, layers=plan.layers)
-    return Tagger(Network(config, lexicon.width), tokenizer, lexicon), encoder.fingerprint
+    own = own_encoder(tokenizer.get_vocab_size(), width=plan.width, layers=plan.layers or 4)
+    return Tagger(Network(own, lexicon.width), tokenizer, lexicon), encoder.fingerprint
 
 
 @torch.inference_mode()

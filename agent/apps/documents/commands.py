@@ -13,7 +13,7 @@ import click
 
 from agent.apps.documents.formats import plain_text
 from agent.apps.documents.sources import Document, documents_of
-from agent.apps.options import agent_options, load_agent
+from agent.apps.options import agent_options, load_agent, reader_option
 from agent.apps.terminal import counting, is_watched
 from index.errors import OnkokodeError
 
@@ -31,6 +31,7 @@ _STANDARD_INPUT = Path("-")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per document and line.")
 @click.option("--column", metavar="NAME", help="Tables: column with the documents; by default found.")
 @click.option("--sheet", metavar="NAME", help="Tables: sheet of an Excel file; by default the first.")
+@reader_option
 @agent_options
 def read_command(
     files: tuple[Path, ...], as_json: bool, column: str | None, sheet: str | None, **options: Any

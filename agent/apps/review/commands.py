@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.apps.options import OutputFile, OutputFolder, agent_options, load_agent
+from agent.apps.options import OutputFile, OutputFolder, agent_options, load_agent, reader_option
 from agent.apps.review.decision import proposal
 from agent.apps.review.documents import tumour_codings
 from agent.apps.review.export import write_csv, write_pairs
@@ -71,6 +71,7 @@ def review() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Codings of these texts, from `onkokode code --json`; nothing is coded again.",
 )
+@reader_option
 @agent_options
 def add_command(
     file: Path,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.apps.options import OutputFile, agent_options, load_agent
+from agent.apps.options import OutputFile, agent_options, load_agent, reader_option
 from agent.apps.service.settings import ServiceSettings, hosts_for, is_loopback, networks, read_api_key
 from index.io.failures import require
 
@@ -57,6 +57,7 @@ _REVIEW = "/review"
     metavar="ADDRESS",
     help="Address or network of a reverse proxy on another machine, whose X-Forwarded-Proto is believed.",
 )
+@reader_option
 @agent_options
 def serve(
     host: str,
