@@ -12,7 +12,7 @@ from agent.prepare import core_of
 from agent.results import Alternative, CodedText, Coding
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.layouts.source import year_of as year_in
-from index.catalogue.years import KNOWN_YEARS, concerned, in_year, title_in_year
+from index.catalogue.years import KNOWN_YEARS, MODELS_YEAR, concerned, in_year, title_in_year
 from index.records import CodeSystem
 
 
@@ -40,8 +40,8 @@ def in_edition(coded: CodedText, year: int, catalogue: Catalogue) -> CodedText:
 def coding_in_edition(
     coding: Coding, year: int, text: str, catalogue: Catalogue, edition: str | None
 ) -> Coding:
-    """Codes, titles and evidence carried from an edition; None is that of the catalogue."""
-    of = (year_in(edition) if edition else None) or catalogue.coding_year
+    """Codes, titles and evidence carried from an edition; None is that of the models."""
+    of = (year_in(edition) if edition else None) or MODELS_YEAR
 
     def carried(code: str) -> str:
         return in_year(code, year, text=text, of=of)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from index.catalogue.layouts import CatalogueError, CatalogueFile, parse_all
 from index.catalogue.layouts.source import year_of
 from index.catalogue.lexicon import YEAR as LEXICON_YEAR
 from index.catalogue.lexicon import read_lexicon
-from index.catalogue.years import MODELS_YEAR, changes, in_year
+from index.catalogue.years import MODELS_YEAR, changes, in_models_year, in_year, title_in_year
 from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule, code_above
 from index.text import normalise
 
@@ -45,9 +45,9 @@ class Catalogue:
     `lines` is free of duplicates; `searchable_lines` are those that may answer a query. `editions` maps an
     edition id to its layouts, files, counts and whether it is in force. `report` counts the lines read, kept,
     duplicates, moved (the term has another code in a newer edition) and dropped (the code does not exist, or
-    not as a terminal code, in the edition in force). `coding_year` is the year of the ICD-10-GM codes that are decided
-    among: that of the lexicon and the models, or of an older edition that was asked for. `asked_year` is that of the
-    edition asked for. Codes of other years are known by name, and carried to by `index.catalogue.years`.
+    not as a terminal code, in the edition in force). The ICD-10-GM codes are those of the models' year; `asked_year` is
+    that of the edition asked for, if one was. Codes of other years are known by name, and `index.catalogue.years`
+    carries to them.
     """
 
     lines: tuple[CatalogueLine, ...]
@@ -55,7 +55,6 @@ class Catalogue:
     rules: tuple[CrosswalkRule, ...]
     editions: Mapping[str, dict[str, Any]]
     report: Mapping[str, int]
-    coding_year: int = MODELS_YEAR
     asked_year: int | None = None
     _codes: Mapping[CodeSystem, Mapping[str, Code]] = field(default_factory=dict)
     _by_code: Mapping[tuple[CodeSystem, str], tuple[CatalogueLine, ...]] = field(default_factory=dict)
@@ -108,7 +107,6 @@ class Catalogue:
             rules=max(rules, key=lambda file: file.year or 0).rules if rules else (),
             editions=MappingProxyType(_describe(parsed, in_force)),
             report=MappingProxyType(report),
-            coding_year=min(asked or MODELS_YEAR, MODELS_YEAR),
             asked_year=asked,
             _codes=MappingProxyType(codes),
             _by_code=_by_code(kept),
@@ -122,7 +120,7 @@ class Catalogue:
     def title(self, system: CodeSystem, code: str) -> str:
         """The full title; an empty string for an unknown code."""
         found = self.code(system, code)
-        return found.title if found else ""
+        return found.title if found else (system is CodeSystem.ICD10GM and title_in_year(code)) or ""
 
     def is_codable(self, system: CodeSystem, code: str) -> bool:
         """Whether the code exists, is terminal, and may be a primary code."""
@@ -163,29 +161,32 @@ class Catalogue:
 
 
 def _in_models_codes(file: CatalogueFile) -> CatalogueFile:
-    """A later edition with what it divides undivided: texts are decided among the codes that the models know, and carried
-    to their year afterwards."""
-    if (file.year or 0) <= MODELS_YEAR or CodeSystem.ICD10GM not in file.systems:
+    """An edition of another year with the codes of the models' year: texts are decided among those, and carried to their
+    year afterwards."""
+    year = file.year or MODELS_YEAR
+    if year == MODELS_YEAR or CodeSystem.ICD10GM not in file.systems:
         return file
 
-    def before(code: str) -> str:
-        return in_year(code, MODELS_YEAR, of=file.year or MODELS_YEAR)
+    # What this edition divides and the models' year does not.
+    before = {code.code: in_models_year(code.code, year) for code in file.codes}
+    whole = {carried[0] for code, carried in before.items() if year > MODELS_YEAR and carried != (code,)}
 
-    whole = {before(code.code) for code in file.codes if before(code.code) != code.code}
-    if not whole:
-        return file
-    return replace(
-        file,
-        codes=tuple(
-            replace(code, terminal=True) if code.code in whole else code
-            for code in file.codes
-            if code.system is not CodeSystem.ICD10GM or before(code.code) == code.code
-        ),
-        lines=tuple(
-            replace(line, code=before(line.code)) if line.system is CodeSystem.ICD10GM else line
-            for line in file.lines
-        ),
-    )
+    def codes() -> Iterator[Code]:
+        for code in file.codes:
+            carried = before[code.code] if code.system is CodeSystem.ICD10GM else (code.code,)
+            if carried == (code.code,):
+                yield replace(code, terminal=True) if code.code in whole else code
+            elif len(carried) > 1:
+                for part in carried:
+                    title = code.title if part == code.code else title_in_year(part) or code.title
+                    yield replace(code, code=part, title=title)
+
+    def line(of: CatalogueLine) -> CatalogueLine:
+        if of.system is not CodeSystem.ICD10GM:
+            return of
+        return replace(of, code=in_year(of.code, MODELS_YEAR, text=of.text, of=year))
+
+    return replace(file, codes=tuple(codes()), lines=tuple(map(line, file.lines)))
 
 
 @cache

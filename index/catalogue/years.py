@@ -78,9 +78,21 @@ def concerned(code: str, year: int, of: int = MODELS_YEAR) -> bool:
     )
 
 
+def in_models_year(code: str, of: int) -> tuple[str, ...]:
+    """The codes of the models' year for what is `code` in the year `of`: itself, what it is part of, or its parts."""
+    if of >= MODELS_YEAR:
+        return (in_year(code, MODELS_YEAR, of=of),)
+    divided = [c for c in changes() if of < c.since <= MODELS_YEAR and c.before == code]
+    # A part that takes the rest leaves nothing of the whole.
+    itself = () if any(c.words is None for c in divided) else (code,)
+    return (*itself, *(c.code for c in divided))
+
+
 def title_in_year(code: str) -> str | None:
-    """The title of a code that not all editions have; None for any other."""
-    return next((change.title for change in changes() if change.code == code), None)
+    """The title of a code that not all editions have; None for any other. A code that was divided is called as the part
+    that takes the rest."""
+    rest = (c.title for c in changes() if c.before == code and c.words is None)
+    return next((c.title for c in changes() if c.code == code), next(rest, None))
 
 
 def _becomes(change: Change, code: str, text: str) -> bool:
