@@ -167,8 +167,27 @@ def test_another_text_under_the_same_reference_is_told(coder: Coder) -> None:
     _run("add", "d.txt")
     Path("d.txt").write_text("neu\n", encoding="utf-8")
     result = _run("add", "d.txt")
-    assert "Warning: 1 have the same source and reference" in result.output
+    assert "Error: 1 have the same source and reference" in result.output and result.exit_code == 1
     assert _items() == [("1", 1, "alt")]
+
+
+def test_of_several_files_each_is_added(coder: Coder) -> None:
+    for folder, text in (("a", "Mamma-Ca\n"), ("b", "Prostata-Ca\n")):
+        Path(folder).mkdir()
+        Path(folder, "brief.txt").write_text(text, encoding="utf-8")
+    Path("c.txt").write_text("Melanom\n", encoding="utf-8")
+    result = _run("add", "a/brief.txt", "c.txt", "b/brief.txt")
+    assert result.exit_code == 0 and "3 texts added" in result.output
+    with Store.open(Path("review.sqlite")) as store:
+        sources = {item.source for item in store.page("open", "", 9)}
+    assert sources == {"a/brief.txt", "b/brief.txt", "c.txt"}
+
+
+def test_a_file_that_cannot_be_read_stops_no_other(coder: Coder) -> None:
+    Path("a.jsonl").write_text("{", encoding="utf-8")
+    Path("b.txt").write_text("Mamma-Ca\n", encoding="utf-8")
+    result = _run("add", "a.jsonl", "b.txt")
+    assert result.exit_code == 1 and "a.jsonl" in result.output and "1 texts added" in result.output
 
 
 def test_status_list_and_export(coder: Coder) -> None:

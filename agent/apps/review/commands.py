@@ -8,16 +8,24 @@ onkokode review export --csv entscheidungen.csv --pairs runs/reviewed
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.apps.options import OutputFile, OutputFolder, agent_options, load_agent, reader_option
+from agent.apps.options import (
+    INPUT_FILE,
+    OutputFile,
+    OutputFolder,
+    agent_options,
+    load_agent,
+    reader_option,
+)
 from agent.apps.review.decision import proposal
 from agent.apps.review.documents import tumour_codings
 from agent.apps.review.export import write_csv, write_pairs
@@ -25,6 +33,7 @@ from agent.apps.review.sources import TextRow, diagnoses, read, read_documents, 
 from agent.apps.review.store import NewItem, Store
 from agent.apps.terminal import counting
 from agent.apps.wording import printable
+from index.errors import OnkokodeError
 from index.text import writable
 
 if TYPE_CHECKING:
@@ -60,12 +69,14 @@ def review() -> None:
 
 
 @review.command("add")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--document", is_flag=True, help="FILE is a whole document, or a table with one in each row.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=INPUT_FILE)
+@click.option(
+    "--document", is_flag=True, help="Each FILE is a whole document, or a table with one in each row."
+)
 @_work_list(type=OutputFile())
 @click.option("--text-column", help="Tables, JSONL: where the text stands; by default `text`, or found.")
 @click.option("--id-column", help="Tables, JSONL: your own reference; without it, the row number.")
-@click.option("--source", help="Name of this file in the list; by default its file name.")
+@click.option("--source", help="Name of the file in the list; by default its file name.")
 @click.option(
     "--coded",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -74,7 +85,7 @@ def review() -> None:
 @reader_option
 @agent_options
 def add_command(
-    file: Path,
+    files: tuple[Path, ...],
     document: bool,
     database: Path,
     text_column: str | None,
@@ -83,29 +94,44 @@ def add_command(
     coded: Path | None,
     **options: Any,
 ) -> None:
-    """Code the texts of FILE and put them on the work list.
+    """Code the texts of each FILE and put them on the work list.
 
     \b
     onkokode review add diagnosen.txt                                   # one text per line, UTF-8
     onkokode review add faelle.xlsx --text-column Diagnose --id-column Fall
     onkokode review add texte.jsonl --db tumorboard.sqlite
-    onkokode review add --document entlassbrief.docx                    # an entry for each tumour that it tells
+    onkokode review add --document briefe/*.docx                        # an entry for each tumour that they tell
     onkokode code --json - < diagnosen.txt > codes.jsonl && onkokode review add diagnosen.txt --coded codes.jsonl
 
     A text with several diagnoses gives one entry for each. Blank texts are passed over. Interrupted, the same
-    command goes on: what is on the list already is not coded again, and no decision is touched.
+    command goes on: what is on the list already is not coded again, and no decision is touched. Files of one name are
+    told apart by their path; one that cannot be read is named and stops no other, and the exit code is then 1.
     """
     if document and (coded or id_column):
         raise click.UsageError("--coded and --id-column are for entries, not for documents")
-    rows = (
-        read_documents(file, text_column)
-        if document
-        else read(file, text_column=text_column, id_column=id_column)
-    )
-    if coded is not None:
-        rows = with_codings(rows, coded)
+    if len(files) > 1 and (coded or source):
+        raise click.UsageError("--coded and --source are for one FILE")
+    names = Counter(file.name for file in files)
+    agent = cache(partial(load_agent, **options))
+    counts: Counter[str] = Counter()
+    failed = False
     with Store.open(database) as store:
-        counts = _fill(store, rows, source or file.name, options, document=document)
+        for file in files:
+            name = source or (file.name if names[file.name] == 1 else str(file))
+            try:
+                rows = (
+                    read_documents(file, text_column)
+                    if document
+                    else read(file, text_column=text_column, id_column=id_column)
+                )
+                if coded is not None:
+                    rows = with_codings(rows, coded)
+                counts += _fill(store, rows, name, agent, document=document)
+            except (OnkokodeError, OSError) as error:
+                if len(files) == 1:
+                    raise
+                failed = True
+                click.echo(f"Error: {error}", err=True)
     click.echo(f"{database}: {counts['texts']} texts added, {counts['entries']} entries")
     if counts["known"]:
         click.echo(f"{counts['known']} were on the list already")
@@ -113,10 +139,12 @@ def add_command(
         click.echo(f"{counts['blank']} blank ones passed over")
     if counts["other"]:
         click.echo(
-            f"Warning: {counts['other']} have the same source and reference as an entry with another text and "
-            "were left out; name another --source for a new version of a file",
+            f"Error: {counts['other']} have the same source and reference as an entry with another text and "
+            "were left out; name another --source for another file of this name, or for a new version of it",
             err=True,
         )
+    if failed or counts["other"]:
+        raise SystemExit(1)
 
 
 @review.command("status")
@@ -208,11 +236,10 @@ def export_command(
 
 
 def _fill(
-    store: Store, rows: Iterator[TextRow], source: str, options: dict[str, Any], *, document: bool
-) -> dict[str, int]:
+    store: Store, rows: Iterator[TextRow], source: str, agent: Callable[[], CodingAgent], *, document: bool
+) -> Counter[str]:
     """Codes and stores in batches, each in one transaction, so that an interrupt loses a batch at most."""
-    counts = dict.fromkeys(("texts", "entries", "known", "blank", "other"), 0)
-    agent = None
+    counts: Counter[str] = Counter()
     with counting("Texte") as advance:
         while batch := list(islice(rows, _BATCH)):
             there = store.texts_of(source, [row.reference for row in batch])
@@ -227,9 +254,7 @@ def _fill(
                 else:
                     counts["known" if there[reference] == text else "other"] += 1
             uncoded = [row.text for row in new if row.coding is None]
-            if uncoded and agent is None:
-                agent = load_agent(**options)
-            codings = _codings(agent, uncoded, document) if agent is not None else iter(())
+            codings = _codings(agent(), uncoded, document) if uncoded else iter(())
             items = [
                 item
                 for row in new
