@@ -10,6 +10,7 @@ tumours   from mentions to tumours, each with the phrase that names it
 spread    regional lymph nodes, and the short names of metastases in a formula
 weights/  the reader that ships
 answer    the answer to one tumour, from those to its phrases
+united    a tumour that is told twice is one
 graph     the way of a document: label, assemble, code, explain
 results   the answer
 editions  the answer in the codes of its year

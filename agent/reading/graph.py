@@ -26,6 +26,7 @@ from agent.reading.mentions import Mention, mentions_of, trimmed
 from agent.reading.organs import organ_odds
 from agent.reading.results import CodedDocument
 from agent.reading.tumours import ANCHORS, TumourFacts, assemble, words_of
+from agent.reading.united import united
 from agent.resources import Resources, embedded_resources
 from agent.results import CodedText
 from agent.untraced import untraced
@@ -104,7 +105,7 @@ def explain(state: DocumentState, resources: Resources) -> DocumentState:
         "results": [
             CodedDocument(
                 text,
-                tuple(
+                united(
                     one.placed(clean.original_span)
                     for facts in of
                     if (one := coded_tumour(facts, coded, resources)) is not None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+import unicodedata
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +24,12 @@ from agent.reading.answer import coded_tumour
 from agent.reading.labels import ASSERTED, LINK, MOVES, TAGS, Labels
 from agent.reading.mentions import Mention, mentions_of, trimmed
 from agent.reading.organs import organ_odds
-from agent.reading.results import CodedTumour
+from agent.reading.results import CodedMetastasis, CodedTumour, Fact
 from agent.reading.spread import codes_of_formula, regional_nodes
 from agent.reading.tagger import OVERLAP, WEIGHTS, WINDOW, Tagger, windows
 from agent.reading.tumours import assemble
+from agent.reading.united import united
+from agent.results import Coding
 from index.errors import ModelError
 from index.icd import is_secondary
 from index.records import AXES
@@ -528,3 +532,66 @@ def test_a_relative_is_heard(text: str, move: str) -> None:
     start = text.index("Ovarialkarzinom")
     found = trimmed(text, Mention(start, len(text), "name", "past"))
     assert found is not None and found.move == move
+
+
+def told(icd10gm: str, morphology: str | None, start: int, **more: Any) -> CodedTumour:
+    """A tumour with these codes, told by one place."""
+    codings = (
+        Coding(axis, code, "", 0.9) for axis, code in zip(AXES, (icd10gm, "C76.7", morphology), strict=True)
+    )
+    settings = {"certainty": "gesichert", "side": None, "metastases": (), **more}
+    return CodedTumour(*codings, 1.0, facts=(Fact("name", start, start + 5),), **settings)
+
+
+@pytest.mark.parametrize(
+    "one, other, codes",
+    [
+        (told("C25.9", "8500/3", 0), told("C25.0", "8140/3", 9), ["C25.0 8500/3"]),
+        (
+            told("C50.9", "8500/3", 0, side="links"),
+            told("C50.9", "8500/3", 9, side="rechts"),
+            ["C50.9 8500/3"] * 2,
+        ),
+        (told("C18.7", "8140/3", 0), told("C18.2", "8140/3", 9), ["C18.7 8140/3", "C18.2 8140/3"]),
+        (told("C34.1", "8041/3", 0), told("C34.9", "8070/3", 9), ["C34.1 8041/3", "C34.9 8070/3"]),
+        (told("C61", "8140/3", 0, certainty="Zustand nach"), told("C61", "8140/3", 9), ["C61 8140/3"] * 2),
+        (told("C61", None, 0, certainty="Verdacht"), told("C61", "8140/3", 9), ["C61 8140/3"]),
+    ],
+)
+def test_a_tumour_that_is_told_twice_is_one(one: CodedTumour, other: CodedTumour, codes: list[str]) -> None:
+    found = united([one, other])
+    assert [f"{t.icd10gm.code} {t.icdo_morphology.code}" for t in found] == codes
+    assert sum(len(t.facts) for t in found) == 2
+    assert all(t.certainty == "gesichert" for t in found) or len(found) == 2
+
+
+def test_what_two_tellings_say_of_metastases_is_joined() -> None:
+    liver = CodedMetastasis(Coding(AXES[0], "C78.7", "", 1.0), (Fact("metastasis", 3, 4),))
+    again = CodedMetastasis(liver.icd10gm, (Fact("formula", 30, 34),))
+    (found,) = united(
+        [told("C18.9", "8140/3", 0, metastases=(liver,)), told("C18.7", "8140/3", 9, metastases=(again,))]
+    )
+    assert [one.facts for one in found.metastases] == [(*again.facts, *liver.facts)]
+
+
+def test_places_are_those_of_the_document_as_it_was_given(agent: CodingAgent) -> None:
+    plain = "Befund:\nÖsophagus-Ca. Lymphknotenmetastasen mediastinal."
+    given = unicodedata.normalize("NFD", plain).replace(" ", "\u00a0")
+    (expected,), (found,) = agent.read(plain).tumours, agent.read(given).tumours
+    assert found.icd10gm.code == expected.icd10gm.code == "C15.9"
+
+    def words(text: str, tumour: CodedTumour) -> list[str]:
+        places = [*tumour.facts, *(fact for one in tumour.metastases for fact in one.facts)]
+        return [unicodedata.normalize("NFKC", text[fact.start : fact.end]) for fact in places]
+
+    assert words(given, found) == words(plain, expected)
+
+
+def test_what_a_lymphoma_involves_is_no_metastasis(agent: CodingAgent) -> None:
+    text = "Follikuläres Lymphom Grad 2. Befall von Milz und Leber, Lymphknotenbefall zervikal und inguinal."
+    (found,) = agent.read(text).tumours
+    assert found.icd10gm.code == "C82.1" and found.metastases == ()
+
+
+def test_an_empty_document_says_so(agent: CodingAgent) -> None:
+    assert agent.read(" \n").problem == "Das Dokument ist leer."
