@@ -15,7 +15,7 @@ from agent.prepare.records import Side
 from agent.reading.mentions import Mention
 from agent.reading.results import CodedMetastasis, CodedTumour, Fact
 from agent.reading.spread import codes_of_formula, regional_nodes
-from agent.reading.tumours import Phrase, TumourFacts
+from agent.reading.tumours import ANCHORS, Phrase, TumourFacts
 from agent.resources import Resources
 from agent.results import CodedText, Coding
 from index.icd import is_haematological, is_haematological_code, is_secondary
@@ -50,10 +50,15 @@ def coded_tumour(
             replace(placed[0].icdo_topography, evidence=()),
         )
     return CodedTumour(
-        icd10gm, topography, morphology, answer.tumour_probability, facts.certainty, _side(facts, topography.code),
+        icd10gm, topography, morphology, _presence(facts, resources) * answer.tumour_probability, facts.certainty, _side(facts, topography.code),
         () if _is_of_blood(icd10gm, morphology) else _metastases(facts, coded, topography.code, resources),
         tuple(Fact(m.role, m.start, m.end) for m in facts.mentions),
     )  # fmt: skip
+
+
+def _presence(facts: TumourFacts, resources: Resources) -> float:
+    named = [mention for mention in facts.mentions if mention.role in ANCHORS]
+    return resources.reader.presence.probability(named or facts.mentions)
 
 
 def _is_of_blood(icd10gm: Coding, morphology: Coding) -> bool:
@@ -69,10 +74,10 @@ def _of_no_primary(
     metastases = _metastases(facts, coded, None, resources)
     if named:
         icd10gm, topography, morphology = (replace(named[0].coding(axis), evidence=()) for axis in AXES)
-        probability = named[0].tumour_probability
+        probability = _presence(facts, resources) * named[0].tumour_probability
     elif metastases:
         icd10gm, topography, morphology = (_agreed(resources, axis, _NO_PRIMARY[axis]) for axis in AXES)
-        probability = max(mention.probability for mention in facts.mentions)
+        probability = _presence(facts, resources)
     else:
         return None
     places = tuple(Fact(m.role, m.start, m.end) for m in facts.mentions)

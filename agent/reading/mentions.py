@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from agent.prepare.context import FAMILY_STATEMENT
-from agent.reading.labels import MOVES, ROLES, TAGS, Labels
+from agent.reading.labels import ASSERTED, MOVES, ROLES, TAGS, Labels
 
 # Words that lead on to something and name nothing.
 _LINKS = frozenset((
@@ -20,6 +20,8 @@ _LINKS = frozenset((
     "einen", "einem", "eines", "einer", "zur", "zum", "bei", "von", "vom", "ca", "cm", "mm", "ab", "ano",
     "nach", "als", "so", "wie", "auch", "sowie", "durch", "für",
 ))  # fmt: skip
+# Moves that do not speak of somebody else's tumour, or of one that is not there.
+_OF_THE_PATIENT = [n for n, move in enumerate(MOVES) if ASSERTED.get(move, "now") != "absent"]
 _WORD = re.compile(r"[^\W\d_]+")
 _INSIDE = re.compile(r"[\w-]")
 _LEADS = re.compile(r"[\s,.;:)\]/–-]*")
@@ -30,14 +32,15 @@ _GRADE = re.compile(r"[ ,(]{1,3}(?:WHO[- ]?)?(?:Grad|Grade|G)[ .]?(?:[1-4]|I{1,3
 @dataclass(frozen=True, slots=True)
 class Mention:
     """A stretch of a document that names something; `start` and `end` count its characters. `role` is one of
-    `labels.ROLES`, `move` one of `labels.MOVES`; `probability` is that of the role. `link` is near that of other
-    mentions of the same tumour."""
+    `labels.ROLES`, `move` one of `labels.MOVES`; `probability` is that of the role, `presence` that the sentence speaks
+    of a tumour that the patient has or had. `link` is near that of other mentions of the same tumour."""
 
     start: int
     end: int
     role: str
     move: str
     probability: float = 1.0
+    presence: float = 1.0
     link: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32), compare=False)
 
 
@@ -60,8 +63,8 @@ def mentions_of(labels: Labels, formulas: Sequence[tuple[int, int]] = ()) -> lis
         best[inside] = 0
         if inside.start < inside.stop:
             piece, after = int(firsts[inside.start]), int(lasts[inside.stop - 1]) + 1
-            move = _move(labels, piece, after)
-            found.append(Mention(start, end, "formula", move, 1.0, labels.links[piece]))
+            move, presence = _said(labels, piece, after)
+            found.append(Mention(start, end, "formula", move, 1.0, presence, labels.links[piece]))
     begins = labels.tags[firsts]
     word = 0
     while word < len(best):
@@ -75,9 +78,9 @@ def mentions_of(labels: Labels, formulas: Sequence[tuple[int, int]] = ()) -> lis
             last += 1
         first_piece, last_piece = int(firsts[word]), int(lasts[last - 1])
         probability = float(np.exp(tags[np.arange(word, last), best[word]].mean()))
-        move = _move(labels, first_piece, last_piece + 1)
+        move, presence = _said(labels, first_piece, last_piece + 1)
         start, end = int(labels.offsets[first_piece, 0]), int(labels.offsets[last_piece, 1])
-        found.append(Mention(start, end, role, move, probability, labels.links[first_piece]))
+        found.append(Mention(start, end, role, move, probability, presence, labels.links[first_piece]))
         word = last
     return sorted(found, key=lambda mention: mention.start)
 
@@ -108,9 +111,13 @@ def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _move(labels: Labels, first: int, last: int) -> str:
-    """The move of a sentence, as the pieces of a mention say it together."""
-    return MOVES[int(labels.moves[first:last].sum(0).argmax())]
+def _said(labels: Labels, first: int, last: int) -> tuple[str, float]:
+    """What the sentence of some pieces does, as they say it together, and the probability that it speaks of a tumour of
+    the patient."""
+    scores = labels.moves[first:last].mean(0)
+    shares = np.exp(scores - scores.max())
+    shares /= shares.sum()
+    return MOVES[int(shares.argmax())], float(shares[_OF_THE_PATIENT].sum())
 
 
 def _roles(tags: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from tokenizers import Tokenizer
 from agent.reading.labels import LINK, MOVES, TAGS, HasLink, Labels
 from agent.reading.network import WINDOW, Network, own_encoder, pretrained_encoder
 from agent.reading.pieces import Lexicon, pieces_of
+from agent.reading.presence import Presence
 from index.errors import ModelError
 from index.io.weights import LOADING_ERRORS, check_numbers
 from index.search.encoder import Encoder
@@ -39,10 +40,16 @@ class Tagger:
     """A network with its tokenizer, ready to label texts."""
 
     def __init__(
-        self, network: Network, tokenizer: Tokenizer, lexicon: Lexicon, base: str | None = None
+        self,
+        network: Network,
+        tokenizer: Tokenizer,
+        lexicon: Lexicon,
+        base: str | None = None,
+        presence: Presence | None = None,
     ) -> None:
         """`base` is the language model whose layers the network has; None: it is our own."""
         self.network, self.tokenizer, self.lexicon, self.base = network.eval(), tokenizer, lexicon, base
+        self.presence = presence or Presence()
         self._link_offset = float(network.link_offset.detach())
         tokenizer.no_padding()
         tokenizer.no_truncation()
@@ -88,7 +95,8 @@ class Tagger:
         except (*LOADING_ERRORS, Exception) as error:  # tokenizers raises bare Exceptions
             raise ModelError(f"{folder}: holds no reader ({error}); {_REMEDY}") from None
         check_numbers(network, folder)
-        return cls(network, tokenizer, lexicon, base)
+        presence = Presence(tuple(settings["presence"])) if "presence" in settings else None
+        return cls(network, tokenizer, lexicon, base, presence)
 
     def save(self, folder: Path, encoder: str) -> None:
         """Weights in half precision, settings and tokenizer; `encoder` is the fingerprint of the lexicon's. Of a language
@@ -99,7 +107,7 @@ class Tagger:
         config = self.network.encoder.config
         settings: dict[str, Any] = {
             "pieces": config.vocab_size, "width": config.hidden_size, "layers": config.num_hidden_layers,
-            "tags": list(TAGS), "moves": list(MOVES), "encoder": encoder,
+            "tags": list(TAGS), "moves": list(MOVES), "encoder": encoder, "presence": list(self.presence.weights),
         }  # fmt: skip
         weights = {k: v.half().contiguous() for k, v in self.network.state_dict().items()}
         if self.base is None:

@@ -39,7 +39,8 @@ class DocumentError(OnkokodeError):
 
 @dataclass(frozen=True, slots=True)
 class Tumour:
-    """A tumour of a document or of an answer: its codes (None: not determined) and facts."""
+    """A tumour of a document or of an answer: its codes (None: not determined) and facts; of an answer also how sure it
+    says to be that it is one, and of its ICD-10-GM code."""
 
     icd10gm: str | None
     icdo_topography: str | None
@@ -48,6 +49,8 @@ class Tumour:
     side: str | None
     metastases: frozenset[str]
     doubtful: bool = False
+    presence: float | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,32 @@ def table(scores: Sequence[Scores]) -> list[tuple[str, float, float, float, int]
     return rows
 
 
+def calibration(
+    gold: Sequence[Sequence[Tumour]], answers: Sequence[Sequence[Tumour]]
+) -> list[tuple[str, float, float, float, int]]:
+    """(measure, mean probability, share that is right, Brier score, n): of tumours, that the document tells one with the
+    same three characters; of ICD-10-GM codes, that it tells the code. What its authors call doubtful is right."""
+    told: dict[str, list[tuple[float, bool]]] = {"presence of a tumour": [], "ICD-10-GM code": []}
+    for wanted, answer in zip(gold, answers, strict=True):
+        for name, key, of in (
+            ("presence of a tumour", _three, "presence"),
+            ("ICD-10-GM code", _exact, "confidence"),
+        ):
+            there = Counter(map(key, wanted))
+            for one in answer:
+                said: float | None = getattr(one, of)
+                if said is not None:
+                    told[name].append((said, there[key(one)] > 0))
+                    there[key(one)] -= 1
+    rows = []
+    for name, pairs in told.items():
+        if pairs:
+            values = np.array(pairs, dtype=float)
+            brier = float(((values[:, 0] - values[:, 1]) ** 2).mean())
+            rows.append((name, float(values[:, 0].mean()), float(values[:, 1].mean()), brier, len(pairs)))
+    return rows
+
+
 def _interval(
     counts: np.ndarray, drawn: np.ndarray, value: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[float, float, float]:
@@ -200,6 +229,8 @@ def _score(agent: CodingAgent, path: Path, *, entries: bool, wrong: bool) -> Non
     click.echo(f"{path}: {len(documents)} documents, {sum(len(one.tumours) for one in documents)} tumours")
     for name, value, low, high, n in table(scores):
         click.echo(f"{name:32} {value:6.3f}  [{low:.3f}, {high:.3f}]  n {n}")
+    for name, said, right, brier, n in calibration([one.tumours for one in documents], answers):
+        click.echo(f"{name:32} said {said:.3f}, right {right:.3f}, Brier {brier:.3f}  n {n}")
 
 
 def _of_document(answer: CodedDocument) -> list[Tumour]:
@@ -207,6 +238,7 @@ def _of_document(answer: CodedDocument) -> list[Tumour]:
         Tumour(
             one.icd10gm.code, one.icdo_topography.code, one.icdo_morphology.code, one.certainty, one.side,
             frozenset(m.icd10gm.code for m in one.metastases if m.icd10gm.code),
+            presence=one.probability, confidence=one.icd10gm.confidence if one.icd10gm.code else None,
         )
         for one in answer.tumours
     ]  # fmt: skip
@@ -218,7 +250,8 @@ def _of_entry(answer: CodedText) -> list[Tumour]:
     metastases = frozenset(code for one in found if (code := one.icd10gm.code) and is_secondary(code))
     return [
         Tumour(
-            one.icd10gm.code, one.icdo_topography.code, one.icdo_morphology.code, one.certainty, one.side, metastases
+            one.icd10gm.code, one.icdo_topography.code, one.icdo_morphology.code, one.certainty, one.side, metastases,
+            presence=one.tumour_probability, confidence=one.icd10gm.confidence if one.icd10gm.code else None,
         )
         for one in found
         if one.icd10gm.code not in metastases

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from eval.run.documents import OWN, DocumentError, Scores, Tumour, read_documents, scores_of, table
+from eval.run.documents import (
+    OWN,
+    DocumentError,
+    Scores,
+    Tumour,
+    calibration,
+    read_documents,
+    scores_of,
+    table,
+)
 
 
 def tumour(code: str | None, metastases: tuple[str, ...] = (), *, doubtful: bool = False) -> Tumour:
@@ -54,6 +64,24 @@ def test_intervals_hold_the_value() -> None:
     value, low, high, n = rows["primaries, exact, F1"]
     assert (value, n) == (0.6, 10) and low < value < high
     assert table([Scores()]) == []
+
+
+def test_what_is_said_is_held_against_what_is_there() -> None:
+    answer = [
+        replace(tumour("C34.3"), presence=0.9, confidence=0.6),
+        replace(tumour("C61"), presence=0.3, confidence=0.8),
+        replace(tumour(None), presence=0.5),
+    ]
+    presence, code = calibration([[tumour("C34.1")]], [answer])
+    assert presence == (
+        "presence of a tumour",
+        pytest.approx(1.7 / 3),
+        pytest.approx(1 / 3),
+        pytest.approx(0.35 / 3),
+        3,
+    )
+    assert code == ("ICD-10-GM code", pytest.approx(0.7), 0.0, pytest.approx(0.5), 2)
+    assert calibration([[]], [[]]) == []
 
 
 def test_our_own_sets_are_there() -> None:
