@@ -15,6 +15,7 @@ and an adapter, and the name of the model, which is loaded from where it lies.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,11 @@ class Tagger:
 
         encoder, tokenizer = pretrained_encoder(base, layers)
         settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
-        network = Network(get_peft_model(encoder, settings), lexicon.width, pretrained=True)
+        with warnings.catch_warnings():
+            # As in `load_network`: PEFT 0.21 asks transformers for a deprecated name.
+            warnings.simplefilter("ignore")
+            adapted = get_peft_model(encoder, settings)
+        network = Network(adapted, lexicon.width, pretrained=True)
         return cls(network, tokenizer, lexicon, base)
 
     @classmethod
