@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,9 +14,13 @@ from click.testing import CliRunner
 from agent.apps.cli import cli
 from agent.apps.review import commands
 from agent.apps.review.decision import Action, decide
+from agent.apps.review.desk import Desk
 from agent.apps.review.documents import facts_of, spoken_of
 from agent.apps.review.export import write_csv, write_pairs
-from agent.apps.review.store import Store
+from agent.apps.review.store import NewItem, Store
+from index.catalogue.catalogue import Catalogue
+from index.records import CodeSystem
+from index.search.code_search import CodeSearch
 from tests.agent.tiny_agent import embedded_agent
 from tests.review.browsing import CHROMIUM, FLAGS, Officer, Server
 
@@ -67,14 +72,92 @@ def test_what_was_decided_is_exported_with_the_metastases(database: Path, tmp_pa
             store.decide(item.id, decide(item.coding, Action.ACCEPT, by="ME"), seen=0)
         write_csv(store, tmp_path / "entscheidungen.csv")
         write_pairs(store, tmp_path / "pairs")
-    with (tmp_path / "entscheidungen.csv").open(encoding="utf-8-sig", newline="") as file:
-        rows = {(row["Quelle"], row["ICD-10-GM"]): row for row in csv.DictReader(file, delimiter=";")}
+    rows = {(row["Quelle"], row["ICD-10-GM"]): row for row in _rows(tmp_path / "entscheidungen.csv")}
     assert rows["brief.txt", "C34.1"]["Metastasen"] == "C79.3"
     assert rows["brief.txt", "C61"]["Metastasen"] == ""
     pairs = [row for part in ("train", "development") for row in
              pq.read_table(tmp_path / "pairs" / f"{part}.parquet").to_pylist()]  # fmt: skip
     texts = {row["text"] for row in pairs if row["code"]}
     assert "Prostatakarzinom" in texts and LETTER not in texts, "a tumour is taught by its own words"
+
+
+def test_a_metastasis_is_struck_and_another_given(database: Path, tmp_path: Path) -> None:
+    catalogue = Catalogue.builtin()
+    with Store.open(database, create=False) as store:
+        desk = Desk(
+            store, CodeSearch(catalogue, embedded_agent().retriever), "ME", known=catalogue.is_codable
+        )
+        desk.shown = "all"
+        (lung,) = (one for one in store.page("all", "") if one.coding["icd10gm"]["code"] == "C34.1")
+        desk.show(lung.id)
+        assert desk.metastases == ("C79.3",) and not desk.changed
+        for code in ("C79.3", "C79.5", "C50.9", "C79.99"):  # the last two are none
+            desk.toggle_metastasis(code)
+        assert desk.metastases == ("C79.5",) and desk.changed
+        desk.confirm(lung.id, 0)
+        assert (lung.state, store.item(lung.id).state) == ("open", "change")
+        desk.show(lung.id)
+        assert desk.metastases == ("C79.5",) and not desk.unsaved
+        desk.toggle_metastasis("C79.5")
+        assert desk.unsaved
+        desk.undo(lung.id, 1)
+        desk.show(lung.id)
+        assert desk.metastases == ("C79.3",), "as it was proposed"
+        desk.toggle_metastasis("C78.7")
+        desk.confirm(lung.id, 2)
+        write_csv(store, tmp_path / "entscheidungen.csv")
+    (row,) = _rows(tmp_path / "entscheidungen.csv")
+    assert (row["Metastasen"], row["Vorschlag Metastasen"]) == ("C78.7, C79.3", "C79.3")
+
+
+def test_a_tumour_that_was_missed_is_added(database: Path, tmp_path: Path) -> None:
+    with Store.open(database, create=False) as store:
+        desk = Desk(store, CodeSearch(Catalogue.builtin(), embedded_agent().retriever), "ME")
+        first = next(one for one in store.page("all", "") if one.source == "brief.txt")
+        desk.show(first.id)
+        desk.add_tumour(first.id, 1)
+        assert desk.item == first, "somebody decided in between"
+        desk.add_tumour(first.id, 0)
+        added = desk.item
+        assert added is not None and (added.part, added.parts, added.state) == (3, 3, "open")
+        assert store.item(first.id).parts == 3 and added.text == first.text
+        desk.set_code("C16.9")
+        desk.confirm(added.id, 0)
+        assert store.history(added.id)[-1].codes[CodeSystem.ICD10GM] == "C16.9"
+        write_csv(store, tmp_path / "entscheidungen.csv")
+        again = CliRunner().invoke(
+            cli, ["review", "add", "--document", str(tmp_path / "brief.txt"), "--db", str(database)]
+        )
+        assert "1 were on the list already" in again.output and again.exit_code == 0
+    (row,) = _rows(tmp_path / "entscheidungen.csv")
+    assert (row["ICD-10-GM"], row["Vorschlag ICD-10-GM"], row["Diagnose"]) == ("C16.9", "", "3 von 3")
+
+
+def test_an_entry_has_no_tumours_beside_it(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "review.sqlite") as store:
+        store.add([NewItem("d.txt", "1", "Mamma-Ca", embedded_agent().code("Mamma-Ca").to_dict())])
+        desk = Desk(store, CodeSearch(Catalogue.builtin(), embedded_agent().retriever), "ME")
+        desk.start()
+        desk.add_tumour(1, 0)
+        desk.toggle_metastasis("C79.3")
+        assert store.count("all", "") == 1 and desk.metastases is None and not desk.changed
+
+
+def test_a_list_of_an_older_version_is_gone_on_with(database: Path) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.execute("ALTER TABLE decisions DROP COLUMN metastases")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with Store.open(database, create=False) as store:
+        for item in store.page("all", ""):
+            store.decide(item.id, decide(item.coding, Action.ACCEPT, by="ME"), seen=0)
+        told = {one.source: one_decision.metastases for one, one_decision in store.decided() if one.part == 1}
+    assert told == {"brief.txt": ("C79.3",), "kein.txt": ()}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file, delimiter=";"))
 
 
 def test_options_for_entries_are_refused(tmp_path: Path) -> None:
@@ -108,14 +191,27 @@ def test_places_are_marked_and_jumped_to_by_click_and_key(database: Path) -> Non
             assert last and buttons.nth(buttons.count() - 1).inner_text().endswith(last), (
                 "from the first to the last"
             )
-            page.locator(".onko-metastases button").click()
+            page.locator(".onko-metastases button", has_text="Stelle").click()
             assert "Hirnmetastasen" in "".join(here.all_inner_texts()) or "BRA" in "".join(
                 here.all_inner_texts()
             )
             assert page.locator(".onko-metastases").inner_text().count("C79.3") == 1
             assert "Magenkarzinom" not in "".join(page.locator(".onko-text mark").all_inner_texts())
+            page.locator(".onko-metastases button", has_text="Streichen").click()
+            page.locator(".onko-metastases .struck").wait_for()
+            page.locator("[data-do=find-metastasis]").click()
+            page.fill("#onko-query", "C79.5")
+            page.locator("#onko-hits [data-code='C79.5']").click()
+            page.locator(".onko-metastases", has_text="C79.5").wait_for()
             officer.press("Enter")
-            officer.notice("Angenommen: C34.1")
+            officer.notice("Geändert: C34.1")
+            page.click(f".onko-row[data-value='{lung + 1}']")
+            officer.until(lung + 1)
+            officer.press("a")
+            officer.notice("Tumor hinzugefügt")
+            assert "3 von 3" in page.locator(".onko-text .facts").inner_text()
+            [(spread,)] = server.rows("SELECT metastases FROM decisions")
+            assert spread == "C79.5"
             assert not officer.complaints
             browser.close()
     finally:

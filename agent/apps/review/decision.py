@@ -9,12 +9,13 @@ their decisions here, so they agree on what is valid.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from index.errors import OnkokodeError
+from index.icd import is_secondary
 from index.records import AXES, CodeSystem
 from index.text import writable
 
@@ -51,7 +52,8 @@ ACTION_NAMES = {
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One decision. `codes` names the code of every axis, None where the text determines none; a rejected or
-    reopened item has none. `at` is UTC in ISO 8601 and `revision` its number for that item; the store sets both."""
+    reopened item has none. `metastases` are the codes of a tumour's metastases, None for an entry, which has none of its
+    own. `at` is UTC in ISO 8601 and `revision` its number for that item; the store sets both."""
 
     action: Action
     codes: Codes
@@ -59,11 +61,18 @@ class Decision:
     comment: str = ""
     at: str = ""
     revision: int = 0
+    metastases: tuple[str, ...] | None = None
 
 
 def proposal(coding: Mapping[str, Any]) -> dict[CodeSystem, str | None]:
     """The codes that the agent proposes."""
     return {axis: coding[axis.value]["code"] for axis in AXES}
+
+
+def proposed_metastases(coding: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The codes of the metastases that the agent proposes for a document's tumour; None for an entry."""
+    told = coding.get("metastases")
+    return None if told is None else tuple(one["icd10gm"] for one in told if one["icd10gm"])
 
 
 def decide(
@@ -74,11 +83,13 @@ def decide(
     by: str,
     comment: str = "",
     known: Callable[[CodeSystem, str], bool] | None = None,
+    metastases: Iterable[str] | None = None,
 ) -> Decision:
     """A valid decision about a coding.
 
     Args:
         codes: for `change`, the codes that differ; an axis that is not named keeps the proposal.
+        metastases: for `change`, all codes of a document's metastases; None keeps the proposal.
         by: who decides.
         known: says whether a code may be given, such as `catalogue.is_codable`; None takes every code.
 
@@ -93,17 +104,23 @@ def decide(
         raise ReviewError("a rejection needs a reason, in its comment")
     if action in (Action.REJECT, Action.REOPEN):
         return Decision(action, _NONE, by, comment)
-    if action is Action.ACCEPT:
-        if codes and {**offered, **codes} != offered:
-            raise ReviewError("other codes than the proposal's are a change, not an acceptance")
-        return Decision(action, offered, by, comment)
+    spread = proposed_metastases(coding)
+    said = spread if metastases is None else tuple(sorted(set(metastases)))
     chosen = {**offered, **(codes or {})}
-    if chosen == offered:
+    same = chosen == offered and sorted(said or ()) == sorted(spread or ())
+    if action is Action.ACCEPT:
+        if not same:
+            raise ReviewError("other codes than the proposal's are a change, not an acceptance")
+        return Decision(action, offered, by, comment, metastases=spread)
+    if same:
         raise ReviewError("a change must name a code that differs from the proposal")
     for axis, code in chosen.items():
         if code is not None and code != offered[axis] and known is not None and not known(axis, code):
             raise ReviewError(f"{axis.value} {code[:20]!r} is no code of the catalogue that can be given")
-    return Decision(action, chosen, by, comment)
+    for code in set(said or ()) - set(spread or ()):
+        if spread is None or not is_secondary(code) or not (known is None or known(CodeSystem.ICD10GM, code)):
+            raise ReviewError(f"{code[:20]!r} is no code of a metastasis that can be given here")
+    return Decision(action, chosen, by, comment, metastases=said)
 
 
 def from_answer(

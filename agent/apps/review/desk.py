@@ -13,9 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agent.apps.review.decision import Action, Decision, ReviewError, decide, proposal
+from agent.apps.review.decision import (
+    Action,
+    Decision,
+    ReviewError,
+    decide,
+    proposal,
+    proposed_metastases,
+)
+from agent.apps.review.documents import added_coding, facts_of
 from agent.apps.review.store import ConflictError, Fault, Filter, Item, Status, Store, StoreError
 from agent.results import Alternative
+from index.icd import is_secondary
 from index.records import AXES, CodeSystem
 from index.search.code_search import CodeSearch
 
@@ -46,7 +55,8 @@ class Notice:
 
 @dataclass
 class Desk:
-    """One person at one work list. `draft` holds the codes that confirming would store."""
+    """One person at one work list. `draft` holds the codes that confirming would store, `metastases` those of a
+    document's tumour."""
 
     store: Store
     search: CodeSearch
@@ -59,6 +69,7 @@ class Desk:
     item: Item | None = None
     history: list[Decision] = field(default_factory=list)
     draft: dict[CodeSystem, str | None] = field(default_factory=dict)
+    metastases: tuple[str, ...] | None = None
     comment: str = ""
     notice: Notice | None = None
     status: Status = field(default_factory=lambda: Status(0, 0, 0, 0, {}))
@@ -137,6 +148,22 @@ class Desk:
             self.draft[self.axis] = code
             self.notice = None
 
+    def toggle_metastasis(self, code: str) -> None:
+        """Strikes a metastasis of a document's tumour, or gives it one more."""
+        if self.metastases is None:
+            return
+        if code in self.metastases:
+            self.metastases = tuple(one for one in self.metastases if one != code)
+        elif is_secondary(code) and (self.known is None or self.known(CodeSystem.ICD10GM, code)):
+            self.metastases = tuple(sorted((*self.metastases, code)))
+
+    def add_tumour(self, number: int, revision: int) -> None:
+        """Puts another tumour of the document on the list and on the desk, to be given its codes."""
+        if self.item is None or not self._is(number, revision) or facts_of(self.item.coding) is None:
+            return
+        self._put(self.store.add_beside(number, added_coding(self.item.text)))
+        self.notice = Notice("Tumor hinzugefügt; bitte wählen Sie seine Kodes.")
+
     def turn(self, step: int) -> None:
         """Makes the next or the previous axis the active one."""
         self.axis = AXES[(AXES.index(self.axis) + step) % len(AXES)]
@@ -160,7 +187,10 @@ class Desk:
     @property
     def changed(self) -> bool:
         """Whether the draft differs from the proposal."""
-        return self.item is not None and self.draft != proposal(self.item.coding)
+        if self.item is None:
+            return False
+        told = proposed_metastases(self.item.coding) or ()
+        return self.draft != proposal(self.item.coding) or set(self.metastases or ()) != set(told)
 
     @property
     def unsaved(self) -> bool:
@@ -168,7 +198,11 @@ class Desk:
         given = self._given
         if given is None:
             return self.changed
-        return self.draft != dict(given.codes) or self.comment != given.comment
+        return (
+            self.draft != dict(given.codes)
+            or self.comment != given.comment
+            or (given.metastases is not None and set(self.metastases or ()) != set(given.metastases))
+        )
 
     def confirm(self, number: int, revision: int) -> None:
         """Stores the draft, as an acceptance or as a change, and goes on."""
@@ -213,9 +247,11 @@ class Desk:
     def _store(self, action: Action, said: str, comment: str) -> None:
         assert self.item is not None
         before = self.item
-        codes = self.draft if action is Action.CHANGE else None
+        codes, spread = (self.draft, self.metastases) if action is Action.CHANGE else (None, None)
         try:
-            decision = decide(before.coding, action, codes, by=self.by, comment=comment, known=self.known)
+            decision = decide(
+                before.coding, action, codes, by=self.by, comment=comment, known=self.known, metastases=spread
+            )
             after = self.store.decide(before.id, decision, seen=before.revision)
         except ConflictError as conflict:
             self._lost(before.id, conflict)
@@ -280,3 +316,6 @@ class Desk:
             self.draft, self.comment = dict(given.codes), given.comment
         else:
             self.draft, self.comment = proposal(item.coding) if item is not None else {}, ""
+        self.metastases = proposed_metastases(item.coding) if item is not None else None
+        if given is not None and given.metastases is not None:
+            self.metastases = given.metastases

@@ -15,6 +15,7 @@ from agent.reading.results import CodedDocument
 from index.records import AXES
 
 _NO_TUMOUR = "Das Dokument nennt keinen Tumor des Patienten."
+_ADDED = "Von Hand hinzugefügt."
 # What of a tumour is its diagnosis, and no metastasis and no formula.
 _DIAGNOSIS = ("name", "place", "side")
 
@@ -32,7 +33,13 @@ def tumour_codings(document: CodedDocument) -> list[dict[str, Any]]:
         }
         for told in (tumour.to_dict() for tumour in document.tumours)
     ]
-    return found or [_none(common)]
+    return found or [{**_undetermined(_NO_TUMOUR), **common}]
+
+
+def added_coding(text: str) -> dict[str, Any]:
+    """The coding of a tumour that a person saw and the reader did not: its codes are the person's."""
+    seen = {"tumour": True, "tumour_probability": 1.0, "span": [0, len(text)], "further": [], "problem": None}
+    return {**_undetermined(_ADDED), **seen}
 
 
 def facts_of(coding: Mapping[str, Any]) -> list[dict[str, Any]] | None:
@@ -55,12 +62,12 @@ def _facts(tumour: dict[str, Any]) -> list[dict[str, Any]]:
     return [unique[key] for key in sorted(unique)]
 
 
-def _none(common: dict[str, Any]) -> dict[str, Any]:
+def _undetermined(reason: str) -> dict[str, Any]:
     nothing: dict[str, Any] = {
-        "code": None, "title": None, "confidence": 0.0, "abstained": True, "reason": _NO_TUMOUR, "missing": [],
+        "code": None, "title": None, "confidence": 0.0, "abstained": True, "reason": reason, "missing": [],
         "alternatives": [], "evidence": [], "checks": [],
     }  # fmt: skip
     return {
-        **common, **{axis.value: nothing for axis in AXES}, "tumour": False, "tumour_probability": 0.0,
+        **{axis.value: nothing for axis in AXES}, "tumour": False, "tumour_probability": 0.0,
         "certainty": "gesichert", "side": None, "facts": [], "metastases": [],
     }  # fmt: skip

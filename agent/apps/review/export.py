@@ -15,7 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from agent.apps.review.decision import ACTION_NAMES, Action, Decision, ReviewError, proposal
+from agent.apps.review.decision import (
+    ACTION_NAMES,
+    Action,
+    Decision,
+    ReviewError,
+    proposal,
+    proposed_metastases,
+)
 from agent.apps.review.documents import facts_of, spoken_of
 from agent.apps.review.store import Item, Store
 from agent.apps.spreadsheet import ENCODING, harmless, spreadsheet_writer
@@ -25,7 +32,7 @@ from index.records import AXES
 _COLUMNS = (
     "Quelle", "Referenz", "Diagnose", "Text", "Entscheidung",
     "ICD-10-GM", "Topographie", "Morphologie", "Metastasen",
-    "Vorschlag ICD-10-GM", "Vorschlag Topographie", "Vorschlag Morphologie",
+    "Vorschlag ICD-10-GM", "Vorschlag Topographie", "Vorschlag Morphologie", "Vorschlag Metastasen",
     "Entschieden von", "Entschieden am (UTC)", "Kommentar",
 )  # fmt: skip
 TRAIN, DEVELOPMENT = "train", "development"
@@ -94,11 +101,9 @@ def _row(item: Item, decision: Decision) -> list[str]:
         item.text,
         ACTION_NAMES[decision.action],
         *(decision.codes[axis] or "" for axis in AXES),
-        # Of a document, and only proposed: a decision is on the three axes of the tumour.
-        ", ".join(one["icd10gm"] or "offen" for one in item.coding.get("metastases", ()))
-        if any(decision.codes.values())
-        else "",
+        ", ".join(decision.metastases or ()),
         *(offered[axis] or "" for axis in AXES),
+        ", ".join(proposed_metastases(item.coding) or ()),
         decision.by,
         decision.at,
         decision.comment,

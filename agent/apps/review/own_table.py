@@ -30,7 +30,7 @@ COLUMNS = tuple(
     f"onkokode_{name}"
     for name in (
         "entscheidung", *(f"{axis}{part}" for axis in AXIS_COLUMNS.values() for part in ("", "_titel")), "seite",
-        "diagnosesicherheit", "weitere", "entschieden_von", "entschieden_am", "kommentar", "hinweis",
+        "diagnosesicherheit", "metastasen", "weitere", "entschieden_von", "entschieden_am", "kommentar", "hinweis",
     )
 )  # fmt: skip
 _Entry = tuple[Item, Decision | None]
@@ -99,6 +99,7 @@ def _values(listed: list[_Entry], cells: set[str], catalogue: Catalogue, counts:
         *codes,
         item.coding["side"],
         item.coding["certainty"] if any(codes) else None,
+        ", ".join(decision.metastases or ()) or None,
         " | ".join(
             short(one.codes[axis] for axis in AXES) for _, one in further if one.action is not Action.REJECT
         )

@@ -158,6 +158,8 @@ class _Page:
             "comment": self._on_desk(lambda value: setattr(desk, "comment", str(value)[:LONGEST_COMMENT])),
             "choose": self._on_desk(lambda value: desk.choose(int(value))),
             "pick": self._on_desk(lambda value: desk.set_code(str(value))),
+            "metastasis": self._on_desk(lambda value: desk.toggle_metastasis(str(value))),
+            "add": lambda value, sent: desk.add_tumour(sent["item"], sent["revision"]),
             "axis": lambda value, sent: setattr(desk, "axis", CodeSystem(value)),
             "turn": lambda value, sent: desk.turn(1 if value > 0 else -1),
             "next": lambda value, sent: desk.step(True),

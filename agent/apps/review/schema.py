@@ -15,7 +15,7 @@ from pathlib import Path
 from agent.apps.review.decision import ReviewError
 from index.records import AXES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _APPLICATION_ID = 0x4F4E4B52  # "ONKR", so that another program's database is not taken for ours
 _OWNER_ONLY = 0o600
 # A command may wait while another program writes; the page says otherwise.
@@ -47,6 +47,7 @@ CREATE TABLE decisions (
   decided_by TEXT NOT NULL CHECK (decided_by <> ''),
   decided_at TEXT NOT NULL,
   comment TEXT NOT NULL DEFAULT '',
+  metastases TEXT,
   UNIQUE (item, revision)
 ) STRICT;
 CREATE TRIGGER decisions_are_not_changed BEFORE UPDATE ON decisions
@@ -56,6 +57,8 @@ CREATE TRIGGER decisions_are_not_deleted BEFORE DELETE ON decisions
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
+# What a list of an older version lacks, by the version that brought it.
+_SINCE = {2: "ALTER TABLE decisions ADD COLUMN metastases TEXT"}
 
 
 def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -112,11 +115,16 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise ReviewError(f"{path}: made by a newer version of Onkokode (schema {version}); update this one")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    if application == _APPLICATION_ID:
+    if version == SCHEMA_VERSION:
         return
     connection.execute("BEGIN EXCLUSIVE")
     try:
         # Another process may have been first.
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        for since, statement in _SINCE.items():
+            if application == _APPLICATION_ID and version < since:
+                connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {since}")
         if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
             # One by one: `executescript` would commit the transaction around them.
             for statement in _SCHEMA.split(";\n"):

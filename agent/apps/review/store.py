@@ -5,11 +5,9 @@
         item = store.page("open", "")[0]
         store.decide(item.id, decision, seen=item.revision)
 
-Decisions are only ever added. A new one supersedes the one before and leaves it where it is; triggers refuse
-anything else. `seen` is the number of decisions that the person had in front of them: where another came in
-between, `ConflictError` says so and nothing is written. A decision is on the disk when `decide` returns
-(write-ahead log, `synchronous=FULL`); where the file is locked or the disk is full, `StoreError` says which, and
-whether it was a decision that was not stored.
+Decisions are only ever added; triggers refuse anything else. `seen` is the number of decisions that the person had
+in front of them: where another came in between, `ConflictError` says so and nothing is written. A decision is on the
+disk when `decide` returns (write-ahead log, `synchronous=FULL`); else `StoreError` says why.
 """
 
 from __future__ import annotations
@@ -183,6 +181,20 @@ class Store:
                 added += cursor.rowcount
         return added
 
+    def add_beside(self, number: int, coding: Mapping[str, Any]) -> Item:
+        """Put another diagnosis of an item's text on the list, which the agent did not see."""
+        item = self.item(number)
+        with self._writing() as cursor:
+            same = (item.source, item.reference)
+            cursor.execute("UPDATE items SET parts = parts + 1 WHERE source = ? AND reference = ?", same)
+            cursor.execute(
+                "INSERT INTO items (source, reference, part, parts, text, folded, coding, uncertainty, added) "
+                "SELECT source, reference, max(part) + 1, parts, text, folded, ?, ?, ? FROM items "
+                "WHERE source = ? AND reference = ? RETURNING *",
+                (json.dumps(coding, ensure_ascii=True), uncertainty(coding), _now(), *same),
+            )
+            return _item(cursor.fetchone())
+
     def texts_of(self, source: str, references: Sequence[str]) -> dict[str, str]:
         """The texts that the list holds already, by reference."""
         marks = ", ".join("?" * len(references))
@@ -254,7 +266,7 @@ class Store:
         last, size = 0, 500
         while True:
             rows = self._read(
-                f"SELECT items.*, d.action, d.{', d.'.join(AXES)}, d.decided_by, d.decided_at, d.comment "
+                f"SELECT items.*, d.action, d.{', d.'.join(AXES)}, d.decided_by, d.decided_at, d.comment, d.metastases "
                 f"{_STANDING} AND items.id > ? ORDER BY items.id LIMIT ?",
                 (last, size),
             )
@@ -310,11 +322,12 @@ class Store:
                 raise ReviewError(f"item {number} has no decision yet, let alone {seen}")
             raise ConflictError(history[-1])
         cursor.execute(
-            f"INSERT INTO decisions (item, revision, action, {_AXIS_COLUMNS}, decided_by, decided_at, comment) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO decisions (item, revision, action, {_AXIS_COLUMNS}, decided_by, decided_at, comment, metastases) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 number, seen + 1, decision.action.value, *(decision.codes[axis] for axis in AXES),
                 writable(decision.by), _now(), writable(decision.comment),
+                None if decision.metastases is None else " ".join(decision.metastases),
             ),
         )  # fmt: skip
         # Read before it is committed: nothing that fails afterwards may make it look as if it were not stored.
@@ -371,8 +384,15 @@ def _item(row: sqlite3.Row) -> Item:
 
 def _decision(row: sqlite3.Row) -> Decision:
     codes = {axis: row[axis.value] for axis in AXES}
+    spread = None if row["metastases"] is None else tuple(row["metastases"].split())
     return Decision(
-        Action(row["action"]), codes, row["decided_by"], row["comment"], row["decided_at"], row["revision"]
+        Action(row["action"]),
+        codes,
+        row["decided_by"],
+        row["comment"],
+        row["decided_at"],
+        row["revision"],
+        spread,
     )
 
 

@@ -8,7 +8,7 @@ a screen are replaced by visible ones, one for one, so offsets stay right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -71,7 +71,7 @@ class View:
             text=_marked(item, desk.axis),
             axes=axes,
             places=_places(item),
-            metastases=_metastases(coding),
+            metastases=self._metastases(desk),
         )
 
     def hits(self, hits: Sequence[Hit], query: str) -> str:
@@ -115,6 +115,30 @@ class View:
             "checks": checks_of(axis, checks) if checks is not None else coding["checks"],
         }
 
+    def _metastases(self, desk: Desk) -> list[dict[str, Any]] | None:
+        """The metastases of a document's tumour, those struck too, each with the number of the first place that tells
+        it; None for an entry."""
+        if desk.item is None or desk.metastases is None:
+            return None
+        numbers = {tuple(f["span"]): number for number, f in enumerate(facts_of(desk.item.coding) or ())}
+        rows: list[dict[str, Any]] = []
+        for one in desk.item.coding["metastases"]:
+            places = (numbers[tuple(f["span"])] for f in one["facts"] if tuple(f["span"]) in numbers)
+            rows.append({**one["coding"], "place": next(places, None)})
+        own = set(desk.metastases) - {row["code"] for row in rows}
+        rows += [
+            {
+                "code": code,
+                "title": self._catalogue.title(CodeSystem.ICD10GM, code),
+                "confidence": None,
+                "place": None,
+            }
+            for code in sorted(own)
+        ]
+        return [
+            {**row, "struck": row["code"] is not None and row["code"] not in desk.metastases} for row in rows
+        ]
+
     def _lines_of(self, axis: CodeSystem, code: str | None) -> dict[str, Any] | None:
         """The first lines of a code that the agent did not propose, so that it shows what it means."""
         if code is None:
@@ -136,6 +160,7 @@ def _row(item: Item, standing: Decision | None) -> dict[str, Any]:
     decided = standing.codes if standing is not None else proposal(item.coding)
     codes = [decided[axis] for axis in AXES]
     text = spoken_of(item.text, item.coding) if item.parts > 1 or facts_of(item.coding) else item.text
+    text = text or item.text
     return {
         "id": item.id,
         "text": text.strip()[:160] or "(leerer Text)",
@@ -187,20 +212,6 @@ def _places(item: Item) -> list[tuple[str, str]]:
             printable(" ".join(item.text[slice(*fact["span"])].split())[:_LONGEST_PLACE]),
         )
         for fact in facts_of(item.coding) or ()
-    ]
-
-
-def _metastases(coding: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The metastases of a document's tumour, each with the number of the first place that tells it."""
-    numbers = {tuple(fact["span"]): number for number, fact in enumerate(facts_of(coding) or ())}
-    return [
-        {
-            **one["coding"],
-            "place": next(
-                (numbers[tuple(f["span"])] for f in one["facts"] if tuple(f["span"]) in numbers), None
-            ),
-        }
-        for one in coding.get("metastases", ())
     ]
 
 

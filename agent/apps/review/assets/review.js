@@ -32,11 +32,13 @@
     }
   }
 
-  function search(axis) {
+  // What a hit becomes: the code of an axis, or one more metastasis of a document's tumour.
+  function search(axis, becomes = "pick") {
     if (!$("#onko-item")) return;
     if (axis) send("axis", axis);
     const section = axis ? $(`.onko-axis[data-axis="${axis}"]`) : $(".onko-axis.active");
-    $("#onko-query-axis").textContent = section.getAttribute("aria-label");
+    $("#onko-query-axis").textContent = becomes === "pick" ? section.getAttribute("aria-label") : "Metastase";
+    $("#onko-query").dataset.becomes = becomes;
     $("#onko-query-text").textContent = $(".onko-text .words").textContent;
     $("#onko-query").dataset.axis = section.dataset.axis;
     open("search", "#onko-query");
@@ -80,6 +82,7 @@
     "ask-reject": () => open("reject", "#onko-reason", reason.item === $("#onko-item")?.dataset.item ? reason.text : ""),
     "ask-comment": () => open("comment", "#onko-comment", $(".onko-actions")?.dataset.comment),
     find: (value) => search(value),
+    "find-metastasis": () => search("icd10gm", "metastasis"),
     place: (value) => place(Number(value)),
     help: () => open("help"),
     theme,
@@ -95,6 +98,7 @@
     x: actions["ask-reject"],
     u: () => send("undo"),
     c: actions["ask-comment"],
+    a: () => send("add"),
     Escape: () => (document.body.classList.contains("onko-list-open") ? list() : send("reset")),
     i: () => send("axis", "icd10gm"),
     t: () => send("axis", "icdo_topography"),
@@ -165,7 +169,8 @@
   }
 
   function pick(hit) {
-    send("pick", hit.dataset.code, { axis: $("#onko-query").dataset.axis });
+    const { axis, becomes } = $("#onko-query").dataset;
+    send(becomes, hit.dataset.code, { axis });
     dialog("search").close();
   }
 
