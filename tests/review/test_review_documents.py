@@ -24,13 +24,17 @@ from index.search.code_search import CodeSearch
 from tests.agent.tiny_agent import embedded_agent
 from tests.review.browsing import CHROMIUM, FLAGS, Officer, Server
 
-LETTER = """Diagnosen:
+# Longer than its window on the page.
+LETTER = (
+    "Die Laborwerte waren unauffällig.\n" * 60
+    + """Diagnosen:
 - Adenokarzinom des rechten Oberlappens, cT2b cN0 cM1c (BRA)
 - Z.n. Prostatakarzinom 2011
 
 Der Vater verstarb an einem Magenkarzinom.
 Bronchoskopisch gewonnene PE: Adenokarzinom. Im MRT des Schädels zwei Hirnmetastasen.
 """
+)
 
 
 @pytest.fixture
@@ -186,6 +190,14 @@ def test_places_are_marked_and_jumped_to_by_click_and_key(database: Path) -> Non
             officer.press("n")
             first = "".join(here.all_inner_texts())
             assert first and buttons.first.inner_text().endswith(first)
+            top = "document.querySelector('.onko-text .words').scrollTop"
+            before = page.evaluate(top)
+            assert before > 0, "a document opens where it tells the tumour"
+            officer.press("t")
+            page.locator(".onko-axis.active[data-axis=icdo_topography]").wait_for()
+            assert "".join(here.all_inner_texts()) == first, "kept, though the item is rendered anew"
+            assert page.evaluate(top) == before
+            officer.press("i")
             officer.press("p")
             last = "".join(here.all_inner_texts())
             assert last and buttons.nth(buttons.count() - 1).inner_text().endswith(last), (

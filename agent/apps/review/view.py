@@ -168,6 +168,8 @@ def _row(item: Item, standing: Decision | None) -> dict[str, Any]:
         "doubt": item.uncertainty,
         "state": item.state,
         "part": f"{item.part}/{item.parts}" if item.parts > 1 else "",
+        # Two patients' documents may name their tumours in the same words.
+        "document": f"{item.source}, {item.reference}" if facts_of(item.coding) is not None else "",
     }
 
 

@@ -56,16 +56,20 @@
   };
 
   // The places of a document that tell its tumour: a fact may be marked in several pieces.
-  function place(number) {
-    document.querySelectorAll(".onko-text mark.here").forEach((mark) => mark.classList.remove("here"));
+  function mark(number) {
+    document.querySelectorAll(".onko-text mark.here").forEach((one) => one.classList.remove("here"));
     document.querySelectorAll(".onko-places [aria-current]").forEach((button) => button.removeAttribute("aria-current"));
     const marks = document.querySelectorAll(`.onko-text mark[data-fact="${number}"]`);
-    if (!marks.length) return;
-    marks.forEach((mark) => mark.classList.add("here"));
-    marks[0].scrollIntoView({ block: "center" });
-    const button = $(`.onko-places [data-value="${number}"]`);
-    button?.setAttribute("aria-current", "true");
-    button?.scrollIntoView({ block: "nearest" });
+    marks.forEach((one) => one.classList.add("here"));
+    $(`.onko-places [data-value="${number}"]`)?.setAttribute("aria-current", "true");
+    return marks[0];
+  }
+  function place(number) {
+    const first = mark(number);
+    if (!first) return;
+    read.place = number;
+    first.scrollIntoView({ block: "center" });
+    $(`.onko-places [data-value="${number}"]`)?.scrollIntoView({ block: "nearest" });
   }
   function nextPlace(step) {
     const there = [...new Set([...document.querySelectorAll(".onko-text mark[data-fact]")].map((mark) => Number(mark.dataset.fact)))];
@@ -218,13 +222,34 @@
     }, 120);
   });
 
-  // The row of the item on the desk stays in sight, and a new item starts at its top.
+  // A document stays where it was read to and keeps the place that was jumped to, though it is rendered anew.
+  let read = { top: 0, place: null };
+  document.addEventListener("scroll", (event) => {
+    if (event.target.matches?.(".onko-text .words")) read.top = event.target.scrollTop;
+  }, true);
+  function keepPlace(words) {
+    if (words.scrollTop !== read.top) words.scrollTop = read.top;
+    if (read.place !== null && !$(".onko-text mark.here")) mark(read.place);
+  }
+
+  // The row of the item on the desk stays in sight, and a new item starts at its top, a document where it first tells
+  // the tumour.
   let last = "";
+  let shown = null;
   new MutationObserver(() => {
     const item = $("#onko-item");
     const now = item ? item.dataset.item : "";
-    if (now === last) return;
+    const words = $(".onko-text .words");
+    const anew = words !== shown;
+    shown = words;
+    if (now === last) {
+      if (anew && words) keepPlace(words);
+      return;
+    }
     last = now;
+    const first = words?.querySelector("mark[data-fact]");
+    read = { top: first ? Math.max(0, first.offsetTop - words.offsetTop - words.clientHeight / 3) : 0, place: null };
+    if (words) words.scrollTop = read.top;
     $("#onko-main")?.scrollTo({ top: 0 });
     if (matchMedia("(max-width: 760px)").matches) scrollTo({ top: 0 });
     $("#onko-rows [aria-current]")?.scrollIntoView({ block: "nearest" });
