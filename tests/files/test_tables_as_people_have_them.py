@@ -151,3 +151,41 @@ def test_the_command_says_what_it_took(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "Kopfzeile in Zeile 2; Diagnose aus Diagnosetext" in shown.stderr
     assert "Trennzeichen ;" in shown.stderr and "Zeile 1 steht über der Kopfzeile" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("a.csv", "Fall;Diagnose;Datum\n1;Mamma-Ca;2024\n2;Mamma-Ca; links;2024\n"),
+        ("a.jsonl", '{"Diagnose": "Melanom"}\nkein JSON\n'),
+    ],
+)
+def test_who_has_no_place_for_a_damaged_row_is_told_of_it(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    rows = open_table(path).sound_rows()
+    assert next(rows).values[-2 if name == "a.csv" else 0] in ("Mamma-Ca", "Melanom")
+    with pytest.raises(TableFileError, match=r"Zeile [23]: .*bitte berichtigen"):
+        next(rows)
+
+
+def test_blank_rows_are_not_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("Fall;Diagnose\n1;Mamma-Ca\n\n2;Melanom\n", encoding="utf-8")
+    assert len(list(open_table(path).sound_rows())) == 3
+
+
+def test_the_options_of_a_table_are_the_same_everywhere() -> None:
+    named = {"--header", "--no-header", "--header-row", "--sheet", "--delimiter", "--encoding"}
+    for words in (["code-file"], ["read"], ["fhir"], ["review", "add"], ["review", "export"]):
+        shown = CliRunner().invoke(cli, [*words, "--help"]).output
+        assert all(option in shown for option in named), words
+
+
+def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("Diagnose\nMamma-Ca\n", encoding="utf-8")
+    told = CliRunner().invoke(
+        cli, ["code-file", str(path), str(tmp_path / "o.csv"), "--header-row", "1", "--no-header"]
+    )
+    assert told.exit_code == 2 and "contradict" in told.output

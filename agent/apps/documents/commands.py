@@ -7,15 +7,19 @@ import sys
 from collections.abc import Iterator
 from itertools import tee
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agent.apps.documents.formats import plain_text
 from agent.apps.documents.sources import Document, documents_of
+from agent.apps.files.options import table_options
 from agent.apps.options import agent_options, load_agent, reader_option
 from agent.apps.terminal import counting, is_watched
 from index.errors import OnkokodeError
+
+if TYPE_CHECKING:
+    from agent.apps.files.table import TableOptions
 
 _STANDARD_INPUT = Path("-")
 
@@ -30,11 +34,11 @@ _STANDARD_INPUT = Path("-")
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per document and line.")
 @click.option("--column", metavar="NAME", help="Tables: column with the documents; by default found.")
-@click.option("--sheet", metavar="NAME", help="Tables: sheet of an Excel file; by default the first.")
+@table_options
 @reader_option
 @agent_options
 def read_command(
-    files: tuple[Path, ...], as_json: bool, column: str | None, sheet: str | None, **options: Any
+    files: tuple[Path, ...], as_json: bool, column: str | None, table: TableOptions, **options: Any
 ) -> None:
     """Read whole documents and code each tumour of the patient: .txt, .docx, .rtf and .pdf, or tables (.csv,
     .xlsx, .parquet, .jsonl) with a document in each row; `-` reads standard input.
@@ -55,7 +59,7 @@ def read_command(
         """A file that cannot be read stops no other."""
         for path in files:
             try:
-                yield from _documents(path, column, sheet)
+                yield from _documents(path, column, table)
             except (OnkokodeError, OSError) as error:
                 failed.append(str(error))
                 click.echo(f"Error: {error}", err=True)
@@ -85,8 +89,8 @@ def _end(failed: list[str], files: tuple[Path, ...]) -> None:
         sys.exit(2 if len(failed) == len(files) else 1)
 
 
-def _documents(path: Path, column: str | None, sheet: str | None) -> Iterator[Document]:
+def _documents(path: Path, column: str | None, table: TableOptions) -> Iterator[Document]:
     if path == _STANDARD_INPUT:
         yield Document({"file": "-"}, plain_text(sys.stdin.buffer.read(), "-"))
     else:
-        yield from documents_of(path, column, sheet)
+        yield from documents_of(path, column, table)

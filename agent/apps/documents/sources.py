@@ -6,10 +6,14 @@ for document in documents_of(Path("entlassbrief.docx")): document.place, documen
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.apps.documents.formats import document_text
+
+if TYPE_CHECKING:
+    from agent.apps.files.table import TableOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +24,10 @@ class Document:
     text: str
 
 
-def documents_of(path: Path, column: str | None = None, sheet: str | None = None) -> Iterator[Document]:
-    """The documents of a file. `column` and `sheet` say where a table holds them; without, they are found.
+def documents_of(
+    path: Path, column: str | None = None, options: TableOptions | None = None
+) -> Iterator[Document]:
+    """The documents of a file. `column` and `options` say how a table holds them; without, it is found.
 
     Raises:
         SourceError, TableFileError: it cannot be read; the message names the file and the remedy.
@@ -34,7 +40,7 @@ def documents_of(path: Path, column: str | None = None, sheet: str | None = None
     from agent.apps.files.columns import find_text_column
     from agent.apps.files.table import TableOptions, text_of
 
-    table = open_table(path, TableOptions(sheet=sheet, column=column))
+    table = open_table(path, replace(options or TableOptions(), column=column))
     place = table.columns.index(find_text_column(table, column))
-    for row in table.read_rows():
+    for row in table.sound_rows():
         yield Document({"file": str(path), "row": row.number}, text_of(row.values[place]))

@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import tee
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.apps.files.options import table_options
 from agent.apps.options import OutputFile, agent_options, load_agent
 from agent.apps.terminal import counting, standard_input, text_lines, warn_of
+
+if TYPE_CHECKING:
+    from agent.apps.files.table import TableOptions
 
 
 @click.command("fhir")
@@ -34,7 +38,7 @@ from agent.apps.terminal import counting, standard_input, text_lines, warn_of
     help="Tables: column with the patient, an id or a reference (Patient/17).",
 )
 @click.option("--date-column", metavar="NAME", help="Tables: column with the date of diagnosis.")
-@click.option("--sheet", metavar="NAME", help="Tables: sheet of an Excel file.")
+@table_options
 @click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
@@ -51,7 +55,7 @@ def fhir_command(
     column: str | None,
     subject_column: str | None,
     date_column: str | None,
-    sheet: str | None,
+    table: TableOptions,
     min_confidence: float,
     with_text: bool,
     **agent: Any,
@@ -72,23 +76,24 @@ def fhir_command(
     """
     from agent.apps.fhir.bundle import Diagnosis, write_bundle, years_in_force
     from agent.apps.fhir.sources import is_table, table_texts
+    from agent.apps.files.table import TableOptions
 
-    table = source != "-" and is_table(Path(source))
-    if not table and (column or subject_column or date_column or sheet):
-        raise click.UsageError("--column, --subject-column, --date-column and --sheet are for tables")
+    in_table = source != "-" and is_table(Path(source))
+    if not in_table and (column or subject_column or date_column or table != TableOptions()):
+        raise click.UsageError("--column, --subject-column, --date-column, --sheet … are for tables")
     loaded = load_agent(**agent)
     damaged: list[int] = []
     with ExitStack() as stack:
         advance = stack.enter_context(counting("Texte"))
 
         def counted() -> Iterator[Diagnosis]:
-            if table:
+            if in_table:
                 told = table_texts(
                     Path(source),
                     column,
                     subject_column,
                     date_column,
-                    sheet,
+                    table,
                     tell=lambda line: click.echo(line, err=True),
                 )
                 rows, dates, kept = tee(told, 3)

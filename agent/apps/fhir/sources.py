@@ -1,13 +1,13 @@
 """Rows of a table as diagnoses of patients: text, reference, date.
 
-for row in table_texts(Path("faelle.xlsx"), None, "Patient", "Datum", None): row.text, row.subject, row.date
+for row in table_texts(Path("faelle.xlsx"), None, "Patient", "Datum"): row.text, row.subject, row.date
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.apps.files.columns import find_text_column
@@ -37,7 +37,7 @@ def table_texts(
     column: str | None,
     subject_column: str | None,
     date_column: str | None,
-    sheet: str | None,
+    options: TableOptions | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[TableText]:
     """The rows of a table, in order; those without a text are passed over. `tell` is told what was taken for what.
@@ -46,17 +46,14 @@ def table_texts(
         TableFileError: it cannot be read, has no such column, or a row is damaged, or holds no date or reference where one
             should be; the message names the row.
     """
-    table = open_table(path, TableOptions(sheet=sheet, column=column))
+    table = open_table(path, replace(options or TableOptions(), column=column))
     text_at = table.columns.index(find_text_column(table, column))
     subject_at, date_at = (
         None if name is None else table.columns.index(find_text_column(table, name))
         for name in (subject_column, date_column)
     )
     tell("; ".join((table.told(), *table.notes)))
-    for row in table.read_rows():
-        if row.problem and any(text_of(value).strip() for value in row.values):
-            # A shifted row would give a diagnosis to another patient.
-            raise TableFileError(f"{path}: Zeile {row.number}: {row.problem}; bitte berichtigen")
+    for row in table.sound_rows():
         text = text_of(row.values[text_at])
         if text.strip():
             yield TableText(text, _subject(path, row, subject_at), _date(path, row, date_at))

@@ -15,6 +15,7 @@ answer.py         a coded text as columns
 writing.py        values made fit for the format that they go into
 work_folder.py    what lies beside an output while a run lasts
 ray_engine.py     the same on many machines
+options.py        how a table is to be read, as options of a command
 commands.py       `onkokode code-file`
 """
 

@@ -6,13 +6,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.apps.files.options import table_options
 from agent.apps.options import OutputFile, agent_options, load_agent
 from agent.apps.wording import thousands
 from index.io.failures import require
+
+if TYPE_CHECKING:
+    from agent.apps.files.table import TableOptions
 
 
 @click.command("code-file")
@@ -31,22 +35,7 @@ from index.io.failures import require
 @click.option(
     "--tumour", is_flag=True, help="Every row is a tumour's, as in a registry: a site alone is one too."
 )
-@click.option(
-    "--header/--no-header", default=None, help="Whether the first row names the columns; by default found."
-)
-@click.option(
-    "--header-row",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Line of a text file, or row of a sheet, that names the columns; titles above it are found.",
-)
-@click.option(
-    "--sheet", metavar="NAME", help="Sheet of an Excel file; by default the first that is not empty."
-)
-@click.option(
-    "--delimiter", metavar="CHAR", help="Field separator of a text file, e.g. ';'; by default found."
-)
-@click.option("--encoding", metavar="NAME", help="Encoding of a text file, e.g. cp1252; by default found.")
+@table_options
 @click.option("--restart", is_flag=True, help="Code again from the start and overwrite OUT.")
 @click.option(
     "--engine",
@@ -68,11 +57,7 @@ def code_file_command(
     behaviour: str | None,
     date_column: str | None,
     tumour: bool,
-    header: bool | None,
-    header_row: int | None,
-    sheet: str | None,
-    delimiter: str | None,
-    encoding: str | None,
+    table: TableOptions,
     restart: bool,
     engine: str,
     workers: int | None,
@@ -93,7 +78,6 @@ def code_file_command(
     OUT.onkokode, codes only, and removes it at the end).
     """
     from agent.apps.files.run import code_file
-    from agent.apps.files.table import TableOptions
 
     if engine == "ray":
         require("ray", "--engine ray")
@@ -112,7 +96,7 @@ def code_file_command(
             fields={"site": site, "histology": histology, "side": side, "behaviour": behaviour},
             date_column=date_column,
             tumour=tumour,
-            options=TableOptions(encoding, _character(delimiter), sheet, header, header_row),
+            options=table,
             engine=chosen,
             restart=restart,
             progress=progress,
@@ -128,14 +112,6 @@ def code_file_command(
         + f"; {run.seconds:.0f} s, {coded / max(run.seconds, 0.001):.0f} Zeilen/s",
         err=True,
     )
-
-
-def _character(delimiter: str | None) -> str | None:
-    named = {"tab": "\t", "\\t": "\t"}
-    delimiter = named.get(delimiter, delimiter) if delimiter else None
-    if delimiter is not None and len(delimiter) != 1:
-        raise click.BadParameter("one character, or `tab`", param_hint="--delimiter")
-    return delimiter
 
 
 @contextmanager

@@ -224,6 +224,18 @@ class Table(ABC):
     def read_rows(self) -> Iterator[Row]:
         """All rows, one at a time."""
 
+    def sound_rows(self) -> Iterator[Row]:
+        """All rows, for who has no place to say what is wrong with one: a shifted row would give a diagnosis to another
+        patient.
+
+        Raises:
+            TableFileError: a row that is not blank is damaged; the message names it.
+        """
+        for row in self.read_rows():
+            if row.problem and (row.surplus or any(text_of(value).strip() for value in row.values)):
+                raise TableFileError(f"{self.path}: Zeile {row.number}: {row.problem}; bitte berichtigen")
+            yield row
+
     @abstractmethod
     def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
         """A writer of the table's own format and dialect with further columns."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.apps.files.options import table_options
 from agent.apps.options import (
     INPUT_FILE,
     OutputFile,
@@ -38,6 +39,7 @@ from index.text import writable
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
+    from agent.apps.files.table import TableOptions
 
 _BATCH = 64
 
@@ -76,6 +78,7 @@ def review() -> None:
 @_work_list(type=OutputFile())
 @click.option("--text-column", help="Tables, JSONL: where the text stands; by default `text`, or found.")
 @click.option("--id-column", help="Tables, JSONL: your own reference; without it, the row number.")
+@table_options
 @click.option("--source", help="Name of the file in the list; by default its file name.")
 @click.option(
     "--coded",
@@ -92,6 +95,7 @@ def add_command(
     id_column: str | None,
     source: str | None,
     coded: Path | None,
+    table: TableOptions,
     **options: Any,
 ) -> None:
     """Code the texts of each FILE and put them on the work list.
@@ -120,9 +124,9 @@ def add_command(
             name = source or (file.name if names[file.name] == 1 else str(file))
             try:
                 rows = (
-                    read_documents(file, text_column)
+                    read_documents(file, text_column, table)
                     if document
-                    else read(file, text_column=text_column, id_column=id_column)
+                    else read(file, text_column=text_column, id_column=id_column, options=table)
                 )
                 if coded is not None:
                     rows = with_codings(rows, coded)
@@ -187,7 +191,7 @@ def list_command(database: Path, show: Any, search: str, limit: int, texts: bool
 
 @review.command("export")
 @_existing_list
-@click.option("--csv", "table", type=OutputFile(), help="CSV file for a spreadsheet.")
+@click.option("--csv", "csv_file", type=OutputFile(), help="CSV file for a spreadsheet.")
 @click.option("--pairs", type=OutputFolder(), help="Folder of training pairs.")
 @click.option(
     "--into",
@@ -197,15 +201,17 @@ def list_command(database: Path, show: Any, search: str, limit: int, texts: bool
 )
 @click.option("--out", type=OutputFile(), metavar="FILE", help="With --into: the table to write.")
 @click.option("--id-column", help="With --into: the column that `review add` was given.")
+@table_options
 @click.option("--source", help="With --into: the name in the list; by default the table's file name.")
 def export_command(
     database: Path,
-    table: Path | None,
+    csv_file: Path | None,
     pairs: Path | None,
     into: Path | None,
     out: Path | None,
     id_column: str | None,
     source: str | None,
+    table: TableOptions,
 ) -> None:
     """Write the decisions that stand.
 
@@ -218,17 +224,19 @@ def export_command(
     The CSV file has semicolons and opens in a German spreadsheet; read the code columns as text there, or 8041/3
     may be taken for a date. Pairs come from accepted and changed entries. Both files hold patients' texts.
     """
-    if table is None and pairs is None and into is None:
+    if csv_file is None and pairs is None and into is None:
         raise click.UsageError("Say what to write: --csv FILE, --pairs FOLDER, or --into TABLE --out FILE.")
     if (into is None) != (out is None):
         raise click.UsageError("--into TABLE and --out FILE go together")
     with Store.open(database, create=False) as store:
-        if table is not None:
-            click.echo(f"{table}: {write_csv(store, table)} decisions")
+        if csv_file is not None:
+            click.echo(f"{csv_file}: {write_csv(store, csv_file)} decisions")
         if into is not None and out is not None:
             from agent.apps.review.own_table import write_own_table
 
-            counts = write_own_table(store, into, out, source=source or into.name, id_column=id_column)
+            counts = write_own_table(
+                store, into, out, source=source or into.name, id_column=id_column, options=table
+            )
             click.echo(f"{out}: " + ", ".join(f"{count} rows {what}" for what, count in counts.items()))
         if pairs is not None:
             rows = write_pairs(store, pairs)

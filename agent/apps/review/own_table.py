@@ -43,7 +43,7 @@ def write_own_table(
     *,
     source: str,
     id_column: str | None = None,
-    sheet: str | None = None,
+    options: TableOptions | None = None,
 ) -> Counter[str]:
     """Write the table with the decisions that stand; returns how many rows are decided, open, have another text, and are
     not on the list.
@@ -54,7 +54,7 @@ def write_own_table(
     """
     if target.exists() and target.samefile(path):
         raise ReviewError(f"{target}: is the table itself; name another file")
-    table = open_table(path, TableOptions(sheet=sheet))
+    table = open_table(path, options)
     taken = sorted(set(table.columns) & set(COLUMNS))
     if taken:
         raise ReviewError(

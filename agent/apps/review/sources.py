@@ -38,9 +38,15 @@ class TextRow:
     coding: dict[str, Any] | None = None
 
 
-def read(path: Path, *, text_column: str | None = None, id_column: str | None = None) -> Iterator[TextRow]:
-    """The rows of a file, one at a time. Without `text_column` that is `text`, or the one that can be no other.
-    Errors name the row, never its text.
+def read(
+    path: Path,
+    *,
+    text_column: str | None = None,
+    id_column: str | None = None,
+    options: TableOptions | None = None,
+) -> Iterator[TextRow]:
+    """The rows of a file, one at a time. Without `text_column` that is `text`, or the one that can be no other;
+    `options` say how a table is to be read. Errors name the row, never its text.
 
     Raises:
         OSError: the file cannot be read.
@@ -55,12 +61,14 @@ def read(path: Path, *, text_column: str | None = None, id_column: str | None = 
             for number, text in enumerate(text_lines(stream, []), start=1):
                 yield TextRow(str(number), text)
     else:
-        yield from _table(path, text_column, id_column)
+        yield from _table(path, text_column, id_column, options)
 
 
-def read_documents(path: Path, text_column: str | None = None) -> Iterator[TextRow]:
+def read_documents(
+    path: Path, text_column: str | None = None, options: TableOptions | None = None
+) -> Iterator[TextRow]:
     """The documents of a file, as `onkokode read` reads them."""
-    for number, document in enumerate(documents_of(path, text_column), start=1):
+    for number, document in enumerate(documents_of(path, text_column, options), start=1):
         yield TextRow(str(number), document.text)
 
 
@@ -83,8 +91,10 @@ def diagnoses(coding: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**one, "further": []} for one in (coding, *coding.get("further", ()))]
 
 
-def _table(path: Path, text_column: str | None, id_column: str | None) -> Iterator[TextRow]:
-    table = open_table(path, TableOptions(column=text_column))
+def _table(
+    path: Path, text_column: str | None, id_column: str | None, options: TableOptions | None
+) -> Iterator[TextRow]:
+    table = open_table(path, replace(options or TableOptions(), column=text_column))
 
     def place(name: str | None) -> int:
         try:
@@ -97,8 +107,7 @@ def _table(path: Path, text_column: str | None, id_column: str | None) -> Iterat
             ) from None
 
     text_at, id_at = place(text_column), place(id_column) if id_column else None
-    rows = (row for chunk in table.chunks() for row in chunk.rows)
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(table.sound_rows(), start=1):
         own = "" if id_at is None else text_of(row.values[id_at])
         yield TextRow(own or str(number), text_of(row.values[text_at]))
 

@@ -1,0 +1,73 @@
+"""The options that say how a table is to be read, the same for every command that reads one.
+
+@click.command()
+@table_options
+def command(table: TableOptions): open_table(path, table)
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import Any
+
+import click
+
+_OPTIONS = (
+    click.option(
+        "--header/--no-header",
+        default=None,
+        help="Tables: whether the first row names the columns; by default found.",
+    ),
+    click.option(
+        "--header-row",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Line of a text file, or row of a sheet, that names the columns; titles above it are found.",
+    ),
+    click.option(
+        "--sheet", metavar="NAME", help="Sheet of an Excel file; by default the first that is not empty."
+    ),
+    click.option(
+        "--delimiter",
+        metavar="CHAR",
+        help="Field separator of a text file with a table, e.g. ';'; by default found.",
+    ),
+    click.option(
+        "--encoding",
+        metavar="NAME",
+        help="Encoding of a text file with a table, e.g. cp1252; by default found.",
+    ),
+)
+
+
+def table_options(command: Any) -> Any:
+    """Adds the options; the command gets them as `table`, a `TableOptions`."""
+
+    @wraps(command)
+    def collected(
+        *arguments: Any,
+        header: bool | None,
+        header_row: int | None,
+        sheet: str | None,
+        delimiter: str | None,
+        encoding: str | None,
+        **others: Any,
+    ) -> Any:
+        from agent.apps.files.table import TableOptions
+
+        if header_row is not None and header is False:
+            raise click.UsageError("--header-row and --no-header contradict each other")
+        table = TableOptions(encoding, _character(delimiter), sheet, header, header_row)
+        return command(*arguments, table=table, **others)
+
+    for option in reversed(_OPTIONS):
+        collected = option(collected)
+    return collected
+
+
+def _character(delimiter: str | None) -> str | None:
+    named = {"tab": "\t", "\\t": "\t"}
+    delimiter = named.get(delimiter, delimiter) if delimiter else None
+    if delimiter is not None and len(delimiter) != 1:
+        raise click.BadParameter("one character, or `tab`", param_hint="--delimiter")
+    return delimiter
