@@ -77,7 +77,7 @@ _RAY = "ray.exceptions.RayError"
 
 # The optional packages and the extra of pyproject.toml that brings each; a test compares the two.
 EXTRAS = {
-    "openpyxl": "files",
+    **dict.fromkeys(("openpyxl", "python_calamine"), "files"),
     **dict.fromkeys(("pypdf", "striprtf"), "documents"),
     **dict.fromkeys(("fastapi", "uvicorn", "nicegui", "langgraph.checkpoint.sqlite"), "service"),
     "ray": "ray",

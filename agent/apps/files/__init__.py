@@ -8,6 +8,8 @@ table.py          what all formats have in common
 delimited.py      CSV, TSV: encoding and delimiter found        (lines.py: line by line, each decoded by itself)
 json_lines.py     JSON Lines
 parquet.py        Parquet, types kept
+sheets.py         a sheet of a workbook as a table
+other_books.py    OpenDocument, .xls, .xlsb, read only
 workbook.py       Excel: table and writer        (workbook_parts.py: looked over before openpyxl sees it)
 header.py         whether the first row names the columns
 columns.py        which columns tell the diagnosis of a row

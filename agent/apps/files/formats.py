@@ -18,11 +18,13 @@ from agent.apps.files.table import Table, TableFileError, TableOptions, TableWri
 
 JSON_LINES = (".jsonl", ".ndjson")
 # A text file may be a table or hold a text per line; these are tables by their ending.
-TABLE_ENDINGS = {".csv", ".tsv", *JSON_LINES, ".xlsx", ".parquet"}
-ENDINGS = {*TABLE_ENDINGS, ".txt"}
+ENDINGS = {".csv", ".tsv", *JSON_LINES, ".xlsx", ".parquet", ".txt"}
+READ_ONLY = {".ods", ".xls", ".xlsb", ".xlsm"}
+TABLE_ENDINGS = {*ENDINGS, *READ_ONLY} - {".txt"}
+_OLE = b"\xd0\xcf\x11\xe0"  # what files of Office before 2007 begin with
 
 
-def format_of(path: Path) -> Literal["parquet", "xlsx", "jsonl", "delimited"]:
+def format_of(path: Path) -> Literal["parquet", "xlsx", "other book", "jsonl", "delimited"]:
     """The format of a file by its content, and by its ending where that leaves a choice.
 
     Raises:
@@ -32,10 +34,9 @@ def format_of(path: Path) -> Literal["parquet", "xlsx", "jsonl", "delimited"]:
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK\x03\x04"):
-        _must_be_workbook(path)
-        return "xlsx"
-    if head.startswith(b"\xd0\xcf\x11\xe0"):
-        raise TableFileError(f"{path}: ein altes Excel-Format (.xls); bitte als .xlsx oder .csv speichern")
+        return "xlsx" if _parts_of(path) & {"xl/workbook.xml"} else "other book"
+    if head.startswith(_OLE):
+        return "other book"
     if path.suffix.lower() in JSON_LINES or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b'{"'):
         return "jsonl"
     return "delimited"
@@ -53,6 +54,10 @@ def open_table(path: Path, options: TableOptions | None = None) -> Table:
         from agent.apps.files.workbook import WorkbookTable
 
         return WorkbookTable(path, options)
+    if kind == "other book":
+        from agent.apps.files.other_books import OtherBookTable
+
+        return OtherBookTable(path, options)
     if kind == "jsonl":
         from agent.apps.files.json_lines import JsonLinesTable
 
@@ -97,13 +102,13 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _must_be_workbook(path: Path) -> None:
+def _parts_of(path: Path) -> set[str]:
+    """The names of the parts of a workbook. Raises `TableFileError` where a packed file is none."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            names = set(archive.namelist())
     except zipfile.BadZipFile:
         raise TableFileError(f"{path}: die Excel-Datei ist beschädigt oder nur halb kopiert") from None
-    if "content.xml" in names and "mimetype" in names:
-        raise TableFileError(f"{path}: eine OpenDocument-Tabelle (.ods); bitte als .xlsx oder .csv speichern")
-    if "xl/workbook.xml" not in names:
+    if not names & {"xl/workbook.xml", "xl/workbook.bin"} and not names >= {"content.xml", "mimetype"}:
         raise TableFileError(f"{path}: ein ZIP-Archiv, aber keine Excel-Datei; bitte erst entpacken")
+    return names

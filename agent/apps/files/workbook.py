@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,8 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.utils.exceptions import IllegalCharacterError
 from openpyxl.worksheet._writer import WorksheetWriter
 
-from agent.apps.files.table import (
-    SAMPLE_ROWS,
-    Chunk,
-    Row,
-    Table,
-    TableFileError,
-    TableOptions,
-    TableWriter,
-    width_of,
-)
+from agent.apps.files.sheets import SheetRows, SheetTable
+from agent.apps.files.table import Chunk, Row, TableFileError, TableOptions, TableWriter
 from agent.apps.files.workbook_parts import CheckedArchive, open_book, rows_of
 from index.errors import OnkokodeError
 
@@ -38,56 +30,28 @@ _LONGEST_CELL = 32_767  # in Excel; openpyxl cuts without a word
 _CUT = " … [gekürzt: mehr fasst eine Excel-Zelle nicht]"
 
 
-class WorkbookTable(Table):
+class WorkbookTable(SheetTable):
     """The first sheet of a workbook that is not empty, or the one that `options.sheet` names."""
 
-    endings = (".xlsx",)
-
     def __init__(self, path: Path, options: TableOptions) -> None:
-        super().__init__(path, options)
         self._checked: set[tuple[str, str]] = set()
-        self.sheet = options.sheet or ""  # until it is found: the first that is not empty
-        with self._sheet() as sheet:
-            self.sheet = sheet.title
-            numbered = [
-                (number, cells[: width_of(cells)])
-                for number, (cells, _) in enumerate(islice(rows_of(sheet), SAMPLE_ROWS + 1), start=1)
-            ]
-        if not any(cells for _, cells in numbered):
-            raise TableFileError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
-        filled = next(place for place, (_, cells) in enumerate(numbered) if cells)
-        self._above = filled + self.above_header(numbered[filled:])
-        self._first, *rest = (cells for _, cells in numbered[self._above :])
-        self.name_columns(self._first, rest)
-
-    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
-        return write_workbook(path, self.columns, added, self.sheet)
-
-    @property
-    def dialect(self) -> str:
-        return f"Blatt {self.sheet}"
+        super().__init__(path, options)
 
     def facts(self) -> dict[str, Any]:
         return {"format": "xlsx", "sheet": self.sheet, "header": self.header, "header_row": self.header_row}
 
     @contextmanager
-    def _sheet(self) -> Iterator[Any]:
+    def open_sheets(self) -> Iterator[Mapping[str, SheetRows]]:
         try:
             with (
                 self.path.open("rb") as stream,
                 CheckedArchive(stream, self.path, self._checked) as archive,
             ):
-                sheets = {sheet.title: sheet for sheet in open_book(stream, archive).worksheets}
-                if not sheets:
-                    raise TableFileError(
-                        f"{self.path}: kein Tabellenblatt; bitte als Excel-Arbeitsmappe speichern"
-                    )
-                name = self.sheet or self._first_filled(sheets)
-                if name not in sheets:
-                    raise TableFileError(f"{self.path}: kein Blatt {name}; vorhanden: {', '.join(sheets)}")
-                # What the file claims as its size would be filled up with empty cells.
-                sheets[name].reset_dimensions()
-                yield sheets[name]
+                sheets = open_book(stream, archive).worksheets
+                for sheet in sheets:
+                    # What the file claims as its size would be filled up with empty cells.
+                    sheet.reset_dimensions()
+                yield {sheet.title: partial(rows_of, sheet) for sheet in sheets}
         except (OnkokodeError, MemoryError):
             raise
         except Exception as error:
@@ -98,39 +62,6 @@ class WorkbookTable(Table):
                 f"{self.path}: die Excel-Datei ist beschädigt ({type(error).__name__}); bitte in Excel öffnen "
                 "und neu speichern"
             ) from None
-
-    def _first_filled(self, sheets: dict[str, Any]) -> str:
-        """The first sheet that holds anything; which others do is said."""
-        filled = []
-        for name, sheet in sheets.items():
-            sheet.reset_dimensions()
-            if any(width_of(cells) for cells, _ in islice(rows_of(sheet), SAMPLE_ROWS)):
-                filled.append(name)
-        if len(filled) > 1:
-            self.notes.append(
-                f"nur das Blatt {filled[0]} wurde kodiert; weitere Blätter nennt --sheet: {', '.join(filled[1:6])}"
-            )
-        return filled[0] if filled else next(iter(sheets))
-
-    def read_rows(self) -> Iterator[Row]:
-        width = len(self.columns)
-        waiting: list[int] = []  # empty rows count only where another one follows
-        with self._sheet() as sheet:
-            numbered = islice(enumerate(rows_of(sheet), start=1), self._above, None)
-            if self.header and next(numbered, (1, ((), None)))[1][0][: len(self._first)] != self._first:
-                raise self.changed()
-            for number, (cells, odd) in numbered:
-                cells = cells[: width_of(cells)]
-                if not cells and not odd:
-                    waiting.append(number)
-                    continue
-                for empty in waiting:
-                    yield Row(empty, (None,) * width, "leere Zeile")
-                waiting.clear()
-                problem = f"{len(cells)} Zellen statt {width}" if len(cells) > width else None
-                problem = "; ".join(filter(None, (problem, odd))) or None
-                values = tuple(cells[:width]) + (None,) * (width - len(cells))
-                yield Row(number, values, problem, tuple(cells[width:]))
 
 
 class _WorkbookWriter(TableWriter):

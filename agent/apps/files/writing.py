@@ -18,7 +18,7 @@ from datetime import time as clock
 from pathlib import Path
 from typing import Any
 
-from agent.apps.files.formats import ENDINGS, JSON_LINES, open_writer
+from agent.apps.files.formats import ENDINGS, JSON_LINES, READ_ONLY, open_writer
 from agent.apps.files.table import (
     MISSING,
     MOST_COLUMNS,
@@ -39,8 +39,10 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def must_fit(table: Table, target: Path, added: Sequence[str]) -> None:
-    """Raise `TableFileError` where the format of `target` cannot hold so many rows or columns."""
+    """Raise `TableFileError` where the format of `target` is only read, or cannot hold so many rows or columns."""
     ending = target.suffix.lower()
+    if ending in READ_ONLY:
+        raise TableFileError(f"{target}: {ending} wird nur gelesen; bitte als .xlsx oder .csv ausgeben")
     if (ending if ending in ENDINGS else table.endings[0]) != ".xlsx":
         return
     rows, columns = table.rows + 1, len(table.columns) + len(added)

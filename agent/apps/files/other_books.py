@@ -1,0 +1,75 @@
+"""Workbooks that are no .xlsx: OpenDocument (.ods), Excel before 2007 (.xls) and Excel's binary form (.xlsb); read only.
+
+OtherBookTable(Path("diagnosen.ods"), TableOptions()).columns
+
+The library calamine reads them, a sheet at a time as a whole; what a file would unpack to is looked at first.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from agent.apps.files.sheets import SheetRows, SheetTable
+from agent.apps.files.table import TableFileError
+from index.io.failures import require
+
+_MOST_BYTES = 256 << 20  # unpacked; in memory a sheet takes several times as much
+_CSV = "bitte das Blatt als CSV speichern"
+
+
+class OtherBookTable(SheetTable):
+    """The first sheet that is not empty, or the one that `options.sheet` names."""
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "format": "calamine",
+            "sheet": self.sheet,
+            "header": self.header,
+            "header_row": self.header_row,
+        }
+
+    @contextmanager
+    def open_sheets(self) -> Iterator[Mapping[str, SheetRows]]:
+        require("python_calamine", f"reading {self.path.name}")
+        from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
+
+        self._must_be_small()
+        try:
+            book = CalamineWorkbook.from_path(str(self.path))
+            names = [sheet.name for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
+        except (CalamineError, ValueError) as error:
+            raise self._damaged(error) from None
+
+        def rows(name: str) -> Iterator[tuple[Sequence[Any], str | None]]:
+            try:
+                read = book.get_sheet_by_name(name).iter_rows()
+            except (CalamineError, ValueError) as error:
+                raise self._damaged(error) from None
+            for cells in read:
+                yield [_value(cell) for cell in cells], None
+
+        yield {name: partial(rows, name) for name in names}
+
+    def _must_be_small(self) -> None:
+        size = self.path.stat().st_size
+        if zipfile.is_zipfile(self.path):
+            with zipfile.ZipFile(self.path) as archive:
+                size = sum(part.file_size for part in archive.filelist)
+        if size > _MOST_BYTES:
+            raise TableFileError(f"{self.path}: mehr als {_MOST_BYTES >> 20} MB; {_CSV}")
+
+    def _damaged(self, error: Exception) -> TableFileError:
+        return TableFileError(
+            f"{self.path}: beschädigt oder verschlüsselt ({type(error).__name__}); bitte öffnen und als .xlsx speichern"
+        )
+
+
+def _value(cell: Any) -> Any:
+    """A cell as Excel's are read: nothing where it is empty, whole numbers as such."""
+    if cell == "" and isinstance(cell, str):
+        return None
+    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
