@@ -111,7 +111,7 @@ class Resources:
             check_model(language, prompts)
         if isinstance(language, LocalModel):
             restrict(language, prompts, known)
-        return cls(
+        resources = cls(
             catalogue=known,
             retriever=Retriever(index, loaded),
             model=language,
@@ -133,8 +133,12 @@ class Resources:
                     if isinstance(language, LocalModel) and not language.method.tree
                     else {}
                 ),
+                **({"reader": str(reader)} if reader is not None else {}),
             },
         )
+        if reader is not None:
+            _ = resources.reader  # a folder that holds none is told now, not at the first document
+        return resources
 
 
 def decision_of(default: bool, encoder: str | Path | None, folder: str | Path) -> Weights:

@@ -72,6 +72,22 @@ def metastases_of(morphology: str) -> tuple[str, ...]:
     return (f"{number}/6", *(code for first, last, code in _FAMILIES if first <= number <= last))
 
 
+# Names of tissue that say no more than their family: first and last of its numbers.
+_UNSPECIFIC = {
+    "8000": ((8000, 9999),), "8010": ((8010, 8589),), "8140": ((8140, 8389), (8440, 8576)), "9590": ((9590, 9729),),
+}  # fmt: skip
+
+
+def leaves_open(general: str | None, morphology: str | None) -> bool:
+    """Whether a morphology is `general`, or one that it leaves open: `8140/3` leaves `8480/3` open and `8070/3` not.
+    None leaves everything open."""
+    if general is None or general == morphology:
+        return True
+    return morphology is not None and any(
+        first <= int(morphology[:4]) <= last for first, last in _UNSPECIFIC.get(general[:4], ())
+    )
+
+
 def same_code(icd10: str, expected: str) -> bool:
     """Equal, one of both the unspecified code of their category, or `expected` the beginning of `icd10`."""
     if icd10 == expected:

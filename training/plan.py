@@ -181,7 +181,8 @@ class ReaderPlan:
     """The size of the reader of documents, and how long it learns."""
 
     model: str | None = option(
-        None, "A language model whose layers read, with an adapter (a new small network)."
+        None,
+        "Read with the layers of this language model and an adapter, instead of a small network of our own.",
     )
     rank: int = option(16, "Rank of the adapter.")
     epochs: int = option(3, "Times that each document is seen.")
@@ -191,5 +192,5 @@ class ReaderPlan:
     layers: int | None = option(None, "Layers of the network. [default: 4, of a language model the first 12]")
     annotated: int = option(6, "Times that an epoch holds each document that was annotated by hand.")
     held_out: int = option(500, "Documents that are measured after each epoch and not learnt from.")
-    save_steps: int = option(200, "Steps between two savings.")
+    save_steps: int = option(200, "Steps between two savings.", type=click.IntRange(1))
     seed: int = option(13, "Of every draw.")

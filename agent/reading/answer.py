@@ -14,15 +14,13 @@ from dataclasses import replace
 from agent.prepare.records import Side
 from agent.reading.mentions import Mention
 from agent.reading.results import CodedMetastasis, CodedTumour, Fact
-from agent.reading.spread import codes_of_formula, regional_nodes
-from agent.reading.tumours import ANCHORS, Phrase, TumourFacts
+from agent.reading.spread import codes_of_formula, placed_only, regional_nodes
+from agent.reading.tumours import Phrase, TumourFacts
 from agent.resources import Resources
 from agent.results import CodedText, Coding
 from index.icd import is_haematological, is_haematological_code, is_secondary
 from index.records import AXES, CodeSystem
 
-# Codes of metastases whose place is not told, and those that tell one.
-_UNPLACED = {"C77.9": "C77", "C79.9": "C7"}
 # A primary of which only metastases are told.
 _NO_PRIMARY = {CodeSystem.ICD10GM: "C80.9", CodeSystem.TOPOGRAPHY: "C80.9", CodeSystem.MORPHOLOGY: "8000/6"}
 # Organs that have no side; a side in their document is that of something else.
@@ -50,15 +48,14 @@ def coded_tumour(
             replace(placed[0].icdo_topography, evidence=()),
         )
     return CodedTumour(
-        icd10gm, topography, morphology, _presence(facts, resources) * answer.tumour_probability, facts.certainty, _side(facts, topography.code),
+        icd10gm, topography, morphology, _presence(facts, resources), facts.certainty, _side(facts, topography.code),
         () if _is_of_blood(icd10gm, morphology) else _metastases(facts, coded, topography.code, resources),
         tuple(Fact(m.role, m.start, m.end) for m in facts.mentions),
     )  # fmt: skip
 
 
 def _presence(facts: TumourFacts, resources: Resources) -> float:
-    named = [mention for mention in facts.mentions if mention.role in ANCHORS]
-    return resources.reader.presence.probability(named or facts.mentions)
+    return resources.reader.presence.probability(facts.told_by)
 
 
 def _is_of_blood(icd10gm: Coding, morphology: Coding) -> bool:
@@ -74,15 +71,20 @@ def _of_no_primary(
     metastases = _metastases(facts, coded, None, resources)
     if named:
         icd10gm, topography, morphology = (replace(named[0].coding(axis), evidence=()) for axis in AXES)
-        probability = _presence(facts, resources) * named[0].tumour_probability
     elif metastases:
         icd10gm, topography, morphology = (_agreed(resources, axis, _NO_PRIMARY[axis]) for axis in AXES)
-        probability = _presence(facts, resources)
     else:
         return None
     places = tuple(Fact(m.role, m.start, m.end) for m in facts.mentions)
     return CodedTumour(
-        icd10gm, topography, morphology, probability, facts.certainty, None, metastases, places
+        icd10gm,
+        topography,
+        morphology,
+        _presence(facts, resources),
+        facts.certainty,
+        None,
+        metastases,
+        places,
     )
 
 
@@ -141,12 +143,7 @@ def _metastases(
     for formula, mention in facts.formulas:
         for code in codes_of_formula(formula, topography):
             add(_agreed(resources, CodeSystem.ICD10GM, code), mention)
-    kept = {
-        code: one
-        for code, one in found.items()
-        if code not in _UNPLACED or not any(o != code and o.startswith(_UNPLACED[code]) for o in found)
-    }
-    return tuple(CodedMetastasis(*kept[code]) for code in sorted(kept))
+    return tuple(CodedMetastasis(*found[code]) for code in placed_only(found))
 
 
 def _in_document(coding: Coding, places: tuple[int, ...]) -> Coding:

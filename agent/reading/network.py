@@ -1,4 +1,4 @@
-"""The networks that label a document: a small one of our own, or a language model's layers under the same heads.
+"""The networks that label a document: a small one of our own, or the layers of a language model under the same heads.
 
     network = Network(own_encoder(pieces=8000), vectors=768)
     encoder, tokenizer = pretrained_encoder("gemma-3-270m", layers=12)
@@ -34,7 +34,6 @@ class Network(nn.Module):
 
     def __init__(self, encoder: Any, vectors: int, *, pretrained: bool = False) -> None:
         super().__init__()
-        self.encoder = encoder
         width = encoder.config.hidden_size
         self.known = nn.Linear(vectors, width)
         # States of a layer in the middle have no scale of their own.
@@ -46,6 +45,12 @@ class Network(nn.Module):
         if pretrained:  # it begins with what the model knows
             nn.init.zeros_(self.known.weight)
             nn.init.zeros_(self.known.bias)
+        self.to(encoder.device)
+        self.encoder = encoder
+
+    @property
+    def device(self) -> torch.device:
+        return self.known.weight.device
 
     def forward(
         self, ids: torch.Tensor, mask: torch.Tensor, vectors: torch.Tensor

@@ -79,8 +79,12 @@ def word_splitter(before: str = "") -> pre_tokenizers.PreTokenizer:
 
 
 def by_words(tokenizer: Tokenizer) -> Tokenizer:
-    """A language model's tokenizer, made to divide a text at its words first. One of the SentencePiece kind keeps the
-    blank before a word, with which it learnt it."""
-    keeps_blanks = tokenizer.normalizer is not None and tokenizer.normalizer.normalize_str(" ") == _BLANK
-    tokenizer.pre_tokenizer = word_splitter(f"{_BLANK}?" if keeps_blanks else "")
+    """A language model's tokenizer, made to divide a text at its words first, each with the blank before it, with which
+    the model learnt it: SentencePiece's sign for it, or that of byte-level pieces."""
+    if "ByteLevel" in str(tokenizer.pre_tokenizer):
+        bytewise = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([word_splitter(" ?"), bytewise])
+    else:
+        marked = tokenizer.normalizer is not None and tokenizer.normalizer.normalize_str(" ") == _BLANK
+        tokenizer.pre_tokenizer = word_splitter(f"{_BLANK}?" if marked else "")
     return tokenizer

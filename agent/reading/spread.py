@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,6 +34,20 @@ def _sites() -> dict[str, str]:
 def regional_nodes(topography: str) -> str | None:
     """The code of metastases in the regional lymph nodes of a topography; None where there is no one station."""
     return next((code for organs, code in _stations() if topography.startswith(organs)), None)
+
+
+# Codes of metastases whose place is not told, and what those begin with that tell one.
+_UNPLACED = {"C77.9": "C77", "C79.9": "C7"}
+
+
+def placed_only(codes: Iterable[str]) -> list[str]:
+    """The codes, sorted, without those that tell no place where another one does."""
+    every = set(codes)
+    return sorted(
+        code
+        for code in every
+        if code not in _UNPLACED or not any(o != code and o.startswith(_UNPLACED[code]) for o in every)
+    )
 
 
 def codes_of_formula(formula: str, topography: str | None) -> list[str]:

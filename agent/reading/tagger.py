@@ -29,6 +29,7 @@ from agent.reading.network import WINDOW, Network, own_encoder, pretrained_encod
 from agent.reading.pieces import Lexicon, pieces_of
 from agent.reading.presence import Presence
 from index.errors import ModelError
+from index.io.atomic import new_file, write_whole
 from index.io.weights import LOADING_ERRORS, check_numbers
 from index.search.encoder import Encoder
 
@@ -51,13 +52,13 @@ class Tagger:
         """`base` is the language model whose layers the network has; None: it is our own."""
         self.network, self.tokenizer, self.lexicon, self.base = network.eval(), tokenizer, lexicon, base
         self.presence = presence or Presence()
-        self._link_offset = float(network.link_offset.detach())
         tokenizer.no_padding()
         tokenizer.no_truncation()
 
     @classmethod
     def new(cls, base: str, layers: int, rank: int, lexicon: Lexicon) -> Tagger:
-        """An untrained reader on so many layers of a language model, with an adapter of a rank in all of them."""
+        """An untrained reader on so many layers of a language model, with an adapter of a rank in all of them. A model in
+        a file or folder is found again by its whole path."""
         from peft import LoraConfig, get_peft_model
 
         encoder, tokenizer = pretrained_encoder(base, layers)
@@ -67,7 +68,7 @@ class Tagger:
             warnings.simplefilter("ignore")
             adapted = get_peft_model(encoder, settings)
         network = Network(adapted, lexicon.width, pretrained=True)
-        return cls(network, tokenizer, lexicon, base)
+        return cls(network, tokenizer, lexicon, str(Path(base).resolve()) if Path(base).exists() else base)
 
     @classmethod
     def load(cls, encoder: Encoder, folder: Path = WEIGHTS, *, trainable: bool = False) -> Tagger:
@@ -108,21 +109,31 @@ class Tagger:
         model only the adapter is kept, which a reader has that is new or was loaded to be trained."""
         from safetensors.torch import save_file
 
-        folder.mkdir(parents=True, exist_ok=True)
-        config = self.network.encoder.config
+        config, network = self.network.encoder.config, self.network
         settings: dict[str, Any] = {
             "pieces": config.vocab_size, "width": config.hidden_size, "layers": config.num_hidden_layers,
             "tags": list(TAGS), "moves": list(MOVES), "encoder": encoder, "presence": list(self.presence.weights),
         }  # fmt: skip
-        weights = {k: v.half().contiguous() for k, v in self.network.state_dict().items()}
-        if self.base is None:
-            self.tokenizer.save(str(folder / "tokenizer.json"))
-        else:
+        own = self.base is None
+        weights = {
+            name: values.half().cpu().contiguous()
+            for name, values in network.state_dict().items()
+            if own or not name.startswith("encoder.")
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        if not own:
+            if not hasattr(network.encoder, "peft_config"):
+                raise ModelError(f"{folder}: the adapter is merged; load the reader to be trained on")
             settings["base"] = self.base
-            weights = {k: v for k, v in weights.items() if not k.startswith("encoder.")}
-            self.network.encoder.save_pretrained(folder)
-        (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        save_file(weights, folder / "model.safetensors")
+            network.encoder.save_pretrained(folder)
+        with new_file(folder / "model.safetensors") as half:
+            save_file(weights, half)
+        if own:
+            # Merges dropped while training are no part of the tokenizer.
+            dropped, self.tokenizer.model.dropout = self.tokenizer.model.dropout, None
+            write_whole(folder / "tokenizer.json", self.tokenizer.to_str(pretty=True))
+            self.tokenizer.model.dropout = dropped
+        write_whole(folder / "config.json", json.dumps(settings, indent=2) + "\n")
 
     @torch.inference_mode()
     def label(self, text: str) -> Labels:
@@ -133,12 +144,12 @@ class Tagger:
         found = [np.zeros((0, width), np.float32) for width in (len(TAGS), len(MOVES), LINK)]
         parts: list[list[np.ndarray]] = [[], [], []]
         for start, first, last in windows(len(ids)):
-            window = ids[start : start + WINDOW][None]
-            known = vectors[start : start + WINDOW][None]
+            window = ids[start : start + WINDOW][None].to(self.network.device)
+            known = vectors[start : start + WINDOW][None].to(self.network.device)
             tags, moves, links = self.network(window, torch.ones_like(window), known)
             labels = (tags.log_softmax(-1), moves.log_softmax(-1), links)
             for part, values in zip(parts, labels, strict=True):
-                part.append(values[0, first - start : last - start].float().numpy())
+                part.append(values[0, first - start : last - start].float().cpu().numpy())
         if parts[0]:
             found = [np.concatenate(part) for part in parts]
         return Labels(pieces.offsets, pieces.words, *found)
@@ -146,7 +157,7 @@ class Tagger:
     def same_tumour(self, mentions: Sequence[HasLink]) -> np.ndarray:
         """The log-odds (n, n) that two of n mentions speak of one tumour."""
         links = np.stack([one.link for one in mentions])
-        return links @ links.T / LINK**0.5 + self._link_offset
+        return links @ links.T / LINK**0.5 + float(self.network.link_offset.detach())
 
 
 def windows(count: int) -> list[tuple[int, int, int]]:

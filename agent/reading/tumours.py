@@ -67,6 +67,11 @@ class TumourFacts:
     formulas: tuple[tuple[str, Mention], ...]
     mentions: tuple[Mention, ...]
 
+    @property
+    def told_by(self) -> tuple[Mention, ...]:
+        """The names and places; of metastases without a primary, all mentions."""
+        return tuple(one for one in self.mentions if one.role in ANCHORS) or self.mentions
+
 
 def assemble(text: str, mentions: Sequence[Mention], same: Same) -> list[TumourFacts]:
     """The tumours of a document, in the order in which it names them."""

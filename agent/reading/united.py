@@ -12,10 +12,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from agent.reading.results import CodedMetastasis, CodedTumour
-from index.icd import same_code
-
-# What histology leaves open: neoplasm, carcinoma, adenocarcinoma, lymphoma not otherwise specified.
-_OPEN = ("8000", "8010", "8140", "9590")
+from agent.reading.spread import placed_only
+from index.icd import leaves_open, same_code
 
 
 def united(tumours: Iterable[CodedTumour]) -> tuple[CodedTumour, ...]:
@@ -31,37 +29,39 @@ def united(tumours: Iterable[CodedTumour]) -> tuple[CodedTumour, ...]:
 
 
 def _same(one: CodedTumour, other: CodedTumour) -> bool:
+    histologies = one.icdo_morphology.code, other.icdo_morphology.code
     return (
         (one.certainty == "Zustand nach") == (other.certainty == "Zustand nach")
         and (one.side is None or other.side is None or one.side == other.side)
         and one.icd10gm.code is not None
         and other.icd10gm.code is not None
         and same_code(one.icd10gm.code, other.icd10gm.code)
-        and _agree(one.icdo_morphology.code, other.icdo_morphology.code)
+        and (leaves_open(*histologies) or leaves_open(*reversed(histologies)))
     )
 
 
-def _agree(one: str | None, other: str | None) -> bool:
-    """Whether two morphologies are equal, or one of them leaves the histology open."""
-    return one == other or _is_open(one) or _is_open(other)
-
-
-def _is_open(morphology: str | None) -> bool:
-    return morphology is None or morphology.startswith(_OPEN)
-
-
 def _joined(one: CodedTumour, other: CodedTumour) -> CodedTumour:
-    fuller, lesser = (one, other) if not (one.icd10gm.code or "").endswith(".9") else (other, one)
-    metastases: dict[str | None, CodedMetastasis] = {}
-    for told in (*fuller.metastases, *lesser.metastases):
-        before = metastases.get(told.icd10gm.code)
-        facts = (*before.facts, *told.facts) if before else told.facts
-        metastases[told.icd10gm.code] = CodedMetastasis((before or told).icd10gm, facts)
+    placed, told_less = one, other
+    if (one.icd10gm.code or "").endswith(".9") and not (other.icd10gm.code or "").endswith(".9"):
+        placed, told_less = other, one
+    named = (
+        told_less
+        if leaves_open(placed.icdo_morphology.code, told_less.icdo_morphology.code)
+        and told_less.icdo_morphology.code is not None
+        else placed
+    )
+    metastases: dict[str, CodedMetastasis] = {}
+    for told in (*one.metastases, *other.metastases):
+        code = told.icd10gm.code or ""
+        before = metastases.get(code, replace(told, facts=()))
+        facts = sorted((*before.facts, *told.facts), key=lambda fact: fact.start)
+        metastases[code] = replace(before, facts=tuple(facts))
     return replace(
-        fuller,
-        icdo_morphology=(lesser if _is_open(fuller.icdo_morphology.code) else fuller).icdo_morphology,
-        certainty="gesichert" if "gesichert" in (one.certainty, other.certainty) else fuller.certainty,
-        side=fuller.side or lesser.side,
-        metastases=tuple(metastases[code] for code in sorted(metastases, key=str)),
+        placed,
+        icdo_morphology=named.icdo_morphology,
+        probability=max(one.probability, other.probability),
+        certainty="gesichert" if "gesichert" in (one.certainty, other.certainty) else one.certainty,
+        side=one.side or other.side,
+        metastases=tuple(metastases[code] for code in placed_only(metastases)),
         facts=tuple(sorted((*one.facts, *other.facts), key=lambda fact: fact.start)),
     )

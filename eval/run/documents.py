@@ -204,6 +204,8 @@ def _share(sums: np.ndarray) -> np.ndarray:
 def documents_command(files: tuple[Path, ...], entries: bool, wrong: bool, **options: Any) -> None:
     """Read the documents of each FILE (JSON lines with their tumours; without one, our own sets) and score the
     answers."""
+    if entries and options["reader"]:
+        raise click.UsageError("--entries reads no documents, so --reader says nothing")
     agent = load_agent(**options | {"date": options["date"] or MODELS_YEAR})
     for path in files or sorted(OWN.glob("*.jsonl")):
         _score(agent, path, entries=entries, wrong=wrong)

@@ -7,6 +7,7 @@ import time
 import unicodedata
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,12 +212,12 @@ def test_of_a_word_document_stands_what_its_reader_sees(tmp_path: Path) -> None:
     )
     body = (
         "<w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr><w:r><w:t>Prostata-Ca</w:t></w:r></w:p>"
-        f"<w:p>{alike}</w:p>"
+        f"<w:p>{alike}<w:r><w:t>PSA 12</w:t></w:r></w:p>"
         "<w:p><w:moveFrom><w:r><w:t>Kolon-Ca</w:t></w:r></w:moveFrom><w:del><w:r><w:delText>Melanom</w:delText></w:r></w:del></w:p>"
         "<w:p><w:ins><w:r><w:t>Leber frei</w:t></w:r></w:ins></w:p>"
     )
     lines = document_text(docx(tmp_path / "a.docx", body)).split("\n")
-    assert [line for line in lines if line] == ["Prostata-Ca", "Gleason 7", "Leber frei"]
+    assert [line for line in lines if line] == ["Prostata-Ca", "Gleason 7", "PSA 12", "Leber frei"]
 
 
 def test_a_scan_in_a_word_document_is_no_document_without_a_tumour(tmp_path: Path) -> None:
@@ -247,6 +248,8 @@ def test_plain_text_of_german_programs_is_read(tmp_path: Path, encoding: str) ->
         ("a.txt", b"\x00\x01\x02", ".txt, .docx, .rtf and .pdf"),
         ("a.pdf", b"no pdf at all", "cannot be read as a PDF"),
         ("a.rtf", b"no rich text", "is no rich text"),
+        ("a.rtf", b"{\\rtf1 {\\shp{\\*\\shpinst{\\shptxt Mamma-Ca\\par}}}}", "save it as .docx"),
+        ("a.rtf", b"{\\rtf1 \\u9999999?}", "cannot be read as rich text"),
         ("a.txt", b"{\\rtf1 Rektum-Ca}", "name it .rtf"),
         ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "save it as .docx"),
         ("a.html", b"\n<!doctype HTML><html>Rektum-Ca</html>", "save its text"),
@@ -547,6 +550,10 @@ def told(icd10gm: str, morphology: str | None, start: int, **more: Any) -> Coded
     "one, other, codes",
     [
         (told("C25.9", "8500/3", 0), told("C25.0", "8140/3", 9), ["C25.0 8500/3"]),
+        (told("C25.0", "8140/3", 0), told("C25.9", "8000/3", 9), ["C25.0 8140/3"]),
+        (told("C61", "8140/3", 0), told("C61", None, 9), ["C61 8140/3"]),
+        (told("C34.1", "8140/3", 0), told("C34.9", "8070/3", 9), ["C34.1 8140/3", "C34.9 8070/3"]),
+        (told("C83.3", "9590/3", 0), told("C83.9", "8070/3", 9), ["C83.3 9590/3", "C83.9 8070/3"]),
         (
             told("C50.9", "8500/3", 0, side="links"),
             told("C50.9", "8500/3", 9, side="rechts"),
@@ -571,7 +578,21 @@ def test_what_two_tellings_say_of_metastases_is_joined() -> None:
     (found,) = united(
         [told("C18.9", "8140/3", 0, metastases=(liver,)), told("C18.7", "8140/3", 9, metastases=(again,))]
     )
-    assert [one.facts for one in found.metastases] == [(*again.facts, *liver.facts)]
+    assert [one.facts for one in found.metastases] == [(*liver.facts, *again.facts)]
+    unplaced = replace(liver, icd10gm=Coding(AXES[0], "C79.9", "", 1.0))
+    (found,) = united(
+        [told("C18.9", None, 0, metastases=(liver,)), told("C18.9", None, 9, metastases=(unplaced,))]
+    )
+    assert [one.icd10gm.code for one in found.metastases] == ["C78.7"]
+
+
+def test_what_is_told_twice_is_as_sure_as_the_surer_telling() -> None:
+    one, other = told("C18.9", None, 0), replace(told("C18.9", None, 9), probability=0.3)
+    assert (
+        [t.probability for t in united([one, other])]
+        == [1.0]
+        == [t.probability for t in united([other, one])]
+    )
 
 
 def test_places_are_those_of_the_document_as_it_was_given(agent: CodingAgent) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.apps.review.store import NewItem, Store
+from agent.apps.review.items import NewItem
+from agent.apps.review.store import Store
 
 C50_9 = ("C50.9", "C50.9", "8500/3")
 

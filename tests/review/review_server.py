@@ -23,8 +23,9 @@ TEXTS = (
 
 
 def main(database: Path, port: int, api_key: str | None) -> None:
+    from agent.apps.review.items import NewItem
     from agent.apps.review.sources import diagnoses
-    from agent.apps.review.store import NewItem, Store
+    from agent.apps.review.store import Store
     from agent.apps.service import server
     from agent.apps.service.app import create_app
     from agent.apps.service.commands import mount_review

@@ -180,7 +180,11 @@ def test_of_several_files_each_is_added(coder: Coder) -> None:
     assert result.exit_code == 0 and "3 texts added" in result.output
     with Store.open(Path("review.sqlite")) as store:
         sources = {item.source for item in store.page("open", "", 9)}
-    assert sources == {"a/brief.txt", "b/brief.txt", "c.txt"}
+    assert sources == {"brief.txt", "b/brief.txt", "c.txt"}
+    again = _run("add", "b/brief.txt", "a/brief.txt")
+    assert again.exit_code == 0 and "2 were on the list already" in again.output
+    Path("a").rename("anderswo")
+    assert "1 were on the list already" in _run("add", "anderswo/brief.txt").output
 
 
 def test_a_file_that_cannot_be_read_stops_no_other(coder: Coder) -> None:

@@ -17,7 +17,8 @@ from agent.apps.review.decision import Action, decide
 from agent.apps.review.desk import Desk
 from agent.apps.review.documents import facts_of, spoken_of
 from agent.apps.review.export import write_csv, write_pairs
-from agent.apps.review.store import NewItem, Store
+from agent.apps.review.items import NewItem
+from agent.apps.review.store import Store
 from index.catalogue.catalogue import Catalogue
 from index.records import CodeSystem
 from index.search.code_search import CodeSearch
@@ -96,18 +97,19 @@ def test_a_metastasis_is_struck_and_another_given(database: Path, tmp_path: Path
         desk.show(lung.id)
         assert desk.metastases == ("C79.3",) and not desk.changed
         for code in ("C79.3", "C79.5", "C50.9", "C79.99"):  # the last two are none
-            desk.toggle_metastasis(code)
+            desk.strike_metastasis(code)
         assert desk.metastases == ("C79.5",) and desk.changed
         desk.confirm(lung.id, 0)
         assert (lung.state, store.item(lung.id).state) == ("open", "change")
         desk.show(lung.id)
         assert desk.metastases == ("C79.5",) and not desk.unsaved
-        desk.toggle_metastasis("C79.5")
+        desk.strike_metastasis("C79.5")
         assert desk.unsaved
         desk.undo(lung.id, 1)
         desk.show(lung.id)
         assert desk.metastases == ("C79.3",), "as it was proposed"
-        desk.toggle_metastasis("C78.7")
+        desk.add_metastasis("C78.7")
+        desk.add_metastasis("C78.7")  # is there already
         desk.confirm(lung.id, 2)
         write_csv(store, tmp_path / "entscheidungen.csv")
     (row,) = _rows(tmp_path / "entscheidungen.csv")
@@ -125,6 +127,17 @@ def test_a_tumour_that_was_missed_is_added(database: Path, tmp_path: Path) -> No
         added = desk.item
         assert added is not None and (added.part, added.parts, added.state) == (3, 3, "open")
         assert store.item(first.id).parts == 3 and added.text == first.text
+        desk.undo(added.id, 0)
+        assert store.item(first.id).parts == 2 and store.count("all", "") == 3, "taken back"
+        desk.show(first.id)
+        desk.set_code("C50.9")
+        desk.add_tumour(first.id, 0)
+        assert desk.item == store.item(first.id) and desk.draft[CodeSystem.ICD10GM] == "C50.9", "not lost"
+        desk.reset()
+        desk.add_tumour(first.id, 0)
+        added = desk.item
+        assert added is not None and added.coding["certainty"] is None
+        assert store.count("all", "c61") + store.count("all", "c34.1") == 2, "not found by another's codes"
         desk.set_code("C16.9")
         desk.confirm(added.id, 0)
         assert store.history(added.id)[-1].codes[CodeSystem.ICD10GM] == "C16.9"
@@ -143,20 +156,28 @@ def test_an_entry_has_no_tumours_beside_it(tmp_path: Path) -> None:
         desk = Desk(store, CodeSearch(Catalogue.builtin(), embedded_agent().retriever), "ME")
         desk.start()
         desk.add_tumour(1, 0)
-        desk.toggle_metastasis("C79.3")
+        desk.add_metastasis("C79.3")
         assert store.count("all", "") == 1 and desk.metastases is None and not desk.changed
 
 
-def test_a_list_of_an_older_version_is_gone_on_with(database: Path) -> None:
+def test_a_list_of_an_older_version_is_gone_on_with(database: Path, tmp_path: Path) -> None:
+    with Store.open(database, create=False) as store:
+        lung = next(one for one in store.page("all", "") if one.coding["icd10gm"]["code"] == "C34.1")
+        store.decide(lung.id, decide(lung.coding, Action.ACCEPT, by="ME"), seen=0)
     with sqlite3.connect(database) as connection:
+        connection.execute("DROP TABLE sources")
         connection.execute("ALTER TABLE decisions DROP COLUMN metastases")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     with Store.open(database, create=False) as store:
-        for item in store.page("all", ""):
-            store.decide(item.id, decide(item.coding, Action.ACCEPT, by="ME"), seen=0)
-        told = {one.source: one_decision.metastases for one, one_decision in store.decided() if one.part == 1}
-    assert told == {"brief.txt": ("C79.3",), "kein.txt": ()}
+        write_csv(store, tmp_path / "entscheidungen.csv")
+        desk = Desk(store, CodeSearch(Catalogue.builtin(), embedded_agent().retriever), "ME")
+        desk.show(lung.id)
+        assert desk.metastases == ("C79.3",) and not desk.unsaved
+        desk.strike_metastasis("C79.3")
+        desk.confirm(lung.id, 1)
+        assert store.history(lung.id)[-1].metastases == (), "what was struck after the update is kept"
+    assert [row["Metastasen"] for row in _rows(tmp_path / "entscheidungen.csv")] == ["C79.3"]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

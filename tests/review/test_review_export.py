@@ -9,8 +9,9 @@ import pytest
 
 from agent.apps.review.decision import Action, ReviewError, decide
 from agent.apps.review.export import write_csv, write_pairs
+from agent.apps.review.items import NewItem
 from agent.apps.review.own_table import write_own_table
-from agent.apps.review.store import NewItem, Store
+from agent.apps.review.store import Store
 from index.records import CodeSystem
 from tests.review.review_helpers import add, coding
 from training.adapters.data import PairFolder

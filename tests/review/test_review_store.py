@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from agent.apps.review.decision import Action, ReviewError, decide, uncertainty
-from agent.apps.review.store import ConflictError, NewItem, Store
+from agent.apps.review.items import NewItem
+from agent.apps.review.store import ConflictError, Store
 from index.records import CodeSystem
 from tests.review.review_helpers import C50_9, add, coding
 

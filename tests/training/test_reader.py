@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,17 @@ from click.testing import CliRunner
 from tokenizers import Tokenizer
 
 from agent.apps.cli import cli
+from agent.prepare.normalise import normalise
+from agent.reading.mentions import Mention
 from agent.reading.pieces import Lexicon, by_words, pieces_of
+from agent.reading.presence import Presence
 from agent.reading.tagger import Tagger
+from agent.reading.tumours import TumourFacts
 from index.catalogue.crosswalk import shipped_rules
 from index.errors import ModelError
 from index.search.encoder import Encoder
 from tests.agent.tiny_gguf import save_tiny_gguf
+from training.documents import presence as presence_of
 from training.documents.compose import compose_documents
 from training.documents.reader import train_reader
 from training.plan import ReaderPlan
@@ -92,6 +98,63 @@ def test_a_reader_whose_model_is_gone_says_so(
     monkeypatch.setenv("ONKOKODE_HOME", str(tmp_path / "other"))
     with pytest.raises(ModelError, match=r"tiny\.gguf"):
         Tagger.load(encoder, tmp_path / "reader")
+
+
+def test_bytes_are_divided_at_words_too(tmp_path: Path, encoder: Encoder) -> None:
+    save_tiny_gguf("llama", tmp_path / "tiny.gguf")
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(tmp_path, gguf_file="tiny.gguf")
+    tokenizer = by_words(Tokenizer.from_str(loaded.backend_tokenizer.to_str()))
+    text = "Ösophagus – Ca"
+    pieces = pieces_of(text, tokenizer, Lexicon(encoder))
+    found = {text[a:b] for a, b in pieces.offsets}
+    assert "–" in found and not any(word.startswith(" ") for word in found)
+    own = loaded(text, add_special_tokens=False)["input_ids"]
+    assert list(pieces.ids) == own, "the pieces that the model learnt"
+
+
+def test_presence_is_fitted_on_the_places_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text whose normal form is longer, tumours of the patient and of others."""
+    document = {
+        "text": "Größe ½ cm … Adenokarzinom des Sigmas.",
+        "mentions": [{"start": 13, "end": 37, "role": "name", "tumour": 0}],
+    }
+    other = {"text": "Vater: Melanom.", "mentions": []}
+    told = {"patient": (0.9, "Adenokarzinom des Sigmas"), "other": (0.2, "Melanom")}
+
+    def tumours(state: dict[str, Any], resources: object) -> dict[str, Any]:
+        (clean,) = state["clean"]
+        presence, words = told["patient" if "Sigma" in clean.text else "other"]
+        start = clean.text.index(words)
+        one = Mention(start, start + len(words), "name", "histology", 1.0, presence)
+        return {"tumours": [[TumourFacts((), "gesichert", None, (), (), (one,))]]}
+
+    monkeypatch.setattr(
+        presence_of, "label", lambda state, resources: {"clean": [normalise(state["documents"][0])]}
+    )
+    monkeypatch.setattr(presence_of, "join", tumours)
+    fitted = presence_of.fit_presence(None, [document, other] * 12)  # type: ignore[arg-type]
+    assert fitted.weights != Presence().weights
+    likely, unlikely = ([Mention(0, 5, "name", "histology", 1.0, p)] for p in (0.9, 0.2))
+    assert fitted.probability(likely) > 0.7 > 0.3 > fitted.probability(unlikely)
+    assert presence_of.fit_presence(None, [document] * 3) == Presence(), "too few"  # type: ignore[arg-type]
+
+
+def test_a_reader_with_a_merged_adapter_is_not_kept(
+    tmp_path: Path, documents: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONKOKODE_HOME", str(tmp_path / "home"))
+    save_tiny_gguf("gemma3", tmp_path / "tiny.gguf")
+    train_reader(documents, tmp_path / "reader", plan(model=str(tmp_path / "tiny.gguf"), rank=2))
+    with pytest.raises(ModelError, match="merged"):
+        Tagger.load(encoder, tmp_path / "reader").save(tmp_path / "again", encoder.fingerprint)
+
+
+def test_a_folder_that_holds_no_reader_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "brief.txt").write_text(TEXT, encoding="utf-8")
+    shown = CliRunner().invoke(cli, ["read", "--reader", str(tmp_path), str(tmp_path / "brief.txt")])
+    assert shown.exit_code != 0 and "holds no reader" in shown.output
 
 
 def test_a_blank_belongs_to_no_piece(tmp_path: Path, encoder: Encoder) -> None:

@@ -80,9 +80,17 @@ def documents_command(out: Path, count: int, seed: int, show: bool) -> None:
 @click.option("--start", type=INPUT_FOLDER, help="A reader to go on from, instead of a new one.")
 @plan_options(ReaderPlan)
 def reader_command(documents: Path, out: Path, start: Path | None, **plan: Any) -> None:
-    """Train the network that reads whole documents."""
+    """Train the network that reads whole documents, on those of a file and on the annotated ones.
+
+    \b
+    onkokode train reader --documents runs/documents.jsonl --out runs/reader
+    onkokode train reader --documents runs/documents.jsonl --out runs/gemma-reader --model gemma-3-270m --pieces 2048
+    onkokode read --reader runs/gemma-reader entlassbrief.docx
+    """
     from training.documents.reader import train_reader
 
+    if start is not None and plan["model"] is not None:
+        raise click.UsageError("--start goes on with a reader as it is; --model begins a new one")
     train_reader(documents, out, ReaderPlan(**plan), start)
 
 

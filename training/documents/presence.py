@@ -24,6 +24,8 @@ _FEWEST = 10  # of both kinds; with fewer the surest mention decides
 def fit_presence(tagger: Tagger, documents: Sequence[Mapping[str, Any]]) -> Presence:
     """A tumour that was read is the patient's where a name or place of it is annotated as one of a tumour of the
     patient."""
+    if not documents:
+        return Presence()
     from sklearn.linear_model import LogisticRegression
 
     resources = dataclasses.replace(embedded_resources())
@@ -32,11 +34,17 @@ def fit_presence(tagger: Tagger, documents: Sequence[Mapping[str, Any]]) -> Pres
     for document in documents:
         state = label({"documents": [document["text"]]}, resources)
         (tumours,) = join(state, resources)["tumours"]
-        places = [(m["start"], m["end"]) for m in document["mentions"] if m["tumour"] is not None]
+        places = [
+            (mention["start"], mention["end"])
+            for mention in document["mentions"]
+            if mention["tumour"] is not None and mention["role"] in ANCHORS
+        ]
+        # Mentions count characters of the normal form, annotations those of the text.
+        (clean,) = state["clean"]
         for tumour in tumours:
-            anchors = [one for one in tumour.mentions if one.role in ANCHORS] or list(tumour.mentions)
-            rows.append(features(anchors))
-            right.append(any(a < one.end and one.start < b for one in anchors for a, b in places))
+            spans = [clean.original_span(one.start, one.end) for one in tumour.told_by]
+            rows.append(features(tumour.told_by))
+            right.append(any(a < end and start < b for start, end in spans for a, b in places))
     counts = np.bincount(np.array(right, dtype=np.int64), minlength=2)
     if counts.min() < _FEWEST:
         log.info(f"presence: {counts[1]} of the patient, {counts[0]} not; too few to fit")

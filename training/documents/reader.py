@@ -192,16 +192,16 @@ def losses(network: Network, batch: Sequence[Example]) -> dict[str, torch.Tensor
         rows = np.full((len(batch), longest), filler, dtype=np.int64)
         for row, one in zip(rows, batch, strict=True):
             row[: len(one.ids)] = getattr(one, name)
-        return torch.from_numpy(rows)
+        return torch.from_numpy(rows).to(network.device)
 
     ids, tags, moves = stacked("ids", PADDING), stacked("tags", _IGNORED), stacked("moves", _IGNORED)
     tumours = stacked("tumours", -1)
     mask = torch.zeros_like(ids)
-    vectors = torch.zeros(len(batch), longest, batch[0].vectors.shape[1])
+    vectors = torch.zeros(len(batch), longest, batch[0].vectors.shape[1], device=network.device)
     for row, known, one in zip(mask, vectors, batch, strict=True):
         row[: len(one.ids)] = 1
         known[: len(one.ids)] = torch.from_numpy(one.vectors[one.words])
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(network.device.type, dtype=torch.bfloat16):
         tag_scores, move_scores, links = network(ids, mask, vectors)
     pair_losses = []
     for row in range(len(batch)):
@@ -216,7 +216,7 @@ def losses(network: Network, batch: Sequence[Example]) -> dict[str, torch.Tensor
     return {
         "tags": F.cross_entropy(tag_scores.float().flatten(0, 1), tags.flatten(), ignore_index=_IGNORED),
         "moves": F.cross_entropy(move_scores.float().flatten(0, 1), moves.flatten(), ignore_index=_IGNORED),
-        "links": torch.stack(pair_losses).mean() if pair_losses else torch.zeros(()),
+        "links": torch.stack(pair_losses).mean() if pair_losses else torch.zeros((), device=network.device),
     }
 
 

@@ -15,7 +15,7 @@ from agent.apps.documents.formats import plain_text
 from agent.apps.documents.sources import Document, documents_of
 from agent.apps.files.options import table_options
 from agent.apps.options import agent_options, load_agent, reader_option
-from agent.apps.terminal import counting, is_watched
+from agent.apps.terminal import counting, is_watched, standard_input
 from index.errors import OnkokodeError
 
 if TYPE_CHECKING:
@@ -91,6 +91,6 @@ def _end(failed: list[str], files: tuple[Path, ...]) -> None:
 
 def _documents(path: Path, column: str | None, table: TableOptions) -> Iterator[Document]:
     if path == _STANDARD_INPUT:
-        yield Document({"file": "-"}, plain_text(sys.stdin.buffer.read(), "-"))
+        yield Document({"file": "-"}, plain_text(standard_input().read(), "standard input"))
     else:
         yield from documents_of(path, column, table)

@@ -69,7 +69,7 @@ def plain_text(data: bytes, name: str) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     if b"\0" in data[:4096]:
-        raise SourceError(f"{name}: is no text; {_KINDS} are read, text files as UTF-8 or cp1252")
+        raise SourceError(f"{name}: is no text; {_KINDS} are read, text files as UTF-8, UTF-16 or cp1252")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -90,8 +90,9 @@ def _docx(path: Path) -> str:
     return "".join(_spoken(root)).strip("\n")
 
 
-def _spoken(node: etree._Element) -> Iterator[str]:
-    """The words below a node in their order; a paragraph, of a text box too, is a line of its own."""
+def _spoken(node: etree._Element, *, inside: bool = False) -> Iterator[str]:
+    """The words below a node in their order. A paragraph is a line of its own, that of a text box too, which stands
+    `inside` another."""
     for child in node:
         if child.tag in _GONE:
             continue
@@ -99,10 +100,11 @@ def _spoken(node: etree._Element) -> Iterator[str]:
             yield child.text or ""
         elif child.tag == _PARAGRAPH:
             yield "\n"
-            yield from _spoken(child)
+            yield from _spoken(child, inside=True)
+            yield "\n" if inside else ""
         else:
             yield _BREAKS.get(str(child.tag), "")
-            yield from _spoken(child)
+            yield from _spoken(child, inside=inside)
 
 
 def _rtf(path: Path) -> str:
@@ -112,8 +114,15 @@ def _rtf(path: Path) -> str:
     data = path.read_bytes()
     if not data.lstrip().startswith(b"{\\rtf"):
         raise SourceError(f"{path}: is no rich text; save it anew as .rtf or as text")
-    # Rich text is ASCII; what is not, its own code page says.
-    return str(rtf_to_text(data.decode("latin-1"), errors="replace"))
+    if b"\\shptxt" in data:
+        raise SourceError(f"{path}: holds text boxes, which would be lost; save it as .docx")
+    try:
+        # Rich text is ASCII; what is not, its own code page says.
+        return str(rtf_to_text(data.decode("latin-1"), errors="replace"))
+    except (ValueError, LookupError, OverflowError) as error:
+        raise SourceError(
+            f"{path}: cannot be read as rich text ({type(error).__name__}); save it as .docx or as text"
+        ) from None
 
 
 def _pdf(path: Path) -> str:

@@ -20,7 +20,7 @@ def print_document(console: Console, name: str, document: CodedDocument) -> None
     console.print(Text(printable(name), style="bold underline"))
     if document.problem is not None:
         console.print(Padding(Text(printable(document.problem), style="yellow"), (0, 0, 0, 1)))
-    elif not document.tumours:
+    if not document.tumours and document.text.strip():
         console.print(Padding(Text("Kein Tumor des Patienten genannt."), (0, 0, 1, 1)))
     for number, tumour in enumerate(document.tumours, start=1):
         console.print(Padding(_tumour(document.text, tumour, number), (0, 0, 1, 1)))

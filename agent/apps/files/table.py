@@ -229,10 +229,14 @@ class Table(ABC):
         patient.
 
         Raises:
-            TableFileError: a row that is not blank is damaged; the message names it.
+            TableFileError: a row has more fields than the table, or is none at all; the message names it.
         """
         for row in self.read_rows():
-            if row.problem and (row.surplus or any(text_of(value).strip() for value in row.values)):
+            unread = all(value is MISSING for value in row.values) and row.problem not in (
+                None,
+                "leere Zeile",
+            )
+            if unread or any(text_of(value).strip() for value in row.surplus):
                 raise TableFileError(f"{self.path}: Zeile {row.number}: {row.problem}; bitte berichtigen")
             yield row
 

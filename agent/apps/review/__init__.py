@@ -4,6 +4,7 @@ store = Store.open(Path("review.sqlite"))           # review.store: the work lis
 mount(app, agent, Path("review.sqlite"))            # review.page: the page at /review
 
 decision.py         what a decision is, and when it is valid: start reading here
+items.py            what stands on the list
 store.py            where items and decisions are kept; schema.py: its tables, and how the file is opened
 sources.py          where texts for the list come from
 documents.py        whole documents: an entry for each tumour

@@ -12,13 +12,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache, partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.apps.documents.formats import SourceError
 from agent.apps.files.options import table_options
+from agent.apps.files.table import TableFileError
 from agent.apps.options import (
     INPUT_FILE,
     OutputFile,
@@ -30,11 +32,18 @@ from agent.apps.options import (
 from agent.apps.review.decision import proposal
 from agent.apps.review.documents import tumour_codings
 from agent.apps.review.export import write_csv, write_pairs
-from agent.apps.review.sources import TextRow, diagnoses, read, read_documents, with_codings
-from agent.apps.review.store import NewItem, Store
+from agent.apps.review.items import NewItem
+from agent.apps.review.sources import (
+    TextRow,
+    UnreadableTexts,
+    diagnoses,
+    read,
+    read_documents,
+    with_codings,
+)
+from agent.apps.review.store import Store
 from agent.apps.terminal import counting
 from agent.apps.wording import printable
-from index.errors import OnkokodeError
 from index.text import writable
 
 if TYPE_CHECKING:
@@ -111,17 +120,17 @@ def add_command(
     command goes on: what is on the list already is not coded again, and no decision is touched. Files of one name are
     told apart by their path; one that cannot be read is named and stops no other, and the exit code is then 1.
     """
+    if options["reader"] and not document:
+        raise click.UsageError("--reader is for documents: give --document too")
     if document and (coded or id_column):
         raise click.UsageError("--coded and --id-column are for entries, not for documents")
     if len(files) > 1 and (coded or source):
         raise click.UsageError("--coded and --source are for one FILE")
-    names = Counter(file.name for file in files)
     agent = cache(partial(load_agent, **options))
     counts: Counter[str] = Counter()
     failed = False
     with Store.open(database) as store:
         for file in files:
-            name = source or (file.name if names[file.name] == 1 else str(file))
             try:
                 rows = (
                     read_documents(file, text_column, table)
@@ -130,8 +139,10 @@ def add_command(
                 )
                 if coded is not None:
                     rows = with_codings(rows, coded)
-                counts += _fill(store, rows, name, agent, document=document)
-            except (OnkokodeError, OSError) as error:
+                first = next(rows, None)
+                name = source or store.name_of(file, (first.reference, first.text) if first else None)
+                _fill(store, chain([first] if first else [], rows), name, agent, counts, document=document)
+            except (SourceError, TableFileError, UnreadableTexts, OSError) as error:
                 if len(files) == 1:
                     raise
                 failed = True
@@ -235,7 +246,7 @@ def export_command(
             from agent.apps.review.own_table import write_own_table
 
             counts = write_own_table(
-                store, into, out, source=source or into.name, id_column=id_column, options=table
+                store, into, out, source=source or store.named(into), id_column=id_column, options=table
             )
             click.echo(f"{out}: " + ", ".join(f"{count} rows {what}" for what, count in counts.items()))
         if pairs is not None:
@@ -244,10 +255,16 @@ def export_command(
 
 
 def _fill(
-    store: Store, rows: Iterator[TextRow], source: str, agent: Callable[[], CodingAgent], *, document: bool
-) -> Counter[str]:
-    """Codes and stores in batches, each in one transaction, so that an interrupt loses a batch at most."""
-    counts: Counter[str] = Counter()
+    store: Store,
+    rows: Iterator[TextRow],
+    source: str,
+    agent: Callable[[], CodingAgent],
+    counts: Counter[str],
+    *,
+    document: bool,
+) -> None:
+    """Codes and stores in batches, each in one transaction, so that an interrupt loses a batch at most; `counts` what
+    became of the texts."""
     with counting("Texte") as advance:
         while batch := list(islice(rows, _BATCH)):
             there = store.texts_of(source, [row.reference for row in batch])
@@ -273,7 +290,6 @@ def _fill(
             counts["entries"] += store.add(items)
             counts["texts"] += len(new)
             advance(len(batch))
-    return counts
 
 
 def _codings(agent: CodingAgent, texts: list[str], document: bool) -> Iterator[list[dict[str, Any]]]:

@@ -52,8 +52,8 @@ ACTION_NAMES = {
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One decision. `codes` names the code of every axis, None where the text determines none; a rejected or
-    reopened item has none. `metastases` are the codes of a tumour's metastases, None for an entry, which has none of its
-    own. `at` is UTC in ISO 8601 and `revision` its number for that item; the store sets both."""
+    reopened item has none. `metastases` are the codes of a tumour's metastases; None for an entry, and where an older list did
+    not hold them (`decided_metastases`). `at` is UTC in ISO 8601 and `revision` its number for that item; the store sets both."""
 
     action: Action
     codes: Codes
@@ -73,6 +73,13 @@ def proposed_metastases(coding: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The codes of the metastases that the agent proposes for a document's tumour; None for an entry."""
     told = coding.get("metastases")
     return None if told is None else tuple(one["icd10gm"] for one in told if one["icd10gm"])
+
+
+def decided_metastases(coding: Mapping[str, Any], decision: Decision) -> tuple[str, ...]:
+    """The codes of a tumour's metastases as decided. Before there was a choice, who accepted codes accepted these too."""
+    if decision.metastases is None and decision.action in (Action.ACCEPT, Action.CHANGE):
+        return proposed_metastases(coding) or ()
+    return decision.metastases or ()
 
 
 def decide(

@@ -18,15 +18,17 @@ from agent.apps.review.decision import (
     Decision,
     ReviewError,
     decide,
+    decided_metastases,
     proposal,
     proposed_metastases,
 )
 from agent.apps.review.documents import added_coding, facts_of
-from agent.apps.review.store import ConflictError, Fault, Filter, Item, Status, Store, StoreError
+from agent.apps.review.items import Item, Status
+from agent.apps.review.store import ConflictError, Fault, Filter, Store, StoreError
 from agent.results import Alternative
 from index.icd import is_secondary
 from index.records import AXES, CodeSystem
-from index.search.code_search import CodeSearch
+from index.search.code_search import CodeSearch, Hit
 
 PAGE = 100
 _NOT_STORED = {
@@ -148,21 +150,39 @@ class Desk:
             self.draft[self.axis] = code
             self.notice = None
 
-    def toggle_metastasis(self, code: str) -> None:
-        """Strikes a metastasis of a document's tumour, or gives it one more."""
+    def strike_metastasis(self, code: str) -> None:
+        """Strikes a metastasis of a document's tumour; one that is struck stands again."""
         if self.metastases is None:
             return
         if code in self.metastases:
             self.metastases = tuple(one for one in self.metastases if one != code)
-        elif is_secondary(code) and (self.known is None or self.known(CodeSystem.ICD10GM, code)):
+        else:
+            self.add_metastasis(code)
+
+    def add_metastasis(self, code: str) -> None:
+        """Gives a document's tumour one more metastasis, unless it has it."""
+        if self.metastases is None:
+            return
+        if not is_secondary(code) or not (self.known is None or self.known(CodeSystem.ICD10GM, code)):
+            self._warn(f"{code[:10]} ist kein Kode einer Metastase.")
+        elif code not in self.metastases:
             self.metastases = tuple(sorted((*self.metastases, code)))
+            self.notice = None
+
+    def find_metastases(self, query: str) -> list[Hit]:
+        """Codes of metastases that a query finds."""
+        found = self.search.find(CodeSystem.ICD10GM, query or "Metastase")
+        return [hit for hit in found if is_secondary(hit.code)]
 
     def add_tumour(self, number: int, revision: int) -> None:
         """Puts another tumour of the document on the list and on the desk, to be given its codes."""
         if self.item is None or not self._is(number, revision) or facts_of(self.item.coding) is None:
             return
+        if self.unsaved:
+            self._warn("Bitte erst diese Auswahl annehmen oder mit Esc zurücksetzen.")
+            return
         self._put(self.store.add_beside(number, added_coding(self.item.text)))
-        self.notice = Notice("Tumor hinzugefügt; bitte wählen Sie seine Kodes.")
+        self.notice = Notice("Tumor hinzugefügt; bitte wählen Sie seine Kodes. Mit u nehmen Sie ihn zurück.")
 
     def turn(self, step: int) -> None:
         """Makes the next or the previous axis the active one."""
@@ -196,12 +216,12 @@ class Desk:
     def unsaved(self) -> bool:
         """Whether confirming would store something else than what stands."""
         given = self._given
-        if given is None:
+        if given is None or self.item is None:
             return self.changed
         return (
             self.draft != dict(given.codes)
             or self.comment != given.comment
-            or (given.metastases is not None and set(self.metastases or ()) != set(given.metastases))
+            or set(self.metastases or ()) != set(decided_metastases(self.item.coding, given))
         )
 
     def confirm(self, number: int, revision: int) -> None:
@@ -221,6 +241,10 @@ class Desk:
 
     def undo(self, number: int | None, revision: int) -> None:
         """Takes back the decision on the item that is shown, or else my last one."""
+        if self.item is not None and self._is(number or 0, revision) and self.store.remove_added(self.item):
+            self.start()
+            self.notice = Notice("Der hinzugefügte Tumor ist wieder entfernt.")
+            return
         mine = [one for one in self._mine if self.store.item(one).state != "open"]
         if self.item is not None and self._is(number or 0, revision) and self.item.state != "open":
             target, seen = self.item.id, self.item.revision
@@ -317,5 +341,5 @@ class Desk:
         else:
             self.draft, self.comment = proposal(item.coding) if item is not None else {}, ""
         self.metastases = proposed_metastases(item.coding) if item is not None else None
-        if given is not None and given.metastases is not None:
-            self.metastases = given.metastases
+        if item is not None and given is not None and self.metastases is not None:
+            self.metastases = decided_metastases(item.coding, given)

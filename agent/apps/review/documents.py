@@ -39,7 +39,7 @@ def tumour_codings(document: CodedDocument) -> list[dict[str, Any]]:
 def added_coding(text: str) -> dict[str, Any]:
     """The coding of a tumour that a person saw and the reader did not: its codes are the person's."""
     seen = {"tumour": True, "tumour_probability": 1.0, "span": [0, len(text)], "further": [], "problem": None}
-    return {**_undetermined(_ADDED), **seen}
+    return {**_undetermined(_ADDED), **seen, "certainty": None, "added": True}
 
 
 def facts_of(coding: Mapping[str, Any]) -> list[dict[str, Any]] | None:

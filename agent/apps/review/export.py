@@ -20,11 +20,13 @@ from agent.apps.review.decision import (
     Action,
     Decision,
     ReviewError,
+    decided_metastases,
     proposal,
     proposed_metastases,
 )
 from agent.apps.review.documents import facts_of, spoken_of
-from agent.apps.review.store import Item, Store
+from agent.apps.review.items import Item
+from agent.apps.review.store import Store
 from agent.apps.spreadsheet import ENCODING, harmless, spreadsheet_writer
 from index.io.atomic import new_file
 from index.records import AXES
@@ -101,7 +103,7 @@ def _row(item: Item, decision: Decision) -> list[str]:
         item.text,
         ACTION_NAMES[decision.action],
         *(decision.codes[axis] or "" for axis in AXES),
-        ", ".join(decision.metastases or ()),
+        ", ".join(decided_metastases(item.coding, decision)),
         *(offered[axis] or "" for axis in AXES),
         ", ".join(proposed_metastases(item.coding) or ()),
         decision.by,

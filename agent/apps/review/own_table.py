@@ -18,8 +18,9 @@ from agent.apps.files.columns import find_text_column
 from agent.apps.files.formats import open_table
 from agent.apps.files.table import TableOptions, text_of
 from agent.apps.files.writing import must_fit, write_table
-from agent.apps.review.decision import ACTION_NAMES, Action, Decision, ReviewError
-from agent.apps.review.store import Item, Store
+from agent.apps.review.decision import ACTION_NAMES, Action, Decision, ReviewError, decided_metastases
+from agent.apps.review.items import Item
+from agent.apps.review.store import Store
 from agent.apps.spreadsheet import harmless
 from index.catalogue.catalogue import Catalogue
 from index.io.atomic import new_file
@@ -99,9 +100,11 @@ def _values(listed: list[_Entry], cells: set[str], catalogue: Catalogue, counts:
         *codes,
         item.coding["side"],
         item.coding["certainty"] if any(codes) else None,
-        ", ".join(decision.metastases or ()) or None,
+        ", ".join(decided_metastases(item.coding, decision)) or None,
         " | ".join(
-            short(one.codes[axis] for axis in AXES) for _, one in further if one.action is not Action.REJECT
+            short((*(one.codes[axis] for axis in AXES), *decided_metastases(of.coding, one)))
+            for of, one in further
+            if one.action is not Action.REJECT
         )
         or None,
         # Typed by people: no formula for a spreadsheet.

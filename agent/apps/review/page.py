@@ -158,7 +158,8 @@ class _Page:
             "comment": self._on_desk(lambda value: setattr(desk, "comment", str(value)[:LONGEST_COMMENT])),
             "choose": self._on_desk(lambda value: desk.choose(int(value))),
             "pick": self._on_desk(lambda value: desk.set_code(str(value))),
-            "metastasis": self._on_desk(lambda value: desk.toggle_metastasis(str(value))),
+            "strike": self._on_desk(lambda value: desk.strike_metastasis(str(value))),
+            "add-metastasis": self._on_desk(lambda value: desk.add_metastasis(str(value))),
             "add": lambda value, sent: desk.add_tumour(sent["item"], sent["revision"]),
             "axis": lambda value, sent: setattr(desk, "axis", CodeSystem(value)),
             "turn": lambda value, sent: desk.turn(1 if value > 0 else -1),
@@ -224,12 +225,16 @@ class _Page:
     def _done(self, sent: dict[str, Any]) -> dict[str, str]:
         what, value = sent.get("do"), sent.get("value")
         if what == "search":
-            return self._tried(lambda: self._found(str(value)[:200], CodeSystem(sent["axis"])))
+            return self._tried(lambda: self._found(str(value)[:200], sent["axis"]))
         action = self.actions.get(what) if isinstance(what, str) else None
         return self._tried(lambda: action(value, sent)) if action is not None else {}
 
-    def _found(self, query: str, axis: CodeSystem) -> dict[str, str]:
-        return {"hits": self.view.hits(self.desk.search.find(axis, query), query)}
+    def _found(self, query: str, what: str) -> dict[str, str]:
+        desk = self.desk
+        found = (
+            desk.find_metastases(query) if what == "metastasis" else desk.search.find(CodeSystem(what), query)
+        )
+        return {"hits": self.view.hits(found, query)}
 
     def _looked(self) -> dict[str, str] | None:
         if self.desk.store.version() == self.seen:

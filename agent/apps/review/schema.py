@@ -36,6 +36,10 @@ CREATE TABLE items (
   revision INTEGER NOT NULL DEFAULT 0,
   UNIQUE (source, reference, part)
 ) STRICT;
+CREATE TABLE sources (
+  name TEXT PRIMARY KEY,
+  path TEXT NOT NULL
+) STRICT;
 CREATE INDEX items_by_state ON items (state, uncertainty DESC, id);
 CREATE INDEX items_by_uncertainty ON items (uncertainty DESC, id);
 CREATE TABLE decisions (
@@ -58,7 +62,12 @@ PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 # What a list of an older version lacks, by the version that brought it.
-_SINCE = {2: "ALTER TABLE decisions ADD COLUMN metastases TEXT"}
+_SINCE = {
+    2: (
+        "ALTER TABLE decisions ADD COLUMN metastases TEXT",
+        "CREATE TABLE sources (name TEXT PRIMARY KEY, path TEXT NOT NULL) STRICT",
+    )
+}
 
 
 def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -121,9 +130,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     try:
         # Another process may have been first.
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        for since, statement in _SINCE.items():
+        for since, statements in _SINCE.items():
             if application == _APPLICATION_ID and version < since:
-                connection.execute(statement)
+                for statement in statements:
+                    connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {since}")
         if connection.execute("PRAGMA application_id").fetchone()[0] == 0:
             # One by one: `executescript` would commit the transaction around them.

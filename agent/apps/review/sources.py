@@ -29,6 +29,10 @@ TEXT_COLUMN = "text"
 _TABLES = {".csv", ".tsv"}  # of all text files; any other holds a text per line
 
 
+class UnreadableTexts(ReviewError):
+    """A file of texts that cannot be put on the list; the message names the row and never its text."""
+
+
 @dataclass(frozen=True, slots=True)
 class TextRow:
     """A text with its own reference, or its row number; and its coding, where there is one already."""
@@ -50,7 +54,7 @@ def read(
 
     Raises:
         OSError: the file cannot be read.
-        ReviewError: it has no such column.
+        UnreadableTexts: it has no such column.
         TableFileError: it is damaged, or whether it has a header cannot be told.
     """
     kind = format_of(path)
@@ -77,12 +81,12 @@ def with_codings(rows: Iterable[TextRow], path: Path) -> Iterator[TextRow]:
 
     Raises:
         OSError, UnicodeDecodeError: the file cannot be read.
-        ReviewError: the numbers of lines differ, or a line is no coding of a text of that length.
+        UnreadableTexts: the numbers of lines differ, or a line is no coding of a text of that length.
     """
     with path.open("r", encoding="utf-8") as file:
         for number, (row, line) in enumerate(zip_longest(rows, file), start=1):
             if row is None or line is None:
-                raise ReviewError(f"{path}: not as many codings as there are texts (row {number})")
+                raise UnreadableTexts(f"{path}: not as many codings as there are texts (row {number})")
             yield replace(row, coding=_coding(_object(path, number, line), row.text, path, number))
 
 
@@ -101,7 +105,7 @@ def _table(
             found = TEXT_COLUMN if name is None and TEXT_COLUMN in table.columns else None
             return table.columns.index(found or find_text_column(table, name))
         except TableFileError:
-            raise ReviewError(
+            raise UnreadableTexts(
                 f"{path}: no column {name or TEXT_COLUMN!r} (here: {table.shown_columns()}); name it with "
                 "--text-column or --id-column"
             ) from None
@@ -124,7 +128,7 @@ def _objects(path: Path, text_column: str, id_column: str | None) -> Iterator[Te
                 if "icd10gm" in found
                 else ""
             )
-            raise ReviewError(f"{path}: line {number} has no text in {text_column!r}{hint}")
+            raise UnreadableTexts(f"{path}: line {number} has no text in {text_column!r}{hint}")
         coding = _coding(found, text, path, number) if "icd10gm" in found and "span" in found else None
         own = found.get(id_column) if id_column else None
         yield TextRow(str(number) if own in (None, "") else str(own), text, coding)
@@ -136,7 +140,7 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise ReviewError(f"{path}: line {number} is no JSON object")
+        raise UnreadableTexts(f"{path}: line {number} is no JSON object")
     return found
 
 
@@ -153,7 +157,7 @@ def _coding(found: dict[str, Any], text: str, path: Path, number: int) -> dict[s
             if not (whole and 0 <= start <= end <= len(text)):
                 raise ValueError
     except (KeyError, TypeError, ValueError):
-        raise ReviewError(
+        raise UnreadableTexts(
             f"{path}: line {number} is not the coding of its text by `onkokode code --json`"
         ) from None
     return {name: found[name] for name in _TOP}

@@ -17,13 +17,14 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
 from agent.apps.review.decision import Action, Decision, ReviewError, uncertainty
+from agent.apps.review.items import Item, NewItem, Status
 from agent.apps.review.schema import BUSY_SECONDS, connect
 from index.records import AXES
 from index.text import writable
@@ -70,56 +71,6 @@ class StoreError(ReviewError):
         self.fault, self.writing = fault, writing
 
 
-@dataclass(frozen=True, slots=True)
-class NewItem:
-    """A diagnosis for the work list. `source` names where the text came from and `reference` its own id or row
-    number there; `part` of `parts` tells several diagnoses of one text apart."""
-
-    source: str
-    reference: str
-    text: str
-    coding: Mapping[str, Any]
-    part: int = 1
-    parts: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A diagnosis on the work list. `state` is `open` or the action of its last decision, `revision` how many
-    decisions it has had."""
-
-    id: int
-    source: str
-    reference: str
-    part: int
-    parts: int
-    text: str
-    coding: dict[str, Any]
-    uncertainty: float
-    added: str
-    state: str
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How far a work list is: items by state, and how many items each person's decision stands for."""
-
-    open: int
-    accepted: int
-    changed: int
-    rejected: int
-    by: dict[str, int]
-
-    @property
-    def decided(self) -> int:
-        return self.accepted + self.changed + self.rejected
-
-    @property
-    def total(self) -> int:
-        return self.open + self.decided
-
-
 class Store:
     """A work list in a file. Safe for several threads and several processes."""
 
@@ -164,36 +115,51 @@ class Store:
 
     def add(self, items: Iterable[NewItem]) -> int:
         """Put items on the list, all or none; one that is there already stays as it is. Returns how many are new."""
-        added, now = 0, _now()
         with self._writing() as cursor:
-            for item in items:
-                text, reference = writable(item.text), writable(item.reference)
-                codes = " ".join(str(item.coding[axis]["code"] or "") for axis in AXES)
-                cursor.execute(
-                    "INSERT INTO items (source, reference, part, parts, text, folded, coding, uncertainty, added) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    (
-                        writable(item.source), reference, item.part, item.parts, text,
-                        f"{text}\n{reference}\n{codes}".casefold(),
-                        json.dumps(item.coding, ensure_ascii=True), uncertainty(item.coding), now,
-                    ),
-                )  # fmt: skip
-                added += cursor.rowcount
-        return added
+            return sum(_insert(cursor, item) for item in items)
 
     def add_beside(self, number: int, coding: Mapping[str, Any]) -> Item:
         """Put another diagnosis of an item's text on the list, which the agent did not see."""
         item = self.item(number)
+        same = (item.source, item.reference)
         with self._writing() as cursor:
-            same = (item.source, item.reference)
             cursor.execute("UPDATE items SET parts = parts + 1 WHERE source = ? AND reference = ?", same)
-            cursor.execute(
-                "INSERT INTO items (source, reference, part, parts, text, folded, coding, uncertainty, added) "
-                "SELECT source, reference, max(part) + 1, parts, text, folded, ?, ?, ? FROM items "
-                "WHERE source = ? AND reference = ? RETURNING *",
-                (json.dumps(coding, ensure_ascii=True), uncertainty(coding), _now(), *same),
-            )
-            return _item(cursor.fetchone())
+            query = "SELECT max(part) + 1, max(parts) FROM items WHERE source = ? AND reference = ?"
+            part, parts = cursor.execute(query, same).fetchone()
+            _insert(cursor, NewItem(*same, item.text, coding, part, parts))
+            return _item(cursor.execute("SELECT * FROM items WHERE id = ?", (cursor.lastrowid,)).fetchone())
+
+    def remove_added(self, item: Item) -> bool:
+        """Take an item that a person added, and that nobody has decided, from the list; whether it was one."""
+        if not item.coding.get("added") or item.revision:
+            return False
+        with self._writing() as cursor:
+            cursor.execute("DELETE FROM items WHERE id = ? AND revision = 0", (item.id,))
+            if cursor.rowcount:
+                same = (item.source, item.reference)
+                cursor.execute("UPDATE items SET parts = parts - 1 WHERE source = ? AND reference = ?", same)
+            return bool(cursor.rowcount)
+
+    def name_of(self, path: Path, first: tuple[str, str] | None) -> str:
+        """The source that a file is in the list: its name, or its path where another file has the name. A file that was
+        moved is known by its `first` reference and text."""
+        whole = str(path.resolve())
+        for name in (path.name, str(path), whole):
+            known = [
+                row["path"]
+                for row in self._read("SELECT path FROM sources WHERE name = ?", (writable(name),))
+            ]
+            same = first is not None and self.texts_of(name, [first[0]]).get(first[0]) == writable(first[1])
+            if not known or whole in known or same:
+                break
+        with self._writing() as cursor:
+            cursor.execute("INSERT OR IGNORE INTO sources VALUES (?, ?)", (writable(name), whole))
+        return name
+
+    def named(self, path: Path) -> str:
+        """The source that a file was added as."""
+        rows = self._read("SELECT name FROM sources WHERE path = ?", (str(path.resolve()),))
+        return rows[0]["name"] if rows else path.name
 
     def texts_of(self, source: str, references: Sequence[str]) -> dict[str, str]:
         """The texts that the list holds already, by reference."""
@@ -375,6 +341,21 @@ def _where(shown: Filter, search: str) -> tuple[str, tuple[object, ...]]:
     condition = {"open": "state = 'open'", "decided": "state <> 'open'", "all": "1"}[shown]
     words = writable(search).casefold().split()
     return " AND ".join([condition, *["instr(folded, ?) > 0"] * len(words)]), tuple(words)
+
+
+def _insert(cursor: sqlite3.Cursor, item: NewItem) -> int:
+    """How many items are new: one, or none where it is there already."""
+    text, reference = writable(item.text), writable(item.reference)
+    codes = " ".join(str(item.coding[axis]["code"] or "") for axis in AXES)
+    cursor.execute(
+        "INSERT INTO items (source, reference, part, parts, text, folded, coding, uncertainty, added) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (
+            writable(item.source), reference, item.part, item.parts, text, f"{text}\n{reference}\n{codes}".casefold(),
+            json.dumps(item.coding, ensure_ascii=True), uncertainty(item.coding), _now(),
+        ),
+    )  # fmt: skip
+    return cursor.rowcount
 
 
 def _item(row: sqlite3.Row) -> Item:

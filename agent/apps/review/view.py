@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from agent.apps.review.decision import ACTION_NAMES, Decision, proposal
 from agent.apps.review.desk import Desk
 from agent.apps.review.documents import facts_of, spoken_of
-from agent.apps.review.store import Item
+from agent.apps.review.items import Item
 from agent.apps.wording import AXIS_NAMES, FACT_NAMES, percent, printable
 from agent.decide.checks import check, checks_of
 from index.catalogue.catalogue import Catalogue

@@ -32,17 +32,19 @@
     }
   }
 
-  // What a hit becomes: the code of an axis, or one more metastasis of a document's tumour.
-  function search(axis, becomes = "pick") {
+  // For the code of an axis, or one more metastasis of a document's tumour.
+  function search(axis) {
     if (!$("#onko-item")) return;
     if (axis) send("axis", axis);
     const section = axis ? $(`.onko-axis[data-axis="${axis}"]`) : $(".onko-axis.active");
-    $("#onko-query-axis").textContent = becomes === "pick" ? section.getAttribute("aria-label") : "Metastase";
-    $("#onko-query").dataset.becomes = becomes;
+    searchFor(section.dataset.axis, section.getAttribute("aria-label"));
+  }
+  function searchFor(what, name) {
+    $("#onko-query-axis").textContent = name;
     $("#onko-query-text").textContent = $(".onko-text .words").textContent;
-    $("#onko-query").dataset.axis = section.dataset.axis;
+    $("#onko-query").dataset.axis = what;
     open("search", "#onko-query");
-    send("search", "", { axis: section.dataset.axis });
+    send("search", "", { axis: what });
   }
 
   const theme = () => {
@@ -86,7 +88,7 @@
     "ask-reject": () => open("reject", "#onko-reason", reason.item === $("#onko-item")?.dataset.item ? reason.text : ""),
     "ask-comment": () => open("comment", "#onko-comment", $(".onko-actions")?.dataset.comment),
     find: (value) => search(value),
-    "find-metastasis": () => search("icd10gm", "metastasis"),
+    "find-metastasis": () => searchFor("metastasis", "Metastase"),
     place: (value) => place(Number(value)),
     help: () => open("help"),
     theme,
@@ -173,8 +175,9 @@
   }
 
   function pick(hit) {
-    const { axis, becomes } = $("#onko-query").dataset;
-    send(becomes, hit.dataset.code, { axis });
+    const axis = $("#onko-query").dataset.axis;
+    if (axis === "metastasis") send("add-metastasis", hit.dataset.code);
+    else send("pick", hit.dataset.code, { axis });
     dialog("search").close();
   }
 
