@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -135,12 +136,96 @@ def test_a_workbook_is_read_from_its_first_filled_sheet_and_header(
     assert [row.values[1] for row in found.read_rows()] == ["Mamma-Ca", "AML"]
 
 
-def test_an_open_document_is_named(tmp_path: Path) -> None:
+SPACES = " ".join(
+    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+)
+
+
+def open_document(path: Path, sheets: dict[str, list[list[object]]], more: str = "") -> Path:
+    """A workbook as LibreOffice writes it: each sheet filled up to its end with repeated empty cells and rows."""
+
+    def cell(value: object) -> str:
+        kind = {int: "float", date: "date"}.get(type(value), "string")
+        told = {"float": f' office:value="{value}"', "date": f' office:date-value="{value}"'}.get(kind, "")
+        return (
+            f'<table:table-cell office:value-type="{kind}"{told}><text:p>{value}</text:p></table:table-cell>'
+            if value is not None
+            else "<table:table-cell/>"
+        )
+
+    end = '<table:table-cell table:number-columns-repeated="16000"/>'
+    tables = "".join(
+        f'<table:table table:name="{name}">'
+        + "".join(f"<table:table-row>{''.join(map(cell, row))}{end}</table:table-row>" for row in rows)
+        + f'{more}<table:table-row table:number-rows-repeated="1048000">{end}</table:table-row></table:table>'
+        for name, rows in sheets.items()
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr(
+            "content.xml",
+            f'<?xml version="1.0" encoding="UTF-8"?><office:document-content {SPACES} office:version="1.2"><office:body>'
+            f"<office:spreadsheet>{tables}</office:spreadsheet></office:body></office:document-content>",
+        )
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+    return path
+
+
+ENTRIES: list[list[object]] = [
+    [None, None, None],
+    ["Tumorliste"],
+    ["Fall", "Diagnose", "Datum"],
+    [1, "Mamma-Ca & <G2>".replace("&", "&amp;").replace("<", "&lt;"), date(2024, 2, 1)],
+    [None, None, None],
+    [2, "Ösophagus-Ca", date(2025, 4, 3)],
+]
+
+
+def test_an_open_document_is_a_table(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    path = open_document(tmp_path / "liste.ods", {"Deckblatt": [], "Tumoren": ENTRIES, "Alt": ENTRIES})
+    table = open_table(path)
+    assert table.told() == "Blatt Tumoren, Kopfzeile in Zeile 3"
+    assert any("weitere Blätter nennt --sheet: Alt" in note for note in table.notes)
+    assert [(row.number, row.values) for row in table.read_rows()] == [
+        (4, (1, "Mamma-Ca & <G2>", date(2024, 2, 1))),
+        (5, (None, None, None)),
+        (6, (2, "Ösophagus-Ca", date(2025, 4, 3))),
+    ]
+    with pytest.raises(TableFileError, match="kein Blatt Neu; vorhanden: Deckblatt, Tumoren, Alt"):
+        open_table(path, TableOptions(sheet="Neu"))
+
+
+def test_excel_before_2007_is_a_table(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    source = Path(__file__).parent / "data" / "old.xls"
+    shown = CliRunner().invoke(
+        cli, ["code-file", str(source), str(tmp_path / "out.csv"), "--date-column", "Datum"]
+    )
+    assert shown.exit_code == 0, shown.output
+    lines = (tmp_path / "out.csv").read_text("utf-8-sig").splitlines()
+    assert len(lines) == 3 and "C50.9" in lines[1] and "C15.9" in lines[2]
+    refused = CliRunner().invoke(cli, ["code-file", str(source), str(tmp_path / "out.xls")])
+    assert refused.exit_code == 2 and "wird nur gelesen" in refused.output
+
+
+def test_a_workbook_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    cell = '<table:table-cell office:value-type="string" table:number-columns-repeated="16000"><text:p>x</text:p></table:table-cell>'
+    more = f'<table:table-row table:number-rows-repeated="100000">{cell}</table:table-row>'
+    path = open_document(tmp_path / "liste.ods", {"A": ENTRIES}, more)
+    with pytest.raises(TableFileError, match=r"mehr als 20\.000\.000 Zellen"):
+        open_table(path)
+
+
+@pytest.mark.parametrize("content", ["<x/>", "<broken"])
+def test_a_damaged_open_document_is_named(tmp_path: Path, content: str) -> None:
+    pytest.importorskip("python_calamine")
     path = tmp_path / "liste.ods"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        archive.writestr("content.xml", "<x/>")
-    with pytest.raises(TableFileError, match="OpenDocument-Tabelle"):
+        archive.writestr("content.xml", content)
+    with pytest.raises(TableFileError, match=r"liste\.ods: "):
         open_table(path)
 
 

@@ -41,7 +41,7 @@ def read_command(
     files: tuple[Path, ...], as_json: bool, column: str | None, table: TableOptions, **options: Any
 ) -> None:
     """Read whole documents and code each tumour of the patient: .txt, .docx, .rtf and .pdf, or tables (.csv,
-    .xlsx, .parquet, .jsonl) with a document in each row; `-` reads standard input.
+    .xlsx, .ods, .parquet, .jsonl) with a document in each row; `-` reads standard input.
 
     \b
     onkokode read entlassbrief.docx

@@ -61,7 +61,7 @@ def fhir_command(
     **agent: Any,
 ) -> None:
     """Code a file into a bundle of FHIR R4 Conditions: a text file with one diagnosis text per line in UTF-8, or a
-    table (.csv, .tsv, .xlsx, .parquet, .jsonl) with one in each row.
+    table (.csv, .tsv, .xlsx, .ods, .parquet, .jsonl) with one in each row.
 
     \b
     onkokode fhir diagnosen.txt --out bundle.json

@@ -72,7 +72,8 @@ def code_file_command(
     onkokode code-file register.csv kodiert.csv --column Diagnose --site Lokalisation --histology Histologie --tumour
     onkokode code-file --engine ray --workers 8 alle.parquet kodiert.parquet
 
-    Formats: CSV, TSV, XLSX, Parquet, JSONL, recognised by content; OUT has the format that its ending names.
+    Formats: CSV, TSV, XLSX, Parquet, JSONL, recognised by content; ODS, XLS and XLSB are read, not written. OUT has the
+    format that its ending names.
     All other columns are kept, and the order of the rows. A row that cannot be coded says why in
     `onkokode_hinweis`. Killed, the same command goes on where it stopped (it keeps its place in the folder
     OUT.onkokode, codes only, and removes it at the end).

@@ -7,6 +7,7 @@ The library calamine reads them, a sheet at a time as a whole; what a file would
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,10 +16,15 @@ from typing import Any
 
 from agent.apps.files.sheets import SheetRows, SheetTable
 from agent.apps.files.table import TableFileError
+from agent.apps.wording import thousands
 from index.io.failures import require
 
 _MOST_BYTES = 256 << 20  # unpacked; in memory a sheet takes several times as much
+_MOST_CELLS = 20_000_000
 _CSV = "bitte das Blatt als CSV speichern"
+# OpenDocument says of a row or cell how often it is repeated.
+_REPEATED = re.compile(rb"<table:(table-row|table-cell)\b([^>]*)>")
+_TIMES = re.compile(rb'number-(?:rows|columns)-repeated="(\d{1,9})"')
 
 
 class OtherBookTable(SheetTable):
@@ -56,16 +62,34 @@ class OtherBookTable(SheetTable):
 
     def _must_be_small(self) -> None:
         size = self.path.stat().st_size
+        cells = 0
         if zipfile.is_zipfile(self.path):
             with zipfile.ZipFile(self.path) as archive:
                 size = sum(part.file_size for part in archive.filelist)
+                if size <= _MOST_BYTES and "content.xml" in archive.namelist():
+                    cells = _cells(archive.read("content.xml"))
         if size > _MOST_BYTES:
             raise TableFileError(f"{self.path}: mehr als {_MOST_BYTES >> 20} MB; {_CSV}")
+        if cells > _MOST_CELLS:
+            raise TableFileError(f"{self.path}: mehr als {thousands(_MOST_CELLS)} Zellen; {_CSV}")
 
     def _damaged(self, error: Exception) -> TableFileError:
         return TableFileError(
             f"{self.path}: beschädigt oder verschlüsselt ({type(error).__name__}); bitte öffnen und als .xlsx speichern"
         )
+
+
+def _cells(content: bytes) -> int:
+    """How many cells with a value an OpenDocument table unpacks to."""
+    rows = found = 0
+    for element in _REPEATED.finditer(content):
+        told = _TIMES.search(element[2])
+        times = int(told[1]) if told else 1
+        if element[1] == b"table-row":
+            rows = times
+        elif b"value-type" in element[2]:
+            found += rows * times
+    return found
 
 
 def _value(cell: Any) -> Any:
