@@ -79,7 +79,9 @@ _RAY = "ray.exceptions.RayError"
 EXTRAS = {
     **dict.fromkeys(("openpyxl", "python_calamine"), "files"),
     **dict.fromkeys(("pypdf", "striprtf"), "documents"),
-    **dict.fromkeys(("fastapi", "uvicorn", "nicegui", "langgraph.checkpoint.sqlite"), "service"),
+    **dict.fromkeys(
+        ("fastapi", "uvicorn", "nicegui", "langgraph.checkpoint.sqlite", "prometheus_client"), "service"
+    ),
     "ray": "ray",
     "bitsandbytes": "quantised",
     "gguf": "gguf",

@@ -104,7 +104,7 @@ def test_a_document_is_read(client: httpx.Client) -> None:
     assert answer.json() == {**embedded_agent().read(document).to_dict()}
     assert client.post("/v1/read", json={"document": ""}).json() == {
         "tumours": [],
-        "problem": None,
+        "problem": "Das Dokument ist leer.",
         "edition": edition_id(embedded_agent().year),
     }
     too_long = client.post("/v1/read", json={"document": "x" * 100_001})
@@ -385,7 +385,7 @@ def test_the_key_closes_everything_but_health() -> None:
         ]
         for headers in wrong:
             assert_plain_error(client.post("/v1/code", headers=headers, **body), 401, "unauthorised")
-        for path in ("/info", "/docs", "/openapi.json", "/v1/codes/icd10gm/C34.1", "/nowhere"):
+        for path in ("/info", "/metrics", "/docs", "/openapi.json", "/v1/codes/icd10gm/C34.1", "/nowhere"):
             assert client.get(path).status_code == 401
         assert client.post("/v1/code", headers={"X-API-Key": key}, **body).status_code == 200
         assert client.post("/v1/code", headers={"Authorization": f"bearer {key}"}, **body).status_code == 200
@@ -461,3 +461,24 @@ def test_the_description_page_needs_nothing_from_elsewhere(client: httpx.Client)
         assert code in description["paths"]["/v1/code"]["post"]["responses"]
     assert "Retry-After" in description["paths"]["/v1/code"]["post"]["responses"]["429"]["headers"]
     assert json.dumps(description).count("HTTPValidationError") == 0
+
+
+def test_what_is_counted_tells_no_text(client: httpx.Client) -> None:
+    sent = "Mamma-Ca, Frau Quastenflosser"
+    before = _counts(client)
+    assert client.post("/v1/code", json={"text": sent}).status_code == 200
+    client.get(f"/nowhere/{sent}")
+    page = client.get("/metrics")
+    assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "Quastenflosser" not in page.text and "nowhere" not in page.text
+    after = _counts(client)
+    route = 'onkokode_requests_total{method="POST",route="/v1/code",status="200"}'
+    assert after[route] == before.get(route, 0) + 1
+    assert after["onkokode_texts_total"] == before["onkokode_texts_total"] + 1
+    assert after["onkokode_texts_held"] == 0
+    assert 'onkokode_request_seconds_bucket{le="1.0",route="/v1/code"}' in after
+
+
+def _counts(client: httpx.Client) -> dict[str, float]:
+    lines = [line for line in client.get("/metrics").text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from agent.apps.files.sheets import SheetRows, SheetTable
-from agent.apps.files.table import TableFileError
+from agent.apps.files.table import TableFileError, TableWriter
+from agent.apps.files.workbook import write_workbook
 from agent.apps.wording import thousands
 from index.io.failures import require
 
@@ -29,6 +31,9 @@ _TIMES = re.compile(rb'number-(?:rows|columns)-repeated="(\d{1,9})"')
 
 class OtherBookTable(SheetTable):
     """The first sheet that is not empty, or the one that `options.sheet` names."""
+
+    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
+        return write_workbook(path, self.columns, added, self.sheet)
 
     def facts(self) -> dict[str, Any]:
         return {

@@ -18,7 +18,6 @@ from agent.apps.files.table import (
     Table,
     TableFileError,
     TableOptions,
-    TableWriter,
     width_of,
 )
 
@@ -27,7 +26,7 @@ SheetRows = Callable[[], Iterator[tuple[Sequence[Any], str | None]]]
 
 
 class SheetTable(Table):
-    """A sheet of a workbook; `endings` are those that the table's own writer can write."""
+    """A sheet of a workbook; its own writer writes `.xlsx`."""
 
     endings = (".xlsx",)
 
@@ -49,11 +48,6 @@ class SheetTable(Table):
     @abstractmethod
     def open_sheets(self) -> AbstractContextManager[Mapping[str, SheetRows]]:
         """The sheets of the workbook, in their order. Raises `TableFileError` for a damaged one."""
-
-    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
-        from agent.apps.files.workbook import write_workbook
-
-        return write_workbook(path, self.columns, added, self.sheet)
 
     @property
     def dialect(self) -> str:

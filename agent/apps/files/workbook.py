@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,9 @@ class WorkbookTable(SheetTable):
     def __init__(self, path: Path, options: TableOptions) -> None:
         self._checked: set[tuple[str, str]] = set()
         super().__init__(path, options)
+
+    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
+        return write_workbook(path, self.columns, added, self.sheet)
 
     def facts(self) -> dict[str, Any]:
         return {"format": "xlsx", "sheet": self.sheet, "header": self.header, "header_row": self.header_row}

@@ -51,6 +51,7 @@ _COLUMNS = ("Zeile", "Meldung", "Tumor", "Achse", "Meldung sagt", "Vorschlag", "
 )
 @click.option("--overwrite", is_flag=True, help="Replace copies that are there already.")
 @click.option("--with-text", is_flag=True, help="Put the diagnosis texts into the report and the table.")
+@click.option("--quiet", is_flag=True, help="Print the counts and what was refused, and no rows.")
 @agent_options
 @click.pass_context
 def registry(
@@ -61,6 +62,7 @@ def registry(
     min_confidence: float,
     overwrite: bool,
     with_text: bool,
+    quiet: bool,
     **agent: Any,
 ) -> None:
     """Code oBDS 3 and ADT/GEKID 2 messages, compare with the codes they hold, fill the empty ones.
@@ -101,7 +103,8 @@ def registry(
             run.file(source, target)
         if kept:
             kept.finish(run.counts)
-    _print_rows(console, shown, with_text=with_text, kept=report)
+    if not quiet:
+        _print_rows(console, shown, with_text=with_text, kept=report)
     _print_counts(console, run.counts, out)
     if run.counts.refused:
         ctx.exit(1)

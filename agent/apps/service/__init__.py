@@ -10,6 +10,7 @@ guard.py        what every request passes first: key, host, limits, log
 bodies.py       request bodies within a size, a time and a memory
 connections.py  which connections stay open
 errors.py       the form of all error answers, none of which repeats a request
+metrics.py      what is counted, for Prometheus
 logs.py         what is logged: nothing that somebody sent
 settings.py     what an operator may set; the API key
 server.py       binding, running, an orderly end

@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from fastapi import FastAPI, Response, Security
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.security import APIKeyHeader, HTTPBearer
 from jinja2 import Environment, FileSystemLoader
 
@@ -28,6 +28,7 @@ from agent.agent import CodingAgent
 from agent.apps.service import errors, schemas
 from agent.apps.service.batcher import Batcher, Question, report
 from agent.apps.service.guard import Guard
+from agent.apps.service.metrics import CONTENT_TYPE, Metrics
 from agent.apps.service.routes import GUARDED, build_router
 from agent.apps.service.settings import ServiceSettings
 from agent.results import CodedText
@@ -55,7 +56,7 @@ An answer's `X-Request-ID` is the caller's, if it was up to 36 letters, digits, 
 def create_app(agent: CodingAgent, settings: ServiceSettings) -> FastAPI:
     """The application around a loaded agent. `app.state.batcher` is its queue, for pages mounted into it."""
     batcher = Batcher(
-        lambda texts: _code(agent, texts),
+        lambda texts: _counted(_code(agent, texts), app.state.metrics),
         batch_texts=settings.batch_texts,
         batch_characters=settings.batch_characters,
         queue_texts=settings.queue_texts,
@@ -91,6 +92,7 @@ def create_app(agent: CodingAgent, settings: ServiceSettings) -> FastAPI:
         },
     )
     app.state.batcher = batcher
+    app.state.metrics = Metrics(batcher)
     app.state.ready = False
     errors.install(app)
     # For the description alone: the guard checks the key, before anything is parsed.
@@ -102,7 +104,7 @@ def create_app(agent: CodingAgent, settings: ServiceSettings) -> FastAPI:
         build_router(agent, batcher, settings), dependencies=described if settings.api_key else []
     )
     _add_service_routes(app, batcher)
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, metrics=app.state.metrics)
     return app
 
 
@@ -124,6 +126,17 @@ def _add_service_routes(app: FastAPI, batcher: Batcher) -> None:
         key."""
         status = "stopping" if batcher.stopping else "ready" if app.state.ready else "starting"
         return JSONResponse({"status": status}, 200 if status == "ready" else 503)
+
+    @app.get(
+        "/metrics",
+        tags=["service"],
+        summary="Counts for Prometheus",
+        response_class=PlainTextResponse,
+        responses=GUARDED,
+    )
+    async def metrics() -> Response:
+        """Requests by route and status, how long they took, texts coded, texts that wait; nothing of any text."""
+        return Response(app.state.metrics.page(), media_type=CONTENT_TYPE)
 
     @app.get("/docs", include_in_schema=False, responses=GUARDED)
     async def docs() -> Response:
@@ -149,6 +162,11 @@ async def _warm_up(app: FastAPI, batcher: Batcher) -> None:
         else:
             app.state.ready = True
             return
+
+
+def _counted(answers: list[CodedText], metrics: Metrics) -> list[CodedText]:
+    metrics.coded(len(answers))
+    return answers
 
 
 def _code(agent: CodingAgent, texts: list[Question]) -> list[CodedText]:

@@ -26,6 +26,7 @@ from agent.apps.service.batcher import report
 from agent.apps.service.bodies import Bodies
 from agent.apps.service.connections import CROWDED
 from agent.apps.service.errors import CLOSE, RETRY, ClientGone, RefusedRequest, respond
+from agent.apps.service.metrics import Metrics
 from agent.apps.service.settings import ServiceSettings
 
 _ACCESS = logging.getLogger("onkokode.service.access")
@@ -35,7 +36,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Open without a key: what a supervisor asks.
 _OPEN = ("/health/live", "/health/ready")
 # Our own answers load nothing from anywhere; a mounted page brings its own scripts and says so itself.
-_OWN = ("/v1/", "/health/", "/info", "/openapi.json", "/docs")
+_OWN = ("/v1/", "/health/", "/info", "/metrics", "/openapi.json", "/docs")
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -52,8 +53,9 @@ _OWN_HEADERS = {
 class Guard:
     """The outermost middleware."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
         self._settings = settings
         self._bodies = Bodies(settings)
         # Hashes are of equal length: the comparison tells nothing about the key's.
@@ -101,14 +103,10 @@ class Guard:
                 await respond(answer, failed)
         finally:
             route = getattr(scope.get("route"), "path", "-")
-            _ACCESS.info(
-                "%s %s %d %.1f ms id=%s",
-                scope["method"] if scope["method"] in _METHODS else "-",
-                route,
-                status,
-                (perf_counter() - began) * 1000,
-                request_id,
-            )
+            method = scope["method"] if scope["method"] in _METHODS else "-"
+            seconds = perf_counter() - began
+            self._metrics.answered(method, route, status, seconds=seconds)
+            _ACCESS.info("%s %s %d %.1f ms id=%s", method, route, status, seconds * 1000, request_id)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Mounted pages use these; the same key and names hold for them."""
