@@ -264,6 +264,9 @@ def test_a_bad_file_stops_no_other_and_the_exit_code_says_so(tmp_path: Path) -> 
     assert rows[-1]["Datei"] == "Summe"
     written = report.read_text("utf-8-sig") + result.output
     assert NAME not in written and "verhornend" not in written
+    quiet = CliRunner().invoke(cli, ["registry", str(messages), "--quiet"])
+    assert "weder oBDS 3" in quiet.output and "Summen" in quiet.output and "=M2" not in quiet.output
+    assert "=M2" in result.output
     (messages / "a.xml").unlink()
     again = CliRunner().invoke(
         cli, ["registry", str(messages), "--report", str(tmp_path / "r.json"), "--with-text"]

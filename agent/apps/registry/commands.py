@@ -51,7 +51,7 @@ _COLUMNS = ("Zeile", "Meldung", "Tumor", "Achse", "Meldung sagt", "Vorschlag", "
 )
 @click.option("--overwrite", is_flag=True, help="Replace copies that are there already.")
 @click.option("--with-text", is_flag=True, help="Put the diagnosis texts into the report and the table.")
-@click.option("--quiet", is_flag=True, help="Print the counts and what was refused, and no rows.")
+@click.option("--quiet", is_flag=True, help="Print the counts and what was refused, and no other rows.")
 @agent_options
 @click.pass_context
 def registry(
@@ -89,7 +89,7 @@ def registry(
     files = plan_files(list(paths), out, overwrite=overwrite)
     loaded = load_agent(**agent)
     console = Console(width=None if Console().is_terminal else 160)
-    shown = FirstRows(_SHOWN)
+    shown = FirstRows(_SHOWN, only_refused=quiet)
     with ExitStack() as stack:
         kept = stack.enter_context(open_report(report, with_text=with_text)) if report else None
         run = Run(
@@ -103,8 +103,7 @@ def registry(
             run.file(source, target)
         if kept:
             kept.finish(run.counts)
-    if not quiet:
-        _print_rows(console, shown, with_text=with_text, kept=report)
+    _print_rows(console, shown, with_text=with_text, kept=report)
     _print_counts(console, run.counts, out)
     if run.counts.refused:
         ctx.exit(1)

@@ -119,10 +119,10 @@ class Report(Protocol):
 
 
 class FirstRows:
-    """The first rows that say something, for a screen; `more` counts the others."""
+    """The first rows that say something, for a screen, or of refused files alone; `more` counts the others."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self, limit: int, *, only_refused: bool = False) -> None:
+        self.limit, self.only_refused = limit, only_refused
         self.rows: list[ReportRow] = []
         self.more = 0
         self.begin()
@@ -132,6 +132,8 @@ class FirstRows:
 
     def write(self, row: ReportRow) -> None:
         if row.verdict == Verdict.NEITHER and not row.element:
+            return
+        if self.only_refused and row.verdict != REFUSED:
             return
         if len(self.rows) < self.limit:
             self.rows.append(row)
