@@ -167,7 +167,7 @@ def test_the_extras_are_those_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     known = {
         requirement.replace("[", ">").replace("=", ">").split(">")[0].replace("langgraph-checkpoint-sqlite",
-                                                                        "langgraph.checkpoint.sqlite"): extra
+                                                    "langgraph.checkpoint.sqlite").replace("-", "_"): extra
         for extra, requirements in project["optional-dependencies"].items()
         if extra not in ("dev", "gemma")  # a model's package is none that is imported; known.tsv names it
         for requirement in requirements

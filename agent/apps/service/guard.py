@@ -53,7 +53,7 @@ _OWN_HEADERS = {
 class Guard:
     """The outermost middleware."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, metrics: Metrics | None = None) -> None:
         self._app = app
         self._metrics = metrics
         self._settings = settings
@@ -105,7 +105,8 @@ class Guard:
             route = getattr(scope.get("route"), "path", "-")
             method = scope["method"] if scope["method"] in _METHODS else "-"
             seconds = perf_counter() - began
-            self._metrics.answered(method, route, status, seconds=seconds)
+            if self._metrics is not None:
+                self._metrics.answered(method, route, status, seconds=seconds)
             _ACCESS.info("%s %s %d %.1f ms id=%s", method, route, status, seconds * 1000, request_id)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
