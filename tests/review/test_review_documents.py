@@ -188,8 +188,34 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def test_options_for_entries_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "brief.txt"
     path.write_text(LETTER, "utf-8")
-    shown = CliRunner().invoke(cli, ["review", "add", "--document", str(path), "--id-column", "Fall"])
+    codings = tmp_path / "codes.jsonl"
+    codings.write_text("", "utf-8")
+    shown = CliRunner().invoke(cli, ["review", "add", "--document", str(path), "--coded", str(codings)])
     assert shown.exit_code == 2 and "not for documents" in shown.output
+
+
+def test_documents_of_a_table_keep_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "load_agent", lambda **options: embedded_agent())
+    path, database = tmp_path / "briefe.csv", tmp_path / "review.sqlite"
+    path.write_text('Fall;Brief\nA-7;"Diagnose: Rektumkarzinom.\nLeber frei."\n;Nierenzyste.\n', "utf-8")
+    added = CliRunner().invoke(
+        cli,
+        [
+            "review",
+            "add",
+            "--document",
+            str(path),
+            "--text-column",
+            "Brief",
+            "--id-column",
+            "Fall",
+            "--db",
+            str(database),
+        ],
+    )
+    assert added.exit_code == 0, added.output
+    with Store.open(database, create=False) as store:
+        assert {one.reference for one in store.page("all", "")} == {"A-7", "2"}
 
 
 @pytest.mark.slow

@@ -34,11 +34,19 @@ _STANDARD_INPUT = Path("-")
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per document and line.")
 @click.option("--column", metavar="NAME", help="Tables: column with the documents; by default found.")
+@click.option(
+    "--id-column", metavar="NAME", help="Tables: column with the documents' own names, for the answers."
+)
 @table_options
 @reader_option
 @agent_options
 def read_command(
-    files: tuple[Path, ...], as_json: bool, column: str | None, table: TableOptions, **options: Any
+    files: tuple[Path, ...],
+    as_json: bool,
+    column: str | None,
+    id_column: str | None,
+    table: TableOptions,
+    **options: Any,
 ) -> None:
     """Read whole documents and code each tumour of the patient: .txt, .docx, .rtf and .pdf, or tables (.csv,
     .xlsx, .ods, .parquet, .jsonl) with a document in each row; `-` reads standard input.
@@ -59,7 +67,7 @@ def read_command(
         """A file that cannot be read stops no other."""
         for path in files:
             try:
-                yield from _documents(path, column, table)
+                yield from _documents(path, column, table, id_column)
             except (OnkokodeError, OSError) as error:
                 failed.append(str(error))
                 click.echo(f"Error: {error}", err=True)
@@ -89,8 +97,10 @@ def _end(failed: list[str], files: tuple[Path, ...]) -> None:
         sys.exit(2 if len(failed) == len(files) else 1)
 
 
-def _documents(path: Path, column: str | None, table: TableOptions) -> Iterator[Document]:
+def _documents(
+    path: Path, column: str | None, table: TableOptions, id_column: str | None
+) -> Iterator[Document]:
     if path == _STANDARD_INPUT:
         yield Document({"file": "-"}, plain_text(standard_input().read(), "standard input"))
     else:
-        yield from documents_of(path, column, table)
+        yield from documents_of(path, column, table, id_column)

@@ -18,16 +18,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document and where it stands: `file`, and in a table `row`, as a person counts them in the file."""
+    """A document and where it stands: `file`, and in a table `row`, as a person counts them in the file, and `id`, where
+    a column has its own name."""
 
     place: dict[str, str | int]
     text: str
 
 
 def documents_of(
-    path: Path, column: str | None = None, options: TableOptions | None = None
+    path: Path,
+    column: str | None = None,
+    options: TableOptions | None = None,
+    id_column: str | None = None,
 ) -> Iterator[Document]:
-    """The documents of a file. `column` and `options` say how a table holds them; without, it is found.
+    """The documents of a file. `column` and `options` say how a table holds them; without, it is found. `id_column`
+    holds their own names there.
 
     Raises:
         SourceError, TableFileError: it cannot be read; the message names the file and the remedy.
@@ -42,5 +47,8 @@ def documents_of(
 
     table = open_table(path, replace(options or TableOptions(), column=column))
     place = table.columns.index(find_text_column(table, column))
+    id_at = None if id_column is None else table.columns.index(find_text_column(table, id_column))
     for row in table.sound_rows():
-        yield Document({"file": str(path), "row": row.number}, text_of(row.values[place]))
+        own = "" if id_at is None else text_of(row.values[id_at])
+        named: dict[str, str | int] = {"id": own} if own else {}
+        yield Document({"file": str(path), "row": row.number, **named}, text_of(row.values[place]))

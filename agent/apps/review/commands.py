@@ -122,8 +122,8 @@ def add_command(
     """
     if options["reader"] and not document:
         raise click.UsageError("--reader is for documents: give --document too")
-    if document and (coded or id_column):
-        raise click.UsageError("--coded and --id-column are for entries, not for documents")
+    if document and coded:
+        raise click.UsageError("--coded is for entries, not for documents")
     if len(files) > 1 and (coded or source):
         raise click.UsageError("--coded and --source are for one FILE")
     agent = cache(partial(load_agent, **options))
@@ -133,7 +133,7 @@ def add_command(
         for file in files:
             try:
                 rows = (
-                    read_documents(file, text_column, table)
+                    read_documents(file, text_column, table, id_column)
                     if document
                     else read(file, text_column=text_column, id_column=id_column, options=table)
                 )

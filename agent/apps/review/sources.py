@@ -69,11 +69,14 @@ def read(
 
 
 def read_documents(
-    path: Path, text_column: str | None = None, options: TableOptions | None = None
+    path: Path,
+    text_column: str | None = None,
+    options: TableOptions | None = None,
+    id_column: str | None = None,
 ) -> Iterator[TextRow]:
     """The documents of a file, as `onkokode read` reads them."""
-    for number, document in enumerate(documents_of(path, text_column, options), start=1):
-        yield TextRow(str(number), document.text)
+    for number, document in enumerate(documents_of(path, text_column, options, id_column), start=1):
+        yield TextRow(str(document.place.get("id", number)), document.text)
 
 
 def with_codings(rows: Iterable[TextRow], path: Path) -> Iterator[TextRow]:
