@@ -12,6 +12,7 @@ spread    regional lymph nodes, and the short names of metastases in a formula
 weights/  the reader that ships
 answer    the answer to one tumour, from those to its phrases
 united    a tumour that is told twice is one
+entries   a document of one statement
 graph     the way of a document: label, assemble, code, explain
 results   the answer
 editions  the answer in the codes of its year

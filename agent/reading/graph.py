@@ -9,7 +9,7 @@ of its metastases coded as entries by `agent.graph`, and the answers put togethe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, TypedDict, TypeVar
 
@@ -22,9 +22,10 @@ from agent.graph import graph
 from agent.prepare.normalise import CleanText, normalise
 from agent.prepare.patterns import TNM
 from agent.reading.answer import coded_tumour
+from agent.reading.entries import entry_tumours, is_entry
 from agent.reading.mentions import Mention, mentions_of, trimmed
 from agent.reading.organs import organ_odds
-from agent.reading.results import CodedDocument
+from agent.reading.results import CodedDocument, CodedTumour
 from agent.reading.tumours import ANCHORS, TumourFacts, assemble, words_of
 from agent.reading.united import united
 from agent.resources import Resources, embedded_resources
@@ -91,6 +92,7 @@ def code(state: DocumentState, resources: Resources) -> DocumentState:
     phrases = dict.fromkeys(
         text for one in found for text in (*(p.text for p in one.phrases), *(s.phrase for s in one.spread))
     )
+    phrases |= dict.fromkeys(clean.text for clean in state["clean"] if is_entry(clean.text))
     if not phrases:
         return {"coded": {}}
     results = graph.invoke({"texts": list(phrases)}, context=resources)["results"]
@@ -105,16 +107,20 @@ def explain(state: DocumentState, resources: Resources) -> DocumentState:
         "results": [
             CodedDocument(
                 text,
-                united(
-                    one.placed(clean.original_span)
-                    for facts in of
-                    if (one := coded_tumour(facts, coded, resources)) is not None
-                ),
+                tuple(one.placed(clean.original_span) for one in _tumours(clean.text, of, coded, resources)),
                 _problem(text),
             )
             for text, clean, of in documents
         ]
     }
+
+
+def _tumours(
+    text: str, facts: Iterable[TumourFacts], coded: Mapping[str, CodedText], resources: Resources
+) -> tuple[CodedTumour, ...]:
+    every = (coded_tumour(one, coded, resources) for one in facts)
+    read = united(one for one in every if one is not None)
+    return entry_tumours(coded[text], read) if is_entry(text) else read
 
 
 def _problem(text: str) -> str | None:

@@ -26,7 +26,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 _INSIDE = re.compile(r"[\w-]")
 _LEADS = re.compile(r"[\s,.;:)\]/–-]*")
 _TRAILS = re.compile(rf"(?:[\s,;:(\[/–-]++(?:(?:{'|'.join(sorted(_LINKS))}|ca\.)(?!\w))?+)++\Z")
-_GRADE = re.compile(r"[ ,(]{1,3}(?:WHO[- ]?)?(?:Grad|Grade|G)[ .]?(?:[1-4]|I{1,3}|IV)[ab]?(?![\w.])\)?")
+_GRADE = re.compile(r"[ ,(]{1,3}(?:WHO[- ]?)?(?:Grad|Grade|G)[ .]?(?:[1-4]|I{1,3}|IV)[ab]?(?!\w|\.\d)\)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from agent.apps.documents.formats import SourceError, document_text
 from agent.apps.documents.sources import documents_of
 from agent.apps.files.table import TableFileError
 from agent.reading.answer import coded_tumour
+from agent.reading.entries import is_entry
 from agent.reading.labels import ASSERTED, LINK, MOVES, TAGS, Labels
 from agent.reading.mentions import Mention, mentions_of, trimmed
 from agent.reading.organs import organ_odds
@@ -613,6 +614,30 @@ def test_what_a_lymphoma_involves_is_no_metastasis(agent: CodingAgent) -> None:
     text = "Follikuläres Lymphom Grad 2. Befall von Milz und Leber, Lymphknotenbefall zervikal und inguinal."
     (found,) = agent.read(text).tumours
     assert found.icd10gm.code == "C82.1" and found.metastases == ()
+
+
+@pytest.mark.parametrize(
+    "text, codes",
+    [
+        ("Rektumkarzinom.", ["C20"]),
+        ("Mamma-Ca li. oben außen, G2, pT2 pN1", ["C50.4"]),
+        ("Z.n. Prostata-Ca 2015; Melanom am Unterschenkel rechts", ["C61", "C43.7"]),
+        ("Kein Anhalt für ein Bronchialkarzinom", []),
+        ("Vater: Magenkarzinom", []),
+    ],
+)
+def test_a_document_of_one_statement_is_an_entry(agent: CodingAgent, text: str, codes: list[str]) -> None:
+    assert is_entry(text)
+    if "pN1" in text:
+        assert [one.icd10gm.code for one in agent.read(text).tumours[0].metastases] == ["C77.3"]
+    assert [one.icd10gm.code for one in agent.read(text).tumours] == codes
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Befund:\nRektumkarzinom", "Rektumkarzinom gesichert. Leber frei.", "x" * 161]
+)
+def test_what_is_no_entry_is_read(text: str) -> None:
+    assert not is_entry(text)
 
 
 def test_an_empty_document_says_so(agent: CodingAgent) -> None:
