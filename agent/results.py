@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from index.records import AXES, CodeSystem
+
+if TYPE_CHECKING:
+    from agent.prepare.records import Certainty, Side
 
 AXIS_NAMES = {
     CodeSystem.ICD10GM: "ICD-10-GM",
@@ -87,8 +90,8 @@ class CodedText:
     text: str
     tumour: bool
     tumour_probability: float
-    certainty: str
-    side: str | None
+    certainty: Certainty
+    side: Side | None
     icd10gm: Coding
     icdo_topography: Coding
     icdo_morphology: Coding

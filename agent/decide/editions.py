@@ -12,7 +12,7 @@ from agent.prepare import core_of
 from agent.results import Alternative, CodedText, Coding
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.layouts.source import year_of as year_in
-from index.catalogue.years import KNOWN_YEARS, MODELS_YEAR, concerned, in_year, title_in_year
+from index.catalogue.years import KNOWN_YEARS, MODELS_YEAR, concerned, in_year
 from index.records import CodeSystem
 
 
@@ -47,7 +47,7 @@ def coding_in_edition(
         return in_year(code, year, text=text, of=of)
 
     def title(code: str, known: str) -> str:
-        return known if carried(code) == code else _title(carried(code), catalogue)
+        return known if carried(code) == code else catalogue.title(CodeSystem.ICD10GM, carried(code))
 
     codes = [one for one in (coding.code, *(a.code for a in coding.alternatives)) if one is not None]
     if not any(concerned(code, year, of) for code in codes):
@@ -75,7 +75,3 @@ def coding_in_edition(
             for one in coding.checks
         ),
     )
-
-
-def _title(code: str, catalogue: Catalogue) -> str:
-    return catalogue.title(CodeSystem.ICD10GM, code) or title_in_year(code) or ""

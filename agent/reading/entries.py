@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from agent.reading.results import CodedMetastasis, CodedTumour, Fact
-from agent.reading.spread import placed_only
+from agent.reading.united import joined_metastases
 from agent.results import CodedText
 from index.icd import is_haematological_code, is_secondary
 
@@ -35,20 +35,18 @@ def entry_tumours(answer: CodedText, read: Sequence[CodedTumour]) -> tuple[Coded
     primaries = [one for one in every if not is_secondary(one.icd10gm.code or "")]
     if not primaries:
         return tuple(read)
-    spread = {
-        one.icd10gm.code or "": CodedMetastasis(one.icd10gm, (Fact("metastasis", *one.span),))
+    spread = (
+        CodedMetastasis(one.icd10gm, (Fact("metastasis", *one.span),))
         for one in every
         if one not in primaries
-    }
-    for one in (told for tumour in read for told in tumour.metastases):
-        spread.setdefault(one.icd10gm.code or "", one)
+    )
+    metastases = joined_metastases((*spread, *(one for tumour in read for one in tumour.metastases)))
     if is_haematological_code(primaries[0].icd10gm.code or ""):
-        spread.clear()
-    metastases = tuple(spread[code] for code in placed_only(spread))
+        metastases = ()
     return tuple(
         CodedTumour(
-            one.icd10gm, one.icdo_topography, one.icdo_morphology, one.tumour_probability, one.certainty,  # type: ignore[arg-type]
-            one.side, () if number else metastases, (Fact("name", *one.span),),  # type: ignore[arg-type]
+            one.icd10gm, one.icdo_topography, one.icdo_morphology, one.tumour_probability, one.certainty,
+            one.side, () if number else metastases, (Fact("name", *one.span),),
         )
         for number, one in enumerate(primaries)
     )  # fmt: skip

@@ -50,18 +50,23 @@ def _joined(one: CodedTumour, other: CodedTumour) -> CodedTumour:
         and told_less.icdo_morphology.code is not None
         else placed
     )
-    metastases: dict[str, CodedMetastasis] = {}
-    for told in (*one.metastases, *other.metastases):
-        code = told.icd10gm.code or ""
-        before = metastases.get(code, replace(told, facts=()))
-        facts = sorted((*before.facts, *told.facts), key=lambda fact: fact.start)
-        metastases[code] = replace(before, facts=tuple(facts))
     return replace(
         placed,
         icdo_morphology=named.icdo_morphology,
         probability=max(one.probability, other.probability),
         certainty="gesichert" if "gesichert" in (one.certainty, other.certainty) else one.certainty,
         side=one.side or other.side,
-        metastases=tuple(metastases[code] for code in placed_only(metastases)),
+        metastases=joined_metastases((*one.metastases, *other.metastases)),
         facts=tuple(sorted((*one.facts, *other.facts), key=lambda fact: fact.start)),
     )
+
+
+def joined_metastases(told: Iterable[CodedMetastasis]) -> tuple[CodedMetastasis, ...]:
+    """Metastases by their codes, each once with all of its places."""
+    found: dict[str, CodedMetastasis] = {}
+    for one in told:
+        code = one.icd10gm.code or ""
+        before = found.get(code, replace(one, facts=()))
+        facts = sorted((*before.facts, *one.facts), key=lambda fact: fact.start)
+        found[code] = replace(before, facts=tuple(facts))
+    return tuple(found[code] for code in placed_only(found))

@@ -18,7 +18,8 @@ from openpyxl import Workbook, load_workbook
 from agent.apps.files import workbook_parts
 from agent.apps.files.formats import open_table
 from agent.apps.files.table import Chunk, Row, TableFileError, TableOptions
-from agent.apps.files.workbook import WorkbookTable, write_workbook
+from agent.apps.files.workbook import WorkbookTable
+from agent.apps.files.workbook_writer import write_workbook
 from tests.files import tables
 
 MAIN = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"

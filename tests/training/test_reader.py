@@ -43,6 +43,16 @@ def documents(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def gemma(tmp_path: Path, documents: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny model, and beside it `reader`, which was trained on its layers."""
+    monkeypatch.setenv("ONKOKODE_HOME", str(tmp_path / "home"))
+    model = tmp_path / "tiny.gguf"
+    save_tiny_gguf("gemma3", model)
+    train_reader(documents, tmp_path / "reader", plan(model=str(model), rank=2))
+    return model
+
+
 def plan(**changes: object) -> ReaderPlan:
     settings = {"epochs": 1, "annotated": 0, "held_out": 2, "width": 32, "layers": 1, "pieces": 2048}
     return ReaderPlan(**{**settings, **changes})  # type: ignore[arg-type]
@@ -76,25 +86,16 @@ def test_a_reader_is_trained_kept_and_gone_on_with(
     assert shown.exit_code == 0, shown.output
 
 
-def test_a_language_model_sees_what_stands_behind(
-    tmp_path: Path, documents: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ONKOKODE_HOME", str(tmp_path / "home"))
-    save_tiny_gguf("gemma3", tmp_path / "tiny.gguf")
-    train_reader(documents, tmp_path / "reader", plan(model=str(tmp_path / "tiny.gguf"), rank=2))
+def test_a_language_model_sees_what_stands_behind(tmp_path: Path, gemma: Path, encoder: Encoder) -> None:
     reader = Tagger.load(encoder, tmp_path / "reader")
     one, other = reader.label("Kein Karzinom gefunden"), reader.label("Kein Karzinom operiert")
     assert abs(one.tags[0] - other.tags[0]).max() > 1e-6
 
 
 def test_a_reader_whose_model_is_gone_says_so(
-    tmp_path: Path, documents: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, gemma: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ONKOKODE_HOME", str(tmp_path / "home"))
-    model = tmp_path / "tiny.gguf"
-    save_tiny_gguf("gemma3", model)
-    train_reader(documents, tmp_path / "reader", plan(model=str(model), rank=2))
-    model.unlink()
+    gemma.unlink()
     monkeypatch.setenv("ONKOKODE_HOME", str(tmp_path / "other"))
     with pytest.raises(ModelError, match=r"tiny\.gguf"):
         Tagger.load(encoder, tmp_path / "reader")
@@ -141,12 +142,7 @@ def test_presence_is_fitted_on_the_places_of_the_text(monkeypatch: pytest.Monkey
     assert presence_of.fit_presence(None, [document] * 3) == Presence(), "too few"  # type: ignore[arg-type]
 
 
-def test_a_reader_with_a_merged_adapter_is_not_kept(
-    tmp_path: Path, documents: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ONKOKODE_HOME", str(tmp_path / "home"))
-    save_tiny_gguf("gemma3", tmp_path / "tiny.gguf")
-    train_reader(documents, tmp_path / "reader", plan(model=str(tmp_path / "tiny.gguf"), rank=2))
+def test_a_reader_with_a_merged_adapter_is_not_kept(tmp_path: Path, gemma: Path, encoder: Encoder) -> None:
     with pytest.raises(ModelError, match="merged"):
         Tagger.load(encoder, tmp_path / "reader").save(tmp_path / "again", encoder.fingerprint)
 

@@ -29,7 +29,7 @@ def fit_presence(tagger: Tagger, documents: Sequence[Mapping[str, Any]]) -> Pres
     from sklearn.linear_model import LogisticRegression
 
     resources = dataclasses.replace(embedded_resources())
-    vars(resources)["reader"] = tagger
+    resources.reader = tagger
     rows, right = [], []
     for document in documents:
         state = label({"documents": [document["text"]]}, resources)

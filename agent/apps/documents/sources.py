@@ -6,7 +6,7 @@ for document in documents_of(Path("entlassbrief.docx")): document.place, documen
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,12 +42,12 @@ def documents_of(
     if path.suffix.lower() not in TABLE_ENDINGS:
         yield Document({"file": str(path)}, document_text(path))
         return
-    from agent.apps.files.columns import find_text_column
-    from agent.apps.files.table import TableOptions, text_of
+    from agent.apps.files.columns import find_place
+    from agent.apps.files.table import text_of
 
-    table = open_table(path, replace(options or TableOptions(), column=column))
-    place = table.columns.index(find_text_column(table, column))
-    id_at = None if id_column is None else table.columns.index(find_text_column(table, id_column))
+    table = open_table(path, options, column)
+    place = find_place(table, column)
+    id_at = None if id_column is None else find_place(table, id_column)
     for row in table.sound_rows():
         own = "" if id_at is None else text_of(row.values[id_at])
         named: dict[str, str | int] = {"id": own} if own else {}

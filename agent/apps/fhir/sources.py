@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from agent.apps.files.columns import find_text_column
+from agent.apps.files.columns import find_place
 from agent.apps.files.formats import TABLE_ENDINGS, open_table
 from agent.apps.files.table import Row, TableFileError, TableOptions, text_of
 from index.dates import DateError, iso_date
@@ -46,11 +46,10 @@ def table_texts(
         TableFileError: it cannot be read, has no such column, or a row is damaged, or holds no date or reference where one
             should be; the message names the row.
     """
-    table = open_table(path, replace(options or TableOptions(), column=column))
-    text_at = table.columns.index(find_text_column(table, column))
+    table = open_table(path, options, column)
+    text_at = find_place(table, column)
     subject_at, date_at = (
-        None if name is None else table.columns.index(find_text_column(table, name))
-        for name in (subject_column, date_column)
+        None if name is None else find_place(table, name) for name in (subject_column, date_column)
     )
     tell("; ".join((table.told(), *table.notes)))
     for row in table.sound_rows():

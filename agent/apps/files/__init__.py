@@ -10,7 +10,7 @@ json_lines.py     JSON Lines
 parquet.py        Parquet, types kept
 sheets.py         a sheet of a workbook as a table
 other_books.py    OpenDocument, .xls, .xlsb, read only
-workbook.py       Excel: table and writer        (workbook_parts.py: looked over before openpyxl sees it)
+workbook.py       Excel; workbook_writer.py: its writer        (workbook_parts.py: looked over before openpyxl sees it)
 header.py         whether the first row names the columns
 columns.py        which columns tell the diagnosis of a row
 answer.py         a coded text as columns

@@ -42,6 +42,11 @@ _WORD = re.compile(r"[^\W\d_]{4,}")
 _CLEARLY = 2.0  # so many times as many words as the next column
 
 
+def find_place(table: Table, name: str | None = None) -> int:
+    """The place of the column that `find_text_column` finds, counted from 0."""
+    return table.columns.index(find_text_column(table, name))
+
+
 def find_text_column(table: Table, name: str | None = None) -> str:
     """The name of the text column.
 
@@ -94,7 +99,7 @@ class RowFields:
         """
         named = {field: _place(table, name) for field, name in fields.items() if name is not None}
         if column is not None or not named:
-            named = {"diagnosis": table.columns.index(find_text_column(table, column)), **named}
+            named = {"diagnosis": find_place(table, column), **named}
         else:
             left = [name for place, name in enumerate(table.columns) if place not in named.values()]
             if by_name := _by_name(left):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +35,7 @@ def format_of(path: Path) -> Literal["parquet", "xlsx", "other book", "jsonl", "
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK\x03\x04"):
-        return "xlsx" if _parts_of(path) & {"xl/workbook.xml"} else "other book"
+        return "xlsx" if "xl/workbook.xml" in _parts_of(path) else "other book"
     if head.startswith(_OLE):
         return "other book"
     if path.suffix.lower() in JSON_LINES or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b'{"'):
@@ -42,9 +43,12 @@ def format_of(path: Path) -> Literal["parquet", "xlsx", "other book", "jsonl", "
     return "delimited"
 
 
-def open_table(path: Path, options: TableOptions | None = None) -> Table:
-    """The table that a file holds. Raises `TableFileError` as `format_of`, and where its content is damaged."""
+def open_table(path: Path, options: TableOptions | None = None, column: str | None = None) -> Table:
+    """The table that a file holds; `column` is what a person calls that of the texts. Raises `TableFileError` as
+    `format_of`, and where its content is damaged."""
     options = options or TableOptions()
+    if column is not None:
+        options = replace(options, column=column)
     kind = format_of(path)
     if kind == "parquet":
         from agent.apps.files.parquet import ParquetTable
@@ -76,7 +80,7 @@ def open_writer(
 
         return write_json_lines(path, columns, added)
     if ending == ".xlsx":
-        from agent.apps.files.workbook import write_workbook
+        from agent.apps.files.workbook_writer import write_workbook
 
         return write_workbook(path, columns, added)
     if ending == ".parquet":

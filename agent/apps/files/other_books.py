@@ -10,14 +10,13 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agent.apps.files.sheets import SheetRows, SheetTable
-from agent.apps.files.table import TableFileError, TableWriter
-from agent.apps.files.workbook import write_workbook
+from agent.apps.files.table import TableFileError, TableOptions
 from agent.apps.wording import thousands
 from index.io.failures import require
 
@@ -32,23 +31,17 @@ _TIMES = re.compile(rb'number-(?:rows|columns)-repeated="(\d{1,9})"')
 class OtherBookTable(SheetTable):
     """The first sheet that is not empty, or the one that `options.sheet` names."""
 
-    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
-        return write_workbook(path, self.columns, added, self.sheet)
+    kind = "calamine"
 
-    def facts(self) -> dict[str, Any]:
-        return {
-            "format": "calamine",
-            "sheet": self.sheet,
-            "header": self.header,
-            "header_row": self.header_row,
-        }
+    def __init__(self, path: Path, options: TableOptions) -> None:
+        require("python_calamine", f"reading {path.name}")
+        _must_be_small(path)
+        super().__init__(path, options)
 
     @contextmanager
     def open_sheets(self) -> Iterator[Mapping[str, SheetRows]]:
-        require("python_calamine", f"reading {self.path.name}")
         from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
 
-        self._must_be_small()
         try:
             book = CalamineWorkbook.from_path(str(self.path))
             names = [sheet.name for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
@@ -65,23 +58,25 @@ class OtherBookTable(SheetTable):
 
         yield {name: partial(rows, name) for name in names}
 
-    def _must_be_small(self) -> None:
-        size = self.path.stat().st_size
-        cells = 0
-        if zipfile.is_zipfile(self.path):
-            with zipfile.ZipFile(self.path) as archive:
-                size = sum(part.file_size for part in archive.filelist)
-                if size <= _MOST_BYTES and "content.xml" in archive.namelist():
-                    cells = _cells(archive.read("content.xml"))
-        if size > _MOST_BYTES:
-            raise TableFileError(f"{self.path}: mehr als {_MOST_BYTES >> 20} MB; {_CSV}")
-        if cells > _MOST_CELLS:
-            raise TableFileError(f"{self.path}: mehr als {thousands(_MOST_CELLS)} Zellen; {_CSV}")
-
     def _damaged(self, error: Exception) -> TableFileError:
         return TableFileError(
             f"{self.path}: beschädigt oder verschlüsselt ({type(error).__name__}); bitte öffnen und als .xlsx speichern"
         )
+
+
+def _must_be_small(path: Path) -> None:
+    """Raises `TableFileError` for a file that unpacks to more than is held in memory."""
+    size = path.stat().st_size
+    cells = 0
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.filelist)
+            if size <= _MOST_BYTES and "content.xml" in archive.namelist():
+                cells = _cells(archive.read("content.xml"))
+    if size > _MOST_BYTES:
+        raise TableFileError(f"{path}: mehr als {_MOST_BYTES >> 20} MB; {_CSV}")
+    if cells > _MOST_CELLS:
+        raise TableFileError(f"{path}: mehr als {thousands(_MOST_CELLS)} Zellen; {_CSV}")
 
 
 def _cells(content: bytes) -> int:

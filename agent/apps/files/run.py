@@ -15,7 +15,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -125,7 +125,7 @@ def code_file(
     started = time.monotonic()
     must_be_a_file(source)
     _must_be_writable(source, target, restart)
-    table = open_table(source.resolve(), replace(options or TableOptions(), column=column))
+    table = open_table(source.resolve(), options, column)
     found = RowFields.find(table, column, fields or {}, date=date_column, tumour=tumour)
     _must_be_free(table)
     with WorkFolder(target, restart=restart) as work:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from agent.apps.files.table import (
     SAMPLE_ROWS,
@@ -18,17 +18,20 @@ from agent.apps.files.table import (
     Table,
     TableFileError,
     TableOptions,
+    TableWriter,
     width_of,
 )
+from agent.apps.files.workbook_writer import write_workbook
 
 # The values of each row from the first on, none for one that the file leaves out, and what is odd about them, in German.
 SheetRows = Callable[[], Iterator[tuple[Sequence[Any], str | None]]]
 
 
 class SheetTable(Table):
-    """A sheet of a workbook; its own writer writes `.xlsx`."""
+    """A sheet of a workbook; its own writer writes `.xlsx`. `kind` is the format that a run's record names."""
 
     endings = (".xlsx",)
+    kind: ClassVar[str]
 
     def __init__(self, path: Path, options: TableOptions) -> None:
         super().__init__(path, options)
@@ -48,6 +51,17 @@ class SheetTable(Table):
     @abstractmethod
     def open_sheets(self) -> AbstractContextManager[Mapping[str, SheetRows]]:
         """The sheets of the workbook, in their order. Raises `TableFileError` for a damaged one."""
+
+    def writer(self, path: Path, added: Sequence[str]) -> AbstractContextManager[TableWriter]:
+        return write_workbook(path, self.columns, added, self.sheet)
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "format": self.kind,
+            "sheet": self.sheet,
+            "header": self.header,
+            "header_row": self.header_row,
+        }
 
     @property
     def dialect(self) -> str:

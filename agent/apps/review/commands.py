@@ -20,7 +20,7 @@ import click
 
 from agent.apps.documents.formats import SourceError
 from agent.apps.files.options import table_options
-from agent.apps.files.table import TableFileError
+from agent.apps.files.table import TableFileError, TableOptions
 from agent.apps.options import (
     INPUT_FILE,
     OutputFile,
@@ -48,7 +48,6 @@ from index.text import writable
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
-    from agent.apps.files.table import TableOptions
 
 _BATCH = 64
 

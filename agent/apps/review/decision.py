@@ -82,6 +82,11 @@ def decided_metastases(coding: Mapping[str, Any], decision: Decision) -> tuple[s
     return decision.metastases or ()
 
 
+def is_metastasis(code: str, known: Callable[[CodeSystem, str], bool] | None) -> bool:
+    """Whether a code may be given to a metastasis."""
+    return is_secondary(code) and (known is None or known(CodeSystem.ICD10GM, code))
+
+
 def decide(
     coding: Mapping[str, Any],
     action: Action,
@@ -125,7 +130,7 @@ def decide(
         if code is not None and code != offered[axis] and known is not None and not known(axis, code):
             raise ReviewError(f"{axis.value} {code[:20]!r} is no code of the catalogue that can be given")
     for code in set(said or ()) - set(spread or ()):
-        if spread is None or not is_secondary(code) or not (known is None or known(CodeSystem.ICD10GM, code)):
+        if spread is None or not is_metastasis(code, known):
             raise ReviewError(f"{code[:20]!r} is no code of a metastasis that can be given here")
     return Decision(action, chosen, by, comment, metastases=said)
 

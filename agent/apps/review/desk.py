@@ -19,6 +19,7 @@ from agent.apps.review.decision import (
     ReviewError,
     decide,
     decided_metastases,
+    is_metastasis,
     proposal,
     proposed_metastases,
 )
@@ -163,7 +164,7 @@ class Desk:
         """Gives a document's tumour one more metastasis, unless it has it."""
         if self.metastases is None:
             return
-        if not is_secondary(code) or not (self.known is None or self.known(CodeSystem.ICD10GM, code)):
+        if not is_metastasis(code, self.known):
             self._warn(f"{code[:10]} ist kein Kode einer Metastase.")
         elif code not in self.metastases:
             self.metastases = tuple(sorted((*self.metastases, code)))

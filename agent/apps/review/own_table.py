@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.apps.files.answer import AXIS_COLUMNS, short
-from agent.apps.files.columns import find_text_column
+from agent.apps.files.columns import find_place
 from agent.apps.files.formats import open_table
 from agent.apps.files.table import TableOptions, text_of
 from agent.apps.files.writing import must_fit, write_table
@@ -61,7 +61,7 @@ def write_own_table(
         raise ReviewError(
             f"{path}: has a column {taken[0]} already; take the table that was added to the list"
         )
-    id_at = table.columns.index(find_text_column(table, id_column)) if id_column else None
+    id_at = find_place(table, id_column) if id_column else None
     must_fit(table, target, COLUMNS)
     catalogue, counts, number = Catalogue.load(), Counter[str](), 0
     with new_file(target, private=True) as half, write_table(table, target, COLUMNS, half) as writer:

@@ -20,6 +20,7 @@ _APPLICATION_ID = 0x4F4E4B52  # "ONKR", so that another program's database is no
 _OWNER_ONLY = 0o600
 # A command may wait while another program writes; the page says otherwise.
 BUSY_SECONDS = 15.0
+_SOURCES = "CREATE TABLE sources (name TEXT PRIMARY KEY, path TEXT NOT NULL) STRICT"
 _SCHEMA = f"""
 CREATE TABLE items (
   id INTEGER PRIMARY KEY,
@@ -36,10 +37,7 @@ CREATE TABLE items (
   revision INTEGER NOT NULL DEFAULT 0,
   UNIQUE (source, reference, part)
 ) STRICT;
-CREATE TABLE sources (
-  name TEXT PRIMARY KEY,
-  path TEXT NOT NULL
-) STRICT;
+{_SOURCES};
 CREATE INDEX items_by_state ON items (state, uncertainty DESC, id);
 CREATE INDEX items_by_uncertainty ON items (uncertainty DESC, id);
 CREATE TABLE decisions (
@@ -65,7 +63,7 @@ PRAGMA user_version = {SCHEMA_VERSION};
 _SINCE = {
     2: (
         "ALTER TABLE decisions ADD COLUMN metastases TEXT",
-        "CREATE TABLE sources (name TEXT PRIMARY KEY, path TEXT NOT NULL) STRICT",
+        _SOURCES,
     )
 }
 

@@ -101,7 +101,7 @@ def diagnoses(coding: dict[str, Any]) -> list[dict[str, Any]]:
 def _table(
     path: Path, text_column: str | None, id_column: str | None, options: TableOptions | None
 ) -> Iterator[TextRow]:
-    table = open_table(path, replace(options or TableOptions(), column=text_column))
+    table = open_table(path, options, text_column)
 
     def place(name: str | None) -> int:
         try:
