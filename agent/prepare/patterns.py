@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from agent.prepare.context import names_tumour
+from agent.prepare.context import METASTASIS, TOPOGRAPHY, names_tumour
 from agent.prepare.rules import pattern, source
 
 
@@ -162,8 +162,10 @@ _PRIMARY, _UNKNOWN = source("primary_word"), source("unknown")
 _UNKNOWN_PRIMARY = re.compile(
     rf"(?:,? ?\b(?i:bei|mit|b\.|eines|einem) )?(?:{_UNKNOWN} {_PRIMARY}|{_PRIMARY} ?:? ?(?:(?i:derzeit|noch|bisher|weiter) )?{_UNKNOWN})"
 )
-# "Primarius Harnblase": the word is a heading.
-_PRIMARY_IS = re.compile(rf"{_PRIMARY} (?=(?:[\w.]{{1,8}} ){{0,2}}[\w-]{{0,12}}{source('place')})")
+# "Primarius Harnblase", "Adenokarzinom der Harnblase (Primarius)": the word names nothing.
+_PRIMARY_IS = re.compile(rf"\(?{_PRIMARY}(?![\w-])\)?(?! ?[:?])")
+_STATEMENT_END = re.compile(r"[;\n]")
+_NO_PRIMARY = re.compile(rf"(?<!\w)(?:(?i:ohne|kein(?:e[nmr])?)|{_UNKNOWN})(?!\w)")
 # A metastasis with its place, and a melanoma, have a code of their own, whether the primary is known or not.
 _PLACED = re.compile(
     r"melanom|(?:leber|hepat|lunge|pulmo|hirn|zerebr|knochen|oss|skelett|wirbel|lymph|\blk|pleura|haut|kutan|nebennier|peritone|axill|inguin|zervik)[\w-]{0,24}[ -]?(?:metast|filia|mets?\b)"
@@ -208,7 +210,9 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[AsideSpan], 
     text = _take(text, items, _UNSPECIFIED, "unspecified")
     if "Prim" in text or "PT" in text:
         text = _take(text, items, _UNKNOWN_PRIMARY, "unknown_primary", keep=_is_of_no_place)
-        text = _take(text, items, _PRIMARY_IS, "headings", keep=_is_first_named)
+        text = _take(text, items, _PRIMARY_IS, "headings", keep=_speaks_of_primary)
+    if "urvatur" in text and pattern("stomach_part").search(text):
+        text = _take(text, items, pattern("stomach_curvature"), "places")
     text = _take(text, items, _RISK, "stage")
     if has_digit:
         text = _take(text, items, _PSA, "psa")
@@ -302,8 +306,18 @@ def _is_no_comorbidity(text: str, start: int, end: int) -> bool:
     )
 
 
-def _is_first_named(text: str, start: int, end: int) -> bool:
-    return not names_tumour(text, max(0, start - 100), start)
+def _speaks_of_primary(text: str, start: int, end: int) -> bool:
+    """Whether the word for a primary says what nothing else of its statement does: that there is a tumour, or none that
+    has a place."""
+    near, far = max(0, start - 200), end + 200
+    begin = max(text.rfind("\n", near, start) + 1, text.rfind(";", near, start) + 1, near)
+    stop = _STATEMENT_END.search(text, end, far)
+    beside = f"{text[begin:start]} {text[end : stop.start() if stop else far]}"
+    return (
+        _NO_PRIMARY.search(beside) is not None
+        or not names_tumour(beside)
+        or TOPOGRAPHY.search(METASTASIS.sub(" ", beside)) is None
+    )
 
 
 def _is_of_no_place(text: str, start: int, end: int) -> bool:

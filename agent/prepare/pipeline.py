@@ -13,7 +13,7 @@ from bisect import bisect_left
 from dataclasses import replace
 from itertools import pairwise
 
-from agent.prepare import context, focus, operations, patterns, split, words
+from agent.prepare import context, focus, measured, operations, patterns, split, words
 from agent.prepare.casing import recased
 from agent.prepare.drafts import Draft
 from agent.prepare.known_words import names_known_place
@@ -176,6 +176,7 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.A
             patterns.AsideSpan("remarks", word.start, word.end) for word in beside if not word.mark
         ]
     content = operations.with_organ(content, line[piece.lead : end], piece.lead, start - piece.lead)
+    content = measured.with_place(content, line[piece.lead : end], piece.lead, side)
     starts_small = line[start:end].lstrip()[:1].islower()
     fields = {piece.field} if piece.field else set()
     return Draft(piece, content, certainty, side, bool(family), kept_items, starts_small, fields, end)

@@ -23,6 +23,8 @@ from index.records import AXES, CodeSystem
 
 # A primary of which only metastases are told.
 _NO_PRIMARY = {CodeSystem.ICD10GM: "C80.9", CodeSystem.TOPOGRAPHY: "C80.9", CodeSystem.MORPHOLOGY: "8000/6"}
+# Of blood and marrow: where else they are is no place of theirs. Plasmocytomas (C90.2, C90.3) have one.
+_OF_MARROW = ("C90.0", "C90.1", "C91", "C92", "C93", "C94", "C95", "D45", "D46", "D47.1", "D47.3", "D47.4")
 # Organs that have no side; a side in their document is that of something else.
 _UNSIDED = (
     "C15", "C16", "C17", "C18", "C19", "C20", "C21", "C22", "C23", "C24", "C25", "C26", "C37", "C38.0", "C38.1", "C38.2",
@@ -106,10 +108,17 @@ def _chosen(facts: TumourFacts, coded: Mapping[str, CodedText]) -> Phrase | None
     named = [phrase for phrase in facts.phrases if coded[phrase.text].tumour]
     first = next((p for p in named if coded[p.text].icd10gm.code is not None), named[0] if named else None)
     code = coded[first.text].icd10gm.code if first is not None else None
+    if code is not None and code.startswith(_OF_MARROW):
+        return min(named, key=lambda p: (not _is_of_marrow(coded[p.text]), len(p.text)))
     if code is None or not code.endswith(".9"):
         return first
     finer = (p for p in named if _tells_more(coded[p.text].icd10gm.code, code))
     return next(finer, first)
+
+
+def _is_of_marrow(answer: CodedText) -> bool:
+    codes = answer.icd10gm.code or "", answer.icdo_topography.code or ""
+    return codes[0].startswith(_OF_MARROW) and codes[1].startswith("C42")
 
 
 def _tells_more(code: str | None, unspecified: str) -> bool:

@@ -21,7 +21,7 @@ _LINKS = frozenset((
     "nach", "als", "so", "wie", "auch", "sowie", "durch", "für",
 ))  # fmt: skip
 # Moves that do not speak of somebody else's tumour, or of one that is not there.
-_OF_THE_PATIENT = [n for n, move in enumerate(MOVES) if ASSERTED.get(move, "now") != "absent"]
+_OF_THE_PATIENT = np.array([ASSERTED.get(move, "now") != "absent" for move in MOVES])
 _WORD = re.compile(r"[^\W\d_]+")
 _INSIDE = re.compile(r"[\w-]")
 _LEADS = re.compile(r"[\s,.;:)\]/–-]*")
@@ -113,11 +113,13 @@ def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:
 
 def _said(labels: Labels, first: int, last: int) -> tuple[str, float]:
     """What the sentence of some pieces does, as they say it together, and the probability that it speaks of a tumour of
-    the patient."""
+    the patient. Whether it does is decided first, and then which of the moves that do, or do not, it is."""
     scores = labels.moves[first:last].mean(0)
     shares = np.exp(scores - scores.max())
     shares /= shares.sum()
-    return MOVES[int(shares.argmax())], float(shares[_OF_THE_PATIENT].sum())
+    presence = float(shares[_OF_THE_PATIENT].sum())
+    possible = _OF_THE_PATIENT if presence >= 0.5 else ~_OF_THE_PATIENT
+    return MOVES[int(np.where(possible, shares, -1).argmax())], presence
 
 
 def _roles(tags: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +35,8 @@ _SPREADS = ("metastasis", "metastasis_place", "nodes")
 _WORDINGS = 6
 # What may stand between two mentions of one sentence or entry.
 _TOGETHER = re.compile(r"(?:(?!(?<=[a-zäöüß]{4})[.;!?]\s)[^\n]){0,40}")
+# A formula's category of the primary: Ta and Tis say that it does not invade, which its name may leave open.
+_T_CATEGORY = re.compile(r"(?<![A-Za-z])[acpruy]{0,3}T(is|a|[0-4X])", re.ASCII)
 # Whose name says best what the tumour is.
 _BEST_NAMES = ("histology", "diagnosis", "recurrence", "past", "tnm", "therapy", "suspicion")
 
@@ -134,18 +136,26 @@ def _facts(text: str, group: Sequence[Mention]) -> TumourFacts:
         for unit in _said_together(text, [m for m in group if m.role in _SPREADS])
         for one in _spread(text, unit)
     ]
+    formulas = [m for m in group if m.role == "formula"]
+    not_invasive = _not_invasive(text, formulas)
+    wordings = _wordings(_said_together(text, (*names, *places)))
     return TumourFacts(
-        tuple(
-            dict.fromkeys(
-                _phrase(text, parts) for parts in _wordings(_said_together(text, (*names, *places)))
-            )
-        ),
+        tuple(dict.fromkeys(_phrase(text, (*parts, *not_invasive)) for parts in wordings)),
         certainty,
         sides.most_common(1)[0][0] if sides else None,
         tuple(spread),
-        tuple((words_of(text, m), m) for m in group if m.role == "formula"),
+        tuple((words_of(text, m), m) for m in formulas),
         tuple(group),
     )
+
+
+def _not_invasive(text: str, formulas: Sequence[Mention]) -> tuple[Mention, ...]:
+    """The category of the first formula, where no formula has another one than Ta or Tis."""
+    found = [(one, match) for one in formulas if (match := _T_CATEGORY.search(text, one.start, one.end))]
+    if not found or any(match[1] not in ("is", "a") for _, match in found):
+        return ()
+    one, match = found[0]
+    return (replace(one, start=match.start(), end=match.end()),)
 
 
 def _phrase(text: str, parts: Sequence[Mention]) -> Phrase:

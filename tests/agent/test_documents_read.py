@@ -518,6 +518,37 @@ def test_the_phrase_that_tells_the_subsite_counts(agent: CodingAgent) -> None:
     assert answer_of(agent, text, marks).icd10gm.code == "C34.1"
 
 
+def test_a_formula_says_whether_a_tumour_invades(agent: CodingAgent) -> None:
+    text = "Papilläre Urothelneoplasie, Seitenwand links. pTa high grade"
+    name, formula = (
+        ("Papilläre Urothelneoplasie, Seitenwand links", "name", "histology"),
+        ("pTa", "formula", "tnm"),
+    )
+    assert answer_of(agent, text, [name, formula]).icdo_morphology.code == "8130/2"
+    # Of two formulas the one that tells of invasion counts.
+    later = f"{text}. Nachresektion: pT2"
+    (invasive,) = assemble(
+        later,
+        [Mention(later.index(words), later.index(words) + len(words), role, move)
+         for words, role, move in (name, formula, ("pT2", "formula", "tnm"))],
+        lambda kept: np.ones((len(kept), len(kept))),
+    )  # fmt: skip
+    assert [phrase.text for phrase in invasive.phrases] == [name[0]]
+
+
+def test_where_a_myeloma_is_does_not_decide_its_code(agent: CodingAgent) -> None:
+    text = "Multiples Myelom. Osteolysen in Schädelkalotte, Wirbelkörpern, Rippen, Becken"
+    marks = [("Multiples Myelom", "name", "diagnosis"), ("in Schädelkalotte, Wirbelkörpern, Rippen, Becken", "place", "lesion")]  # fmt: skip
+    found = answer_of(agent, text, marks)
+    assert (found.icd10gm.code, found.icdo_topography.code) == ("C90.00", "C42.1")
+
+
+def test_a_plasmocytoma_keeps_its_place(agent: CodingAgent) -> None:
+    text = "Solitäres Plasmozytom, BWK 5"
+    marks = [("Solitäres Plasmozytom", "name", "diagnosis"), ("BWK 5", "place", "diagnosis")]
+    assert (answer_of(agent, text, marks).icdo_topography.code or "").startswith("C41")
+
+
 @pytest.mark.parametrize("words", [" " * 3000 + "a", ", mit" * 800 + " a", "-" * 3000 + "b", "(" * 3000])
 def test_trimming_takes_no_time(words: str) -> None:
     started = time.perf_counter()

@@ -131,6 +131,16 @@ ONE = [
     ("Multiple endokrine Neoplasie Typ 2", "Multiple endokrine Neoplasie Typ 2", "gesichert", None, ""),
     ("Ewing-Sarkom", "Ewing-Sarkom", "gesichert", None, ""),
     ("CA 19-9 erhöht bei Pankreaskarzinom", "Pankreaskarzinom", "gesichert", None, "receptors=CA 19-9 erhöht"),
+    # the word for a primary, where name and place stand beside it
+    ("Primarius Lunge, Adenokarzinom", "Lunge, Adenokarzinom", "gesichert", None, "headings=Primarius"),
+    ("Adenokarzinom des Pankreas (Primarius)", "Adenokarzinom des Pankreas", "gesichert", None, "headings=(Primarius)"),
+    ("Lebermetastasen ohne Primarius", "Lebermetastasen ohne Primarius", "gesichert", None, ""),
+    ("Adenokarzinom der Leber, Primärtumor bislang unklar", "Adenokarzinom der Leber, Primärtumor bislang unklar", "gesichert", None, ""),
+    ("Adenokarzinom, Primarius im Pankreas", "Adenokarzinom, im Pankreas", "gesichert", None, "headings="),
+    # a curvature, where the part of the stomach is told
+    ("Magenkarzinom, große Kurvatur, Korpus", "Magenkarzinom, Korpus", "gesichert", None, "places=große Kurvatur"),
+    ("Karzinom im Antrum, kleinkurvaturseitig", "Karzinom im Antrum", "gesichert", None, "places=kleinkurvaturseitig"),
+    ("Magenkarzinom an der kleinen Kurvatur", "Magenkarzinom an der kleinen Kurvatur", "gesichert", None, ""),
     # certainty
     ("V.a. Bronchial-Ca", "Bronchialkarzinom", "Verdacht", None, ""),
     ("V. a. Bronchial-Ca", "Bronchialkarzinom", "Verdacht", None, ""),

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.prepare import measured, prepare
 from agent.prepare.rules import Rule, fired, pattern, rules, table
 from agent.prepare.rules.notation import NotationError
-from index.catalogue.overrides import TableError
+from index.catalogue.overrides import TableError, table_rows
 
 ROWS = list(dict.fromkeys(rule for rows in rules().values() for rule in rows))
 
@@ -82,3 +83,25 @@ def test_an_answer_can_name_its_rows() -> None:
 
 def _table(folder: Path, row: str) -> None:
     (folder / "own.tsv").write_text("\t".join(table.COLUMNS) + f"\n{row}\n", encoding="utf-8")
+
+
+MEASURED = [row for _, row in table_rows(measured.TABLE, measured.COLUMNS)]
+
+
+@pytest.mark.parametrize("row", MEASURED, ids=[row["example"] for row in MEASURED])
+def test_each_measure_is_read_as_its_place(row: dict[str, str]) -> None:
+    assert prepare(row["example"]).diagnoses[0].core == row["expected"]
+
+
+@pytest.mark.parametrize(
+    "text, core",
+    [
+        ("NSCLC Oberlappen rechts S6", "nicht-kleinzelliges Bronchialkarzinom Oberlappen S6"),
+        ("Bronchialkarzinom Segment 4", "Bronchialkarzinom Segment 4"),
+        ("HCC Segment 6", "hepatozelluläres Karzinom Segment 6"),
+        ("Rektumkarzinom 17 cm ab ano", "Rektumkarzinom"),
+        ("distales Ösophaguskarzinom 28 cm ab ZR", "distales Ösophaguskarzinom ab ZR"),
+    ],
+)
+def test_words_for_the_place_go_before_a_measure(text: str, core: str) -> None:
+    assert prepare(text).diagnoses[0].core == core

@@ -141,7 +141,16 @@ def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None
 @click.option("--out", type=OutputFolder(), required=True, help="Folder for table and JSON.")
 @click.option("--name", default="throughput", show_default=True, help="Name of the files.")
 @plan_options(
-    LoraPlan, "rank", "batch", "longest", "tasks", "style", "others", "compile", "gradient_checkpointing"
+    LoraPlan,
+    "rank",
+    "dropout",
+    "batch",
+    "longest",
+    "tasks",
+    "style",
+    "others",
+    "compile",
+    "gradient_checkpointing",
 )
 @click.option("--rows", default=20_000, show_default=True, help="Pairs to draw the batches from.")
 @click.option(
