@@ -4,8 +4,8 @@ labels    what the reader tells of pieces and sentences
 pieces    a text in pieces, with what is known of their words
 network   the networks that label them: our own, or a language model's layers
 tagger    a network with its tokenizer
-presence  how sure it is that a tumour is the patient's
 mentions  from labels to what is named where
+calibration  how sure it is that a tumour is the patient's, and its code right
 organs    which organs they name
 tumours   from mentions to tumours, each with the phrase that names it
 spread    regional lymph nodes, and the short names of metastases in a formula

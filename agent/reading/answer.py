@@ -42,7 +42,9 @@ def coded_tumour(
     if chosen is None:
         return None
     answer = coded[chosen.text]
-    icd10gm, topography, morphology = (_in_document(answer.coding(axis), chosen.places) for axis in AXES)
+    icd10gm, topography, morphology = (
+        _as_sure(_in_document(answer.coding(axis), chosen.places), facts, coded, resources) for axis in AXES
+    )
     if (icd10gm.code or "").startswith("C80") and (placed := _primaries(facts, coded)):
         # "Adenokarzinom des Pankreas, hepatisch metastasiert": the primary's place was taken for a metastasis'.
         icd10gm, topography = (
@@ -57,7 +59,25 @@ def coded_tumour(
 
 
 def _presence(facts: TumourFacts, resources: Resources) -> float:
-    return resources.reader.presence.probability(facts.told_by)
+    return resources.reader.calibration.presence(facts.told_by)
+
+
+def _as_sure(
+    coding: Coding, facts: TumourFacts, coded: Mapping[str, CodedText], resources: Resources
+) -> Coding:
+    """The coding with its confidence in the document."""
+    if coding.code is None:
+        return coding
+    told = agreeing(coding, facts, coded)
+    return replace(
+        coding, confidence=resources.reader.calibration.code(coding.confidence, facts.told_by, told)
+    )
+
+
+def agreeing(coding: Coding, facts: TumourFacts, coded: Mapping[str, CodedText]) -> float:
+    """The share of a tumour's wordings that have this code."""
+    codes = [coded[phrase.text].coding(coding.system).code for phrase in facts.phrases]
+    return codes.count(coding.code) / len(codes)
 
 
 def _is_of_blood(icd10gm: Coding, morphology: Coding) -> bool:

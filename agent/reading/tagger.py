@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from agent.reading.calibration import Calibration
 from agent.reading.labels import LINK, MOVES, TAGS, HasLink, Labels
 from agent.reading.network import WINDOW, Network, own_encoder, pretrained_encoder
 from agent.reading.pieces import Lexicon, pieces_of
-from agent.reading.presence import Presence
 from index.errors import ModelError
 from index.io.atomic import new_file, write_whole
 from index.io.weights import LOADING_ERRORS, check_numbers
@@ -47,11 +48,11 @@ class Tagger:
         tokenizer: Tokenizer,
         lexicon: Lexicon,
         base: str | None = None,
-        presence: Presence | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """`base` is the language model whose layers the network has; None: it is our own."""
         self.network, self.tokenizer, self.lexicon, self.base = network.eval(), tokenizer, lexicon, base
-        self.presence = presence or Presence()
+        self.calibration = calibration or Calibration()
         tokenizer.no_padding()
         tokenizer.no_truncation()
 
@@ -101,8 +102,8 @@ class Tagger:
         except (*LOADING_ERRORS, Exception) as error:  # tokenizers raises bare Exceptions
             raise ModelError(f"{folder}: holds no reader ({error}); {_REMEDY}") from None
         check_numbers(network, folder)
-        presence = Presence(tuple(settings["presence"])) if "presence" in settings else None
-        return cls(network, tokenizer, lexicon, base, presence)
+        calibration = Calibration(**{k: tuple(v) for k, v in settings.get("calibration", {}).items()})
+        return cls(network, tokenizer, lexicon, base, calibration)
 
     def save(self, folder: Path, encoder: str) -> None:
         """Weights in half precision, settings and tokenizer; `encoder` is the fingerprint of the lexicon's. Of a language
@@ -112,7 +113,8 @@ class Tagger:
         config, network = self.network.encoder.config, self.network
         settings: dict[str, Any] = {
             "pieces": config.vocab_size, "width": config.hidden_size, "layers": config.num_hidden_layers,
-            "tags": list(TAGS), "moves": list(MOVES), "encoder": encoder, "presence": list(self.presence.weights),
+            "tags": list(TAGS), "moves": list(MOVES), "encoder": encoder,
+            "calibration": asdict(self.calibration),
         }  # fmt: skip
         own = self.base is None
         weights = {

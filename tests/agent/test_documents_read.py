@@ -22,6 +22,7 @@ from agent.apps.documents.formats import SourceError, document_text
 from agent.apps.documents.sources import documents_of
 from agent.apps.files.table import TableFileError
 from agent.reading.answer import coded_tumour
+from agent.reading.calibration import Calibration
 from agent.reading.entries import is_entry
 from agent.reading.labels import ASSERTED, LINK, MOVES, TAGS, Labels
 from agent.reading.mentions import Mention, mentions_of, trimmed
@@ -516,6 +517,18 @@ def test_the_phrase_that_tells_the_subsite_counts(agent: CodingAgent) -> None:
     text = "PE: Adenokarzinom der Lunge. Bronchoskopisch Tumor im rechten Oberlappen."
     marks = [("Adenokarzinom der Lunge", "name", "histology"), ("im rechten Oberlappen", "place", "lesion")]
     assert answer_of(agent, text, marks).icd10gm.code == "C34.1"
+
+
+def test_a_code_is_as_sure_as_the_reading_of_its_words(
+    agent: CodingAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "Urothelkarzinom der Harnblase, linke Seitenwand"
+    plain, doubting = Calibration(), Calibration(of_codes=(0.0, 0.0, 0.0, 0.0))
+    told = []
+    for calibration in (plain, doubting):
+        monkeypatch.setattr(agent.resources.reader, "calibration", calibration)
+        told.append(answer_of(agent, text, [(text, "name", "histology")]).icd10gm.confidence)
+    assert told[0] > 0.9 and told[1] == 0.5
 
 
 def test_a_formula_says_whether_a_tumour_invades(agent: CodingAgent) -> None:

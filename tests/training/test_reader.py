@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,17 @@ from tokenizers import Tokenizer
 
 from agent.apps.cli import cli
 from agent.prepare.normalise import normalise
+from agent.reading.calibration import Calibration
 from agent.reading.mentions import Mention
 from agent.reading.pieces import Lexicon, by_words, pieces_of
-from agent.reading.presence import Presence
 from agent.reading.tagger import Tagger
 from agent.reading.tumours import TumourFacts
+from agent.results import Coding
 from index.catalogue.crosswalk import shipped_rules
 from index.errors import ModelError
 from index.search.encoder import Encoder
 from tests.agent.tiny_gguf import save_tiny_gguf
-from training.documents import presence as presence_of
+from training.documents import calibration as calibration_of
 from training.documents.compose import compose_documents
 from training.documents.reader import train_reader
 from training.plan import ReaderPlan
@@ -115,31 +117,42 @@ def test_bytes_are_divided_at_words_too(tmp_path: Path, encoder: Encoder) -> Non
     assert list(pieces.ids) == own, "the pieces that the model learnt"
 
 
-def test_presence_is_fitted_on_the_places_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text whose normal form is longer, tumours of the patient and of others."""
-    document = {
-        "text": "Größe ½ cm … Adenokarzinom des Sigmas.",
-        "mentions": [{"start": 13, "end": 37, "role": "name", "tumour": 0}],
-    }
+def test_tumours_and_codes_are_calibrated_on_the_places_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text whose normal form is longer, tumours of the patient and of others, codes that the author's marks have too
+    and codes that they have not."""
+    name = {"start": 13, "end": 37, "role": "name", "move": "histology", "tumour": 0}
+    document = {"text": "Größe ½ cm … Adenokarzinom des Sigmas.", "mentions": [name]}
     other = {"text": "Vater: Melanom.", "mentions": []}
-    told = {"patient": (0.9, "Adenokarzinom des Sigmas"), "other": (0.2, "Melanom")}
+    unclear = {"text": "Größe ½ cm … Adenokarzinom des Sigmas?", "mentions": [name]}
+    sure = {"Sigmas.": 0.9, "Melanom": 0.2, "Sigmas?": 0.6}
 
     def tumours(state: dict[str, Any], resources: object) -> dict[str, Any]:
         (clean,) = state["clean"]
-        presence, words = told["patient" if "Sigma" in clean.text else "other"]
-        start = clean.text.index(words)
-        one = Mention(start, start + len(words), "name", "histology", 1.0, presence)
+        (end,) = (words for words in sure if words in clean.text)
+        start = clean.text.index("Melanom" if end == "Melanom" else "Adenokarzinom")
+        one = Mention(start, start + 7, "name", "histology", 1.0, sure[end])
         return {"tumours": [[TumourFacts((), "gesichert", None, (), (), (one,))]]}
 
+    def coded(facts: TumourFacts, coded: object, resources: object) -> SimpleNamespace:
+        was_read = facts.mentions[0].presence < 1
+        code = "C18.0" if was_read and facts.mentions[0].presence == 0.6 else "C18.7"
+        return SimpleNamespace(coding=lambda axis: Coding(axis, code, None, 0.95))
+
     monkeypatch.setattr(
-        presence_of, "label", lambda state, resources: {"clean": [normalise(state["documents"][0])]}
+        calibration_of,
+        "label",
+        lambda state, resources: state | {"clean": [normalise(state["documents"][0])]},
     )
-    monkeypatch.setattr(presence_of, "join", tumours)
-    fitted = presence_of.fit_presence(None, [document, other] * 12)  # type: ignore[arg-type]
-    assert fitted.weights != Presence().weights
-    likely, unlikely = ([Mention(0, 5, "name", "histology", 1.0, p)] for p in (0.9, 0.2))
-    assert fitted.probability(likely) > 0.7 > 0.3 > fitted.probability(unlikely)
-    assert presence_of.fit_presence(None, [document] * 3) == Presence(), "too few"  # type: ignore[arg-type]
+    monkeypatch.setattr(calibration_of, "join", tumours)
+    monkeypatch.setattr(calibration_of, "code", lambda state, resources: {"coded": {}})
+    monkeypatch.setattr(calibration_of, "coded_tumour", coded)
+    monkeypatch.setattr(calibration_of, "agreeing", lambda coding, facts, coded: 1.0)
+    tagger: Any = SimpleNamespace(calibration=None)
+    fitted = calibration_of.fit_calibration(tagger, [document, other, unclear] * 12)
+    likely, unlikely, doubtful = ([Mention(0, 5, "name", "histology", 1.0, p)] for p in (0.9, 0.2, 0.6))
+    assert fitted.presence(likely) > 0.7 > 0.3 > fitted.presence(unlikely)
+    assert fitted.code(0.95, likely, 1.0) > 0.7 > 0.4 > fitted.code(0.95, doubtful, 1.0)
+    assert calibration_of.fit_calibration(tagger, [document] * 3) == Calibration(), "too few"
 
 
 def test_a_reader_with_a_merged_adapter_is_not_kept(tmp_path: Path, gemma: Path, encoder: Encoder) -> None:

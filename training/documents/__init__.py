@@ -12,5 +12,5 @@ compose    frames, sentences and whole documents of one author become documents 
 annotated  documents whose words authors marked by hand: `annotated/*.txt`
 commands   `onkokode train voices`, `documents`, `reader`
 reader     the training of the network that reads such documents (`agent.reading`)
-presence   how sure it is that a tumour is the patient's, fitted on documents held out
+calibration  how sure tumours and codes are, fitted on documents held out
 """

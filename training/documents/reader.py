@@ -31,7 +31,7 @@ from agent.reading.pieces import Lexicon, pieces_of, word_splitter
 from agent.reading.tagger import Tagger
 from index.search.encoder import Encoder
 from training.documents.annotated import load_annotated
-from training.documents.presence import fit_presence
+from training.documents.calibration import fit_calibration
 from training.plan import ReaderPlan
 from training.runs import log
 from training.split import hash64
@@ -275,7 +275,7 @@ def train_reader(path: Path, out: Path, plan: ReaderPlan, start: Path | None = N
             if not rows:
                 continue
             log.info(f"epoch {epoch + 1}: {name} held out {_shown(measured(tagger, rows, plan))}")
-        tagger.presence = fit_presence(tagger, held_out["annotated"])
+        tagger.calibration = fit_calibration(tagger, held_out["annotated"])
         tagger.save(out, encoder)
 
 
