@@ -18,6 +18,7 @@ from eval.report.blocks import AXIS_NAMES, Part, Plots, Table, percent
 from eval.report.comparison import compare
 from eval.report.published import TEXTS, Published
 from eval.report.row_browser import TitleOf, pack, payload
+from eval.report.side_by_side import summary
 from eval.report.tables import axis_parts, cost_of, shares_table
 from eval.run.compare import Run, Runs, cost_table
 
@@ -55,6 +56,7 @@ def _content(
     runs: Runs, scores: Mapping[str, Any], costs: Mapping[str, Any], published: Sequence[Published]
 ) -> dict[str, Any]:
     return {
+        "summary": summary(scores["sets"]),
         "sets": [
             {
                 **{key: of_set[key] for key in ("n", "sha256", "reference")},

@@ -2,6 +2,7 @@
 
 scores, costs = compare(runs)["sets"], cost_table(runs.runs)
 side_by_side(scores, costs)           # ICD-10-GM, a row per variant and a column per set
+summary(scores)                       # the same for each axis, as tables of the report's first screen
 in_full(scores)                       # every axis, with intervals and significance
 study_of(runs)                        # both, and with what they were measured
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eval.report.blocks import AXIS_NAMES, NONE, between, percent, probability
+from eval.report.blocks import AXIS_NAMES, NONE, Table, between, percent, probability
 from eval.report.comparison import compare
 from eval.run.compare import Runs, cost_table
 from index.io.markdown import markdown_table
@@ -21,8 +22,26 @@ _ICD = "icd10gm"
 
 def side_by_side(scores: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
     """ICD-10-GM, exact and partial, a column per set; the best of a column in bold. The time is the last set's."""
-    axes = {name: of_set["axes"][_ICD] for name, of_set in scores.items() if _ICD in of_set["axes"]}
-    shares = {name: axis["variants"] for name, axis in axes.items()}
+    header, rows = _beside(scores, _ICD, bold=True)
+    last = [name for name, of_set in scores.items() if _ICD in of_set["axes"]][-1]
+    timed = [(*row, _ms(costs[last], row[0])) for row in rows]
+    return markdown_table(("ICD-10-GM exact / partial, %", *header, f"ms per text, {last}"), timed)
+
+
+def summary(scores: Mapping[str, Any]) -> list[Table]:
+    """A table per axis: exact and partial of each variant, a column per set."""
+    found = []
+    for axis, name in AXIS_NAMES.items():
+        header, rows = _beside(scores, axis, bold=False)
+        if rows:
+            found.append(Table(f"{name}: exact / partial, %", ["variant", *header], rows))
+    return found
+
+
+def _beside(scores: Mapping[str, Any], axis: str, *, bold: bool) -> tuple[list[str], list[list[str]]]:
+    """The sets with their counts (exact / partial), and a row for each variant."""
+    axes = {name: of_set["axes"][axis] for name, of_set in scores.items() if axis in of_set["axes"]}
+    shares = {name: found["variants"] for name, found in axes.items()}
     best = {
         (name, measure): max(s[measure]["share"] or 0 for s in of_set.values())
         for name, of_set in shares.items() for measure in ("exact", "partial")
@@ -34,17 +53,15 @@ def side_by_side(scores: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
         parts = []
         for measure in ("exact", "partial"):
             share = shares[name][variant][measure]["share"]
-            shown = percent(share)
-            parts.append(f"**{shown}**" if share is not None and share == best[name, measure] else shown)
+            best_one = bold and share is not None and share == best[name, measure]
+            parts.append(f"**{percent(share)}**" if best_one else percent(share))
         return " / ".join(parts)
 
-    last = list(shares)[-1]
     rows = [
-        (variant, *(cell(name, variant) for name in shares), _ms(costs[last], variant))
+        [variant, *(cell(name, variant) for name in shares)]
         for variant in dict.fromkeys(variant for of_set in shares.values() for variant in of_set)
     ]
-    counts = [f"{name} ({axis['n_exact']:,} / {axis['n']:,})" for name, axis in axes.items()]
-    return markdown_table(("ICD-10-GM exact / partial, %", *counts, f"ms per text, {last}"), rows)
+    return [f"{name} ({found['n_exact']:,} / {found['n']:,})" for name, found in axes.items()], rows
 
 
 def in_full(scores: Mapping[str, Any]) -> str:

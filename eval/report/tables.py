@@ -23,6 +23,9 @@ _APART_NAMES = {
 }
 
 
+_FEWEST_PLOTTED = 10  # rows; a plot of fewer shows nothing but its intervals
+
+
 def axis_parts(axis: Mapping[str, Any], variants: Sequence[str], name: str) -> list[Part]:
     """Everything of one axis of one set; `variants` are all of the set, `name` is unique in the page. The first
     part, what the set can show, comes before any result."""
@@ -30,10 +33,10 @@ def axis_parts(axis: Mapping[str, Any], variants: Sequence[str], name: str) -> l
     places = {variant: place for place, variant in enumerate(variants)}
     reference = axis["reference"]
     parts = [
-        Part("What this set can show", [_smallest(axis)], folded=False),
+        Part("What this set can show", [_smallest(axis)]),
         Part("Results", [_accuracy_plot(found, places, name), _accuracy(found, reference), _against(found, reference)],
              folded=False),
-        Part("Knowing when", knowing_blocks(found, places, name), folded=False),
+        Part("Knowing when", knowing_blocks(found, places, name)),
         Part("Reliability, bin by bin", [bins_table(found)]),
         Part("Abstaining", abstaining_tables(found)),
         Part("Top k", [_top_k(found)]),
@@ -41,7 +44,11 @@ def axis_parts(axis: Mapping[str, Any], variants: Sequence[str], name: str) -> l
         Part("Chapter groups", [_groups(found)]),
         Part("Confusions", [_confused(found)]),
     ]  # fmt: skip
-    shown = [Part(part.heading, [b for b in part.blocks if _filled(b)], part.folded) for part in parts]
+    plotted = axis["n"] >= _FEWEST_PLOTTED
+    shown = [
+        Part(part.heading, [b for b in part.blocks if _filled(b) and (plotted or isinstance(b, Table))], part.folded)
+        for part in parts
+    ]  # fmt: skip
     return [part for part in shown if part.blocks]
 
 

@@ -107,6 +107,21 @@ def test_what_the_set_can_show_stands_before_any_result(reported: Path) -> None:
         assert 0 < content.index("Smallest difference shown") < content.index("Accuracy, %")
 
 
+def test_the_first_screen_says_what_came_out(reported: Path) -> None:
+    page = (reported / "out" / "report.html").read_text(encoding="utf-8")
+    first = page.index("ICD-10-GM: exact / partial, %")
+    assert page.index('id="summary"') < first < page.index('id="set0"')
+    assert "combined" in page[first : page.index('id="set0"')]
+
+
+def test_a_handful_of_rows_is_not_plotted(tmp_path: Path) -> None:
+    rows = [row(0, "C50.4", Answer("C50.4", True, 0.9, ("C50.4",), None), tumour=(True, True))]
+    write_run(tmp_path / "runs", "set", "combined", rows)
+    assert _report(tmp_path / "runs", "--out", tmp_path / "out").exit_code == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "ICD-10-GM" in page and "<svg" not in page
+
+
 def test_the_same_tables_in_both(reported: Path) -> None:
     page, markdown = ((reported / "out" / name).read_text("utf-8") for name in ("report.html", "report.md"))
     headings = re.findall(r"<caption><span>([^<]+)</span></caption>", page)
