@@ -130,10 +130,19 @@ def _chosen(facts: TumourFacts, coded: Mapping[str, CodedText]) -> Phrase | None
     code = coded[first.text].icd10gm.code if first is not None else None
     if code is not None and code.startswith(_OF_MARROW):
         return min(named, key=lambda p: (not _is_of_marrow(coded[p.text]), len(p.text)))
+    if first is not None and _tells_place_itself(facts.statement, code, coded):
+        return facts.statement
     if code is None or not code.endswith(".9"):
         return first
     finer = (p for p in named if _tells_more(coded[p.text].icd10gm.code, code))
     return next(finer, first)
+
+
+def _tells_place_itself(statement: Phrase | None, code: str | None, coded: Mapping[str, CodedText]) -> bool:
+    """Whether the statement that names a tumour tells a subsite that a fuller wording has not got: what is told elsewhere
+    may be said of something else."""
+    own = coded[statement.text].icd10gm.code if statement is not None else None
+    return own is not None and own != code and not own.endswith(".9") and own[:3] not in ("C76", "C80")
 
 
 def _is_of_marrow(answer: CodedText) -> bool:

@@ -24,7 +24,7 @@ from agent.prepare.patterns import TNM
 from agent.reading.answer import coded_tumour
 from agent.reading.entries import entry_tumours, is_entry
 from agent.reading.mentions import Mention, mentions_of, trimmed
-from agent.reading.organs import organ_odds
+from agent.reading.organs import odds_of_names
 from agent.reading.results import CodedDocument, CodedTumour
 from agent.reading.tumours import ANCHORS, TumourFacts, assemble, words_of
 from agent.reading.united import united
@@ -77,7 +77,7 @@ def join(state: DocumentState, resources: Resources) -> DocumentState:
         def same(kept: Sequence[Mention]) -> np.ndarray:
             odds = resources.reader.same_tumour(kept)
             named = [n for n, mention in enumerate(kept) if mention.role in ANCHORS]
-            odds[np.ix_(named, named)] += organ_odds(resources, [words_of(text, kept[n]) for n in named])
+            odds[np.ix_(named, named)] += odds_of_names(resources, [words_of(text, kept[n]) for n in named])
             return odds
 
         return assemble(text, mentions, same)
@@ -89,9 +89,8 @@ def join(state: DocumentState, resources: Resources) -> DocumentState:
 def code(state: DocumentState, resources: Resources) -> DocumentState:
     """Code the phrases of all tumours and metastases as entries, each once."""
     found = [tumour for of in state["tumours"] for tumour in of]
-    phrases = dict.fromkeys(
-        text for one in found for text in (*(p.text for p in one.phrases), *(s.phrase for s in one.spread))
-    )
+    named = (phrase.text for one in found for phrase in (*one.phrases, one.statement) if phrase is not None)
+    phrases = dict.fromkeys((*named, *(told.phrase for one in found for told in one.spread)))
     phrases |= dict.fromkeys(clean.text for clean in state["clean"] if is_entry(clean.text))
     if not phrases:
         return {"coded": {}}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from agent.prepare.context import FAMILY_STATEMENT
+from agent.prepare.rules import pattern
 from agent.reading.labels import ASSERTED, MOVES, ROLES, TAGS, Labels
 
 # Words that lead on to something and name nothing.
@@ -22,6 +23,7 @@ _LINKS = frozenset((
 ))  # fmt: skip
 # Moves that do not speak of somebody else's tumour, or of one that is not there.
 _OF_THE_PATIENT = np.array([ASSERTED.get(move, "now") != "absent" for move in MOVES])
+_PRIMARY_WORD = pattern("primary_word")
 _WORD = re.compile(r"[^\W\d_]+")
 _INSIDE = re.compile(r"[\w-]")
 _LEADS = re.compile(r"[\s,.;:)\]/–-]*")
@@ -93,6 +95,8 @@ def trimmed(text: str, mention: Mention) -> Mention | None:
     tail = _TRAILS.search(text, start, end)
     end = tail.start() if tail is not None else end
     if all(word.casefold() in _LINKS for word in _WORD.findall(text, start, end)):
+        return None
+    if mention.role == "name" and _PRIMARY_WORD.fullmatch(text, start, end):
         return None
     if mention.role == "name" and (grade := _GRADE.match(text, end)):
         end = grade.end()

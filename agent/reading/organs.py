@@ -1,11 +1,11 @@
-"""Which organs mentions name, and whether two of them can be of one tumour: catalogue lines as the arbiter.
+"""Whether two mentions can be of one tumour, by the organs and the tissues that they name: catalogue lines as the arbiter.
 
-organ_odds(resources, ["Urothelkarzinom der Blase", "Prostatalappen"])     # [[2., -12.], [-12., 2.]]
+odds_of_names(resources, ["Urothelkarzinom der Blase", "Prostatalappen"])     # [[2., -12.], [-12., 2.]]
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from agent.decide.scores import retrieve
 from agent.resources import Resources
 from index.records import CodeSystem
 
-# From this share on of a topography's three characters, words name an organ.
+# From this share on words name an organ, or a tissue.
 _SURE = 0.9
-_SAME, _OTHER = 2.0, -12.0  # log-odds: two organs are not one tumour's, whatever the reader says
+# Log-odds. Two organs, or a carcinoma and a lymphoma, are hardly one tumour's, whatever the reader says. A carcinoma may
+# have two kinds of tissue.
+_SAME, _OTHER, _OTHER_CARCINOMA = 2.0, -12.0, -4.0
 # Parts of one region that one tumour is told by; blood, marrow and lymph nodes may be anywhere.
 _REGIONS = (
     ("C18", "C19", "C20"), ("C53", "C54", "C55"), ("C56", "C57", "C48"), ("C64", "C65"), ("C44", "C49", "C76"),
@@ -25,29 +27,61 @@ _REGIONS = (
 _ANYWHERE = ("C42", "C77", "C80", "C76")
 
 
-def organ_odds(resources: Resources, phrases: Sequence[str]) -> np.ndarray:
-    """What the organs that phrases name add to the log-odds (n, n) that two of them speak of one tumour; zero where one
-    of them names none."""
+# The first histology of each tissue, up to that of the next; what is unspecified, or of several, is "".
+_TISSUES = (
+    (8000, ""), (8050, "squamous"), (8090, "basal"), (8120, "urothelial"), (8140, "glandular"), (8560, ""), (8580, "thymus"),
+    (8590, "gonad"), (8680, "paraganglion"), (8720, "melanoma"), (8800, "soft tissue"), (8935, ""), (9040, "soft tissue"),
+    (9050, "mesothelium"), (9060, "germ cell"), (9110, ""), (9120, "soft tissue"), (9180, "bone"), (9260, ""), (9350, "brain"),
+    (9530, "meninges"), (9540, "nerve sheath"), (9590, "blood"),
+)  # fmt: skip
+_CARCINOMAS = ("squamous", "basal", "urothelial", "glandular")
+
+
+def odds_of_names(resources: Resources, phrases: Sequence[str]) -> np.ndarray:
+    """What the organs and tissues that phrases name add to the log-odds (n, n) that two of them speak of one tumour;
+    zero where one of them names none."""
     odds = np.zeros((len(phrases), len(phrases)))
     if not phrases:
         return odds
-    found = retrieve(resources, list(phrases))[CodeSystem.TOPOGRAPHY]
-    organs = sorted({code[:3] for code in found.codes})
-    place = np.array([organs.index(code[:3]) for code in found.codes])
-    shares = np.zeros((len(phrases), len(organs)))
-    np.add.at(shares.T, place, np.exp(found.log_shares).T)
-    sure = (shares.max(1) >= _SURE) & ~np.isin(
-        shares.argmax(1), [organs.index(o) for o in _ANYWHERE if o in organs]
-    )
-    near = _near(organs)[np.ix_(shares.argmax(1), shares.argmax(1))]
-    both = sure[:, None] & sure[None]
-    odds[both & near] = _SAME
-    odds[both & ~near] = _OTHER
+    found = retrieve(resources, list(phrases), (CodeSystem.TOPOGRAPHY, CodeSystem.MORPHOLOGY))
+    for axis, kind, between in (
+        (CodeSystem.TOPOGRAPHY, _organ, _between_organs),
+        (CodeSystem.MORPHOLOGY, _tissue, _between_tissues),
+    ):
+        odds += _odds(found[axis].codes, found[axis].log_shares, kind, between)
     return odds
 
 
-def _near(organs: Sequence[str]) -> np.ndarray:
-    """Whether two organs are the same or of one region."""
-    return np.array(
-        [[a == b or any(a in region and b in region for region in _REGIONS) for b in organs] for a in organs]
-    )
+def _odds(
+    codes: Sequence[str],
+    log_shares: np.ndarray,
+    kind: Callable[[str], str],
+    between: Callable[[str, str], float],
+) -> np.ndarray:
+    kinds = sorted({kind(code) for code in codes})
+    place = np.array([kinds.index(kind(code)) for code in codes])
+    shares = np.zeros((len(log_shares), len(kinds)))
+    np.add.at(shares.T, place, np.exp(log_shares).T)
+    best = shares.argmax(1)
+    sure = (shares.max(1) >= _SURE) & (np.array(kinds)[best] != "")
+    table = np.array([[between(a, b) for b in kinds] for a in kinds])
+    return np.where(sure[:, None] & sure[None], table[np.ix_(best, best)], 0.0)
+
+
+def _organ(topography: str) -> str:
+    return "" if topography.startswith(_ANYWHERE) else topography[:3]
+
+
+def _between_organs(one: str, other: str) -> float:
+    near = one == other or any(one in region and other in region for region in _REGIONS)
+    return _SAME if near else _OTHER
+
+
+def _tissue(morphology: str) -> str:
+    return next(name for first, name in reversed(_TISSUES) if int(morphology[:4]) >= first)
+
+
+def _between_tissues(one: str, other: str) -> float:
+    if one == other:
+        return 0.0
+    return _OTHER_CARCINOMA if one in _CARCINOMAS and other in _CARCINOMAS else _OTHER

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.prepare.context import find_side
+from agent.prepare.context import TOPOGRAPHY, find_side
 from agent.prepare.records import Certainty, Side
 from agent.reading.labels import ASSERTED
 from agent.reading.mentions import Mention
@@ -59,8 +59,9 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class TumourFacts:
-    """One tumour of a document. `phrases` name it, the fullest first, none where only its metastases are told; `formulas` are its TNM formulas; `mentions` all
-    that speaks of it."""
+    """One tumour of a document. `phrases` name it, the fullest first, none where only its metastases are told; `statement`
+    is the one among them that one statement makes, where it tells a place itself; `formulas` are its TNM formulas;
+    `mentions` all that speaks of it."""
 
     phrases: tuple[Phrase, ...]
     certainty: Certainty
@@ -68,6 +69,7 @@ class TumourFacts:
     spread: tuple[Spread, ...]
     formulas: tuple[tuple[str, Mention], ...]
     mentions: tuple[Mention, ...]
+    statement: Phrase | None = None
 
     @property
     def told_by(self) -> tuple[Mention, ...]:
@@ -138,7 +140,11 @@ def _facts(text: str, group: Sequence[Mention]) -> TumourFacts:
     ]
     formulas = [m for m in group if m.role == "formula"]
     not_invasive = _not_invasive(text, formulas)
-    wordings = _wordings(_said_together(text, (*names, *places)))
+    units = _said_together(text, (*names, *places))
+    wordings = _wordings(units)
+    statement = next((_phrase(text, (*unit, *not_invasive)) for unit in _named(units)[:1]), None)
+    if statement is not None and TOPOGRAPHY.search(statement.text) is None:
+        statement = None
     return TumourFacts(
         tuple(dict.fromkeys(_phrase(text, (*parts, *not_invasive)) for parts in wordings)),
         certainty,
@@ -146,6 +152,7 @@ def _facts(text: str, group: Sequence[Mention]) -> TumourFacts:
         tuple(spread),
         tuple((words_of(text, m), m) for m in formulas),
         tuple(group),
+        statement,
     )
 
 
@@ -199,14 +206,8 @@ def _said_together(text: str, mentions: Iterable[Mention]) -> list[_Unit]:
 def _wordings(units: Sequence[_Unit]) -> list[tuple[Mention, ...]]:
     """Ways to name a tumour, the fullest first: the best statement that names it with what a diagnosis adds and the
     fullest place, then with less, then other places and names."""
-    rank = {move: number for number, move in enumerate(_BEST_NAMES)}
-
-    def length(unit: _Unit) -> int:
-        return sum(m.end - m.start for m in unit)
-
-    named = [unit for unit in units if any(m.role == "name" for m in unit)]
-    named.sort(key=lambda unit: (rank.get(unit[0].move, len(rank)), -length(unit)))
-    placed = sorted((unit for unit in units if unit not in named), key=length, reverse=True)
+    named = _named(units)
+    placed = sorted((unit for unit in units if unit not in named), key=_length, reverse=True)
     if not named:
         return placed[:_WORDINGS]
     best = named[0]
@@ -217,6 +218,17 @@ def _wordings(units: Sequence[_Unit]) -> list[tuple[Mention, ...]]:
     )
     found = [(*best, *adds, *place), (*best, *place), *((*best, *other) for other in placed[1:]), best]
     return list(dict.fromkeys([*found, *((*unit, *place) for unit in named[1:])]))[:_WORDINGS]
+
+
+def _named(units: Sequence[_Unit]) -> list[_Unit]:
+    """The statements that name a tumour, the best first."""
+    rank = {move: number for number, move in enumerate(_BEST_NAMES)}
+    named = [unit for unit in units if any(m.role == "name" for m in unit)]
+    return sorted(named, key=lambda unit: (rank.get(unit[0].move, len(rank)), -_length(unit)))
+
+
+def _length(unit: _Unit) -> int:
+    return sum(m.end - m.start for m in unit)
 
 
 def words_of(text: str, mention: Mention) -> str:

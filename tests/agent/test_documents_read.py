@@ -26,7 +26,7 @@ from agent.reading.calibration import Calibration
 from agent.reading.entries import is_entry
 from agent.reading.labels import ASSERTED, LINK, MOVES, TAGS, Labels
 from agent.reading.mentions import Mention, mentions_of, trimmed
-from agent.reading.organs import organ_odds
+from agent.reading.organs import odds_of_names
 from agent.reading.results import CodedMetastasis, CodedTumour, Fact
 from agent.reading.spread import codes_of_formula, regional_nodes
 from agent.reading.tagger import OVERLAP, WEIGHTS, WINDOW, Tagger, windows
@@ -455,10 +455,15 @@ def test_a_lesion_without_a_name_is_no_tumour() -> None:
         ("Mammakarzinom", "oberer äußerer Quadrant der Mamma", 1),
         ("Adenokarzinom", "Prostatalappen", 0),
         ("Rektum", "Sigma", 1),
+        ("Basaliom", "B-CLL", -1),
+        ("Plattenepithelkarzinom", "muzinöses Adenokarzinom", -1),
+        ("Adenokarzinom", "muzinöses Adenokarzinom", 0),
     ],
 )
-def test_organs_decide_what_cannot_be_one_tumour(agent: CodingAgent, one: str, other: str, sign: int) -> None:
-    odds = organ_odds(agent.resources, [one, other])
+def test_organs_and_tissues_decide_what_cannot_be_one_tumour(
+    agent: CodingAgent, one: str, other: str, sign: int
+) -> None:
+    odds = odds_of_names(agent.resources, [one, other])
     assert np.sign(odds[0, 1]) == sign == np.sign(odds[1, 0])
 
 
@@ -529,6 +534,17 @@ def test_a_code_is_as_sure_as_the_reading_of_its_words(
         monkeypatch.setattr(agent.resources.reader, "calibration", calibration)
         told.append(answer_of(agent, text, [(text, "name", "histology")]).icd10gm.confidence)
     assert told[0] > 0.9 and told[1] == 0.5
+
+
+def test_a_place_told_elsewhere_does_not_overrule_the_statement_itself(agent: CodingAgent) -> None:
+    text = "Superfiziell spreitendes Melanom rechter Oberarm. Haut: Kapillitium und Scheitel rechts."
+    marks = [("Superfiziell spreitendes Melanom rechter Oberarm", "name", "histology"),
+             ("Kapillitium und Scheitel rechts", "place", "lesion")]  # fmt: skip
+    assert answer_of(agent, text, marks).icd10gm.code == "C43.6"
+
+
+def test_the_word_for_a_primary_is_no_name() -> None:
+    assert trimmed("der Primarius", Mention(4, 13, "name", "histology")) is None
 
 
 def test_a_formula_says_whether_a_tumour_invades(agent: CodingAgent) -> None:
