@@ -135,7 +135,7 @@ def _facts(text: str, group: Sequence[Mention]) -> TumourFacts:
     )
     spread = [
         one
-        for unit in _said_together(text, [m for m in group if m.role in _SPREADS])
+        for unit in _said_together(text, [m for m in group if m.role in _SPREADS and not _is_removed(m)])
         for one in _spread(text, unit)
     ]
     formulas = [m for m in group if m.role == "formula"]
@@ -154,6 +154,11 @@ def _facts(text: str, group: Sequence[Mention]) -> TumourFacts:
         tuple(group),
         statement,
     )
+
+
+def _is_removed(mention: Mention) -> bool:
+    """Whether nodes are named as taken out, which says nothing of what is in them."""
+    return mention.role == "nodes" and mention.move == "therapy"
 
 
 def _not_invasive(text: str, formulas: Sequence[Mention]) -> tuple[Mention, ...]:

@@ -543,6 +543,12 @@ def test_a_place_told_elsewhere_does_not_overrule_the_statement_itself(agent: Co
     assert answer_of(agent, text, marks).icd10gm.code == "C43.6"
 
 
+def test_nodes_that_were_taken_out_are_no_metastases(agent: CodingAgent) -> None:
+    text = "Mamma-Ca links. Sentinel-Lymphknoten der Axilla entfernt."
+    marks = [("Mamma-Ca links", "name", "diagnosis"), ("Sentinel-Lymphknoten der Axilla", "nodes", "therapy")]
+    assert answer_of(agent, text, marks).metastases == ()
+
+
 def test_the_word_for_a_primary_is_no_name() -> None:
     assert trimmed("der Primarius", Mention(4, 13, "name", "histology")) is None
 
