@@ -32,9 +32,10 @@ def mode(path: Path) -> int:
 def writer(folder: Path) -> subprocess.Popen[str]:
     """A process that has half-written a text beside `folder`/out.csv when it has printed a line."""
     code = f"""
-import time
+import signal, time
 from pathlib import Path
 from index.io.atomic import new_file
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 with new_file(Path({str(folder / "out.csv")!r})) as half, half.open("w") as stream:
     stream.write({MARKER!r}); stream.flush(); print(half, flush=True)
     time.sleep(60)
