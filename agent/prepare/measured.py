@@ -21,6 +21,7 @@ from index.catalogue.overrides import table_rows
 
 TABLE = Path(__file__).parent / "measured.tsv"
 COLUMNS = ("unit", "organ", "side", "from", "to", "place", "example", "expected")
+_DIGIT = re.compile(r"\d")  # most texts have none
 _LENGTH = r"(?<![\d.,])(?:(?:bei|ca\.|von|ab|in|auf|zwischen) ){0,2}(?P<a>\d{1,2})(?:,\d)?(?: ?cm)?(?: ?(?:-|–|bis|und) ?(?P<b>\d{1,2})(?:,\d)?)? ?cm (?:ab|von|oberhalb|hinter)(?: der)? "
 _UNITS = {
     "anus": re.compile(rf"{_LENGTH}(?:ano|anal|ACL|AKL|Anokutanlinie|Anus|LD|Linea dentata)(?!\w)"),
@@ -54,6 +55,8 @@ def _rows() -> tuple[Measured, ...]:
 def with_place(words: list[Word], text: str, offset: int, side: Side | None) -> list[Word]:
     """The words of a statement with the place that a measure in `text` (the whole statement, which starts at `offset`)
     tells, instead of the words of the measure. A place of another organ, or a finer one of the same, goes before it."""
+    if _DIGIT.search(text) is None:
+        return words
     found = next(((unit, m) for unit, form in _UNITS.items() if (m := form.search(text))), None)
     if found is None:
         return words

@@ -306,13 +306,19 @@ def _is_no_comorbidity(text: str, start: int, end: int) -> bool:
     )
 
 
+def _begin_of_statement(text: str, start: int, reach: int) -> int:
+    """Where the statement begins that `start` stands in, at most `reach` characters before."""
+    near = max(0, start - reach)
+    return max(text.rfind("\n", near, start) + 1, text.rfind(";", near, start) + 1, near)
+
+
 def _speaks_of_primary(text: str, start: int, end: int) -> bool:
     """Whether the word for a primary says what nothing else of its statement does: that there is a tumour, or none that
     has a place."""
-    near, far = max(0, start - 200), end + 200
-    begin = max(text.rfind("\n", near, start) + 1, text.rfind(";", near, start) + 1, near)
+    far = end + 200
     stop = _STATEMENT_END.search(text, end, far)
-    beside = f"{text[begin:start]} {text[end : stop.start() if stop else far]}"
+    before = text[_begin_of_statement(text, start, 200) : start]
+    beside = f"{before} {text[end : stop.start() if stop else far]}"
     return (
         _NO_PRIMARY.search(beside) is not None
         or not names_tumour(beside)
@@ -321,12 +327,9 @@ def _speaks_of_primary(text: str, start: int, end: int) -> bool:
 
 
 def _is_of_no_place(text: str, start: int, end: int) -> bool:
-    near = max(0, start - 100)
-    begin = max(text.rfind("\n", near, start), text.rfind(";", near, start), near)
-    return _PLACED.search(text, begin, start) is None
+    return _PLACED.search(text, _begin_of_statement(text, start, 100), start) is None
 
 
 def _line_decides(text: str, start: int, end: int) -> bool:
-    near = max(0, start - 200)
-    begin = max(text.rfind("\n", near, start), text.rfind(";", near, start), near)
+    begin = _begin_of_statement(text, start, 200)
     return pattern("grade_decides").search(text, begin, start + 60) is not None

@@ -6,6 +6,7 @@ odds_of_names(resources, ["Urothelkarzinom der Blase", "Prostatalappen"])     # 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -58,14 +59,17 @@ def _odds(
     kind: Callable[[str], str],
     between: Callable[[str, str], float],
 ) -> np.ndarray:
-    kinds = sorted({kind(code) for code in codes})
-    place = np.array([kinds.index(kind(code)) for code in codes])
+    of_code = [kind(code) for code in codes]
+    kinds = sorted(set(of_code))
+    place = np.array([kinds.index(one) for one in of_code])
     shares = np.zeros((len(log_shares), len(kinds)))
     np.add.at(shares.T, place, np.exp(log_shares).T)
     best = shares.argmax(1)
     sure = (shares.max(1) >= _SURE) & (np.array(kinds)[best] != "")
-    table = np.array([[between(a, b) for b in kinds] for a in kinds])
-    return np.where(sure[:, None] & sure[None], table[np.ix_(best, best)], 0.0)
+    # The few kinds that the phrases name, of all that there are.
+    named, which = np.unique(best, return_inverse=True)
+    table = np.array([[between(kinds[a], kinds[b]) for b in named] for a in named])
+    return np.where(sure[:, None] & sure[None], table[np.ix_(which, which)], 0.0)
 
 
 def _organ(topography: str) -> str:
@@ -77,6 +81,7 @@ def _between_organs(one: str, other: str) -> float:
     return _SAME if near else _OTHER
 
 
+@cache
 def _tissue(morphology: str) -> str:
     return next(name for first, name in reversed(_TISSUES) if int(morphology[:4]) >= first)
 

@@ -60,7 +60,7 @@ class Phrase:
 @dataclass(frozen=True, slots=True)
 class TumourFacts:
     """One tumour of a document. `phrases` name it, the fullest first, none where only its metastases are told; `statement`
-    is the one among them that one statement makes, where it tells a place itself; `formulas` are its TNM formulas;
+    is what the best statement says by itself, where it tells a place; `formulas` are its TNM formulas;
     `mentions` all that speaks of it."""
 
     phrases: tuple[Phrase, ...]
@@ -141,18 +141,16 @@ def _facts(text: str, group: Sequence[Mention]) -> TumourFacts:
     formulas = [m for m in group if m.role == "formula"]
     not_invasive = _not_invasive(text, formulas)
     units = _said_together(text, (*names, *places))
-    wordings = _wordings(units)
-    statement = next((_phrase(text, (*unit, *not_invasive)) for unit in _named(units)[:1]), None)
-    if statement is not None and TOPOGRAPHY.search(statement.text) is None:
-        statement = None
+    named = _named(units)
+    statement = _phrase(text, (*named[0], *not_invasive)) if named else None
     return TumourFacts(
-        tuple(dict.fromkeys(_phrase(text, (*parts, *not_invasive)) for parts in wordings)),
+        tuple(dict.fromkeys(_phrase(text, (*parts, *not_invasive)) for parts in _wordings(units, named))),
         certainty,
         sides.most_common(1)[0][0] if sides else None,
         tuple(spread),
         tuple((words_of(text, m), m) for m in formulas),
         tuple(group),
-        statement,
+        statement if statement is not None and TOPOGRAPHY.search(statement.text) else None,
     )
 
 
@@ -208,10 +206,9 @@ def _said_together(text: str, mentions: Iterable[Mention]) -> list[_Unit]:
     return units
 
 
-def _wordings(units: Sequence[_Unit]) -> list[tuple[Mention, ...]]:
-    """Ways to name a tumour, the fullest first: the best statement that names it with what a diagnosis adds and the
+def _wordings(units: Sequence[_Unit], named: Sequence[_Unit]) -> list[tuple[Mention, ...]]:
+    """Ways to name a tumour, the fullest first: the best of the statements that are `named` that names it with what a diagnosis adds and the
     fullest place, then with less, then other places and names."""
-    named = _named(units)
     placed = sorted((unit for unit in units if unit not in named), key=_length, reverse=True)
     if not named:
         return placed[:_WORDINGS]
