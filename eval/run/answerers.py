@@ -19,7 +19,7 @@ import numpy as np
 from agent.agent import CodingAgent
 from agent.decide.records import AxisWeights, Decision
 from agent.decide.scores import AxisScores, scores_of_texts, shown
-from agent.models.generate import answer_text, batches_by_length, first_code, greedy
+from agent.models.generate import answer_text, batches_by_length, code_is_written, first_code, greedy
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.tokens import PromptEncoder
@@ -161,19 +161,26 @@ class _WrittenAnswerer(Answerer):
 
     def _answers(self, rows: Sequence[Row]) -> Iterator[tuple[int, CodeSystem, Answer]]:
         read = [core_and_wording(row.text) for row in rows]
-        questions = [
-            (i, axis, prompt)
-            for axis in AXES
-            for i, prompt in self._questions(read, [n for n, r in enumerate(rows) if axis in asked(r)], axis)
-        ]
-        ids = self._asking.prompts([prompt for _, _, prompt in questions])
-        for batch in batches_by_length(ids, _BATCH):
-            prompts = [ids[q] for q in batch]
-            written = greedy(self._model.model, self._asking.tokenizer, prompts, self._longest)
-            for q, said in zip(batch, written, strict=True):
-                row, axis, _ = questions[q]
-                self._written += len(said)
-                yield row, axis, self._read(said, axis)
+        for axis in AXES:
+            # An axis at a time: its prompts begin alike, which is read once.
+            questions = list(
+                self._questions(read, [i for i, row in enumerate(rows) if axis in asked(row)], axis)
+            )
+            ids = self._asking.prompts([prompt for _, prompt in questions])
+            for batch in batches_by_length(ids, _BATCH):
+                for q, said in zip(batch, self._write([ids[q] for q in batch], axis), strict=True):
+                    self._written += len(said)
+                    yield questions[q][0], axis, self._read(said, axis)
+
+    def _write(self, prompts: Sequence[Sequence[int]], axis: CodeSystem) -> list[list[int]]:
+        tokenizer = self._asking.tokenizer
+
+        def decided(said: list[int]) -> bool:
+            return code_is_written(tokenizer.decode(said, skip_special_tokens=True), axis)
+
+        # A code in a thought decides nothing.
+        enough = None if self._thinks else decided
+        return greedy(self._model.model, tokenizer, prompts, self._longest, enough=enough)
 
     def _questions(
         self, read: Sequence[tuple[str, str]], places: Sequence[int], axis: CodeSystem

@@ -6,17 +6,19 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from agent.models.base import Question
-from agent.models.generate import greedy
+from agent.models.generate import code_is_written, first_code, greedy
 from agent.models.local import LocalModel
 from agent.models.tokens import PromptEncoder
 from agent.models.tree_scoring import Method
 from index.errors import ModelError
+from index.records import CodeSystem
 from tests.agent.tiny_models import (
     COMPACT_CODES,
     FAMILIES,
@@ -169,7 +171,58 @@ def test_free_text_does_not_depend_on_the_batch(family: str, load: Callable[...,
     def written(prompts: list[str]) -> list[list[int]]:
         return greedy(model.model, model.encoder.tokenizer, model.encoder.prompts(prompts), 6)
 
-    assert written(PROMPTS) == [written([prompt])[0] for prompt in PROMPTS]
+    instruction = "Nenne den Kode der Diagnose, wie ihn die Klassifikation führt, und sonst nichts. " * 3
+    for prompts in (PROMPTS, [instruction + prompt for prompt in PROMPTS]):
+        assert written(prompts) == [written([prompt])[0] for prompt in prompts]
+
+
+def test_what_prompts_begin_with_is_read_once(
+    load: Callable[..., LocalModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load("qwen3")
+    read: list[int] = []
+
+    def count(_: Any, __: Any, call: dict[str, Any]) -> None:
+        read.append(call["input_ids"].numel())
+
+    hook = model.model.register_forward_pre_hook(count, with_kwargs=True)
+    asked = [[*range(5, 45), token] for token in (50, 51, 52)]
+    assert len(greedy(model.model, model.encoder.tokenizer, asked, 2)) == 3
+    assert read[:2] == [40, 3]
+    # Padding behind the beginning would count as part of a window.
+    monkeypatch.setattr(model.model.config, "sliding_window", 32)
+    read.clear()
+    greedy(model.model, model.encoder.tokenizer, asked, 2)
+    assert read[0] == 3 * 41
+    hook.remove()
+
+
+def test_an_answer_is_not_written_on_once_its_code_is_there(load: Callable[..., LocalModel]) -> None:
+    model = load("qwen3")
+    asked = model.encoder.prompts(PROMPTS)
+    whole = greedy(model.model, model.encoder.tokenizer, asked, 12)
+    short = greedy(model.model, model.encoder.tokenizer, asked, 12, enough=lambda said: len(said) >= 3)
+    assert short == [answer[:3] for answer in whole]
+
+
+@pytest.mark.parametrize(
+    ("text", "system", "written"),
+    [
+        ("C50.", CodeSystem.ICD10GM, False),
+        ("C50.4", CodeSystem.ICD10GM, False),
+        ("C50.4\n", CodeSystem.ICD10GM, False),
+        ("C50.4\nD", CodeSystem.ICD10GM, True),
+        ("C50, denn", CodeSystem.ICD10GM, True),
+        ("8500/", CodeSystem.MORPHOLOGY, False),
+        ("8500/3 .", CodeSystem.MORPHOLOGY, True),
+        ("8500/3 .", CodeSystem.ICD10GM, False),
+    ],
+)
+def test_when_a_code_is_written(text: str, system: CodeSystem, written: bool) -> None:
+    assert code_is_written(text, system) is written
+    for more in ("4", ".0", "x", " C34.1", "/3"):
+        if written:
+            assert first_code(text + more, system) == first_code(text, system)
 
 
 def test_chat_turns() -> None:

@@ -194,7 +194,9 @@ def test_after_a_thought_only_what_follows_it_counts(
     said = iter(("<think>C34.1?</think>Also C50.4", "<think>C34.1, also C50.4", "</think> </think>C61"))
     asked: list[str] = []
 
-    def scripted(network: Any, _: Any, prompts: list[list[int]], longest: int) -> list[list[int]]:
+    def scripted(
+        network: Any, _: Any, prompts: list[list[int]], longest: int, *, enough: None
+    ) -> list[list[int]]:
         asked.extend(tokenizer.decode(ids) for ids in prompts)
         return [tokenizer(next(said), add_special_tokens=False).input_ids for _ in prompts]
 
