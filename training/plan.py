@@ -187,6 +187,11 @@ class ReaderPlan:
     rank: int = option(16, "Rank of the adapter.")
     epochs: int = option(3, "Times that each document is seen.")
     learning_rate: float = option(1e-3, "At its peak.")
+    keep: float = option(
+        0.0,
+        "Share that the weights of --start have in those that are kept: 0.5 is the mean of before and after.",
+        type=click.FloatRange(0, 1, max_open=True),
+    )
     pieces: int = option(6144, "Pieces of documents in a batch.")
     width: int = option(256, "Width of the network.")
     layers: int | None = option(None, "Layers of the network. [default: 4, of a language model the first 12]")

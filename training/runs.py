@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
@@ -24,6 +24,9 @@ from index.io.atomic import new_file, write_whole
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from torch.nn import Parameter
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
     from training.plan import LoraPlan, TuningPlan
 
@@ -40,6 +43,12 @@ def same_run(out: Path, settings: dict[str, Any]) -> None:
         known = json.loads(path.read_text(encoding="utf-8"))
         if {name: known.get(name) for name in settings} != settings:
             raise ModelError(f"{out} holds a run with another model, data or plan; choose another folder")
+
+
+def is_finished(out: Path) -> bool:
+    """Whether the folder's run has written that it is `finished`."""
+    path = out / RUN_FILE
+    return path.is_file() and bool(json.loads(path.read_text(encoding="utf-8")).get("finished"))
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -77,6 +86,43 @@ def train_on(trainer: Any, out: Path) -> None:
     if last is not None:
         log.info(f"goes on from {last.name}")
     trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+def keep_state(path: Path, trained: Sequence[Parameter], optimiser: Optimizer, step: int) -> None:
+    """Where no trainer of transformers keeps it: weights and AdamW's moments after so many steps, as safetensors."""
+    from safetensors.torch import save_file
+
+    tensors = {f"weight.{i}": p.detach().contiguous() for i, p in enumerate(trained)}
+    for i, p in enumerate(trained):
+        # What no batch has asked for yet has no moments.
+        moments = optimiser.state.get(p, {})
+        tensors |= {f"{name}.{i}": moments[name].contiguous() for name in _MOMENTS if name in moments}
+    with new_file(path) as half:
+        save_file(tensors, half, metadata={"step": str(step)})
+
+
+def resume_state(
+    path: Path, trained: Sequence[Parameter], optimiser: Optimizer, schedule: LRScheduler
+) -> int:
+    """Sets all of it as it was kept, and says how many steps had been taken; 0 where nothing was kept."""
+    from safetensors import safe_open
+
+    if not path.is_file():
+        return 0
+    with safe_open(path, framework="pt") as file:
+        step, names = int(file.metadata()["step"]), set(file.keys())
+        for i, p in enumerate(trained):
+            p.data.copy_(file.get_tensor(f"weight.{i}"))
+            if f"{_MOMENTS[0]}.{i}" in names:
+                moments = {name: file.get_tensor(f"{name}.{i}") for name in _MOMENTS}
+                # AdamW counts its steps on the CPU.
+                optimiser.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in moments.items()}
+    for _ in range(step):
+        schedule.step()
+    return step
 
 
 def trainer_settings(plan: LoraPlan | TuningPlan, out: Path, **own: Any) -> dict[str, Any]:

@@ -203,12 +203,12 @@ def _dtype(dtype: str, device: str, config: Any) -> torch.dtype:
 
         with torch.device("meta"):
             size = AutoModelForCausalLM.from_config(config).num_parameters()
-        tiny = _TINY_WITH_BF16 if _computes_bf16() else _TINY_PARAMETERS
+        tiny = _TINY_WITH_BF16 if computes_bf16() else _TINY_PARAMETERS
         return torch.float32 if size < tiny else torch.bfloat16
     return torch.bfloat16
 
 
-def _computes_bf16() -> bool:
+def computes_bf16() -> bool:
     """Whether this processor has instructions for bf16; an older torch cannot tell."""
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))

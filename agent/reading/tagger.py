@@ -137,6 +137,12 @@ class Tagger:
             self.tokenizer.model.dropout = dropped
         write_whole(folder / "config.json", json.dumps(settings, indent=2) + "\n")
 
+    def save_calibration(self, folder: Path) -> None:
+        """The calibration alone, into the settings of a folder that holds this reader."""
+        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        settings["calibration"] = asdict(self.calibration)
+        write_whole(folder / "config.json", json.dumps(settings, indent=2) + "\n")
+
     @torch.inference_mode()
     def label(self, text: str) -> Labels:
         """The labels of a text, piece by piece."""

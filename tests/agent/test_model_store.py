@@ -539,7 +539,7 @@ def test_a_middle_sized_model_computes_in_bf16_where_the_processor_can(
     assert kind(20, avx512_bf16=True) is torch.float32
     assert kind(490) is torch.bfloat16
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert loading._computes_bf16() is False
+    assert loading.computes_bf16() is False
 
 
 # -- the real one ----------------------------------------------------------------------------------------------

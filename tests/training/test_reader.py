@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from agent.apps.cli import cli
@@ -25,8 +28,9 @@ from index.errors import ModelError
 from index.search.encoder import Encoder
 from tests.agent.tiny_gguf import save_tiny_gguf
 from training.documents import calibration as calibration_of
+from training.documents.annotated import load_annotated
 from training.documents.compose import compose_documents
-from training.documents.reader import train_reader
+from training.documents.reader import train_reader, train_tokenizer
 from training.plan import ReaderPlan
 
 TEXT = "Histologie:\nAdenokarzinom des Sigmas (G2),  pT3 pN1.\nVater:  Melanom."
@@ -86,6 +90,88 @@ def test_a_reader_is_trained_kept_and_gone_on_with(
     text.write_text(TEXT, encoding="utf-8")
     shown = CliRunner().invoke(cli, ["read", "--json", "--reader", str(tmp_path / "reader"), str(text)])
     assert shown.exit_code == 0, shown.output
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_a_killed_run_goes_on(
+    tmp_path: Path, documents: Path, pretrained: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the weights of a run that was not killed. Our own tokenizer alone differs: its training breaks ties, and its
+    merges are dropped, by a chance that cannot be seeded."""
+    monkeypatch.setenv("ONKOKODE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("training.documents.reader._PIECE_DROPOUT", None)
+    pieces = train_tokenizer(documents.read_text(encoding="utf-8").splitlines(), 1000)
+    monkeypatch.setattr("training.documents.reader.train_tokenizer", lambda texts: pieces)
+    model = tmp_path / "tiny.gguf"
+    if pretrained:
+        save_tiny_gguf("gemma3", model)
+    chosen = plan(model=str(model) if pretrained else None, rank=2, epochs=2, save_steps=1, pieces=1024)
+    train_reader(documents, tmp_path / "whole", chosen)
+
+    taken, learn = 0, torch.optim.AdamW.step
+
+    def step(*given: Any, **named: Any) -> Any:
+        nonlocal taken
+        taken += 1
+        if taken == 4:
+            raise Killed
+        return learn(*given, **named)
+
+    monkeypatch.setattr("torch.optim.AdamW.step", step)
+    killed = tmp_path / "killed"
+    with pytest.raises(Killed):
+        train_reader(documents, killed, chosen)
+    assert (killed / "checkpoint.safetensors").is_file()
+    with pytest.raises(ModelError, match="another model, data or plan"):
+        train_reader(documents, killed, replace(chosen, epochs=3))
+    taken = 4
+    train_reader(documents, killed, chosen)
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    for name, values in one.items():
+        torch.testing.assert_close(values, other[name])
+    assert not (killed / "checkpoint.safetensors").exists()
+    steps = taken
+    train_reader(documents, killed, chosen)
+    assert taken == steps, "trained already"
+
+
+def test_a_mean_of_before_and_after(tmp_path: Path, documents: Path) -> None:
+    train_reader(documents, tmp_path / "first", plan())
+    ends = {}
+    for keep in (0.0, 0.5, 0.75):
+        train_reader(documents, tmp_path / f"{keep}", plan(keep=keep), tmp_path / "first")
+        ends[keep] = load_file(tmp_path / f"{keep}" / "model.safetensors")["tags.weight"].float()
+    before = load_file(tmp_path / "first" / "model.safetensors")["tags.weight"].float()
+    moved = (ends[0.0] - before).norm()
+    assert 0.3 < (ends[0.5] - before).norm() / moved < 0.7
+    assert (ends[0.75] - before).norm() < (ends[0.5] - before).norm() < moved
+    alone = ["train", "reader", "--documents", str(documents), "--out", str(tmp_path / "x"), "--keep", "0.5"]
+    refused = CliRunner().invoke(cli, alone)
+    assert refused.exit_code == 2 and "--start" in refused.output
+
+
+def test_the_calibration_is_fitted_by_itself(
+    tmp_path: Path, documents: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_reader(documents, tmp_path / "reader", plan())
+    weights = (tmp_path / "reader" / "model.safetensors").read_bytes()
+    fitted = Calibration((1.0, 2.0, 3.0, 4.0), (5.0, 6.0, 7.0, 8.0))
+    asked: list[int] = []
+
+    def fit(tagger: Tagger, rows: list[Any]) -> Calibration:
+        asked.append(len(rows))
+        return fitted
+
+    monkeypatch.setattr("training.documents.calibration.fit_calibration", fit)
+    done = CliRunner().invoke(cli, ["train", "fit-reader", str(tmp_path / "reader")])
+    assert done.exit_code == 0, done.output
+    assert 100 < asked[0] < len(load_annotated()) / 5, "only those that no reader learns"
+    assert Tagger.load(Encoder.load(), tmp_path / "reader").calibration == fitted
+    assert (tmp_path / "reader" / "model.safetensors").read_bytes() == weights
 
 
 def test_a_language_model_sees_what_stands_behind(tmp_path: Path, gemma: Path, encoder: Encoder) -> None:

@@ -24,15 +24,14 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from agent.models.loading import computes_bf16
 from agent.models.prompts import TUMOUR, Prompts, axis_token, code_token
-from index.io.atomic import new_file
 from index.records import AXES, CodeSystem
 from training.compact.encoder import PADDING, UNKNOWN, AxisTable
+from training.runs import keep_state, resume_state
 
 # The questions in the order of a batch's label columns.
 QUESTIONS = (*(axis.value for axis in AXES), TUMOUR)
@@ -173,8 +172,8 @@ def train(
     )
     model.train()
     device = trained[0].device
-    bf16 = device.type != "cpu" or fast_bf16()
-    first = _resume(checkpoint, trained, optimiser, schedule) if checkpoint is not None else 0
+    bf16 = device.type != "cpu" or computes_bf16()
+    first = resume_state(checkpoint, trained, optimiser, schedule) if checkpoint is not None else 0
     # What an earlier run has seen is passed over, so that the rest is what it would have seen.
     for step, batch in zip(range(first, steps), islice(batches, first, None), strict=False):
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
@@ -189,46 +188,10 @@ def train(
         schedule.step()
         report(step, float(loss.detach()))
         if checkpoint is not None and (step + 1) % checkpoint_every == 0:
-            _keep(checkpoint, trained, optimiser, step + 1)
+            keep_state(checkpoint, trained, optimiser, step + 1)
     model.eval()
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
-
-
-def fast_bf16() -> bool:
-    """Whether this CPU multiplies in bf16; one that does not takes thirty times as long as in fp32."""
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-_MOMENTS = ("exp_avg", "exp_avg_sq")
-
-
-def _keep(path: Path, trained: list[torch.nn.Parameter], optimiser: torch.optim.Optimizer, step: int) -> None:
-    tensors = {f"weight.{i}": p.detach().contiguous() for i, p in enumerate(trained)}
-    for i, p in enumerate(trained):
-        tensors |= {f"{name}.{i}": optimiser.state[p][name].contiguous() for name in _MOMENTS}
-    with new_file(path) as half:
-        save_file(tensors, half, metadata={"step": str(step)})
-
-
-def _resume(
-    path: Path,
-    trained: list[torch.nn.Parameter],
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> int:
-    if not path.is_file():
-        return 0
-    with safe_open(path, framework="pt") as file:
-        step = int(file.metadata()["step"])
-        for i, p in enumerate(trained):
-            p.data.copy_(file.get_tensor(f"weight.{i}"))
-            moments = {name: file.get_tensor(f"{name}.{i}").to(p.device) for name in _MOMENTS}
-            optimiser.state[p] = {"step": torch.tensor(float(step)), **moments}
-    for _ in range(step):
-        schedule.step()
-    return step
 
 
 def save_model(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

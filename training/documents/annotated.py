@@ -16,11 +16,13 @@ from agent.reading.labels import ROLES
 from index.catalogue.overrides import TableError
 from training.documents.skeletons import HERE, load_moves
 from training.documents.writer import ComposedDocument, Named, Said
+from training.split import hash64
 
 FOLDER = HERE / "annotated"
 _PARTED = re.compile(r"^=====[ \t]*\n?", re.MULTILINE)
 _MARK = re.compile(r"\[([a-z_]+)(?:#([123]))?\] ?|\{([a-z_]+):([^{}]+)\}")
 _SHORTEST = 100  # characters of a document
+_EVERY = 10  # one document in so many measures
 
 
 class AnnotationError(TableError):
@@ -30,6 +32,11 @@ class AnnotationError(TableError):
 def load_annotated(folder: Path = FOLDER) -> tuple[ComposedDocument, ...]:
     """All annotated documents. Raises `AnnotationError` for the first that cannot be used."""
     return tuple(document for path in sorted(folder.glob("*.txt")) for document in _documents(path))
+
+
+def is_held_out(text: str) -> bool:
+    """Whether a document measures and is not learnt. Its text decides, so that none is learnt in a later run."""
+    return hash64(text) % _EVERY == 0
 
 
 def _documents(path: Path) -> Iterator[ComposedDocument]:

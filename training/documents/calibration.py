@@ -1,6 +1,7 @@
 """Fits how sure the tumours of a document are, and their codes, on annotated documents that the reader did not learn.
 
-    tagger.calibration = fit_calibration(tagger, documents)
+    tagger.calibration = fit_calibration(tagger, documents)    # at the end of a training
+    fit_reader(Path("agent/reading/weights"))                  # by itself
 
 Annotated documents have no codes. A code counts as right where the tumour as its author marked it, put together and
 coded in the same way, has it too: what is fitted is what the reading adds to an entry's doubt.
@@ -9,7 +10,9 @@ coded in the same way, has it too: what is fitted is what the reading adds to an
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,8 @@ from agent.reading.tumours import ANCHORS, TumourFacts, assemble
 from agent.resources import Resources, embedded_resources
 from index.icd import same_code
 from index.records import AXES
+from index.search.encoder import Encoder
+from training.documents.annotated import is_held_out, load_annotated
 from training.runs import log
 
 _FEWEST = 10  # right and wrong ones each; with fewer nothing is fitted
@@ -42,6 +47,16 @@ def fit_calibration(tagger: Tagger, documents: Sequence[Mapping[str, Any]]) -> C
     return Calibration(
         _fitted("presence", presence) or plain.of_presence, _fitted("codes", codes) or plain.of_codes
     )
+
+
+def fit_reader(folder: Path) -> Calibration:
+    """Fits a reader's calibration anew on the annotated documents that no reader learns, and keeps it in its folder; after
+    a change of how mentions become tumours. Raises `ModelError` where the folder holds no reader."""
+    tagger = Tagger.load(Encoder.load(), folder)
+    documents = [json.loads(one.to_json()) for one in load_annotated() if is_held_out(one.text)]
+    tagger.calibration = fit_calibration(tagger, documents)
+    tagger.save_calibration(folder)
+    return tagger.calibration
 
 
 def _compare(document: Mapping[str, Any], resources: Resources, presence: _Rows, codes: _Rows) -> None:

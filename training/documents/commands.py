@@ -3,6 +3,7 @@
 onkokode train voices training/documents/voices/*.tsv
 onkokode train documents --count 20000 --out runs/documents.jsonl
 onkokode train reader --documents runs/documents.jsonl --out runs/reader
+onkokode train fit-reader runs/reader
 """
 
 from __future__ import annotations
@@ -86,12 +87,27 @@ def reader_command(documents: Path, out: Path, start: Path | None, **plan: Any) 
     onkokode train reader --documents runs/documents.jsonl --out runs/reader
     onkokode train reader --documents runs/documents.jsonl --out runs/gemma-reader --model gemma-3-270m --pieces 2048
     onkokode read --reader runs/gemma-reader entlassbrief.docx
+    onkokode train reader --documents runs/documents.jsonl --out runs/further --start runs/reader --keep 0.5
+
+    A killed run goes on where it was last saved.
     """
     from training.documents.reader import train_reader
 
     if start is not None and plan["model"] is not None:
         raise click.UsageError("--start goes on with a reader as it is; --model begins a new one")
+    if plan["keep"] and start is None:
+        raise click.UsageError("--keep is a share of the weights of --start; name that reader")
     train_reader(documents, out, ReaderPlan(**plan), start)
 
 
-DOCUMENT_COMMANDS = (voices_command, documents_command, reader_command)
+@click.command("fit-reader")
+@click.argument("reader", type=INPUT_FOLDER)
+def fit_reader_command(reader: Path) -> None:
+    """Fit how sure a reader's tumours and their codes are, on the annotated documents that none learns; READER's
+    config.json keeps it. `train reader` ends with it; by itself after a change of how mentions become tumours."""
+    from training.documents.calibration import fit_reader
+
+    fit_reader(reader)
+
+
+DOCUMENT_COMMANDS = (voices_command, documents_command, reader_command, fit_reader_command)

@@ -9,13 +9,13 @@ instead of blanks, case, swapped letters - is put on anew in each epoch, so plac
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,23 +25,21 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer, models, trainers
 
+from agent.models.loading import computes_bf16
 from agent.reading.labels import MOVES, TAGS
 from agent.reading.network import PADDING, WINDOW, Network, own_encoder
 from agent.reading.pieces import Lexicon, pieces_of, word_splitter
 from agent.reading.tagger import Tagger
+from index.io.progress import Pace
 from index.search.encoder import Encoder
-from training.documents.annotated import load_annotated
+from training.documents.annotated import is_held_out, load_annotated
 from training.documents.calibration import fit_calibration
 from training.plan import ReaderPlan
-from training.runs import log
-from training.split import hash64
+from training.runs import RUN_FILE, is_finished, keep_state, log, resume_state, same_run, write_json
 
 PIECES = 8000
 _IGNORED = -100
 _WORDS = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")  # what a text is divided at, for `re`
-_EVERY = (
-    10  # one annotated document in so many is held out; its text decides, so none is learnt in a later run
-)
 _STEP = 64  # lengths are padded to its multiples
 _TAG, _MOVE = ({name: n for n, name in enumerate(names)} for names in (TAGS, MOVES))
 _LINE_BREAKS, _UPPER, _LOWER, _SWAPS = 0.25, 0.03, 0.06, 0.004
@@ -201,7 +199,8 @@ def losses(network: Network, batch: Sequence[Example]) -> dict[str, torch.Tensor
     for row, known, one in zip(mask, vectors, batch, strict=True):
         row[: len(one.ids)] = 1
         known[: len(one.ids)] = torch.from_numpy(one.vectors[one.words])
-    with torch.autocast(network.device.type, dtype=torch.bfloat16):
+    kind = network.device.type
+    with torch.autocast(kind, dtype=torch.bfloat16, enabled=kind != "cpu" or computes_bf16()):
         tag_scores, move_scores, links = network(ids, mask, vectors)
     pair_losses = []
     for row in range(len(batch)):
@@ -221,25 +220,35 @@ def losses(network: Network, batch: Sequence[Example]) -> dict[str, torch.Tensor
 
 
 def train_reader(path: Path, out: Path, plan: ReaderPlan, start: Path | None = None) -> None:
-    """Train a reader on the documents of a file (`onkokode train documents`) and on the annotated ones, and save it under
-    `out` again and again; the losses on documents held out are logged after each epoch. `start` is a reader to go on from."""
+    """Train a reader on the documents of a file (`onkokode train documents`) and on the annotated ones, into `out`. The
+    losses on documents held out are logged before training and after each epoch. `start` is a reader to go on from.
+    A killed run goes on where it was last saved.
+
+    Raises:
+        ModelError: `out` holds a run with other documents or another plan, `start` no reader.
+    """
     composed = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     annotated = [json.loads(one.to_json()) for one in load_annotated()] if plan.annotated else []
-    kept = [hash64(one["text"]) % _EVERY == 0 for one in annotated]
     held_out = {
         "composed": composed[: plan.held_out],
-        "annotated": [one for one, keep in zip(annotated, kept, strict=True) if keep],
+        "annotated": [one for one in annotated if is_held_out(one["text"])],
     }
-    learnt = [one for one, keep in zip(annotated, kept, strict=True) if not keep]
+    learnt = [one for one in annotated if not is_held_out(one["text"])]
     documents = composed[plan.held_out :] + learnt * plan.annotated
+    data = hashlib.sha256("\n".join(one["text"] for one in (*composed, *annotated)).encode()).hexdigest()
+    settings = {"documents": data, "start": str(start) if start else None, "plan": asdict(plan)}
+    same_run(out, settings)
+    state = out / "checkpoint.safetensors"
+    if is_finished(out):
+        log.info(f"{out}: trained already")
+        return
     torch.manual_seed(plan.seed)
-    rng = random.Random(plan.seed)
-    tagger, encoder = _tagger(documents, plan, rng, start)
+    # A tokenizer that is trained again is another one.
+    tagger, encoder = _tagger(documents, plan, out if start is None and state.is_file() else start)
     learning = [values for values in tagger.network.parameters() if values.requires_grad]
+    before = [values.detach().clone() for values in learning]
     optimiser = torch.optim.AdamW(learning, lr=plan.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
-    sample = [documents[n] for n in range(0, len(documents), max(1, len(documents) // 2000))]
-    lengths = [_padded(min(len(tagger.tokenizer.encode(one["text"]).ids), WINDOW)) for one in sample]
-    steps = max(1, int(plan.epochs * sum(lengths) / len(lengths) * len(documents) / plan.pieces * 1.08))
+    steps = _steps(documents, tagger, plan)
     warm = min(200, steps // 10 + 1)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm, max(0.01, 1 - step / steps))
@@ -248,46 +257,74 @@ def train_reader(path: Path, out: Path, plan: ReaderPlan, start: Path | None = N
     log.info(
         f"reader: {size:,} parameters to learn, {len(composed)} composed and {len(learnt)} annotated documents, about {steps} steps"
     )
+
+    def measure(when: str) -> None:
+        for name, rows in held_out.items():
+            if rows:
+                log.info(f"{when}: {name} held out {_shown(measured(tagger, rows, plan))}")
+
+    done = resume_state(state, learning, optimiser, schedule)
+    if done:
+        log.info(f"goes on from step {done}")
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / RUN_FILE, settings)
+        measure("before training")
     strangers = strangers_of(one["text"] for one in documents)
-    step, started = 0, time.monotonic()
+    pace = Pace(steps, "steps", log.info, done=done)
+    step = 0
     running: dict[str, float] = {}
     for epoch in range(plan.epochs):
+        rng = random.Random(f"{plan.seed}/{epoch}")
         tagger.network.train()
         # A language model knows the pieces that it has learnt.
         tagger.tokenizer.model.dropout = _PIECE_DROPOUT if tagger.base is None else None
         for batch in batches(documents, tagger, plan.pieces, rng, strangers):
+            step += 1
+            if step <= done:
+                continue
             found = losses(tagger.network, batch)
             optimiser.zero_grad()
             torch.stack(list(found.values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(learning, 1.0)
             optimiser.step()
             schedule.step()
-            step += 1
             for name, value in found.items():
                 running[name] = 0.95 * running.get(name, float(value.detach())) + 0.05 * float(value.detach())
-            if step % 50 == 0:
-                log.info(f"step {step} of {steps}: {_shown(running)} [{time.monotonic() - started:.0f} s]")
+            pace.step(1, lambda: _shown(running))
             if step % plan.save_steps == 0:
                 tagger.save(out, encoder)
+                keep_state(state, learning, optimiser, step)
         tagger.network.eval()
         tagger.tokenizer.model.dropout = None
-        for name, rows in held_out.items():
-            if not rows:
-                continue
-            log.info(f"epoch {epoch + 1}: {name} held out {_shown(measured(tagger, rows, plan))}")
-        tagger.calibration = fit_calibration(tagger, held_out["annotated"])
-        tagger.save(out, encoder)
+        if step > done:
+            measure(f"epoch {epoch + 1}")
+    if plan.keep:
+        with torch.no_grad():
+            for values, old in zip(learning, before, strict=True):
+                values.lerp_(old, plan.keep)
+        measure(f"{1 - plan.keep:g} of it and {plan.keep:g} of before")
+    tagger.calibration = fit_calibration(tagger, held_out["annotated"])
+    tagger.save(out, encoder)
+    write_json(out / RUN_FILE, settings | {"finished": True})
+    state.unlink(missing_ok=True)
 
 
-def _tagger(
-    documents: Sequence[dict[str, Any]], plan: ReaderPlan, rng: random.Random, start: Path | None
-) -> tuple[Tagger, str]:
+def _steps(documents: Sequence[dict[str, Any]], tagger: Tagger, plan: ReaderPlan) -> int:
+    """About so many: what noise does to the lengths of documents is not known before."""
+    sample = [documents[n] for n in range(0, len(documents), max(1, len(documents) // 2000))]
+    lengths = [_padded(min(len(tagger.tokenizer.encode(one["text"]).ids), WINDOW)) for one in sample]
+    return max(1, int(plan.epochs * sum(lengths) / len(lengths) * len(documents) / plan.pieces * 1.08))
+
+
+def _tagger(documents: Sequence[dict[str, Any]], plan: ReaderPlan, start: Path | None) -> tuple[Tagger, str]:
     """A new tagger, or that of `start`, and the fingerprint of its encoder."""
     encoder = Encoder.load()
     if start is not None:
         return Tagger.load(encoder, start, trainable=True), encoder.fingerprint
     if plan.model is not None:
         return Tagger.new(plan.model, plan.layers or 12, plan.rank, Lexicon(encoder)), encoder.fingerprint
+    rng = random.Random(plan.seed)
     tokenizer = train_tokenizer(noisy(one["text"], rng) for one in documents[-20_000:])
     lexicon = Lexicon(encoder)
     own = own_encoder(tokenizer.get_vocab_size(), width=plan.width, layers=plan.layers or 4)
