@@ -23,10 +23,11 @@ from agent.prepare.normalise import CleanText, normalise
 from agent.prepare.patterns import TNM
 from agent.reading.answer import coded_tumour
 from agent.reading.entries import entry_tumours, is_entry
+from agent.reading.layout import ANCHORS, odds_of_lines, words_of
 from agent.reading.mentions import Mention, mentions_of, trimmed
 from agent.reading.organs import odds_of_names
 from agent.reading.results import CodedDocument, CodedTumour
-from agent.reading.tumours import ANCHORS, TumourFacts, assemble, words_of
+from agent.reading.tumours import TumourFacts, assemble
 from agent.reading.united import united
 from agent.resources import Resources, embedded_resources
 from agent.results import CodedText
@@ -78,6 +79,7 @@ def join(state: DocumentState, resources: Resources) -> DocumentState:
             odds = resources.reader.same_tumour(kept)
             named = [n for n, mention in enumerate(kept) if mention.role in ANCHORS]
             odds[np.ix_(named, named)] += odds_of_names(resources, [words_of(text, kept[n]) for n in named])
+            odds[np.ix_(named, named)] += odds_of_lines(text, [kept[n] for n in named])
             return odds
 
         return assemble(text, mentions, same)

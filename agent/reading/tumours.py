@@ -20,6 +20,7 @@ import numpy as np
 from agent.prepare.context import TOPOGRAPHY, find_side
 from agent.prepare.records import Certainty, Side
 from agent.reading.labels import ASSERTED
+from agent.reading.layout import ANCHORS, named_on_line, words_of
 from agent.reading.mentions import Mention
 
 Same = Callable[[Sequence[Mention]], np.ndarray]
@@ -29,10 +30,10 @@ Same = Callable[[Sequence[Mention]], np.ndarray]
 _CERTAINTY: dict[str, Certainty] = {"now": "gesichert", "past": "Zustand nach", "suspected": "Verdacht"}
 # Their words name nothing that is there for sure.
 _DENIED = {"no_metastasis", "no_nodes", "no_recurrence", "possible_spread"}
-ANCHORS = ("name", "place")  # mentions that make a tumour; others belong to one
 _SIDED = ("side", *ANCHORS)
 _SPREADS = ("metastasis", "metastasis_place", "nodes")
 _WORDINGS = 6
+_ON_LINE = 5.0  # log-odds that what stands behind a tumour's name on one line is of that tumour
 # What may stand between two mentions of one sentence or entry.
 _TOGETHER = re.compile(r"(?:(?!(?<=[a-zäöüß]{4})[.;!?]\s)[^\n]){0,40}")
 # A formula's category of the primary: Ta and Tis say that it does not invade, which its name may leave open.
@@ -91,8 +92,11 @@ def assemble(text: str, mentions: Sequence[Mention], same: Same) -> list[TumourF
     groups = [group for group in together if _is_named([kept[n] for n in group])]
     if not groups:
         return _of_no_primary(text, kept)
-    # What is no name and no place goes to the group that it rather speaks of.
-    near = np.stack([odds[:, group].mean(1) for group in groups], axis=1).argmax(1)
+    # What is no name and no place goes to the group that it rather speaks of, most of all on the line of its name.
+    line = named_on_line(text, kept)
+    near = np.stack(
+        [odds[:, group].mean(1) + _ON_LINE * np.isin(line, group) for group in groups], axis=1
+    ).argmax(1)
     found = []
     for number, group in enumerate(groups):
         others = [n for n, m in enumerate(kept) if m.role not in ANCHORS and near[n] == number]
@@ -231,11 +235,6 @@ def _named(units: Sequence[_Unit]) -> list[_Unit]:
 
 def _length(unit: _Unit) -> int:
     return sum(m.end - m.start for m in unit)
-
-
-def words_of(text: str, mention: Mention) -> str:
-    """The words of a mention on one line."""
-    return " ".join(text[mention.start : mention.end].split())
 
 
 def _spread(text: str, unit: _Unit) -> list[Spread]:

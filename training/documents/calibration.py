@@ -20,9 +20,10 @@ import numpy as np
 from agent.reading.answer import agreeing, coded_tumour
 from agent.reading.calibration import Calibration, Weights, code_features, presence_features
 from agent.reading.graph import code, join, label
+from agent.reading.layout import ANCHORS
 from agent.reading.mentions import Mention
 from agent.reading.tagger import Tagger
-from agent.reading.tumours import ANCHORS, TumourFacts, assemble
+from agent.reading.tumours import TumourFacts, assemble
 from agent.resources import Resources, embedded_resources
 from index.icd import same_code
 from index.records import AXES
