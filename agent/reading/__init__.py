@@ -7,6 +7,7 @@ tagger    a network with its tokenizer
 mentions  from labels to what is named where
 calibration  how sure it is that a tumour is the patient's, and its code right
 organs    which organs they name
+layout    which lines they stand on, and which sides they name
 tumours   from mentions to tumours, each with the phrase that names it
 spread    regional lymph nodes, and the short names of metastases in a formula
 weights/  the reader that ships

@@ -25,6 +25,7 @@ from agent.reading.answer import coded_tumour
 from agent.reading.calibration import Calibration
 from agent.reading.entries import is_entry
 from agent.reading.labels import ASSERTED, LINK, MOVES, TAGS, Labels
+from agent.reading.layout import odds_of_lines
 from agent.reading.mentions import Mention, mentions_of, trimmed
 from agent.reading.organs import odds_of_names
 from agent.reading.results import CodedMetastasis, CodedTumour, Fact
@@ -465,6 +466,29 @@ def test_organs_and_tissues_decide_what_cannot_be_one_tumour(
 ) -> None:
     odds = odds_of_names(agent.resources, [one, other])
     assert np.sign(odds[0, 1]) == sign == np.sign(odds[1, 0])
+
+
+def test_what_stands_behind_a_name_on_its_line_is_its_own() -> None:
+    """Though the reader would rather give it to the other one."""
+    text = "1. Mammakarzinom links, pT2 pN1\n2. Zökumkarzinom 2011\nFormel des zweiten: pT3"
+    told = [("Mammakarzinom", "name"), ("pT2 pN1", "formula"), ("Zökumkarzinom", "name"), ("pT3", "formula")]
+    mentions = [
+        Mention(text.index(words), text.index(words) + len(words), role, "diagnosis") for words, role in told
+    ]
+    odds = np.full((4, 4), -9.0)
+    odds[1, 0] = -10.0
+    odds[3, 0] = -10.0
+    breast, colon = assemble(text, mentions, lambda kept: odds)
+    assert [words for words, _ in breast.formulas] == ["pT2 pN1"]
+    assert [words for words, _ in colon.formulas] == ["pT3"]
+
+
+def test_lines_and_sides_speak_of_one_tumour_or_of_two() -> None:
+    text = "Melanom rechter Arm, Melanom\nMelanom linkes Bein\nbeidseits Herde"
+    words = ("Melanom rechter Arm", "Melanom\n", "Melanom linkes Bein", "beidseits")
+    mentions = [Mention(text.index(w), text.index(w) + len(w.strip()), "name", "diagnosis") for w in words]
+    odds = odds_of_lines(text, mentions)
+    assert odds[0, 1] > 0 == odds[1, 2] == odds[0, 3] > odds[0, 2] and (odds == odds.T).all()
 
 
 def test_a_formula_is_found_by_its_form() -> None:
