@@ -9,7 +9,7 @@ normalise.py      letters and blanks, offsets kept; casing.py: a text in capital
 rules/            the vocabulary: tables of words by label, each row with its example; alternatives.py: made fast
 known_words.py    the words that the built-in lexicon knows
 split.py          several diagnoses; lead_in.py: what stands before one and says nothing of it; mentions.py
-focus.py          the clauses of one that speak of the tumour
+focus.py          the clauses of one that speak of the tumour; component.py: what of it is still in situ
 operations.py     the organ that an operation tells; measured.py: the place that a measure tells
 patterns.py       TNM, grade, dates and codes set aside
 context.py        what a statement says about the tumour: certainty, side, whose it is

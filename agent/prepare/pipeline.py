@@ -13,7 +13,7 @@ from bisect import bisect_left
 from dataclasses import replace
 from itertools import pairwise
 
-from agent.prepare import context, focus, measured, operations, patterns, split, words
+from agent.prepare import component, context, focus, measured, operations, patterns, split, words
 from agent.prepare.casing import recased
 from agent.prepare.drafts import Draft
 from agent.prepare.known_words import names_known_place
@@ -32,6 +32,7 @@ _DISEASES = tuple(map(pattern, ("comorbidity", "disease")))
 # What recognition does not hear.
 _UNHEARD = ("remarks", "comorbidity")
 _T_CATEGORY = re.compile(r"Tis|[pcu]T[a1-4]")
+_NOT_INVASIVE = re.compile(r"T(?:is|a)(?![a-z])")
 _REMOVED = re.compile(r"\(?(?:Z|St\.|Status)", re.I)
 _OF_A = re.compile(r" (?:eine[srn]|des|der|von)\b")
 _ITEM_OR_FIELD = re.compile(r"\d{1,2}[.)] |[\w. -]{2,25}: ")
@@ -170,6 +171,9 @@ def _draft(line: str, masked: str, piece: split.Fragment, items: list[patterns.A
         for word in content
     ]
     content, beside = focus.focused(content)
+    if not any(item.kind == "tnm" and _NOT_INVASIVE.search(line, item.start, item.end) for item in items):
+        content, in_situ = component.invasive_part(content)
+        beside += in_situ
     if beside:
         content = words.tidy(content)
         kept_items += [

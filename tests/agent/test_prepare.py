@@ -225,6 +225,28 @@ def test_core_is_its_own_core(core: str) -> None:
     assert [d.core for d in prepare(core).diagnoses] == [core]
 
 
+@pytest.mark.parametrize(
+    ("text", "core"),
+    [
+        ("Klassisches Seminom, GCNIS", "Klassisches Seminom, des Hodens"),
+        ("Urothelkarzinom G3 mit begleitendem CIS, Hinterwand", "Urothelkarzinom Hinterwand"),
+        ("CIS, Urothelkarzinom high grade der Seitenwand", "Urothelkarzinom high grade der Seitenwand"),
+        ("Adenokarzinom, Adenocarcinoma in situ der Zervix", "Adenokarzinom, der Zervix"),
+        ("Plattenepithelkarzinom und M. Bowen der Haut", "Plattenepithelkarzinom der Haut"),
+        ("Mammakarzinom mit DCIS", "Mammakarzinom"),
+        # These say of the carcinoma that it is in situ.
+        ("Mammakarzinom, DCIS", "Mammakarzinom, duktales Carcinoma in situ"),
+        ("Mammakarzinom (DCIS)", "Mammakarzinom (duktales Carcinoma in situ)"),
+        ("Urothelkarzinom pTa, CIS", "Urothelkarzinom, Carcinoma in situ"),
+        ("Plattenepithelkarzinom in situ der Haut", "Plattenepithelkarzinom in situ der Haut"),
+        ("LCIS und DCIS", "lobuläres Carcinoma in situ und duktales Carcinoma in situ"),
+        ("Tubuläres Adenom mit HGIEN", "Tubuläres Adenom mit hochgradige intraepitheliale Neoplasie"),
+    ],
+)
+def test_what_of_a_tumour_is_in_situ_does_not_lead(text: str, core: str) -> None:
+    assert [one.core for one in prepare(text).diagnoses] == [core]
+
+
 def test_family_and_metastasis() -> None:
     assert prepare("Mutter mit Mammakarzinom").diagnoses[0].family
     assert prepare("Familienanamnese: Kolonkarzinom").diagnoses[0].family
