@@ -85,9 +85,9 @@ def test_what_is_said_is_held_against_what_is_there() -> None:
 
 
 def test_our_own_sets_are_there() -> None:
-    a, b = (read_documents(OWN / f"{name}.jsonl") for name in "ab")
-    assert len(a) == len(b) == 36
-    assert all(one.text and one.kind for one in (*a, *b))
+    sets = [read_documents(OWN / f"{name}.jsonl") for name in "abc"]
+    assert [len(documents) for documents in sets] == [36, 36, 96]
+    assert all(one.text and one.kind for documents in sets for one in documents)
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"text": "a"}', '{"text": "a", "tumours": [{}]}', "3"])
