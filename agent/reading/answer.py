@@ -25,6 +25,8 @@ from index.records import AXES, CodeSystem
 _NO_PRIMARY = {CodeSystem.ICD10GM: "C80.9", CodeSystem.TOPOGRAPHY: "C80.9", CodeSystem.MORPHOLOGY: "8000/6"}
 # Of blood and marrow: where else they are is no place of theirs. Plasmocytomas (C90.2, C90.3) have one.
 _OF_MARROW = ("C90.0", "C90.1", "C91", "C92", "C93", "C94", "C95", "D45", "D46", "D47.1", "D47.3", "D47.4")
+# Below it the words of a metastasis name no place: "Metastase VI". Their codes are wrong more often than right.
+_SURE_OF_PLACE = 0.65
 # Organs that have no side; a side in their document is that of something else.
 _UNSIDED = (
     "C15", "C16", "C17", "C18", "C19", "C20", "C21", "C22", "C23", "C24", "C25", "C26", "C37", "C38.0", "C38.1", "C38.2",
@@ -172,6 +174,8 @@ def _metastases(
 
     for spread in facts.spread:
         coding = coded[spread.phrase].icd10gm
+        if coding.confidence < _SURE_OF_PLACE:
+            coding = replace(coding, code=None)
         # Regional nodes that are named without their region.
         regional = spread.mention.role == "nodes" and coding.code in (None, "C77.9") and station is not None
         add(

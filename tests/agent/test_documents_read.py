@@ -536,6 +536,15 @@ def test_nodes_without_a_region_are_the_regional_ones(agent: CodingAgent) -> Non
     assert (found.icd10gm.code, found.side) == ("C50.4", "links")
 
 
+def test_words_that_name_no_place_make_no_metastasis(agent: CodingAgent) -> None:
+    text = "Sigmakarzinom. Filiae hepatisch, VI, von außen und Level II."
+    told = [("Sigmakarzinom", "name", "diagnosis"), ("hepatisch", "metastasis_place", "metastasis")]
+    told += [(words, "metastasis_place", "metastasis") for words in ("VI", "von außen")]
+    found = answer_of(agent, text, [*told, ("Level II", "nodes", "nodes")])
+    # Nodes without a known region are the regional ones.
+    assert [one.icd10gm.code for one in found.metastases] == ["C77.2", "C78.7"]
+
+
 def test_an_organ_without_sides_has_none(agent: CodingAgent) -> None:
     text = "Urothelkarzinom der Harnblase, linke Seitenwand"
     marks = [(text, "name", "histology")]
