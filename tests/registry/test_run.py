@@ -7,7 +7,9 @@ import json
 import re
 import resource
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +19,7 @@ from agent.apps.registry.errors import RegistryError
 from agent.apps.registry.report import COLUMNS, ReportRow
 from agent.apps.registry.run import Run, plan_files
 from agent.decide.editions import current_year, edition_id
+from index.xml import safe_parse
 from tests.agent.tiny_agent import embedded_agent
 from tests.registry.messages import NAME, Case, adt, adt_meldung, as_csv, document, obds
 
@@ -38,7 +41,7 @@ class ListOfRows:
 
 
 def _run(
-    source: Path, target: Path | None = None, min_confidence: float = 0.0
+    source: Path, target: Path | None = None, min_confidence: float = 0.0, add_missing: bool = False
 ) -> tuple[list[ReportRow], Run]:
     rows: list[ReportRow] = []
     run = Run(
@@ -46,15 +49,18 @@ def _run(
         [ListOfRows(rows)],
         write=target is not None,
         min_confidence=min_confidence,
+        add_missing=add_missing,
     )
     run.file(source, target)
     return rows, run
 
 
-def _fill(folder: Path, data: bytes, min_confidence: float = 0.0) -> tuple[bytes, list[ReportRow]]:
+def _fill(
+    folder: Path, data: bytes, min_confidence: float = 0.0, add_missing: bool = False
+) -> tuple[bytes, list[ReportRow]]:
     source, target = folder / "in.xml", folder / "out.xml"
     source.write_bytes(data)
-    rows, run = _run(source, target, min_confidence)
+    rows, run = _run(source, target, min_confidence, add_missing)
     assert run.counts.refused == 0, rows
     return target.read_bytes(), rows
 
@@ -195,6 +201,94 @@ def test_a_missing_element_is_reported_and_not_invented(tmp_path: Path) -> None:
         ("Morphologie", "8071/3"),
     ]
     assert all("kein Code-Element" in row.reason for row in rows)
+
+
+def _without(data: bytes) -> bytes:
+    """A message without its code elements and their versions."""
+    containers = rb"Primaertumor_ICD|Primaertumor_Topographie_ICD_O|Morphologie_ICD_O"
+    leaves = rb"Primaertumor_ICD_Code|Primaertumor_ICD_Version|Primaertumor_Topographie_ICD_O_Version|Morphologie_Code|Morphologie_ICD_O_Version"
+    return re.sub(rb"(?s)\s*<((?:\w+:)?(?:%s|%s))(?: ?/>|>.*?</\1>)" % (containers, leaves), b"", data)
+
+
+def _assigned(data: bytes) -> bytes:
+    """A message whose Tumorzuordnung says something, as all real ones do."""
+    return data.replace(b"</Tumorzuordnung>", b"<Diagnosedatum>2024-01-01</Diagnosedatum></Tumorzuordnung>")
+
+
+def _order(data: bytes, parent: str) -> list[list[str]]:
+    return [
+        [re.sub(r"\{.*\}", "", str(child.tag)) for child in one]
+        for one in safe_parse(data).iter("{*}" + parent)
+    ]
+
+
+@pytest.mark.parametrize("kind", [adt, obds])
+def test_absent_elements_are_added_where_they_stand_in_a_whole_message(kind: Any, tmp_path: Path) -> None:
+    """In the order of a message that has them; a second run adds nothing."""
+    case = Case(
+        icd="C34.1", topography="C34.1", morphology="8071/3", icd_version="10 2024 GM", icdo_version="33"
+    )
+    whole = kind(case, replace(case, meldung="M2", tumour="2")).encode()
+    whole = whole.replace(
+        b"</Tumorzuordnung>", b"<Seitenlokalisation>R</Seitenlokalisation></Tumorzuordnung>"
+    )
+    data, rows = _fill(tmp_path, _without(whole), add_missing=True)
+    assert [row.filled for row in rows] == [True] * 6
+    assert all(re.fullmatch(r"Element \w+ ergänzt\..*", row.reason) for row in rows)
+    for parent, elements in (("Diagnose", 3), ("Histologie", 2), ("Tumorzuordnung", 2)):
+        for had, has in zip(_order(whole, parent), _order(data, parent), strict=True):
+            assert has == [child for child in had if child in has] and len(has) >= elements
+    again, rows = _fill(tmp_path, data, add_missing=True)
+    assert again == data and not any(row.filled for row in rows)
+
+
+def test_an_added_element_has_the_prefix_and_the_lines_of_its_neighbours(tmp_path: Path) -> None:
+    source = _without(obds(Case()).encode()).decode()
+    source = (
+        re.sub(r"<(/?)(?=\w)", r"<\1o:", source).replace("<o:?xml", "<?xml").replace("xmlns=", "xmlns:o=")
+    )
+    data, _ = _fill(tmp_path, source.encode(), add_missing=True)
+    added = "<o:Primaertumor_Topographie_ICD_O><o:Code>C34.1</o:Code><o:Version>33</o:Version></o:Primaertumor_Topographie_ICD_O>"
+    assert f"\n     {added}\n     <o:Primaertumor_Topographie_Freitext>" in data.decode()
+
+
+def test_what_is_not_added_says_why(tmp_path: Path) -> None:
+    bare = _assigned(_without(obds(Case()).encode()))
+    data, rows = _fill(tmp_path, bare, min_confidence=1.1, add_missing=True)
+    assert data == bare and all("Nicht ergänzt: Konfidenz" in row.reason for row in rows)
+    childless = _without(obds(Case()).encode())
+    data, rows = _fill(tmp_path, childless, add_missing=True)
+    assert "auch der Abschnitt fehlt" in next(row.reason for row in rows if row.axis == "ICD-10-GM")
+    metastasis = _assigned(_without(obds(Case(diagnosis="Lebermetastasen", place="", histology="")).encode()))
+    data, rows = _fill(tmp_path, metastasis, add_missing=True)
+    assert b"C78" not in data and any("Metastase" in row.reason for row in rows)
+    no_histology = re.sub(rb"(?s)<Histologie>.*?</Histologie>", b"", bare)
+    data, rows = _fill(tmp_path, no_histology, add_missing=True)
+    assert b"Morphologie" not in data
+    assert "auch der Abschnitt fehlt" in next(row.reason for row in rows if row.axis == "Morphologie")
+    refused = CliRunner().invoke(cli, ["registry", str(tmp_path / "in.xml"), "--add-missing"])
+    assert refused.exit_code == 2 and "--write" in refused.output
+
+
+@pytest.mark.shared_data
+def test_real_messages_get_back_the_elements_that_were_taken_out(shared: Path, tmp_path: Path) -> None:
+    """Their order within each parent is that of the message as it was."""
+    added = 0
+    for source in sorted((shared / "evalsets" / "obds-messages").rglob("*.xml")):
+        whole = source.read_bytes()
+        bare = _without(whole)
+        (tmp_path / "in.xml").write_bytes(bare)
+        rows, run = _run(tmp_path / "in.xml", tmp_path / "out.xml", add_missing=True)
+        if run.counts.refused:
+            continue
+        data = (tmp_path / "out.xml").read_bytes()
+        added += sum(row.filled for row in rows)
+        for parent in ("Diagnose", "Histologie", "Tumorzuordnung"):
+            for had, has in zip(_order(whole, parent), _order(data, parent), strict=True):
+                # Of several morphologies one comes back.
+                assert has == [child for child in dict.fromkeys(had) if child in has], source.name
+        (tmp_path / "out.xml").unlink()
+    assert added >= 10
 
 
 def test_an_earlier_tumour_is_left_alone(tmp_path: Path) -> None:

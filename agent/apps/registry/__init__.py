@@ -11,7 +11,8 @@ years.py       of which edition the codes of a tumour are
 coding.py      which texts of a tumour the agent is asked
 compare.py     a code of the message against the proposal
 rows.py        rows of the report, what is to be filled, and of which edition a code is
-fill.py        codes written into empty elements, every other byte as it was
+absent.py      code elements that a message leaves out, and where the schema has them
+fill.py        codes written into empty elements and absent ones, every other byte as it was
 report.py      CSV and JSON reports
 errors.py      why a message is refused
 commands.py    `onkokode registry`

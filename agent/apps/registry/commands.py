@@ -49,6 +49,11 @@ _COLUMNS = ("Zeile", "Meldung", "Tumor", "Achse", "Meldung sagt", "Vorschlag", "
     show_default=True,
     help="Fill only with proposals at least this sure; the others stand in the report.",
 )
+@click.option(
+    "--add-missing",
+    is_flag=True,
+    help="With --write: also add code elements that a message leaves out, where its schema has them.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace copies that are there already.")
 @click.option("--with-text", is_flag=True, help="Put the diagnosis texts into the report and the table.")
 @click.option("--quiet", is_flag=True, help="Print the counts and what was refused, and no other rows.")
@@ -60,6 +65,7 @@ def registry(
     report: Path | None,
     out: Path | None,
     min_confidence: float,
+    add_missing: bool,
     overwrite: bool,
     with_text: bool,
     quiet: bool,
@@ -74,8 +80,9 @@ def registry(
     onkokode registry meldungen/ --report bericht.csv           # all rows for a spreadsheet
     onkokode registry meldung.xml --write gefuellt.xml          # empty codes filled, all else as it was
     onkokode registry meldungen/ --write gefuellt/ --min-confidence 0.95
+    onkokode registry meldungen/ --write gefuellt/ --add-missing
 
-    Diagnosis, place and histology text of each tumour are coded together. Only elements that are there and
+    Diagnosis, place and histology text of each tumour are coded together. Elements that are there and
     empty are filled, such as <Code/>, with the version beside them if that is empty, too: that of the edition which
     the message names beside a code, else of the year of its Diagnosedatum. A file that cannot
     be used is refused with its reason and never stops the others: the exit code is then 1. Reports hold no
@@ -86,6 +93,8 @@ def registry(
     from agent.apps.registry.report import FirstRows, open_report
     from agent.apps.registry.run import Run, plan_files
 
+    if add_missing and out is None:
+        raise click.UsageError("--add-missing adds to the copies; say with --write where they go")
     files = plan_files(list(paths), out, overwrite=overwrite)
     loaded = load_agent(**agent)
     console = Console(width=None if Console().is_terminal else 160)
@@ -97,6 +106,7 @@ def registry(
             [shown, kept] if kept else [shown],
             write=out is not None,
             min_confidence=min_confidence,
+            add_missing=add_missing,
             advance=stack.enter_context(counting("Meldungen")),
         )
         for source, target in files:

@@ -1,7 +1,8 @@
-"""Writes codes into empty elements of a message and leaves every other byte as it was.
+"""Writes codes into empty elements of a message, adds those that are absent, and leaves every other byte as it was.
 
     with filled_copy(source, target) as filler:
         filler.fill(slot.code, "C34.1")        # in any order within one Meldung
+        filler.add(gap, "C34.1", "33")         # gaps of one place in the order of the schema
         filler.flush()                         # Meldungen in the order of the document
                                                # the rest is copied, and only now `target` appears
 
@@ -17,11 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from agent.apps.registry.absent import written
 from agent.apps.registry.errors import RefusedDocument
-from agent.apps.registry.records import Leaf
+from agent.apps.registry.records import Gap, Leaf
 from index.io.atomic import new_file
 
 _BLOCK = 1 << 20
+_TAG = 512  # bytes that hold a tag's name, or the blanks before one
 _SPACE = " \t\r\n"  # of XML; str.split would also cut at bytes of a longer character
 
 
@@ -75,9 +78,23 @@ class Filler:
         new = f">{code}</{name}>".encode(self.codec)
         self.edits.append((place.end - closing, place.end, new))
 
+    def add(self, gap: Gap, code: str, version: str) -> None:
+        """Note that an element which is not there is added at its place, on a line of its own where its parent's
+        children have lines of their own."""
+        self.reader.seek(gap.parent)
+        tag = self.reader.read(_TAG).decode(self.codec, "replace")
+        prefix, colon, _ = re.split(f"[{_SPACE}/>]", tag[1:], maxsplit=1)[0].partition(":")
+        first = max(0, gap.byte - _TAG)
+        self.reader.seek(first)
+        before = self.reader.read(gap.byte - first).decode(self.codec, "replace")
+        indent = before[len(before.rstrip(_SPACE)) :]
+        element = written(gap, prefix + colon if colon else "", code, version)
+        self.edits.append((gap.byte, gap.byte, (element + indent).encode(self.codec)))
+
     def flush(self) -> None:
         """Copy up to the last change noted."""
-        for start, end, new in sorted(self.edits):
+        # What is added at one place stays in the order of the schema.
+        for start, end, new in sorted(self.edits, key=lambda edit: edit[:2]):
             self._copy(start)
             self.writer.write(new)
             self.copied = end

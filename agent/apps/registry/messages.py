@@ -14,14 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from agent.apps.registry.absent import ADT, OBDS, Order
 from agent.apps.registry.errors import RefusedDocument
-from agent.apps.registry.records import Histology, Leaf, Meldung, Place, Remark, Slot, Tumour
+from agent.apps.registry.records import Gap, Histology, Leaf, Meldung, Place, Remark, Slot, Tumour
 from agent.apps.registry.years import readable, year_told
 from index.records import CodeSystem
 from index.xml import End, Other, Start, Text, stream_events
 
-OBDS = "http://www.basisdatensatz.de/oBDS/XML"
-ADT = "http://www.gekid.de/namespace"
 # Root element -> its namespace and the major schema version that is read.
 _ROOTS = {"oBDS": (OBDS, "3"), "ADT_GEKID": (ADT, "2")}
 _ROOT_CHILDREN = {"Absender", "Meldedatum", "Menge_Patient", "Menge_Melder"}
@@ -82,6 +81,8 @@ class _Group:
     section: str
     depth: int
     line: int
+    byte: int = 0
+    order: Order = field(default_factory=lambda: Order(()))
     codes: list[tuple[CodeSystem, Leaf]] = field(default_factory=list)
     versions: list[tuple[CodeSystem, Leaf]] = field(default_factory=list)
     slots: list[Slot] = field(default_factory=list)
@@ -105,6 +106,7 @@ class _Section(_Group):
     place: str = ""
     date: str = ""
     histologies: list[Histology] = field(default_factory=list)
+    gaps: tuple[Gap, ...] = ()
 
 
 @dataclass
@@ -162,6 +164,9 @@ class _Reader:
             return
         if event.namespace != self.namespace:
             return
+        for group in (self.section, self.histology):
+            if group is not None and depth == group.depth + 1:
+                group.order.saw(event.name, event.byte)
         if depth == 2 and event.name not in _ROOT_CHILDREN:
             self._unknown(event)
         elif self.meldung is None:
@@ -173,7 +178,9 @@ class _Reader:
             # `Diagnose` may also be a value deeper down; a section stands under the Meldung or in its Menge_.
             if event.name in _SECTIONS and depth <= self.meldung_depth + 2:
                 self._count_group(event)
-                self.section = _Section(event.name, depth, event.line)
+                self.section = _Section(
+                    event.name, depth, event.line, event.byte, Order.of(self.namespace, event.name)
+                )
                 self.section.tumour_id = _identifier(event.attributes.get("Tumor_ID", ""))
                 self.sections.append(self.section)
         elif event.name in _EARLIER:
@@ -196,7 +203,9 @@ class _Reader:
             self.container = _Group(section, depth, event.line, container=name)
         elif name == "Histologie":
             self._count_group(event)
-            self.histology = _Group(section, depth, event.line)
+            assert self.namespace is not None
+            order = Order.of(self.namespace, "Histologie")
+            self.histology = _Group(section, depth, event.line, event.byte, order)
         elif name in _TEXTS:
             self.leaf = _OpenLeaf(name, depth, event, _TEXTS[name])
         elif self.namespace == ADT and name in _ADT_LEAVES:
@@ -226,9 +235,11 @@ class _Reader:
         elif self.container is not None and depth == self.container.depth:
             self._close_container()
         elif self.histology is not None and depth == self.histology.depth:
-            self._close_histology()
+            self._close_histology(event)
         elif self.section is not None and depth == self.section.depth:
-            self.section.close()
+            section = self.section
+            section.close()
+            section.gaps = tuple(section.order.gaps(section.section, section.line, section.byte, event.byte))
             self.section = None
         elif self.meldung is not None and depth == self.meldung_depth:
             return self._close_meldung(self.meldung)
@@ -336,11 +347,12 @@ class _Reader:
             reason = "kein Code-Element: darin steht kein <Code>, gefüllt wird nichts"
             self._note(container.line, container.container, reason, "ein leeres <Code/> einfügen")
 
-    def _close_histology(self) -> None:
+    def _close_histology(self, event: End) -> None:
         assert self.histology is not None and self.section is not None
         group, self.histology = self.histology, None
         slots = tuple(group.close())
-        self.section.histologies.append(Histology(group.section, group.line, group.text, slots))
+        gap = next(group.order.gaps(group.section, group.line, group.byte, event.byte), None)
+        self.section.histologies.append(Histology(group.section, group.line, group.text, slots, gap))
 
     def _close_meldung(self, start: Start) -> Meldung:
         identifier = _identifier(start.attributes.get("Meldung_ID", ""))
@@ -387,6 +399,7 @@ def _tumour(name: str, sections: list[_Section]) -> Tumour:
             [slot.version.text for section in sections for slot in section.slots if slot.version],
             [section.date for section in sections],
         ),
+        gaps=tuple(gap for section in sections for gap in section.gaps),
     )
 
 

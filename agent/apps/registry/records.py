@@ -49,20 +49,34 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Where the schema has a code element that the message leaves out: `names` are its own, with that of its container
+    first where there is one; `byte` is the place that its order gives it, `parent` that of the start tag around it."""
+
+    system: CodeSystem
+    section: str
+    line: int
+    names: tuple[str, ...]
+    byte: int
+    parent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Histology:
-    """One histology: its text and its morphology codes."""
+    """One histology: its text and its morphology codes; `gap` where it has no element for one."""
 
     section: str
     line: int
     text: str
     slots: tuple[Slot, ...]
+    gap: Gap | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tumour:
     """What one Meldung says of one tumour. `slots` are the codes outside of a histology. `year` is that of the ICD-10-GM
     edition which the Meldung names, else of the diagnosis; None where it says neither. `histology_elsewhere` is a
-    histology's text from another Meldung, `carried` whether any text is from one."""
+    histology's text from another Meldung, `carried` whether any text is from one; `gaps` are outside of a histology."""
 
     tumour_id: str
     line: int
@@ -73,6 +87,7 @@ class Tumour:
     year: int | None = None
     histology_elsewhere: str = ""
     carried: bool = False
+    gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.apps.registry.coding import NO_TEXT, CodedTumour, Proposal
 from agent.apps.registry.compare import Edition, Verdict, as_code, edition_of, verdict
-from agent.apps.registry.records import Leaf, Slot, Tumour
+from agent.apps.registry.records import Gap, Leaf, Slot, Tumour
 from agent.apps.registry.report import ReportRow
 from agent.apps.wording import AXIS_NAMES
 from index.catalogue.layouts.source import year_of
@@ -28,21 +28,24 @@ _VERSION = re.compile(r"|[0-9]{1,2}(?: [0-9]{4} (?:GM|WHO))?|bb|Sonstige")
 # ICD-O-3 in German: first edition, first and second revision, as both schemas number them.
 _ICDO_VERSIONS = ((2019, "33"), (2014, "32"), (2003, "31"))
 NO_ELEMENT = "kein Code-Element in der Meldung"
+_METASTASIS = "der Text nennt eine Metastase, das Element fragt nach dem Primärtumor."
 # The version that goes beside a code of an edition (None: the catalogue's), and whether there is such a code.
 VersionOf = Callable[[CodeSystem, str, str | None], str | None]
 
 
-# An empty element and what is to be written into it.
-Filling = tuple[Leaf, str]
+# An empty element and what is to be written into it, or an absent one with its code and version.
+Filling = tuple[Leaf, str] | tuple[Gap, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a run wants: whether it fills at all, from which confidence on, and the version of a code."""
+    """What a run wants: whether it fills at all, from which confidence on, the version of a code, and whether elements
+    that are not there are added."""
 
     write: bool
     min_confidence: float
     version_of: VersionOf
+    add_missing: bool = False
 
 
 def rows_of(
@@ -64,7 +67,7 @@ def rows_of(
     rows = [
         _row(base, slot, slots, proposal, rules, secondary) for slots, proposal in groups for slot in slots
     ]
-    rows += [(row, []) for row in _without_element(base, coded, single)]
+    rows += _without_element(base, coded, single, rules, secondary)
     if not rows:
         axis, reason = AXIS_NAMES[CodeSystem.ICD10GM], f"{NO_ELEMENT}; {NO_TEXT}"
         rows = [(ReportRow(**base, line=tumour.line, axis=axis, verdict=Verdict.NEITHER, reason=reason), [])]
@@ -72,26 +75,57 @@ def rows_of(
 
 
 def _without_element(
-    base: dict[str, Any], coded: CodedTumour, single: dict[CodeSystem, Proposal]
-) -> Iterator[ReportRow]:
+    base: dict[str, Any],
+    coded: CodedTumour,
+    single: dict[CodeSystem, Proposal],
+    rules: Rules,
+    secondary: bool,
+) -> Iterator[tuple[ReportRow, list[Filling]]]:
     tumour = coded.tumour
     there = {slot.system for slot in tumour.slots} | {s.system for h in tumour.histologies for s in h.slots}
-    silent: list[tuple[CodeSystem, int, str, Proposal]] = [
-        (system, tumour.line, "", proposal)
+    gaps = {gap.system: gap for gap in reversed(tumour.gaps)}
+    silent: list[tuple[CodeSystem, int, str, Proposal, Gap | None]] = [
+        (system, tumour.line, "", proposal, gaps.get(system))
         for system, proposal in single.items()
         if system not in there and proposal.text
     ]
+    told = [
+        (CodeSystem.MORPHOLOGY, histology.line, histology.section, proposal, histology.gap)
+        for histology, proposal in zip(tumour.histologies, coded.histologies, strict=True)
+        if histology.text and not histology.slots
+    ]
     if CodeSystem.MORPHOLOGY in there:
         # Some histologies have their element and this one, which has a text, has none.
-        silent += [
-            (CodeSystem.MORPHOLOGY, histology.line, histology.section, proposal)
-            for histology, proposal in zip(tumour.histologies, coded.histologies, strict=True)
-            if histology.text and not histology.slots
-        ]
-    for system, line, section, proposal in silent:
-        reason = " ".join(filter(None, (f"{NO_ELEMENT}.", proposal.reason)))
-        found = _proposed(system, proposal) | {"line": line, "section": section, "reason": reason}
-        yield ReportRow(**base, **found, verdict=verdict(system, "", proposal.code))
+        silent += told
+    elif told:
+        # The first one's place for the morphology of the tumour.
+        silent = [(*one[:4], told[0][4]) if one[0] is CodeSystem.MORPHOLOGY else one for one in silent]
+    for system, line, section, proposal, gap in silent:
+        reason, fillings = _added(gap, system, proposal, rules, secondary)
+        reasons = " ".join(filter(None, (reason, proposal.reason)))
+        found = _proposed(system, proposal) | {"line": line, "section": section, "reason": reasons}
+        yield (
+            ReportRow(**base, **found, verdict=verdict(system, "", proposal.code), filled=bool(fillings)),
+            fillings,
+        )
+
+
+def _added(
+    gap: Gap | None, system: CodeSystem, proposal: Proposal, rules: Rules, secondary: bool
+) -> tuple[str, list[Filling]]:
+    """What a row says of an element that is not there, and what is added."""
+    if not (rules.write and rules.add_missing) or proposal.code is None:
+        return f"{NO_ELEMENT}.", []
+    version = rules.version_of(system, proposal.code, proposal.edition)
+    if gap is None:
+        return f"{NO_ELEMENT}; auch der Abschnitt fehlt, in dem es stünde.", []
+    if secondary and system is not CodeSystem.MORPHOLOGY:
+        return f"{NO_ELEMENT}. Nicht ergänzt: {_METASTASIS}", []
+    if proposal.confidence < rules.min_confidence:
+        return f"{NO_ELEMENT}. Nicht ergänzt: {_unsure(proposal, rules)}", []
+    if version is None:
+        return f"{NO_ELEMENT}. Nicht ergänzt: das Schema kennt für die Ausgabe keine Version.", []
+    return f"Element {gap.names[0]} ergänzt.", [(gap, proposal.code, version)]
 
 
 def _proposed(system: CodeSystem, proposal: Proposal) -> dict[str, Any]:
@@ -136,7 +170,7 @@ def _row(
         obstacle = _obstacle(slot, others, proposal, rules)
         if secondary and system is not CodeSystem.MORPHOLOGY:
             # C77 to C79 and the place of a metastasis say nothing of the primary tumour, which the element asks for.
-            obstacle = "Nicht gefüllt: der Text nennt eine Metastase, das Element fragt nach dem Primärtumor."
+            obstacle = f"Nicht gefüllt: {_METASTASIS}"
         if obstacle:
             reasons.insert(0, obstacle)
         elif rules.write:
@@ -166,7 +200,7 @@ def _obstacle(slot: Slot, others: list[Slot], proposal: Proposal, rules: Rules) 
     if any(other.code.text or other.code.place.start < slot.code.place.start for other in others):
         return "Nicht gefüllt: die Histologie hat schon einen anderen Kode."
     if proposal.confidence < rules.min_confidence:
-        return f"Nicht gefüllt: Konfidenz {proposal.confidence:.2f} unter {rules.min_confidence:.2f}."
+        return f"Nicht gefüllt: {_unsure(proposal, rules)}"
     version = rules.version_of(slot.system, proposal.code, proposal.edition)
     there = slot.version.text if slot.version else ""
     if there and there != version:
@@ -177,8 +211,12 @@ def _obstacle(slot: Slot, others: list[Slot], proposal: Proposal, rules: Rules) 
     return ""
 
 
+def _unsure(proposal: Proposal, rules: Rules) -> str:
+    return f"Konfidenz {proposal.confidence:.2f} unter {rules.min_confidence:.2f}."
+
+
 def _fillings(slot: Slot, code: str, version: str | None) -> list[Filling]:
-    fillings = [(slot.code, code)]
+    fillings: list[Filling] = [(slot.code, code)]
     if slot.version is not None and slot.version.fillable and not slot.version.text and version:
         fillings.append((slot.version, version))
     return fillings

@@ -25,7 +25,7 @@ from agent.apps.registry.coding import code_tumours
 from agent.apps.registry.errors import RefusedDocument, RegistryError, refused_because
 from agent.apps.registry.fill import Filler, filled_copy
 from agent.apps.registry.messages import read_meldungen
-from agent.apps.registry.records import MIN_CONFIDENCE, Meldung
+from agent.apps.registry.records import MIN_CONFIDENCE, Gap, Meldung
 from agent.apps.registry.report import NOTICE, REFUSED, Counts, Report, ReportRow
 from agent.apps.registry.rows import Rules, rows_of, shown_id, texts_of, version_of
 from index.xml import XmlError
@@ -49,13 +49,14 @@ class Run:
         *,
         write: bool = False,
         min_confidence: float = MIN_CONFIDENCE,
+        add_missing: bool = False,
         advance: Callable[[int], None] = lambda meldungen: None,
     ) -> None:
         self.agent, self.reports, self.advance = agent, reports, advance
         self.counts = Counts()
         # Bounded: a hostile file may invent codes without end.
         versions = lru_cache(maxsize=20_000)(partial(version_of, agent))
-        self.rules = Rules(write, min_confidence, versions)
+        self.rules = Rules(write, min_confidence, versions, add_missing)
 
     def file(self, source: Path, target: Path | None) -> bool:
         """Codes one file; a file that cannot be used gives one row with the reason. True where it was coded."""
@@ -102,8 +103,11 @@ class Run:
                 for row, fillings in rows_of(file, meldung.meldung_id, next(coded), self.rules):
                     self._write(replace(row, text=texts_of(tumour)))
                     if filler is not None:
-                        for leaf, code in fillings:
-                            filler.fill(leaf, code)
+                        for filling in fillings:
+                            if isinstance(filling[0], Gap):
+                                filler.add(*filling)
+                            else:
+                                filler.fill(*filling)
             if filler is not None:
                 filler.flush()
             self.counts.meldungen += 1
