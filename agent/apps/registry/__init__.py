@@ -5,6 +5,7 @@ run.file(Path("meldung.xml"), Path("gefuellt.xml"))
 
 run.py         many messages, in batches
 messages.py    XML to Meldungen, with the place of each code in the bytes of the file
+parts.py       what is open while a message is read
 records.py     what is kept of a message: nothing of the patient
 carried.py     what other Meldungen of the patient say of the same tumour
 years.py       of which edition the codes of a tumour are

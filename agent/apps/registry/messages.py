@@ -11,12 +11,12 @@ reported in a Meldung of their own, and their code elements do not belong to the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from agent.apps.registry.absent import ADT, OBDS, Order
 from agent.apps.registry.errors import RefusedDocument
-from agent.apps.registry.records import Gap, Histology, Leaf, Meldung, Place, Remark, Slot, Tumour
+from agent.apps.registry.parts import Group, OpenLeaf, Section
+from agent.apps.registry.records import Histology, Leaf, Meldung, Remark, Tumour
 from agent.apps.registry.years import readable, year_told
 from index.records import CodeSystem
 from index.xml import End, Other, Start, Text, stream_events
@@ -49,7 +49,6 @@ _OBDS_CONTAINERS = {
 }
 # The elements whose text is read; `Code` and `Version` are those of the containers.
 _LEAVES = frozenset({*_TEXTS, *_ADT_LEAVES, "Code", "Version"})
-_NIL = "http://www.w3.org/2001/XMLSchema-instance nil"
 # The schemas allow 500 characters; whoever writes more than this did not write a diagnosis.
 MAX_TEXT = 4000
 # More than this in one Meldung is no message but an attempt to fill the memory.
@@ -74,60 +73,6 @@ def read_meldungen(stream: BinaryIO) -> Iterator[Meldung]:
     reader.finish()
 
 
-@dataclass
-class _Group:
-    """A part of a Meldung whose codes and versions belong together."""
-
-    section: str
-    depth: int
-    line: int
-    byte: int = 0
-    order: Order = field(default_factory=lambda: Order(()))
-    codes: list[tuple[CodeSystem, Leaf]] = field(default_factory=list)
-    versions: list[tuple[CodeSystem, Leaf]] = field(default_factory=list)
-    slots: list[Slot] = field(default_factory=list)
-    text: str = ""
-    container: str = ""
-
-    def close(self) -> list[Slot]:
-        """The group's slots; the nth code of an axis belongs to the nth version of that axis."""
-        for system in {system for system, _ in self.codes}:
-            versions = iter([leaf for axis, leaf in self.versions if axis is system])
-            for axis, leaf in self.codes:
-                if axis is system:
-                    self.slots.append(Slot(system, self.section, leaf, next(versions, None)))
-        return self.slots
-
-
-@dataclass
-class _Section(_Group):
-    tumour_id: str = ""
-    diagnosis: str = ""
-    place: str = ""
-    date: str = ""
-    histologies: list[Histology] = field(default_factory=list)
-    gaps: tuple[Gap, ...] = ()
-
-
-@dataclass
-class _OpenLeaf:
-    name: str
-    depth: int
-    start: Start
-    role: str
-    system: CodeSystem | None = None
-    content: int | None = None
-    mixed: bool = False
-    nested: bool = False
-    pieces: list[str] = field(default_factory=list)
-
-    def close(self, end: End) -> Leaf:
-        text = " ".join("".join(self.pieces).split())
-        place = Place(self.start.line, self.start.byte, None if self.mixed else self.content, end.byte)
-        nil = self.start.attributes.get(_NIL, "") in ("true", "1")
-        return Leaf(self.name, text, place, not (nil or self.nested))
-
-
 class _Reader:
     """The state of one document. Elements are known by their local name inside the document's namespace."""
 
@@ -144,11 +89,11 @@ class _Reader:
     def _clear(self) -> None:
         self.meldung: Start | None = None
         self.meldung_depth = 0
-        self.sections: list[_Section] = []
-        self.section: _Section | None = None
-        self.histology: _Group | None = None
-        self.container: _Group | None = None
-        self.leaf: _OpenLeaf | None = None
+        self.sections: list[Section] = []
+        self.section: Section | None = None
+        self.histology: Group | None = None
+        self.container: Group | None = None
+        self.leaf: OpenLeaf | None = None
         self.groups = 0
 
     def started(self, event: Start) -> None:
@@ -178,7 +123,7 @@ class _Reader:
             # `Diagnose` may also be a value deeper down; a section stands under the Meldung or in its Menge_.
             if event.name in _SECTIONS and depth <= self.meldung_depth + 2:
                 self._count_group(event)
-                self.section = _Section(
+                self.section = Section(
                     event.name, depth, event.line, event.byte, Order.of(self.namespace, event.name)
                 )
                 self.section.tumour_id = _identifier(event.attributes.get("Tumor_ID", ""))
@@ -195,21 +140,19 @@ class _Reader:
         if self.container is not None:
             if name in ("Code", "Version"):
                 inside = self.container.container
-                self.leaf = _OpenLeaf(
-                    f"{inside}/{name}", depth, event, name.lower(), _OBDS_CONTAINERS[inside]
-                )
+                self.leaf = OpenLeaf(f"{inside}/{name}", depth, event, name.lower(), _OBDS_CONTAINERS[inside])
         elif self.namespace == OBDS and name in _OBDS_CONTAINERS:
             self._count_group(event)
-            self.container = _Group(section, depth, event.line, container=name)
+            self.container = Group(section, depth, event.line, container=name)
         elif name == "Histologie":
             self._count_group(event)
             assert self.namespace is not None
             order = Order.of(self.namespace, "Histologie")
-            self.histology = _Group(section, depth, event.line, event.byte, order)
+            self.histology = Group(section, depth, event.line, event.byte, order)
         elif name in _TEXTS:
-            self.leaf = _OpenLeaf(name, depth, event, _TEXTS[name])
+            self.leaf = OpenLeaf(name, depth, event, _TEXTS[name])
         elif self.namespace == ADT and name in _ADT_LEAVES:
-            self.leaf = _OpenLeaf(name, depth, event, *_ADT_LEAVES[name])
+            self.leaf = OpenLeaf(name, depth, event, *_ADT_LEAVES[name])
 
     def wrote(self, event: Text) -> None:
         leaf = self.leaf
@@ -361,7 +304,7 @@ class _Reader:
         assignments = [section for section in self.sections if section.section == "Tumorzuordnung"]
         notices, self.notices = [*self.notices, *_missing(start.line, assignments, self.sections)], []
         default = next((section.tumour_id for section in assignments), "")
-        by_tumour: dict[str, list[_Section]] = {}
+        by_tumour: dict[str, list[Section]] = {}
         for section in self.sections:
             by_tumour.setdefault(section.tumour_id or default, []).append(section)
         tumours = tuple(_tumour(name, sections) for name, sections in by_tumour.items())
@@ -376,7 +319,7 @@ class _Reader:
         return Meldung(identifier, start.line, tumours, tuple(notices), self.patients)
 
 
-def _missing(line: int, assignments: list[_Section], sections: list[_Section]) -> Iterator[Remark]:
+def _missing(line: int, assignments: list[Section], sections: list[Section]) -> Iterator[Remark]:
     """What a registry needs to know which tumour a Meldung speaks of."""
     if not sections:
         yield Remark(line, "Meldung", "nennt keinen Tumor", "Tumorzuordnung mit Tumor_ID ergänzen")
@@ -387,7 +330,7 @@ def _missing(line: int, assignments: list[_Section], sections: list[_Section]) -
         yield Remark(assignments[0].line, "Tumorzuordnung", "Tumor_ID fehlt", "Tumor_ID ergänzen")
 
 
-def _tumour(name: str, sections: list[_Section]) -> Tumour:
+def _tumour(name: str, sections: list[Section]) -> Tumour:
     return Tumour(
         tumour_id=name,
         line=sections[0].line,
