@@ -16,7 +16,7 @@ from agent.apps.options import INPUT_FILE, INPUT_FOLDER, OutputFile, OutputFolde
 from index.io.failures import require
 from training.adapters.commands import LORA_COMMANDS
 from training.documents.commands import DOCUMENT_COMMANDS
-from training.plan import PairsPlan, TuningPlan, plan_options
+from training.plan import PARTS, PairsPlan, TuningPlan, plan_options
 from training.runs import log
 
 _catalogues = click.option(
@@ -75,10 +75,12 @@ def train_all_command(catalogues: Path, out: Path, publish: bool) -> None:
 @_out("runs/models")
 @click.option(
     "--only",
-    type=click.Choice(["catalogue", "composed_1", "composed_2", "other", "composed_heldout"]),
-    help="A single part, such as the held-out composed texts, which `onkokode eval` measures on.",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help="This part; may be repeated. `onkokode eval` measures on composed_heldout, `train fit` reads that, other and "
+    "around.",
 )
-def corpus_command(catalogues: Path, out: Path, only: str | None) -> None:
+def corpus_command(catalogues: Path, out: Path, only: tuple[str, ...]) -> None:
     """Write the training texts to OUT/corpus, the first step of `train all`; what is there already is kept."""
     from training.recipe import material, write_parts
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -220,11 +220,11 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_corpus(
-    catalogue: Catalogue, banned: Bans, folder: Path, plan: Plan, only: str | None = None
+    catalogue: Catalogue, banned: Bans, folder: Path, plan: Plan, only: Collection[str] = ()
 ) -> dict[str, int]:
     """Write `catalogue`, `composed`, `composed_heldout`, `other` and `around` as Parquet into a folder, two processes
     at a time; parts that are there already are kept. `plan.contexts` tumour texts get words around them that make
-    another thing of them, or leave them what they are. `only` names a single part, which is the same with and
+    another thing of them, or leave them what they are. `only` names parts (all), which are the same with and
     without the others. Returns the rows of each part."""
     lines = tumour_lines(catalogue, banned)
     others = other_lines(catalogue)
@@ -239,8 +239,8 @@ def write_corpus(
         "around": (around_rows, (others, texts, seed + 3)),
         "composed_heldout": (composed_rows, (catalogue.rules, plan.held_out, banned, seed + 2, True)),
     }
-    if only is not None:
-        jobs = {only: jobs[only]}
+    if only:
+        jobs = {name: jobs[name] for name in only}
     missing = {name: job for name, job in jobs.items() if not (folder / f"{name}.parquet").is_file()}
     # Fork: catalogue and generators are shared with the children instead of pickled.
     context = get_context("fork")

@@ -37,6 +37,7 @@ from training.split import Split
 _T = TypeVar("_T")
 _COMPOSED = 3000
 _MEASURING = 0.51  # of the held-out composed texts, the first so many measure and fit nothing
+_READ = ("composed_heldout", "other", "around")  # parts of the corpus
 _BATCH = 64
 _NAMED_IN_VAIN = 0.3  # weight of a text that names a tumour which the patient has not
 _LEASH = 0.3  # signals that say the same share their weight
@@ -64,7 +65,15 @@ class Sample:
 
 def fit(given: Material, resources: Resources, corpus: Path, *, texts: int = _COMPOSED) -> Weights:
     """The decision of these resources, whose catalogue lacks the split's lines. `corpus` is the folder that `train
-    corpus` wrote; of its unseen composed texts so many are read, and of each kind that recognition learns from."""
+    corpus` wrote; of its unseen composed texts so many are read, and of each kind that recognition learns from.
+
+    Raises `ModelError` where the corpus lacks a part, or the texts are too few."""
+    missing = [part for part in _READ if not (corpus / f"{part}.parquet").is_file()]
+    if missing:
+        wanted = " ".join(f"--only {part}" for part in missing)
+        raise ModelError(
+            f"{corpus}: lacks {', '.join(missing)}; write them with `onkokode train corpus {wanted}`"
+        )
     composed = read_rows(corpus / "composed_heldout.parquet")
     composed = composed[int(_MEASURING * len(composed)) :]
     rows = random.Random(13).sample(composed, k=min(texts, len(composed)))

@@ -61,6 +61,9 @@ def _choices(kind: Any) -> tuple[str, ...]:
     return get_args(literal)
 
 
+PARTS = ("catalogue", "composed_1", "composed_2", "other", "around", "composed_heldout")  # of the corpus
+
+
 @dataclass(frozen=True)
 class Plan:
     """Sizes of a run of `train all`. The defaults train such models in about two hours on two cores."""

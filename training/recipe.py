@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +66,9 @@ def train_all(given: Material, out: Path, plan: Plan = DEFAULT) -> None:
     log.info(f"trained in {time.monotonic() - started:.0f} s")
 
 
-def write_parts(given: Material, out: Path, plan: Plan = DEFAULT, only: str | None = None) -> dict[str, int]:
+def write_parts(
+    given: Material, out: Path, plan: Plan = DEFAULT, only: Collection[str] = ()
+) -> dict[str, int]:
     """The corpus, or one part of it; its rows by part."""
     return write_corpus(given.catalogue, given.split, out / "corpus", plan, only)
 

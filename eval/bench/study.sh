@@ -17,8 +17,9 @@ k=${K:-5}                        # candidates in a prompt
 composed=${COMPOSED:-1000}
 lora=${LORA:---compile --dropout 0}
 
-[ -f "$runs/models/corpus/composed_heldout.parquet" ] ||
-    "$onkokode" train corpus --catalogues "$catalogues" --out "$runs/models" --only composed_heldout
+# What the fits and the test set composed read; what is there is kept.
+"$onkokode" train corpus --catalogues "$catalogues" --out "$runs/models" \
+    --only composed_heldout --only other --only around
 [ -f "$runs/pairs/card.json" ] || "$onkokode" train pairs --catalogues "$catalogues" --out "$runs/pairs"
 [ -f "$runs/pairs-k$k/card.json" ] ||
     "$onkokode" train pairs --catalogues "$catalogues" --out "$runs/pairs-k$k" --candidates "$k"

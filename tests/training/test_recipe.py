@@ -163,6 +163,17 @@ def test_what_cannot_be_fitted_says_so(trained: tuple[Material, Path], tmp_path:
     assert not (model / "decision.json").exists()
 
 
+def test_a_corpus_without_a_part_is_named_before_anything_is_scored(
+    trained: tuple[Material, Path], tmp_path: Path
+) -> None:
+    given, out = trained
+    for part in ("composed_heldout", "other"):
+        shutil.copy(out / "corpus" / f"{part}.parquet", tmp_path)
+    model = save_tiny_model("qwen3", tmp_path / "model")
+    with pytest.raises(ModelError, match=r"lacks around; .*--only around"):
+        fit_model(given, str(model), None, tmp_path, texts=50)
+
+
 def test_statements_are_drawn_as_written_and_some_stand_in_notes(trained: tuple[Material, Path]) -> None:
     given, out = trained
     rows = statement_rows(given, out, texts=400, measured=20, seed=3)
