@@ -32,6 +32,7 @@ _out = click.option(
     type=INPUT_FOLDER,
     help="Runs of a pretrained model (`make study`). Default: what the page says of them stays.",
 )
+@click.option("--only-study", is_flag=True, help="Run nothing: write the tables of --study alone.")
 @click.option(
     "--root",
     type=OutputFolder(),
@@ -45,6 +46,7 @@ def figures_command(
     rows: int | None,
     restart: bool,
     study: Path | None,
+    only_study: bool,
     root: Path,
     out: Path,
     shared: Path,
@@ -54,12 +56,18 @@ def figures_command(
 
     What is there already is not run again, so a command that was stopped goes on.
     """
-    from eval.bench.figures import read_plan, write_figures
+    from eval.bench.figures import read_plan, write_figures, write_study
     from eval.report.published import PUBLISHED, read_published
     from eval.run.models import Models
     from eval.run.run import run_ablation
     from eval.run.variants import VARIANTS, read_variants
 
+    if only_study:
+        if study is None:
+            raise click.UsageError("--only-study writes the tables of --study; name its runs")
+        for path in write_study(study, root):
+            click.echo(f"written: {path}")
+        return
     plan = read_plan()
     variants = {variant.name: variant for variant in read_variants([VARIANTS])}
     for run in plan.runs:

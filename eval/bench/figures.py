@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,14 +111,34 @@ def write_figures(
     said = study_of(read_runs([study])) if study is not None else _kept(target, STUDY)
     page = _Page(runs, {name: section for name, (section, _) in sections.items()}, plan, said)
     write_whole(target, page.whole(published).encode())
-    written = [target]
-    for path in (root / "README.md", *sorted((root / "docs").glob("*.md"))):
-        before = path.read_text(encoding="utf-8") if path.is_file() and path != target else ""
-        link = Path(os.path.relpath(target, path.parent)).as_posix()
+    others = (path for path in _pages(root) if path != target)
+    return [target, *_with_blocks(others, lambda kind, path: page.block(kind, _link(target, path)))]
+
+
+def write_study(study: Path, root: Path) -> list[Path]:
+    """Write the tables of a pretrained model's runs alone, wherever a page has a block for them; returns what changed."""
+    said = study_of(read_runs([study]))
+    return _with_blocks(_pages(root), lambda kind, path: said if kind == STUDY else None)
+
+
+def _pages(root: Path) -> list[Path]:
+    return [path for path in (root / "README.md", *sorted((root / "docs").glob("*.md"))) if path.is_file()]
+
+
+def _link(target: Path, page: Path) -> str:
+    return Path(os.path.relpath(target, page.parent)).as_posix()
+
+
+def _with_blocks(pages: Iterable[Path], block: Callable[[str, Path], str | None]) -> list[Path]:
+    """Puts new contents between the marks of pages (None: they stay), and returns those that changed."""
+    written = []
+    for path in pages:
+        before = path.read_text(encoding="utf-8")
         marked = _BLOCK.split(before)
         # Text, then for each block its opening mark, kind, contents and closing mark, and the text that follows.
         for place in range(2, len(marked), 5):
-            marked[place : place + 2] = "", page.block(marked[place], link)
+            new = block(marked[place], path)
+            marked[place : place + 2] = "", marked[place + 1] if new is None else new
         after = "".join(marked)
         if after != before:
             write_whole(path, after.encode())

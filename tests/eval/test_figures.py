@@ -13,7 +13,7 @@ from scripted_agent import ScriptedAgent, ScriptedRetriever, answer, coding
 from scripted_runs import row as scripted_row
 from scripted_runs import write_run
 
-from eval.bench.figures import FiguresError, Plan, PlannedRun, read_plan, write_figures
+from eval.bench.figures import FiguresError, Plan, PlannedRun, read_plan, write_figures, write_study
 from eval.report.comparison import compare
 from eval.report.section import Reading, Section, Share, read_section, to_markdown, write
 from eval.run import testsets
@@ -343,6 +343,15 @@ def test_the_study_of_a_pretrained_model_stays_where_its_runs_are_not_at_hand(tm
     # Made again without those runs, both keep what they say.
     assert write_figures(measured, PLAN, tmp_path) == [figures]
     assert [path.read_text(encoding="utf-8") for path in (figures, page)] == [written, block]
+    # More of the study, and nothing else: all other figures stay as they stand.
+    write_run(tmp_path / "gemma", "notes", "base", answers, **(MEASURED | {"weights": "abc"}))
+    assert write_study(tmp_path / "gemma", tmp_path) == [figures, page]
+    rest = [
+        re.sub(r"(?s)<!-- study -->.*?<!-- /study -->", "", one)
+        for one in (written, figures.read_text("utf-8"))
+    ]
+    assert rest[0] == rest[1] and "| notes | ICD-10-GM | base |" in page.read_text("utf-8")
+    assert write_study(tmp_path / "gemma", tmp_path) == []
 
 
 def test_missing_unfinished_and_stale_runs_make_no_page(tmp_path: Path) -> None:
