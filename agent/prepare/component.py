@@ -37,13 +37,21 @@ def invasive_part(words: list[Word]) -> tuple[list[Word], list[Word]]:
             kept.pop()
         if context.TOPOGRAPHY.search(rest) is None:
             kept += _place_behind(part)
-    return kept, [word for word in words if word not in kept]
+    stays = {word.start for word in kept}
+    return kept, [word for word in words if word.start not in stays]
 
 
 def _place_behind(part: list[Word]) -> list[Word]:
     """What follows on the name of what is in situ, if it tells a place: "der Haut" of "M. Bowen der Haut"."""
-    named = next(n for n in range(1, len(part) + 1) if _IN_SITU.search(render(part[:n])))
-    return part[named:] if context.TOPOGRAPHY.search(render(part[named:])) else []
+    text = render(part)
+    match = _IN_SITU.search(text)
+    place, behind = 0, []
+    for word in part:
+        place = text.index(word.text, place)
+        if match is not None and place >= match.end():
+            behind.append(word)
+        place += len(word.text)
+    return behind if context.TOPOGRAPHY.search(render(behind)) else []
 
 
 def _joins(word: Word) -> bool:
