@@ -19,6 +19,8 @@ from index.records import CodeSystem
 if TYPE_CHECKING:  # what only reads codes starts without torch
     import torch
 
+    from agent.models.prompt_cache import Prefix
+
 
 _TOPOLOGICAL = re.compile(r"\b(?<![\w/])[A-Z](?![A-Z])\d{1,2}(?:\.\d{1,2})?(?!\.\d|\w|-|/)")
 _MORPHOLOGICAL = re.compile(r"(?<![\w/.-])\d{4}/\d(?![\w/])")
@@ -73,7 +75,9 @@ def greedy(
     import torch
 
     end = tokenizer.eos_token_id
-    past, shared = _shared_beginning(network, prompts) if max_new_tokens > 1 else (None, 0)
+    prefix = _shared_beginning(network, prompts) if max_new_tokens > 1 else None
+    past = prefix.for_rows(len(prompts)) if prefix is not None else None
+    shared = len(prefix) if prefix is not None else 0
     ids, seen = left_padded([prompt[shared:] for prompt in prompts], network, tokenizer)
     seen = torch.cat([seen.new_ones(len(prompts), shared), seen], dim=1)
     # As a tensor: a slice's states lie apart in memory, and a CPU multiplied them by a large vocabulary seventy times
@@ -113,32 +117,20 @@ def code_is_written(text: str, system: CodeSystem) -> bool:
     return found is not None and found.end() + 2 <= len(text)
 
 
-def _shared_beginning(network: Any, prompts: Sequence[Sequence[int]]) -> tuple[Any, int]:
-    """A cache that holds what all prompts begin with, and its length in tokens; (None, 0) where that is short."""
+def _shared_beginning(network: Any, prompts: Sequence[Sequence[int]]) -> Prefix | None:
+    """What all prompts begin with, read; None where that is short."""
     import torch
 
-    from agent.models.prefix_tree import common_prefix
-    from agent.models.prompt_cache import SHORTEST, Prefix, empty_cache
+    from agent.models.prompt_cache import PromptCache
 
-    lowest, highest = min(prompts, key=tuple), max(prompts, key=tuple)
-    shared = min(common_prefix(tuple(lowest), tuple(highest)), len(lowest) - 1)
     window = getattr(network.config, "sliding_window", None)
     # Padding stands between beginning and rest, and a window would count it. Processes with prompts of their own
     # would call the network a different number of times.
-    if (
-        len(prompts) < 2
-        or shared < SHORTEST
-        or processes()[0] > 1
-        or max(map(len, prompts)) > (window or 1 << 30)
-    ):
-        return None, 0
-    device = next(network.parameters()).device
+    if len(prompts) < 2 or processes()[0] > 1 or max(map(len, prompts)) > (window or 1 << 30):
+        return None
     with torch.no_grad():
-        cache = empty_cache()
-        ids = torch.tensor([lowest[:shared]], device=device)
-        network(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=ids.new_tensor([-1]))
-    prefix = Prefix(tuple(lowest[:shared]), tuple((layer.keys, layer.values) for layer in cache.layers))
-    return prefix.for_rows(len(prompts)), shared
+        kept = PromptCache(network.get_decoder(), keep=1)
+        return kept.prefix_of([tuple(prompt) for prompt in prompts], texts=len(prompts))
 
 
 def pad_id(tokenizer: Any) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from agent.prepare import context
 from agent.prepare.rules import pattern
-from agent.prepare.tidy import Word, render
+from agent.prepare.tidy import Word, places_in, render
 
 _AND = frozenset(("und", "mit", "sowie", "neben", "plus", "+", "u.", "m.", "daneben", "begleitend", "nebst"))
 _IN_SITU, _INVASIVE, _TISSUE = pattern("in_situ"), pattern("invasive"), pattern("invasive_tissue")
@@ -44,13 +44,8 @@ def invasive_part(words: list[Word]) -> tuple[list[Word], list[Word]]:
 def _place_behind(part: list[Word]) -> list[Word]:
     """What follows on the name of what is in situ, if it tells a place: "der Haut" of "M. Bowen der Haut"."""
     text = render(part)
-    match = _IN_SITU.search(text)
-    place, behind = 0, []
-    for word in part:
-        place = text.index(word.text, place)
-        if match is not None and place >= match.end():
-            behind.append(word)
-        place += len(word.text)
+    named = next(_IN_SITU.finditer(text)).end()
+    behind = [word for word, place in zip(part, places_in(text, part), strict=True) if place >= named]
     return behind if context.TOPOGRAPHY.search(render(behind)) else []
 
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 from agent.prepare import context
 from agent.prepare.known_words import names_known_word
 from agent.prepare.rules import pattern, source
-from agent.prepare.tidy import Word, render
+from agent.prepare.tidy import Word, places_in, render
 
 _REACHED = source("reached")
 _BESIDE = f"(?:{_REACHED}|{source('disease')}|{source('comorbidity')})"
@@ -109,9 +109,6 @@ def _without(
         return words, []
     rest: list[Word] = []
     taken: list[Word] = []
-    place = 0
-    for word in words:
-        place = text.index(word.text, place)
+    for word, place in zip(words, places_in(text, words), strict=True):
         (taken if match.start() <= place < match.end() else rest).append(word)
-        place += len(word.text)
     return (rest, taken) if context.names_tumour(render(rest)) else (words, [])

@@ -52,6 +52,16 @@ def render(words: list[Word]) -> str:
     return "".join(parts)
 
 
+def places_in(line: str, words: list[Word]) -> list[int]:
+    """Where each of the words begins in the line that `render` makes of them."""
+    places: list[int] = []
+    end = 0
+    for word in words:
+        places.append(line.index(word.text, end))
+        end = places[-1] + len(word.text)
+    return places
+
+
 def tidy(words: list[Word], done: int = 0) -> list[Word]:
     """Without empty or one-sided brackets, doubled or dangling commas, and connecting words at the edges. The first
     `done` words are tidy already."""

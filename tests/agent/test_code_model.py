@@ -185,7 +185,7 @@ def test_what_prompts_begin_with_is_read_once(
     def count(_: Any, __: Any, call: dict[str, Any]) -> None:
         read.append(call["input_ids"].numel())
 
-    hook = model.model.register_forward_pre_hook(count, with_kwargs=True)
+    hook = model.model.get_decoder().register_forward_pre_hook(count, with_kwargs=True)
     asked = [[*range(5, 45), token] for token in (50, 51, 52)]
     assert len(greedy(model.model, model.encoder.tokenizer, asked, 2)) == 3
     assert read[:2] == [40, 3]

@@ -246,7 +246,7 @@ def train_reader(path: Path, out: Path, plan: ReaderPlan, start: Path | None = N
     # A tokenizer that is trained again is another one.
     tagger, encoder = _tagger(documents, plan, out if start is None and state.is_file() else start)
     learning = [values for values in tagger.network.parameters() if values.requires_grad]
-    before = [values.detach().clone() for values in learning]
+    before = [values.detach().clone() for values in learning] if plan.keep else []
     optimiser = torch.optim.AdamW(learning, lr=plan.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
     steps = _steps(documents, tagger, plan)
     warm = min(200, steps // 10 + 1)
