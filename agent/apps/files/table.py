@@ -88,6 +88,20 @@ class TableOptions:
     header_row: int | None = None  # the line of a text file, or the row of a sheet, that names the columns
     column: str | None = None  # a first row that holds the name of the text column is a header
 
+    @property
+    def contradictory(self) -> bool:
+        """Whether a row is named that names the columns, and that none does."""
+        return self.header_row is not None and self.header is False
+
+
+def separator(written: str | None) -> str | None:
+    """A field separator as a person writes it, a tab also by its name. Raises `ValueError` unless it is one
+    character; nothing written is none."""
+    found = {"tab": "\t", "\\t": "\t"}.get(written or "", written or None)
+    if found is not None and len(found) != 1:
+        raise ValueError("one character, or `tab`")
+    return found
+
 
 class TableWriter(ABC):
     """Writes chunks with their added columns, in order."""
