@@ -25,6 +25,7 @@ from agent.apps.files.formats import open_table
 from agent.apps.files.table import Chunk, Table, TableFileError, TableOptions, must_be_a_file
 from agent.apps.files.work_folder import Answers, WorkFolder
 from agent.apps.files.writing import must_fit, write_table
+from agent.apps.language import say
 from index.io.atomic import new_file
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ _KINDS_OF_PROBLEMS = 5  # that the notes name; each row has its own in any case
 
 @dataclass
 class FileRun:
-    """What a run did. `read` says what of the file was taken for what; `done_before` rows were coded by an earlier, stopped run; `notes` are for the person who
-    started it, in German and without a text."""
+    """What a run did. `read` says what of the file was taken for what; `done_before` rows were coded by an earlier, stopped run; `notes` are for the
+    person who started it, without a text."""
 
     rows: int = 0
     read: str = ""
@@ -205,11 +206,11 @@ def _survey(table: Table, fields: RowFields) -> tuple[Digests, list[str]]:
                 first.setdefault(problem, row.number)
     table.rows = sum(rows for _, rows in digests)
     notes = [
-        f"{problem}: {count} {'Zeilen, zuerst' if count > 1 else 'Zeile,'} Zeile {first[problem]}"
+        say("odd-rows" if count > 1 else "odd-row", problem=problem, count=count, first=first[problem])
         for problem, count in odd.most_common(_KINDS_OF_PROBLEMS)
     ]
     if len(odd) > _KINDS_OF_PROBLEMS:
-        notes.append("weitere Hinweise in der Spalte onkokode_hinweis")
+        notes.append(say("more-odd"))
     return digests, notes
 
 

@@ -27,6 +27,7 @@ from agent.apps.files.formats import ENDINGS, format_of
 from agent.apps.files.run import FileRun, LocalEngine, code_file
 from agent.apps.files.table import TableFileError
 from agent.apps.files.work_folder import UnfinishedRunError
+from agent.apps.language import speaking
 from agent.apps.service.batcher import Batcher, QueueFullError, StoppingError, report
 from agent.apps.service.jobs.record import Record
 from agent.apps.service.jobs.store import JobStore
@@ -98,7 +99,9 @@ class Runner:
         while not self._stopping.is_set():
             record = self._store.next_queued(_LOOK_SECONDS)
             if record is not None:
-                self._work(record)
+                # As the errors of tables are, whoever started the service.
+                with speaking("de"):
+                    self._work(record)
 
     def _work(self, record: Record) -> None:
         began = monotonic()
