@@ -1,8 +1,15 @@
 """Errors that a user can act on: each message names the file and the remedy."""
 
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
 
 class OnkokodeError(Exception):
-    """Base of all errors that Onkokode raises on purpose."""
+    """Base of all errors that Onkokode raises on purpose. `language` is that of their messages, so that what stands
+    around one can be in the same."""
+
+    language: ClassVar[Literal["en", "de"]] = "en"
 
 
 class ModelError(OnkokodeError):

@@ -295,7 +295,7 @@ def test_a_killed_run_leaves_no_text(started: Started, listener: Listener) -> No
 
 
 def test_the_service_and_its_page(started: Started, listener: Listener) -> None:
-    """Three ways in one process: one text, many texts, and the review page with its work list."""
+    """Four ways in one process: one text, many texts, a table, and the review page with its work list."""
     work = started.folder / "work"
     _lines(work)
     subprocess.run(
@@ -306,7 +306,11 @@ def test_the_service_and_its_page(started: Started, listener: Listener) -> None:
         capture_output=True,
     )
     started.before = {work / "texte.txt": (work / "texte.txt").stat().st_mtime_ns}
-    way = Way(_cli("serve", "--port", "0", "--review", "review.sqlite"), places=_DATABASE, loopback=True)
+    way = Way(
+        _cli("serve", "--port", "0", "--review", "review.sqlite", "--jobs", "auftraege"),
+        places=(*_DATABASE, "auftraege/*/kodiert.*"),
+        loopback=True,
+    )
     with (
         (started.folder / "shown.txt").open("wb") as shown,
         (started.folder / "errors.txt").open("wb") as errors,
@@ -332,11 +336,20 @@ def test_the_service_and_its_page(started: Started, listener: Listener) -> None:
                 assert client.post("/v1/code", content=f'{{"text": "{WORD}'.encode()).status_code == 422
                 assert client.post("/v1/code", json={"txt": TEXT}).status_code == 422
                 assert client.get("/review", follow_redirects=True).status_code == 200
+                for name, table in ((f"{WORD}.csv", f"Nr;Diagnose\n1;{TEXT}\n"), ("in.csv", f"{WORD};a b\n")):
+                    sent = {"file": (name, table.encode())}
+                    job = client.post("/v1/jobs", files=sent).json()["id"]
+                    _wait(partial(_is_over, client, job), run)
+                assert client.get("/metrics").status_code == 200
         finally:
             os.killpg(run.pid, signal.SIGTERM)
             run.wait(60)
     logs = [(started.folder / name).read_bytes() for name in ("shown.txt", "errors.txt")]
     started.check(way, listener, *logs)
+
+
+def _is_over(client: httpx.Client, job: str) -> bool:
+    return client.get(f"/v1/jobs/{job}").json()["ended"] is not None
 
 
 def _said(folder: Path) -> str:

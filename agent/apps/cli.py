@@ -18,10 +18,11 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from agent.apps.language import Language, error_line, say
 from agent.apps.options import Output, agent_options, load_agent
 from agent.apps.terminal import counting, is_watched, standard_input, text_lines, warn_of
 from index.io import failures
@@ -77,6 +78,14 @@ class InputError(click.ClickException):
 
     exit_code = 2
 
+    def __init__(self, message: str, language: Language = "en") -> None:
+        super().__init__(message)
+        self.language = language
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """As click does, in the language of the message."""
+        click.echo(error_line(self.message, self.language), file=file, err=file is None)
+
 
 class BugError(click.ClickException):
     """An error that nobody foresaw: one line with its kind and place, exit code 70."""
@@ -122,7 +131,7 @@ def _in_one_line(error: Exception) -> click.ClickException:
     if os.environ.get(failures.DEBUG):
         click.echo(failures.trace(error), err=True)
     line = failures.explain(error, *_files_of(error))
-    return BugError(failures.report(error)) if line is None else InputError(line)
+    return BugError(failures.report(error)) if line is None else InputError(line, failures.language_of(error))
 
 
 def _files_of(error: Exception) -> tuple[list[Path], list[Path]]:
@@ -241,7 +250,7 @@ def _texts(arguments: Iterable[str], damaged: list[int]) -> Iterator[str]:
 def _print_json(answers: Iterable[CodedText]) -> None:
     """Always UTF-8, whatever the locale; a lone surrogate is written as JSON's own escape."""
     # With the output in a file there is nothing else to see for minutes.
-    with nullcontext(lambda count: None) if is_watched(sys.stdout) else counting("Texte") as advance:
+    with nullcontext(lambda count: None) if is_watched(sys.stdout) else counting(say("texts")) as advance:
         for coded in answers:
             line = json.dumps(coded.to_dict(), ensure_ascii=False)
             click.echo(line.encode("utf-8", "backslashreplace"))
@@ -268,7 +277,7 @@ def _loaded(**options: Any) -> CodingAgent:
         return load_agent(**options)
     from rich.console import Console
 
-    with Console(stderr=True).status("Modelle werden geladen …"):
+    with Console(stderr=True).status(say("loading")):
         return load_agent(**options)
 
 
@@ -335,4 +344,4 @@ def _unseen(unraised: Any) -> None:
 def _in_a_thread(ended: Any) -> None:
     if isinstance(ended.exc_value, Exception):
         with suppress(OSError):
-            click.echo(f"Error: {_in_one_line(ended.exc_value).message}", err=True)
+            _in_one_line(ended.exc_value).show()

@@ -40,6 +40,21 @@ _STEP_NAMES = {
     "explain": "Begründen",
 }
 
+# What the steps say that they found; their names, too, are those of the API.
+_FACT_NAMES = {
+    "diagnoses": "Diagnosen",
+    "certainty": "Sicherheit",
+    "tumour_probability": "Tumor",
+    "nearest": "am nächsten",
+    "first": "zuerst",
+    "attempt": "Versuch",
+    "codes": "Kodes",
+    "joint": "gemeinsam",
+    "failed": "nicht bestanden",
+    "again": "noch einmal",
+    **{system.value: name for system, name in SHORT_NAMES.items()},
+}
+
 _WIDEST = 120  # lines longer than this are hard to read
 _LABEL = 14  # width of the labels' column: 'Katalogzeilen' and a space
 _CODE = 8  # width of the codes' column
@@ -168,7 +183,7 @@ class _TextView:
         """What each node of the graph found."""
         grid = _grid(_LABEL)
         for name, found in steps:
-            facts = [f"{key}: {_fact(value)}" for key, value in found.items()]
+            facts = [f"{_FACT_NAMES.get(key, key)}: {_fact(value)}" for key, value in found.items()]
             label = printable(_STEP_NAMES.get(name, name))
             for at, fact in enumerate(facts or [""]):
                 grid.add_row(Text(label if at == 0 else "", style="dim"), Text(fact))
@@ -331,10 +346,12 @@ def _shortened(text: str, limit: int) -> str:
 
 def _fact(value: Any) -> str:
     """What a step found, on one line: nested values flattened, long ones cut."""
-    if isinstance(value, float):
+    if isinstance(value, bool):
+        said = "ja" if value else "nein"
+    elif isinstance(value, float):
         said = f"{value:.3f}"
     elif isinstance(value, Mapping):
-        said = ", ".join(f"{key} {_fact(item)}" for key, item in value.items())
+        said = ", ".join(f"{_FACT_NAMES.get(key, key)} {_fact(item)}" for key, item in value.items())
     elif isinstance(value, (list, tuple, set, frozenset)):
         said = ", ".join(_fact(item) for item in value)
     else:

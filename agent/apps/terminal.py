@@ -1,7 +1,7 @@
 """What several commands do at the terminal: read one text per line, and count on standard error.
 
 damaged: list[int] = []
-with counting("Texte") as advance:
+with counting(say("texts")) as advance:
     for text in text_lines(standard_input(), damaged): ...; advance(1)
 warn_of(damaged, "onkokode code -")
 """
@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from typing import BinaryIO, TextIO
 
 import click
+
+from agent.apps.language import say
 
 
 def standard_input() -> BinaryIO:
@@ -40,11 +42,7 @@ def text_lines(stream: Iterable[bytes], damaged: list[int]) -> Iterator[str]:
 def warn_of(damaged: Sequence[int], remedy: str) -> None:
     """Say on standard error which lines were not UTF-8; `remedy` is what a file from Windows goes through."""
     if damaged:
-        click.echo(
-            f"Warning: {len(damaged)} line(s) are not UTF-8 (first: line {damaged[0]}); undecodable bytes were "
-            f"passed over. For a file from Windows: {remedy}",
-            err=True,
-        )
+        click.echo(say("not-utf8", count=len(damaged), first=damaged[0], remedy=remedy), err=True)
 
 
 def is_watched(stream: TextIO | None) -> bool:

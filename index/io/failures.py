@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from index.errors import OnkokodeError
 
@@ -147,6 +148,12 @@ def explain(
         if name in names:
             return f"{_named(reads)}{what} ({type(error).__name__}); copy or save it again"
     return None
+
+
+def language_of(error: BaseException) -> Literal["en", "de"]:
+    """The language of what `explain` says of an error."""
+    cause = getattr(error, "cause", None)  # of a worker of Ray
+    return next((one.language for one in (error, cause) if isinstance(one, OnkokodeError)), "en")
 
 
 def reason(error: OSError) -> str:

@@ -14,7 +14,8 @@ EVERY_SECONDS = 30.0
 
 
 class Pace:
-    """Counts what is done and says so now and then; `done` is what an earlier run did already."""
+    """Counts what is done and says so now and then; `done` is what an earlier run did already. `form` words
+    a line in another language, from what is done, the total, and the time left."""
 
     def __init__(
         self,
@@ -24,9 +25,11 @@ class Pace:
         *,
         done: int = 0,
         every: float = EVERY_SECONDS,
+        form: Callable[[int, int, str], str] | None = None,
     ) -> None:
         self.total, self.unit, self.done = total, unit, done
         self._say, self._every = say, every
+        self._form = form
         self._first, self._started = done, time.monotonic()
         self._said = self._started
 
@@ -38,6 +41,9 @@ class Pace:
             return
         self._said = now
         left = (now - self._started) / (self.done - self._first) * (self.total - self.done)
+        if self._form is not None:
+            self._say(self._form(self.done, self.total, _duration(left)))
+            return
         parts = [
             f"{self.done:,} of {self.total:,} {self.unit}",
             *([note()] if note else []),

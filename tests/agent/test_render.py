@@ -88,7 +88,7 @@ def test_a_coded_axis() -> None:
 
 def test_the_short_view_leaves_out_what_explain_adds() -> None:
     short, long = shown(CODED), shown(CODED, explain=True, steps=[("retrieve", {"codes": ["C50.9"]})])
-    for detail in ("für C50.4", "own-2 A77", "✓ P01", "C44.5", "Schritte", "codes: C50.9"):
+    for detail in ("für C50.4", "own-2 A77", "✓ P01", "C44.5", "Schritte", "Kodes: C50.9"):
         assert detail in long and detail not in short
 
 

@@ -27,6 +27,10 @@ OPERATIONS = (
     "POST /v1/explain",
     "GET /v1/codes/{system}",
     "GET /v1/codes/{system}/{code}",
+    "POST /v1/jobs",
+    "GET /v1/jobs/{job}",
+    "GET /v1/jobs/{job}/result",
+    "DELETE /v1/jobs/{job}",
     "GET /info",
     "GET /metrics",
     "GET /health/live",
@@ -41,9 +45,10 @@ CHECKS = [
 
 
 @pytest.fixture(scope="module")
-def description() -> Iterator[schemathesis.BaseSchema]:
+def description(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.BaseSchema]:
     """The description as the application gives it; requests go to it in this process."""
-    app = create_app(embedded_agent(), ServiceSettings(max_texts=8, queue_texts=64))
+    jobs = tmp_path_factory.mktemp("jobs")
+    app = create_app(embedded_agent(), ServiceSettings(max_texts=8, queue_texts=64, jobs=jobs))
     yield schemathesis.openapi.from_asgi("/openapi.json", app)
     shutdown_lifespans()
 

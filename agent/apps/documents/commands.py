@@ -14,9 +14,11 @@ import click
 from agent.apps.documents.formats import plain_text
 from agent.apps.documents.sources import Document, documents_of
 from agent.apps.files.options import table_options
+from agent.apps.language import error_line, say
 from agent.apps.options import agent_options, load_agent, reader_option
 from agent.apps.terminal import counting, is_watched, standard_input
 from index.errors import OnkokodeError
+from index.io import failures
 
 if TYPE_CHECKING:
     from agent.apps.files.table import TableOptions
@@ -70,12 +72,12 @@ def read_command(
                 yield from _documents(path, column, table, id_column)
             except (OnkokodeError, OSError) as error:
                 failed.append(str(error))
-                click.echo(f"Error: {error}", err=True)
+                click.echo(error_line(str(error), failures.language_of(error)), err=True)
 
     sources, texts = tee(documents())
     answers = zip(sources, agent.read_many(one.text for one in texts), strict=True)
     if as_json:
-        with counting("Dokumente") as advance:
+        with counting(say("documents")) as advance:
             for source, answer in answers:
                 line = json.dumps({**source.place, **answer.to_dict()}, ensure_ascii=False)
                 click.echo(line.encode("utf-8", "backslashreplace"))

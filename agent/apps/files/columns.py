@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from agent.apps.files.table import SAMPLE_ROWS, Table, TableFileError, text_of
+from agent.apps.language import language, messages, say
 from agent.prepare import Case, CaseError
 from index.dates import DateError, year_of
 from index.text import normalise
@@ -112,11 +113,11 @@ class RowFields:
 
     def told(self, table: Table) -> str:
         """Which columns are taken, for the person who started the run."""
-        shown = [f"{_SHOWN[field]} aus {table.shown_column(place)}" for field, place in self.places.items()]
-        if self.date is not None:
-            shown.append(f"Datum der Diagnose aus {table.shown_column(self.date)}")
-        what = "eine Zeile ist ein Tumor: " if len(self.places) > 1 else ""
-        return what + ", ".join(shown)
+        places = {**self.places, **({} if self.date is None else {"date": self.date})}
+        numbered = messages()["column"][language()]
+        shown = [say(field, column=table.shown_column(place, numbered)) for field, place in places.items()]
+        columns = ", ".join(shown)
+        return say("one-tumour", columns=columns) if len(self.places) > 1 else columns
 
     def pick(self, values: Sequence[Any]) -> list[str]:
         """The texts of a row's columns, in the order of `places`, and its date."""

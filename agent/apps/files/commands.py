@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from agent.apps.files.options import table_options
+from agent.apps.language import say
 from agent.apps.options import OutputFile, agent_options, load_agent
-from agent.apps.wording import thousands
 from index.io.failures import require
 
 if TYPE_CHECKING:
@@ -104,15 +105,18 @@ def code_file_command(
         )
     click.echo(f"{source}: {run.read}", err=True)
     for note in run.notes:
-        click.echo(f"Hinweis: {note}", err=True)
+        click.echo(say("note", note=note), err=True)
     coded = run.rows - run.done_before
-    counts = ", ".join(f"{name} {thousands(count)}" for name, count in run.counts.items())
-    click.echo(
-        f"{target}: {thousands(run.rows)} Zeilen ({counts})"
-        + (f"; {thousands(run.done_before)} waren schon kodiert" if run.done_before else "")
-        + f"; {run.seconds:.0f} s, {coded / max(run.seconds, 0.001):.0f} Zeilen/s",
-        err=True,
+    said = say(
+        "coded",
+        target=target,
+        rows=run.rows,
+        counts=", ".join(say(name, rows=count) for name, count in run.counts.items()),
+        before=say("coded-before", rows=run.done_before) if run.done_before else "",
+        seconds=round(run.seconds),
+        speed=round(coded / max(run.seconds, 0.001)),
     )
+    click.echo(said, err=True)
 
 
 @contextmanager
@@ -122,13 +126,17 @@ def _progress() -> Iterator[Any]:
         from index.io.progress import Pace
 
         paces: list[Pace] = []
+        echo = partial(click.echo, err=True)
 
-        def say(done: int, rows: int) -> None:
+        def form(done: int, total: int, left: str) -> str:
+            return say("pace", done=done, total=total, left=left)
+
+        def step(done: int, rows: int) -> None:
             if not paces:
-                paces.append(Pace(rows, "rows", lambda line: click.echo(line, err=True), done=done))
+                paces.append(Pace(rows, "rows", echo, done=done, form=form))
             paces[0].step(done - paces[0].done)
 
-        yield say
+        yield step
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -140,5 +148,5 @@ def _progress() -> Iterator[Any]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
     ) as bar:
-        task = bar.add_task("Zeilen", total=None)
+        task = bar.add_task(say("rows"), total=None)
         yield lambda done, rows: bar.update(task, completed=done, total=rows)

@@ -25,9 +25,9 @@ from agent.apps.files.table import (
     TableOptions,
     TableWriter,
 )
+from agent.apps.language import say
 
 _DELIMITERS = (";", "\t", ",", "|")
-_DELIMITER_NAMES = {"\t": "Tabulator"}
 _NEVER = "\ufdd0"  # stands for the delimiter of a file of one column; it is no letter of any script
 # Excel's word for the delimiter, in a line of its own above the table.
 _HINT = re.compile(r"sep=(.)", re.IGNORECASE)
@@ -72,10 +72,8 @@ class DelimitedTable(Table):
 
     @property
     def dialect(self) -> str:
-        delimiter = (
-            "keines" if self._splits == _NEVER else _DELIMITER_NAMES.get(self.delimiter, self.delimiter)
-        )
-        return f"{self.encoding}, Trennzeichen {delimiter}"
+        named = {_NEVER: say("no-separator"), "\t": say("tab")}
+        return say("separator", encoding=self.encoding, separator=named.get(self._splits, self.delimiter))
 
     def facts(self) -> dict[str, Any]:
         return {

@@ -53,21 +53,17 @@ def table_options(command: Any) -> Any:
         encoding: str | None,
         **others: Any,
     ) -> Any:
-        from agent.apps.files.table import TableOptions
+        from agent.apps.files.table import TableOptions, separator
 
-        if header_row is not None and header is False:
+        try:
+            character = separator(delimiter)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--delimiter") from None
+        table = TableOptions(encoding, character, sheet, header, header_row)
+        if table.contradictory:
             raise click.UsageError("--header-row and --no-header contradict each other")
-        table = TableOptions(encoding, _character(delimiter), sheet, header, header_row)
         return command(*arguments, table=table, **others)
 
     for option in reversed(_OPTIONS):
         collected = option(collected)
     return collected
-
-
-def _character(delimiter: str | None) -> str | None:
-    named = {"tab": "\t", "\\t": "\t"}
-    delimiter = named.get(delimiter, delimiter) if delimiter else None
-    if delimiter is not None and len(delimiter) != 1:
-        raise click.BadParameter("one character, or `tab`", param_hint="--delimiter")
-    return delimiter

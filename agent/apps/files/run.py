@@ -14,21 +14,24 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent.apps.files.answer import COLUMNS, answer_of, unread
-from agent.apps.files.columns import RowFields
+from agent.apps.files.columns import Question, RowFields
 from agent.apps.files.formats import open_table
 from agent.apps.files.table import Chunk, Table, TableFileError, TableOptions, must_be_a_file
 from agent.apps.files.work_folder import Answers, WorkFolder
 from agent.apps.files.writing import must_fit, write_table
+from agent.apps.language import say
 from index.io.atomic import new_file
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
+    from agent.results import CodedText
+    from index.dates import Date
 
 Progress = Callable[[int, int], None]  # (rows done, rows in all)
 _KINDS_OF_PROBLEMS = 5  # that the notes name; each row has its own in any case
@@ -36,8 +39,8 @@ _KINDS_OF_PROBLEMS = 5  # that the notes name; each row has its own in any case
 
 @dataclass
 class FileRun:
-    """What a run did. `read` says what of the file was taken for what; `done_before` rows were coded by an earlier, stopped run; `notes` are for the person who
-    started it, in German and without a text."""
+    """What a run did. `read` says what of the file was taken for what; `done_before` rows were coded by an earlier, stopped run; `notes` are for the
+    person who started it, without a text."""
 
     rows: int = 0
     read: str = ""
@@ -62,10 +65,19 @@ class Engine(Protocol):
         """Each missing chunk, in any order."""
 
 
+class CodesMany(Protocol):
+    """What a chunk is coded with: an agent, or what asks one in turns with others."""
+
+    def code_many(
+        self, texts: Iterable[Question], dates: Iterable[Date] | None = None
+    ) -> Iterator[CodedText]:
+        """One answer each, in order."""
+
+
 class LocalEngine:
     """Codes in this process."""
 
-    def __init__(self, agent: CodingAgent) -> None:
+    def __init__(self, agent: CodesMany) -> None:
         self.agent = agent
 
     def code(self, table: Table, fields: RowFields, missing: set[int]) -> Iterator[CodedChunk]:
@@ -76,7 +88,7 @@ class LocalEngine:
                     yield CodedChunk(chunk.number, chunk.digest(table.salt), answers)
 
 
-def code_chunk(agent: CodingAgent, chunk: Chunk, fields: RowFields) -> Answers:
+def code_chunk(agent: CodesMany, chunk: Chunk, fields: RowFields) -> Answers:
     """Code a chunk; equal texts of one year once. Which texts share a batch depends on the chunk alone, so that every
     engine and every restart gives the same numbers to the last digit."""
     questions = [fields.question(row.values) for row in chunk.rows]
@@ -106,6 +118,7 @@ def code_file(
     options: TableOptions | None = None,
     engine: Engine | None = None,
     restart: bool = False,
+    begun: Callable[[FileRun], None] = lambda run: None,
     progress: Progress = lambda done, rows: None,
 ) -> FileRun:
     """Code the texts of a table and write the table with the answers as further columns.
@@ -117,10 +130,12 @@ def code_file(
         tumour: every row is a tumour's, such as in a registry's table.
         engine: how chunks are coded; None codes in this process.
         restart: forget what an earlier run left, and overwrite the output.
-        progress: called after each chunk.
+        begun: called once the table is looked over, with what was taken for what, before anything is coded.
+        progress: called then, and after each chunk.
 
     Raises:
-        TableFileError: a file cannot be read or written, belongs to another run, or changed while it was coded.
+        UnfinishedRunError: an earlier run on this output cannot be gone on with; `restart` forgets it.
+        TableFileError: a file cannot be read or written, or changed while it was coded.
     """
     started = time.monotonic()
     must_be_a_file(source)
@@ -140,6 +155,7 @@ def code_file(
         _rehearse(table, target, work)
         done = sum(rows for number, (_, rows) in enumerate(digests) if number not in missing)
         run = FileRun(table.rows, f"{table.told()}; {found.told(table)}", done, notes=[*table.notes, *notes])
+        begun(run)
         progress(done, table.rows)
         for coded in (engine or LocalEngine(agent)).code(table, found, set(missing)):
             _must_be_same(table, digests, coded.number, coded.digest)
@@ -190,11 +206,11 @@ def _survey(table: Table, fields: RowFields) -> tuple[Digests, list[str]]:
                 first.setdefault(problem, row.number)
     table.rows = sum(rows for _, rows in digests)
     notes = [
-        f"{problem}: {count} {'Zeilen, zuerst' if count > 1 else 'Zeile,'} Zeile {first[problem]}"
+        say("odd-rows" if count > 1 else "odd-row", problem=problem, count=count, first=first[problem])
         for problem, count in odd.most_common(_KINDS_OF_PROBLEMS)
     ]
     if len(odd) > _KINDS_OF_PROBLEMS:
-        notes.append("weitere Hinweise in der Spalte onkokode_hinweis")
+        notes.append(say("more-odd"))
     return digests, notes
 
 

@@ -22,6 +22,7 @@ from agent.apps.files.table import (
     width_of,
 )
 from agent.apps.files.workbook_writer import write_workbook
+from agent.apps.language import say
 
 # The values of each row from the first on, none for one that the file leaves out, and what is odd about them, in German.
 SheetRows = Callable[[], Iterator[tuple[Sequence[Any], str | None]]]
@@ -65,7 +66,7 @@ class SheetTable(Table):
 
     @property
     def dialect(self) -> str:
-        return f"Blatt {self.sheet}"
+        return say("sheet", sheet=self.sheet)
 
     @contextmanager
     def _rows(self) -> Iterator[SheetRows]:
@@ -87,9 +88,7 @@ class SheetTable(Table):
             if any(width_of(cells) for cells, _ in islice(rows(), SAMPLE_ROWS))
         ]
         if len(filled) > 1:
-            self.notes.append(
-                f"nur das Blatt {filled[0]} wurde kodiert; weitere Blätter nennt --sheet: {', '.join(filled[1:6])}"
-            )
+            self.notes.append(say("other-sheets", sheet=filled[0], others=", ".join(filled[1:6])))
         return filled[0] if filled else next(iter(sheets))
 
     def read_rows(self) -> Iterator[Row]:

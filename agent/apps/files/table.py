@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from agent.apps.files.header import is_header, plausible, rows_above
+from agent.apps.language import say
 from index.errors import OnkokodeError
 from index.text import writable
 
@@ -39,6 +40,8 @@ MISSING: Final = _Missing.MISSING  # a value that a row does not have at all
 
 class TableFileError(OnkokodeError):
     """A table that cannot be read or written; the message names file, row and remedy."""
+
+    language = "de"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,20 @@ class TableOptions:
     header: bool | None = None
     header_row: int | None = None  # the line of a text file, or the row of a sheet, that names the columns
     column: str | None = None  # a first row that holds the name of the text column is a header
+
+    @property
+    def contradictory(self) -> bool:
+        """Whether a row is named that names the columns, and that none does."""
+        return self.header_row is not None and self.header is False
+
+
+def separator(written: str | None) -> str | None:
+    """A field separator as a person writes it, a tab also by its name. Raises `ValueError` unless it is one
+    character; nothing written is none."""
+    found = {"tab": "\t", "\\t": "\t"}.get(written or "", written or None)
+    if found is not None and len(found) != 1:
+        raise ValueError("one character, or `tab`")
+    return found
 
 
 class TableWriter(ABC):
@@ -142,8 +159,7 @@ class Table(ABC):
                 )
         if above:
             first, last = numbered[0][0], numbered[above - 1][0]
-            which = f"Zeile {first} steht" if first == last else f"Zeilen {first} bis {last} stehen"
-            self.notes.append(f"{which} über der Kopfzeile, nicht übernommen")
+            self.notes.append(say("above-one" if first == last else "above-many", first=first, last=last))
         self.header_row = numbered[above][0] if numbered else None
         return above
 
@@ -175,9 +191,7 @@ class Table(ABC):
         widths = [width_of(row) for row in (first, *sample)]
         self.columns = tuple(f"spalte_{place}" for place in range(1, max(widths, key=widths.count) + 1))
         if wanted.header is None:
-            self.notes.append(
-                "die erste Zeile ist keine Kopfzeile und wurde wie die anderen kodiert; Spalten heißen spalte_1 …"
-            )
+            self.notes.append(say("no-header-found"))
 
     @property
     def dialect(self) -> str:
@@ -186,8 +200,9 @@ class Table(ABC):
 
     def told(self) -> str:
         """What was taken for what, for the person who started a run."""
-        row = "" if self.header_row is None else f" in Zeile {self.header_row}"
-        header = f"Kopfzeile{row}" if self.header else "ohne Kopfzeile"
+        header = say("no-header")
+        if self.header:
+            header = say("header" if self.header_row is None else "header-row", row=self.header_row)
         return ", ".join(filter(None, (self.dialect, header)))
 
     def shown_columns(self) -> str:
@@ -196,9 +211,10 @@ class Table(ABC):
         more = f" … ({len(shown)} Spalten)" if len(shown) > _SHOWN else ""
         return ", ".join(shown[:_SHOWN]) + more
 
-    def shown_column(self, place: int) -> str:
+    def shown_column(self, place: int, numbered: str = "Spalte {place}") -> str:
         """A column for a message: its name, but its number where the name may be a text of the table."""
-        return self.columns[place] if plausible(self.columns[place]) else f"Spalte {place + 1}"
+        name = self.columns[place]
+        return name if plausible(name) else numbered.format(place=place + 1)
 
     def changed(self, where: str = "") -> TableFileError:
         """What to raise where the file is not what it was."""

@@ -24,6 +24,11 @@ from index.io.atomic import write_whole
 
 Answers = list[list[Any]]
 
+
+class UnfinishedRunError(TableFileError):
+    """What an earlier run left cannot be gone on with: it is another run's, or damaged. `restart` forgets it."""
+
+
 _LOCK = "lock"
 
 
@@ -31,7 +36,8 @@ class WorkFolder:
     """`OUT.onkokode`. `salt` is the run's, kept over restarts of the program.
 
     Raises:
-        TableFileError: another run is at work on the same output, or the folder is damaged.
+        TableFileError: another run is at work on the same output.
+        UnfinishedRunError: the folder is damaged.
     """
 
     def __init__(self, target: Path, *, restart: bool) -> None:
@@ -81,7 +87,7 @@ class WorkFolder:
                     raise ValueError("no salt")
                 return
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            raise TableFileError(
+            raise UnfinishedRunError(
                 f"{self._record} ist beschädigt; mit --restart wird von vorn kodiert"
             ) from None
         self.salt = secrets.token_bytes(32)
@@ -94,7 +100,7 @@ class WorkFolder:
             return
         differing = sorted(name for name in facts if self._known.get(name) != facts[name])
         if differing:
-            raise TableFileError(
+            raise UnfinishedRunError(
                 f"{self.path} gehört zu einem anderen Lauf (anders: {', '.join(differing)}); mit --restart wird "
                 "von vorn kodiert"
             )

@@ -12,6 +12,7 @@ connections.py  which connections stay open
 errors.py       the form of all error answers, none of which repeats a request
 metrics.py      what is counted, for Prometheus
 logs.py         what is logged: nothing that somebody sent
+jobs/           tables coded beside the requests, which outlive the process
 settings.py     what an operator may set; the API key
 server.py       binding, running, an orderly end
 commands.py     `onkokode serve`

@@ -6,7 +6,8 @@
     curl -s http://127.0.0.1:8000/v1/code -H 'Content-Type: application/json' -d '{"text": "Mamma-Ca li."}'
 
 A request passes the `Guard` (key, limits, log), is validated (`schemas`), and waits in the `Batcher` for its
-place in a batch. Nothing of a request is kept or logged, and nothing leaves this machine.
+place in a batch. Nothing of a request is logged, and nothing kept but the tables of jobs (`jobs`); nothing leaves
+this machine.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +30,9 @@ from agent.agent import CodingAgent
 from agent.apps.service import errors, schemas
 from agent.apps.service.batcher import Batcher, Question, report
 from agent.apps.service.guard import Guard
+from agent.apps.service.jobs.routes import build_job_router
+from agent.apps.service.jobs.runner import Runner
+from agent.apps.service.jobs.store import JobStore
 from agent.apps.service.metrics import CONTENT_TYPE, Metrics
 from agent.apps.service.routes import GUARDED, build_router
 from agent.apps.service.settings import ServiceSettings
@@ -48,7 +53,7 @@ _PAGES = Environment(
 _DESCRIPTION = """Codes German tumour diagnosis texts with ICD-10-GM, ICD-O-3 topography and ICD-O-3 morphology. \
 A coding is a proposal for a person who codes; this is no medical device.
 
-Texts are neither stored nor logged. Where the service was started with an API key, send it as \
+Texts are neither stored nor logged, but those of tables at /v1/jobs: they are kept until the job is over, and its result until it is fetched and deleted, or old. Where the service was started with an API key, send it as \
 `Authorization: Bearer KEY` or `X-API-Key: KEY`. All errors have one form, and never repeat what was sent. \
 An answer's `X-Request-ID` is the caller's, if it was up to 36 letters, digits, dots, dashes and underscores."""
 
@@ -65,14 +70,27 @@ def create_app(agent: CodingAgent, settings: ServiceSettings) -> FastAPI:
         grace_seconds=0.9 * settings.shutdown_seconds,
     )
 
+    store = _job_store(settings)
+    runner = (
+        Runner(store, agent, batcher, lambda texts: app.state.metrics.coded(texts))
+        if store is not None
+        else None
+    )
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await batcher.start()
+        if runner is not None:
+            runner.start(asyncio.get_running_loop())
         warming = asyncio.create_task(_warm_up(app, batcher))
         yield
         app.state.ready = False
         warming.cancel()
+        if runner is not None:
+            runner.refuse()
         await batcher.stop()
+        if runner is not None:
+            await runner.stop()
 
     app = FastAPI(
         title="Onkokode",
@@ -92,7 +110,7 @@ def create_app(agent: CodingAgent, settings: ServiceSettings) -> FastAPI:
         },
     )
     app.state.batcher = batcher
-    app.state.metrics = Metrics(batcher)
+    app.state.metrics = Metrics(batcher, store)
     app.state.ready = False
     errors.install(app)
     # For the description alone: the guard checks the key, before anything is parsed.
@@ -100,12 +118,19 @@ def create_app(agent: CodingAgent, settings: ServiceSettings) -> FastAPI:
         Security(APIKeyHeader(name="X-API-Key", auto_error=False)),
         Security(HTTPBearer(auto_error=False)),
     ]
-    app.include_router(
-        build_router(agent, batcher, settings), dependencies=described if settings.api_key else []
-    )
+    for router in (build_router(agent, batcher, settings), build_job_router(store, settings)):
+        app.include_router(router, dependencies=described if settings.api_key else [])
     _add_service_routes(app, batcher)
     app.add_middleware(Guard, settings=settings, metrics=app.state.metrics)
     return app
+
+
+def _job_store(settings: ServiceSettings) -> JobStore | None:
+    if settings.jobs is None:
+        return None
+    store = JobStore(settings.jobs, most=settings.most_jobs, keep=timedelta(hours=settings.job_hours))
+    store.open()
+    return store
 
 
 def _add_service_routes(app: FastAPI, batcher: Batcher) -> None:

@@ -3,6 +3,9 @@
     async with bodies.read(headers, receive) as body:     # counted until the block ends
         ...
 
+    upload = Upload(settings, headers, receive)            # a table: handed on as it arrives, never held
+    await app(scope, upload.receive, send)
+
 Where all bodies together grow beyond their bound, the one that has been arriving for longest gives way and is
 answered with 503: who holds a body back makes room for who sends one.
 """
@@ -14,10 +17,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from agent.apps.service.errors import CLOSE, RETRY, ClientGone, RefusedRequest
 from agent.apps.service.settings import ServiceSettings
+
+# Of a form, what is no table: its other fields, and the lines between them.
+_FORM_BYTES = 128 << 10
 
 
 @dataclass(eq=False)
@@ -59,10 +65,8 @@ class Bodies:
                 self._leaving -= body.size
 
     async def _whole(self, body: _Body, headers: Mapping[str, str], receive: Receive) -> bytes:
-        message = f"a request body may have {self._largest:,} bytes"
-        too_large = RefusedRequest(413, "body_too_large", message, CLOSE)
-        length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length[:20]) > self._largest:
+        too_large = _too_large(self._largest)
+        if _announced(headers) > self._largest:
             raise too_large
         parts: list[bytes] = []
         self._arriving[body] = None
@@ -89,8 +93,7 @@ class Bodies:
             if body.displaced:
                 message = "too many requests are being sent"
                 raise RefusedRequest(503, "too_many_bodies", message, {**RETRY, **CLOSE}) from None
-            message = "the request body did not arrive in time"
-            raise RefusedRequest(408, "body_too_slow", message, CLOSE) from None
+            raise _too_slow() from None
         finally:
             self._arriving.pop(body, None)
 
@@ -101,3 +104,57 @@ class Bodies:
         oldest.displaced = True
         self._leaving += oldest.size
         oldest.deadline.reschedule(asyncio.get_running_loop().time())
+
+
+class Upload:
+    """A body that is handed on as it arrives, within a size and a time."""
+
+    def __init__(self, settings: ServiceSettings, headers: Mapping[str, str], receive: Receive) -> None:
+        """Raises `RefusedRequest` (413) where it says itself that it is too large."""
+        self._largest = settings.job_bytes + _FORM_BYTES
+        self._deadline = asyncio.get_running_loop().time() + settings.upload_seconds
+        self._receive = receive
+        self._size = 0
+        self._whole = False
+        if _announced(headers) > self._largest:
+            raise _too_large(settings.job_bytes)
+        self._said = settings.job_bytes
+
+    async def receive(self) -> Message:
+        """The next part.
+
+        Raises:
+            RefusedRequest: it is too large (413) or too slow (408).
+            ClientGone: the client went away before it was complete.
+        """
+        if self._whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise _too_slow() from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self._size += len(message.get("body", b""))
+        if self._size > self._largest:
+            raise _too_large(self._said)
+        self._whole = not message.get("more_body", False)
+        return message
+
+    async def rest(self) -> Message:
+        """What is left, for who throws it away."""
+        return {"type": "http.disconnect"} if self._whole else await self._receive()
+
+
+def _announced(headers: Mapping[str, str]) -> int:
+    length = headers.get("content-length", "0")
+    return int(length[:20]) if length.isdecimal() else 0
+
+
+def _too_large(largest: int) -> RefusedRequest:
+    return RefusedRequest(413, "body_too_large", f"a request body may have {largest:,} bytes", CLOSE)
+
+
+def _too_slow() -> RefusedRequest:
+    return RefusedRequest(408, "body_too_slow", "the request body did not arrive in time", CLOSE)

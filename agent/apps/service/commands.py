@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.apps.options import OutputFile, agent_options, load_agent, reader_option
+from agent.apps.options import OutputFile, OutputFolder, agent_options, load_agent, reader_option
 from agent.apps.service.settings import ServiceSettings, hosts_for, is_loopback, networks, read_api_key
 from index.io.failures import require
 
@@ -40,6 +40,26 @@ _REVIEW = "/review"
     help="Also serve the review page, on this work list.",
 )
 @click.option(
+    "--jobs",
+    type=OutputFolder(),
+    metavar="FOLDER",
+    help="Also take whole tables (/v1/jobs), which are kept here until they are coded and fetched.",
+)
+@click.option(
+    "--jobs-keep",
+    default=24.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="HOURS",
+    help="Results of jobs are removed after this time.",
+)
+@click.option(
+    "--jobs-most", default=20, show_default=True, type=click.IntRange(1), help="Jobs that are held at a time."
+)
+@click.option(
+    "--jobs-size", default=64, show_default=True, type=click.IntRange(1), metavar="MIB", help="Of a table."
+)
+@click.option(
     "--queue", default=1024, show_default=True, help="Texts that may wait; beyond it, 429.", type=int
 )
 @click.option(
@@ -64,6 +84,10 @@ def serve(
     port: int,
     api_key_file: Path | None,
     database: Path | None,
+    jobs: Path | None,
+    jobs_keep: float,
+    jobs_most: int,
+    jobs_size: int,
     queue: int,
     allowed: tuple[str, ...],
     proxies: tuple[str, ...],
@@ -82,6 +106,10 @@ def serve(
         port=port,
         api_key=read_api_key(api_key_file, os.environ),
         queue_texts=queue,
+        jobs=jobs,
+        job_hours=jobs_keep,
+        most_jobs=jobs_most,
+        job_bytes=jobs_size << 20,
         allowed_hosts=hosts_for(host, allowed),
         trusted_proxies=networks(proxies),
         own_login=(_REVIEW,) if database is not None else (),
@@ -92,6 +120,8 @@ def serve(
 
     if database is not None:
         require("nicegui", "--review")
+    if jobs is not None:
+        require("python_multipart", "--jobs")
     listener = server.bound(settings)
     if not is_loopback(host) and settings.api_key is None:
         click.echo(

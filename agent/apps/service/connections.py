@@ -140,7 +140,7 @@ class Crowd:
         for one, since in self._waiting.items():
             # The guard cuts off a body that is late, with an answer; this is for one that nobody reads any more.
             body = one.conn.their_state is h11.SEND_BODY
-            limit = self._settings.header_seconds + (2 * self._settings.body_seconds if body else 0)
+            limit = self._settings.header_seconds + (2 * self._settings.longest_body_seconds if body else 0)
             if now - since > limit and one not in self._unsent:
                 late.append(one)
         for one in late:

@@ -52,6 +52,15 @@ _OWN_NAMES = frozenset(
         "system",
         "code",
         "x-api-key",
+        "job",
+        "file",
+        "format",
+        "column",
+        "date_column",
+        "header_row",
+        "sheet",
+        "delimiter",
+        "encoding",
     }
 )
 _PROBLEMS = {
@@ -62,7 +71,10 @@ _PROBLEMS = {
     "string_too_short": "is too short",
     "string_unicode": "holds characters that are not valid Unicode",
     "date": "is no date such as 2026-03-01, 01.03.2026 or 2026",
-    "extra_forbidden": "is no field of a case, see /docs",
+    "extra_forbidden": "is no field, see /docs",
+    "delimiter": "is one character, or tab",
+    "contradiction": "header_row and header=false contradict each other",
+    "bool_parsing": "must be true or false",
     "exactly_one": "takes a text or a case, one of them",
     "list_type": "must be a list",
     "literal_error": "is none of the allowed values",

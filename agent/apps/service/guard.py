@@ -23,7 +23,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.apps.service.batcher import report
-from agent.apps.service.bodies import Bodies
+from agent.apps.service.bodies import Bodies, Upload
 from agent.apps.service.connections import CROWDED
 from agent.apps.service.errors import CLOSE, RETRY, ClientGone, RefusedRequest, respond
 from agent.apps.service.metrics import Metrics
@@ -31,7 +31,8 @@ from agent.apps.service.settings import ServiceSettings
 
 _ACCESS = logging.getLogger("onkokode.service.access")
 _SHORT_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,36}")
-_BODY_UNREAD = (401, 413, 421)
+_BODY_UNREAD = (400, 401, 408, 413, 415, 421, 429, 507)
+_UPLOADS = "/v1/jobs"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Open without a key: what a supervisor asks.
 _OPEN = ("/health/live", "/health/ready")
@@ -87,13 +88,19 @@ class Guard:
                     answered.setdefault(name, value)
             await send(message)
 
+        unread = receive
         try:
             self._check(scope, headers)
+            if self._settings.jobs is not None and (scope["method"], scope["path"]) == ("POST", _UPLOADS):
+                upload = Upload(self._settings, headers, receive)
+                unread = upload.rest
+                await self._app(scope, upload.receive, answer)
+                return
             async with self._bodies.read(headers, receive) as body:
                 await self._app(scope, _replayed(body, receive), answer)
         except RefusedRequest as refused:
             linger = refused.status in _BODY_UNREAD
-            await respond(answer, refused, receive if linger else None)
+            await respond(answer, refused, unread if linger else None)
         except ClientGone:
             status = 499
         except Exception as error:

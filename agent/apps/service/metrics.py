@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus: requests, how long they take, texts, and what waits.
+"""What the service counts, for Prometheus: requests, how long they take, texts, and what waits, jobs.
 
     metrics = Metrics(batcher)
     metrics.answered("POST", "/v1/code", 200, seconds=0.012)
@@ -9,10 +9,14 @@ Nothing of a request is a label but its method, the route as it is declared, and
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from agent.apps.service.batcher import Batcher
+from agent.apps.service.jobs.record import STATES
+from agent.apps.service.jobs.store import JobStore
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -21,7 +25,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 class Metrics:
     """The counts of one service."""
 
-    def __init__(self, batcher: Batcher) -> None:
+    def __init__(self, batcher: Batcher, jobs: JobStore | None = None) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "onkokode_requests", "Answered requests.", ("method", "route", "status"), registry=self._registry
@@ -38,6 +42,10 @@ class Metrics:
         waiting.set_function(lambda: batcher.held)
         room = Gauge("onkokode_queue_texts", "Texts that the queue holds at most.", registry=self._registry)
         room.set(batcher.queue_texts)
+        if jobs is not None:
+            held = Gauge("onkokode_jobs", "Jobs by state.", ("state",), registry=self._registry)
+            for state in STATES:
+                held.labels(state).set_function(partial(jobs.count, state))
 
     def answered(self, method: str, route: str, status: int, *, seconds: float) -> None:
         """Counts a request."""

@@ -31,17 +31,18 @@ Responses = dict[int | str, dict[str, Any]]
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 
-def _error(description: str, **more: Any) -> dict[str, Any]:
+def described(description: str, **more: Any) -> dict[str, Any]:
+    """An error answer, for the description of a route."""
     return {"model": schemas.ErrorAnswer, "description": description, **more}
 
 
 # What the guard answers, on any route.
 GUARDED: Responses = {
-    400: _error("The request cannot be read."),
-    401: _error("The API key is missing or wrong."),
-    413: _error("The body is too large."),
-    500: _error("The service failed."),
-    503: _error(
+    400: described("The request cannot be read."),
+    401: described("The API key is missing or wrong."),
+    413: described("The body is too large."),
+    500: described("The service failed."),
+    503: described(
         "The service is shutting down, has too many connections or bodies at a time, or its model is not "
         "available.",
         headers=_RETRY_AFTER,
@@ -49,16 +50,16 @@ GUARDED: Responses = {
 }
 _LOOKING_UP: Responses = {
     **GUARDED,
-    422: _error("The request does not fit its description, or a text failed."),
+    422: described("The request does not fit its description, or a text failed."),
 }
 _CODING: Responses = {
     **_LOOKING_UP,
-    429: _error(
+    429: described(
         "Too many texts are waiting: send the request again after `Retry-After` seconds.",
         headers=_RETRY_AFTER,
     ),
 }
-_UNKNOWN: Responses = {404: _error("No catalogue here has the code.")}
+_UNKNOWN: Responses = {404: described("No catalogue here has the code.")}
 _CODE_FORM = r"^[A-Za-z0-9./:\- ]+$"
 _System = Annotated[CodeSystem, Path(description="The classification.")]
 
@@ -80,7 +81,7 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
 
     @coding.post("/v1/code-many", summary="Code several texts or tumours", response_model=schemas.CodedMany)
     async def code_many(request: Request, wanted: schemas.CodeManyRequest) -> Response:
-        """One answer per text, in order. For whole files, `onkokode code-file` needs no service."""
+        """One answer per text, in order. For whole tables, see /v1/jobs."""
         asked = wanted.asked()
         if len(asked) > settings.max_texts:
             message = f"a request may hold {settings.max_texts} texts; split it"
@@ -171,6 +172,9 @@ def build_router(agent: CodingAgent, batcher: Batcher, settings: ServiceSettings
             "body_bytes": settings.max_body_bytes,
             "queued_texts": settings.queue_texts,
             "queued_characters": settings.queue_characters,
+            "jobs": settings.most_jobs if settings.jobs is not None else 0,
+            "job_bytes": settings.job_bytes,
+            "job_hours": settings.job_hours,
         }
         return _json({**agent.info(), "limits": limits})
 

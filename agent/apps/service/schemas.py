@@ -309,6 +309,9 @@ class Limits(BaseModel):
     body_bytes: int
     queued_texts: int
     queued_characters: int
+    jobs: int = Field(description="Tables that are held at a time; 0 where none are taken.")
+    job_bytes: int = Field(description="Of a table.")
+    job_hours: float = Field(description="How long the result of a job is kept.")
 
 
 class Info(BaseModel):

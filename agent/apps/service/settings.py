@@ -48,6 +48,14 @@ class ServiceSettings:
     body_seconds: float = 30.0
     # A client that takes nothing of its answer for this long is given up.
     send_seconds: float = 30.0
+    # Where tables are kept that are coded as jobs; None: none are taken.
+    jobs: Path | None = None
+    most_jobs: int = 20
+    job_bytes: int = 64 << 20
+    # A table on its way in.
+    upload_seconds: float = 600.0
+    # A job that is over is removed after this time.
+    job_hours: float = 24.0
     # Connections at a time; 0: as many as there are descriptors for.
     connections: int = 0
     # From the signal; the last tenth is for sending what was not finished its 503.
@@ -69,8 +77,15 @@ class ServiceSettings:
                 f"the queue ({self.queue_characters} characters) must hold the largest request "
                 f"({self.max_body_bytes} bytes)"
             )
+        if self.most_jobs < 1:
+            raise ServiceError("a service with jobs holds at least one")
         if self.batch_texts < 1:
             raise ServiceError("a batch holds at least one text")
+
+    @property
+    def longest_body_seconds(self) -> float:
+        """How long any body may take to arrive."""
+        return self.body_seconds if self.jobs is None else max(self.body_seconds, self.upload_seconds)
 
 
 def is_loopback(host: str) -> bool:
