@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+Language = Literal["en", "de"]
+
 
 class OnkokodeError(Exception):
     """Base of all errors that Onkokode raises on purpose. `language` is that of their messages, so that what stands
     around one can be in the same."""
 
-    language: ClassVar[Literal["en", "de"]] = "en"
+    language: ClassVar[Language] = "en"
 
 
 class ModelError(OnkokodeError):

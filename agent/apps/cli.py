@@ -22,9 +22,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from agent.apps.language import Language, error_line, say
+from agent.apps.language import error_line, say
 from agent.apps.options import Output, agent_options, load_agent
 from agent.apps.terminal import counting, is_watched, standard_input, text_lines, warn_of
+from index.errors import Language
 from index.io import failures
 
 if TYPE_CHECKING:

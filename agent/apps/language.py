@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-Language = Literal["en", "de"]
+from index.errors import Language
 
 # As the locale is looked up, after our own; an empty one says nothing.
 _VARIABLES = ("ONKOKODE_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")

@@ -19,9 +19,8 @@ import traceback
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
-from index.errors import OnkokodeError
+from index.errors import Language, OnkokodeError
 
 DEBUG = "ONKOKODE_DEBUG"  # in the environment: also print where an error came from
 _OURS = ("agent", "index", "training", "eval")
@@ -150,7 +149,7 @@ def explain(
     return None
 
 
-def language_of(error: BaseException) -> Literal["en", "de"]:
+def language_of(error: BaseException) -> Language:
     """The language of what `explain` says of an error."""
     cause = getattr(error, "cause", None)  # of a worker of Ray
     return next((one.language for one in (error, cause) if isinstance(one, OnkokodeError)), "en")

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from agent.apps.files.table import SAMPLE_ROWS, Table, TableFileError, text_of
-from agent.apps.language import language, messages, say
+from agent.apps.language import say
 from agent.prepare import Case, CaseError
 from index.dates import DateError, year_of
 from index.text import normalise
@@ -26,17 +26,10 @@ _NAMES = (
     "primaertumor diagnosetext", "diagnosetext", "diagnose text", "tumordiagnose", "diagnose klartext",
     "diagnose", "diagnosen", "hauptdiagnose", "freitext", "klartext", "diagnosis", "text", "befundtext",
 )  # fmt: skip
-_SHOWN = {
-    "diagnosis": "Diagnose",
-    "site": "Sitz",
-    "histology": "Histologie",
-    "side": "Seite",
-    "behaviour": "Dignität",
-}
 _TOLD = ("diagnosis", "site", "histology")  # a side or a behaviour alone is of nothing
 _CLOSED = {
-    "side": "links, rechts, beidseits, L, R oder B",
-    "behaviour": "eine Ziffer von ICD-O-3: 0, 1, 2, 3, 6, 9",
+    "side": ("Seite", "links, rechts, beidseits, L, R oder B"),
+    "behaviour": ("Dignität", "eine Ziffer von ICD-O-3: 0, 1, 2, 3, 6, 9"),
 }
 _PLACE = re.compile(r"(?:spalte[ _]*)?(\d{1,6})", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{4,}")
@@ -113,10 +106,10 @@ class RowFields:
 
     def told(self, table: Table) -> str:
         """Which columns are taken, for the person who started the run."""
-        places = {**self.places, **({} if self.date is None else {"date": self.date})}
-        numbered = messages()["column"][language()]
-        shown = [say(field, column=table.shown_column(place, numbered)) for field, place in places.items()]
-        columns = ", ".join(shown)
+        taken = self.places if self.date is None else {**self.places, "date": self.date}
+        columns = ", ".join(
+            say(field, column=table.shown_column(place, say("column"))) for field, place in taken.items()
+        )
         return say("one-tumour", columns=columns) if len(self.places) > 1 else columns
 
     def pick(self, values: Sequence[Any]) -> list[str]:
@@ -145,12 +138,12 @@ class RowFields:
         if set(said) == {"diagnosis"} and not self.tumour:
             return said["diagnosis"], None
         unread: list[str] = []
-        for field in _CLOSED:
+        for field, (name, allowed) in _CLOSED.items():
             try:
                 Case(**{field: said.get(field, "")})
             except CaseError:
                 said.pop(field)
-                unread.append(f"{_SHOWN[field]} nicht verstanden ({_CLOSED[field]})")
+                unread.append(f"{name} nicht verstanden ({allowed})")
         return Case(**said, tumour=self.tumour or None), "; ".join(unread) or None
 
 

@@ -211,10 +211,9 @@ class Table(ABC):
         more = f" … ({len(shown)} Spalten)" if len(shown) > _SHOWN else ""
         return ", ".join(shown[:_SHOWN]) + more
 
-    def shown_column(self, place: int, numbered: str = "Spalte {place}") -> str:
+    def shown_column(self, place: int, word: str = "Spalte") -> str:
         """A column for a message: its name, but its number where the name may be a text of the table."""
-        name = self.columns[place]
-        return name if plausible(name) else numbered.format(place=place + 1)
+        return self.columns[place] if plausible(self.columns[place]) else f"{word} {place + 1}"
 
     def changed(self, where: str = "") -> TableFileError:
         """What to raise where the file is not what it was."""

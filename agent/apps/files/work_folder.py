@@ -24,12 +24,11 @@ from index.io.atomic import write_whole
 
 Answers = list[list[Any]]
 
+_LOCK = "lock"
+
 
 class UnfinishedRunError(TableFileError):
     """What an earlier run left cannot be gone on with: it is another run's, or damaged. `restart` forgets it."""
-
-
-_LOCK = "lock"
 
 
 class WorkFolder:

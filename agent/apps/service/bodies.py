@@ -111,14 +111,12 @@ class Upload:
 
     def __init__(self, settings: ServiceSettings, headers: Mapping[str, str], receive: Receive) -> None:
         """Raises `RefusedRequest` (413) where it says itself that it is too large."""
-        self._largest = settings.job_bytes + _FORM_BYTES
+        self._largest = settings.job_bytes
         self._deadline = asyncio.get_running_loop().time() + settings.upload_seconds
         self._receive = receive
         self._size = 0
         self._whole = False
-        if _announced(headers) > self._largest:
-            raise _too_large(settings.job_bytes)
-        self._said = settings.job_bytes
+        self._bound(_announced(headers))
 
     async def receive(self) -> Message:
         """The next part.
@@ -137,10 +135,13 @@ class Upload:
         if message["type"] == "http.disconnect":
             raise ClientGone
         self._size += len(message.get("body", b""))
-        if self._size > self._largest:
-            raise _too_large(self._said)
+        self._bound(self._size)
         self._whole = not message.get("more_body", False)
         return message
+
+    def _bound(self, size: int) -> None:
+        if size > self._largest + _FORM_BYTES:
+            raise _too_large(self._largest)
 
     async def rest(self) -> Message:
         """What is left, for who throws it away."""
