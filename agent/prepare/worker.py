@@ -38,6 +38,8 @@ SECONDS = 5.0
 # By the clock, a process that was stopped (Ctrl-Z) or got no processor is no slow text: it is ended after so many
 # times the limit, and its text read once more.
 _PATIENCE = 4
+# Seconds by the clock in which a process must have started: on a busy machine that takes longer than any text.
+_TO_START = 60.0
 _ROOT = str(Path(__file__).resolve().parents[2])
 _READY = b"onkokode reads\n"
 # How the limit ends a process: by its signal where there are such timers, else by `faulthandler`.
@@ -99,10 +101,11 @@ class Reader:
         to empty a pipe never end, however large the pipe."""
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
-        self._due = time.monotonic() + self._patience
         try:
             if not self._greeted:
+                self._due = time.monotonic() + _TO_START
                 self._greet(process)
+            self._due = time.monotonic() + self._patience
             with suppress(BrokenPipeError):
                 process.stdin.write(line)
                 process.stdin.flush()

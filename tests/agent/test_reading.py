@@ -90,12 +90,21 @@ def test_a_process_that_is_stopped_is_ended_and_the_text_read_again(hanging: Rea
     assert hanging.read(["Prostata-Ca"]) == [prepare("Prostata-Ca")]
 
 
-def test_a_pause_of_the_whole_program_costs_no_text() -> None:
+def test_a_pause_of_the_whole_program_costs_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-Z in the middle of a long text: its time by the clock says nothing."""
+    monkeypatch.setattr(worker, "_PATIENCE", 100)
     slow = _HANGS.replace('re.match("(a|a)*b", "a" * 100)', "__import__('time').sleep(1)")
     reader = Reader(0.5, slow)
     assert reader.read(["Hänger"]) == [prepare("Hänger")]
     reader.close()
+
+
+def test_a_start_that_takes_longer_than_a_text_may_costs_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine: the time of a text begins when the process is there."""
+    monkeypatch.setattr(worker, "_PATIENCE", 2)
+    late = Reader(0.5, "import time; time.sleep(2); " + worker._MAIN)
+    assert late.read(["Mamma-Ca"]) == [prepare("Mamma-Ca")]
+    late.close()
 
 
 def test_the_longest_texts_pass_the_smallest_pipe() -> None:
