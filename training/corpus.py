@@ -27,11 +27,22 @@ from agent.prepare import core_of, prepare
 from index.catalogue.catalogue import Catalogue, is_neoplasm
 from index.catalogue.lexicon import read_findings
 from index.records import AXES, CatalogueLine, CodeSystem, CrosswalkRule
+from training.documents.annotated import is_held_out, load_annotated
+from training.documents.stretches import clauses, stretches
 from training.plan import Plan
 from training.runs import parquet_writer
 from training.texts.compose import Holdout, compose
 from training.texts.noise import perturb
-from training.texts.notes import Note, ailment, among_ailments, bystander, no_tumour, noted, still_a_tumour
+from training.texts.notes import (
+    Note,
+    ailment,
+    among_ailments,
+    beside,
+    bystander,
+    no_tumour,
+    noted,
+    still_a_tumour,
+)
 from training.texts.tables import PHRASES
 from training.texts.wrappers import one
 
@@ -44,6 +55,7 @@ _SCHEMA = pa.schema(
 )
 _ROWS = 20_000
 _AROUND = 60_000
+_BESIDE_CLAUSES = 60_000
 _NOTED = 0.3  # of the composed texts, so many stand in a note
 
 
@@ -180,6 +192,23 @@ def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], see
         yield _uncoded(still_a_tumour(rng, tumour_text), 1, "around")
 
 
+def annotated_rows(tumour_texts: Sequence[str], banned: Bans, seed: int) -> Iterator[Row]:
+    """What recognition meets in the words of people: what annotated documents tell, and tumours with clauses from them
+    that say nothing of a tumour before and behind."""
+    rng = random.Random(seed)
+    documents = [one for one in load_annotated() if not is_held_out(one.text)]
+    for told in stretches(documents):
+        if not banned.bans(told.core):
+            yield Row(told.text, told.core, (UNKNOWN, UNKNOWN, UNKNOWN), int(told.tumour), "annotated")
+    harmless = clauses(documents)
+    for tumour_text in rng.sample(tumour_texts, k=min(len(tumour_texts), _BESIDE_CLAUSES)):
+        text = beside(rng, perturb(tumour_text, rng), one(rng, harmless))
+        words = set(core_of(tumour_text).split())
+        found = max(prepare(text).diagnoses, key=lambda segment: len(words & set(segment.core.split())))
+        if words & set(found.core.split()) and not found.denied:
+            yield Row(found.wording, found.core, (UNKNOWN, UNKNOWN, UNKNOWN), 1, "annotated")
+
+
 def is_measured(row: Row) -> bool:
     """Whether a row without a tumour is kept from training to fit and measure recognition: one in twenty, by
     the hash of its core, so that noisy copies of a text mostly fall on the same side."""
@@ -222,7 +251,7 @@ def read_rows(path: Path) -> list[Row]:
 def write_corpus(
     catalogue: Catalogue, banned: Bans, folder: Path, plan: Plan, only: Collection[str] = ()
 ) -> dict[str, int]:
-    """Write `catalogue`, `composed`, `composed_heldout`, `other` and `around` as Parquet into a folder, two processes
+    """Write `catalogue`, `composed`, `composed_heldout`, `other`, `around` and `annotated` as Parquet into a folder, two processes
     at a time; parts that are there already are kept. `plan.contexts` tumour texts get words around them that make
     another thing of them, or leave them what they are. `only` names parts (all), which are the same with and
     without the others. Returns the rows of each part."""
@@ -237,6 +266,7 @@ def write_corpus(
         "catalogue": (catalogue_rows, (lines, plan.copies, banned, seed)),
         "other": (other_rows, (others, texts, seed)),
         "around": (around_rows, (others, texts, seed + 3)),
+        "annotated": (annotated_rows, (texts, banned, seed + 4)),
         "composed_heldout": (composed_rows, (catalogue.rules, plan.held_out, banned, seed + 2, True)),
     }
     if only:

@@ -303,7 +303,7 @@ def _fit_recognition(
         held = next((s for s in prepare(row.raw).diagnoses if s.core == row.core), None)
         if held is None or not held.denied:
             rows.append(row)
-            raw.append(row.raw[slice(*held.span)] if held is not None else row.raw)
+            raw.append(held.wording if held is not None else row.raw)
     signals = tumour_signals(context, raw, [row.core for row in rows])
     tumour = np.array([row.tumour for row in rows])
     # Screened for, feared or somebody else's: the corpus holds many more of these than any clinic writes.

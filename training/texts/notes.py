@@ -26,6 +26,7 @@ from training.texts.wrappers import ALL_PREFIXES, one
 PLACES = ("before", "before_dative", "before_genitive", "after", "other_diagnosis", "sentence")
 _COLUMNS = ("place", "organ", "text")
 _AFTER_JOINTS = (", ", ", ", ", ", ". ", "; ", " / ", "\n", " - ")
+_BEFORE_JOINTS = (". ", ", ", "; ", ": ", " - ", "\n", " / ")
 _LIST_JOINTS = ("; ", "\n", " / ", ", ", "\n- ")
 
 
@@ -86,6 +87,13 @@ def bystander(rng: random.Random) -> str:
                       ("sentence", "sentence"), ("other_diagnosis",) * 3))  # fmt: skip
     texts = [one(rng, one(rng, tuple(_phrases()[kind].values()))) for kind in kinds]
     return one(rng, (", ", ", ", "; ", " ")).join(texts)
+
+
+def beside(rng: random.Random, diagnosis: str, clause: str) -> str:
+    """The diagnosis with a clause that says nothing of it, before or behind."""
+    if rng.random() < 0.5:
+        return f"{clause}{one(rng, _BEFORE_JOINTS)}{diagnosis}"
+    return f"{diagnosis}{one(rng, _AFTER_JOINTS)}{clause}"
 
 
 def _listed(rng: random.Random, diagnosis: str, topography: str | None) -> Note:
