@@ -11,7 +11,6 @@ text. `langgraph.json` exports the graph for Studio; `build` makes one with a re
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from itertools import groupby, pairwise
 from typing import Any, Literal, Protocol
@@ -26,13 +25,12 @@ from agent.decide.confidence import confidence_of, signals_of
 from agent.decide.explain import coded_text
 from agent.decide.facts import fact_scores, facts_of
 from agent.decide.metastasis import with_histology_of_primary
-from agent.decide.recognise import tumour_log_odds
+from agent.decide.recognise import beside_surer, tumour_log_odds
 from agent.decide.reconcile import agree_on_codes
 from agent.decide.records import Agreement
 from agent.decide.scores import by_retrieval, score_cores
 from agent.decide.scores import retrieve as retrieve_cores
 from agent.prepare import MAX_CHARACTERS, prepared_case, worker
-from agent.prepare.context import names_tumour
 from agent.resources import Resources, embedded_resources
 from agent.results import Check
 from agent.state import Findings, State, Statement, findings, tumours
@@ -43,9 +41,6 @@ from index.records import AXES, CodeSystem
 MAX_DIAGNOSES = 12
 # The similarity from which a line that is no tumour explains why a text is none.
 _EXPLAINS_FROM = 0.6
-# Log-odds against a statement that names no tumour: where the text names one elsewhere, and among several that
-# name none, each of which may be taken for one.
-_PENALTY_BESIDE_A_NAMED, _PENALTY_AMONG_UNNAMED = 4.0, 2.0
 _PROBABILITY_OF_DENIED = 0.02  # negated, or a relative's: the words of a tumour without the tumour
 _KNOWN = 0.99  # the probability of what a record says outright
 # The model's probability of "none of the candidates" from which more candidates are tried.
@@ -76,22 +71,22 @@ def recognise(state: State, resources: Resources) -> State:
     statements = state["statements"]
     if not statements:
         return {"tumour_probabilities": []}
-    raw = [statement.segment.wording for statement in statements]
-    log_odds = tumour_log_odds(resources, raw, [statement.segment.core for statement in statements])
-    named = [names_tumour(statement.segment.core) for statement in statements]
-    naming = {statement.text for statement, names in zip(statements, named, strict=True) if names}
-    of_text = Counter(statement.text for statement in statements)
+    raw, cores = zip(*((one.segment.wording, one.segment.core) for one in statements), strict=True)
+    log_odds = tumour_log_odds(resources, raw, cores)
+    asked = [number for number, one in enumerate(statements) if not one.segment.denied]
+    log_odds[asked] = beside_surer(
+        log_odds[asked], [statements[n].text for n in asked], [cores[n] for n in asked]
+    )
     probabilities = []
     cases = state.get("cases", {})
-    for statement, value, names in zip(statements, log_odds, named, strict=True):
+    for statement, value in zip(statements, log_odds, strict=True):
         case = cases.get(statement.text)
         if case is not None and case.tumour is not None:
             probabilities.append(_KNOWN if case.tumour else 1 - _KNOWN)
-            continue
-        if not names and of_text[statement.text] > 1:
-            value -= _PENALTY_BESIDE_A_NAMED if statement.text in naming else _PENALTY_AMONG_UNNAMED
-        denied = statement.segment.denied
-        probabilities.append(_PROBABILITY_OF_DENIED if denied else float(1 / (1 + np.exp(-value))))
+        elif statement.segment.denied:
+            probabilities.append(_PROBABILITY_OF_DENIED)
+        else:
+            probabilities.append(float(1 / (1 + np.exp(-value))))
     return {"tumour_probabilities": probabilities}
 
 

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
     from training.compact.encoder import AxisTable
 
+# Parts of the corpus that recognition learns from.
+_RECOGNISED = ("catalogue", "composed_1", "other", "around", "annotated")
+
 
 def material(catalogues: Path) -> Material:
     """Read all catalogue files under a folder and keep the held-out lines out."""
@@ -266,8 +269,7 @@ def train_recogniser(out: Path) -> Path:
     path = out / "recogniser.safetensors"
     if path.is_file():
         return path
-    rows = [row for row in corpus_rows(out, "catalogue", "composed_1", "other", "around") if row.tumour >= 0]
-    rows = [row for row in rows if not is_measured(row)]
+    rows = [row for row in corpus_rows(out, *_RECOGNISED) if row.tumour >= 0 and not is_measured(row)]
     random.Random(13).shuffle(rows)
     tumour = np.array([row.tumour for row in rows])
     model = SGDClassifier(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent.models.base import Question
-from agent.prepare.context import names_definite_tumour
+from agent.prepare.context import names_definite_tumour, names_tumour
 from index.errors import ModelError
 from index.text import normalise
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parents[1] / "weights" / "recogniser.safetensors"
 BUCKETS = 2**18
 _CERTAIN = 12.0  # log-odds beyond this say the same
+# Against a statement that names no tumour, in a text that names one elsewhere and has a surer statement.
+_BESIDE_SURER = 6.0
 _SHAPES = {"weights": (BUCKETS,), "offset": (1,)}
 _REMEDY = "install onkokode again, or train it with `make models`"
 
@@ -118,3 +120,19 @@ def tumour_log_odds(resources: Resources, raw: Sequence[str], cores: Sequence[st
         # As a probability it would be below every limit: no tumour, without a word.
         raise ModelError("recognition gives scores that are no numbers; load the models again")
     return log_odds
+
+
+def beside_surer(log_odds: np.ndarray, texts: Sequence[int], cores: Sequence[str]) -> np.ndarray:
+    """Log-odds (n,) of statements with what else stands in their texts (a number each): "Bitte um Mitbehandlung" beside
+    a carcinoma is none, though it might be taken for one if it stood alone. The surest of a text is never held back, as
+    its name may be one that no table has."""
+    named = [names_tumour(core) for core in cores]
+    naming = {text for text, names in zip(texts, named, strict=True) if names}
+    surest: dict[int, float] = {}
+    for text, value in zip(texts, log_odds, strict=True):
+        surest[text] = max(value, surest.get(text, value))
+    held_back = [
+        not names and text in naming and value < surest[text]
+        for text, names, value in zip(texts, named, log_odds, strict=True)
+    ]
+    return log_odds - np.where(held_back, _BESIDE_SURER, 0.0)

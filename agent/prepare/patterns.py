@@ -179,6 +179,8 @@ _INSTRUCTION = re.compile(
     rf"|(?:#{{2,4}} ?)?(?:{source('instruction')}|{source('instruction_speaker')})[^.\n;]{{0,200}}"
 )
 _LISTED = re.compile(r"(?m)(?<=,)[^,;\n]{3,60}(?=[,;]|$)|^[^,;\n]{3,60}(?=,)")
+_CLAUSE = re.compile(r"[^,;:()\[\]\n]+")
+_LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _NUMBERED = re.compile(r"\d[.)] ")
 _AFTER_NOTHING_ELSE = re.compile(
     r"(?:AML|leuk[äe]mie|FAB|BWK|LWK|HWK|Wirbelkörper|Wirbel|Höhe|Th|Segment|Metastasen?)[ -]{0,2}(?:Typ |nach |mit )?$",
@@ -200,6 +202,8 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[AsideSpan], 
         return items, text
     text = _take(text, items, _INSTRUCTION, "instruction")
     text = _take(text, items, pattern("companion"), "person")
+    if pattern("relative").search(text):
+        text = _take(text, items, _CLAUSE, "person", keep=_is_not_of_company)
     if has_digit:
         # "PV 60 ml" is no polycythaemia.
         text = _take(text, items, _VOLUME, "findings")
@@ -304,6 +308,17 @@ def _is_no_comorbidity(text: str, start: int, end: int) -> bool:
         or names_tumour(text, start, end)
         or _NUMBERED.search(text, start, end) is not None
     )
+
+
+def _is_not_of_company(text: str, start: int, end: int) -> bool:
+    """Whether a clause names no relative, or says of one that he has a tumour: "Mutter mit 40 erkrankt". "Tochter in
+    Kanada" tells who lives with the patient."""
+    clause = text[start:end]
+    if pattern("relative").search(clause) is None or names_tumour(clause):
+        return True
+    if pattern("ill_relative").search(clause) is not None:
+        return True
+    return _LONG_WORD.search(pattern("of_relative").sub(" ", pattern("relative").sub(" ", clause))) is None
 
 
 def _begin_of_statement(text: str, start: int, reach: int) -> int:

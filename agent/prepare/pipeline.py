@@ -30,7 +30,7 @@ _SIDES_SPELLED = dict.fromkeys(("li", "li.", "lks", "lks."), "links") | dict.fro
 )
 _DISEASES = tuple(map(pattern, ("comorbidity", "disease")))
 # What recognition does not hear.
-_UNHEARD = ("remarks", "comorbidity")
+_UNHEARD = ("remarks", "comorbidity", "person")
 _T_CATEGORY = re.compile(r"Tis|[pcu]T[a1-4]")
 _NOT_INVASIVE = re.compile(r"T(?:is|a)(?![a-z])")
 _REMOVED = re.compile(r"\(?(?:Z|St\.|Status)", re.I)
@@ -40,6 +40,7 @@ _LINE = 12  # letters, as few as a line of a list has on average
 _NARROWEST = 12  # letters of the widest line of a field
 # What begins a line of its own, and what no entry of a list ends in.
 _NEW_LINE = re.compile(rf"[-*>+] |\d{{1,2}}[.)] |{split.FIELD.pattern}")
+_FORMULA = re.compile(r"[a-z]{1,3}[TNM][0-4Xi]")
 _CANNOT_END = re.compile(r"(?:,|-|\(\w*|(?<![\w-])[a-zäöüß][\w-]*(?:e|er|es|em|ig|isch|al|är))\Z")
 _ENDS = " \n.,;:()"
 _EDGES = " \n;,|"
@@ -113,7 +114,7 @@ def _is_wrapped(text: str) -> bool:
         _NARROWEST <= longest < min(with_next)
         and not any(_NEW_LINE.match(line) for line in lines[1:])
         and not any(map(_names_disease, lines))
-        and any(_CANNOT_END.search(line) or following[0].islower() for line, following in pairwise(lines))
+        and any(_CANNOT_END.search(line) or _goes_on(following) for line, following in pairwise(lines))
     )
 
 
@@ -265,7 +266,7 @@ def _belongs(before: Draft, draft: Draft) -> bool:
     if draft.fields & {"site", "histology", "behaviour", "other", "tumour", "side"}:
         return not (draft.fields & before.fields)
     tumour, tumour_before = context.names_tumour(core), before.names(context.TUMOUR)
-    if draft.fragment.after == "line" and draft.starts_small and not tumour:
+    if draft.fragment.after == "line" and draft.starts_small and not tumour and _tells_more(core):
         return True
     if context.METASTASIS.search(core):
         return False
@@ -285,6 +286,21 @@ def _belongs(before: Draft, draft: Draft) -> bool:
     if tumour_before and tumour:
         return place_before and not place and context.HISTOLOGY.search(core) is not None
     return False
+
+
+def _goes_on(line: str) -> bool:
+    """Whether a line is no entry of its own: it begins with a small letter and says more of what stands before it."""
+    return line[0].islower() and (_FORMULA.match(line) is not None or _tells_more(line))
+
+
+def _tells_more(phrase: str) -> bool:
+    """Whether a phrase may say more of a diagnosis, unlike "lebt im Heim, Pflegegrad 2"."""
+    return (
+        _names_place(phrase)
+        or context.HISTOLOGY.search(phrase) is not None
+        or context.METASTATIC.search(phrase) is not None
+        or not any(word[0].isupper() for word in phrase.split())
+    )
 
 
 def _is_a_place(phrase: str) -> bool:

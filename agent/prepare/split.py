@@ -56,7 +56,9 @@ _ITEM = re.compile(
     r"(?m)^[ \t]{0,12}(?:\d{1,2}[.)](?=[ \tA-ZÄÖÜ])(?! ?Grad)|[-*>+](?=[ \tA-ZÄÖÜ])|[a-h]\)|(?:I{1,3}|IV|V)[.)](?! ?Grad| ?a\b)(?= ))[ \t]{0,8}"
 )
 _INLINE_ITEM = re.compile(r"(?<=[\s,;])\d{1,2}[.)] (?=[A-ZÄÖÜ]|[a-zäöü]{4})(?!Grad|Zykl)")
-_BREAK = re.compile(r"\n+|;|(?<=[a-zäöüßA-ZÄÖÜ).\x1f])\. {1,3}(?=[A-ZÄÖÜ])|(?<=\?) (?=[A-ZÄÖÜ])| \| ")
+_BREAK = re.compile(
+    r"\n+|;|(?<=[a-zäöüßA-ZÄÖÜ).\x1f])\. {1,3}(?=[A-ZÄÖÜ])|(?<=[?!]) (?=[A-ZÄÖÜ])| \| |[*#=~]{2,}"
+)
 # No phrase of a tumour begins so.
 _BEGINS = re.compile(rf"(?:{source('begins_sentence')}|{source('relative')}|[A-ZÄÖÜ][\w-]{{1,20}}:) ")
 _MAY_END = re.compile(r"(?<!\w)[A-ZÄÖÜ]{2,30}\Z|[a-zäöüß]{4}ca\Z")

@@ -14,6 +14,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from agent import Case
 from agent.agent import CodingAgent
+from agent.decide.recognise import beside_surer
 from agent.decide.records import RecognitionWeights, Weights
 from agent.graph import MAX_DIAGNOSES, graph
 from agent.models.local import LocalModel
@@ -114,6 +115,21 @@ def test_the_model_is_not_asked_for_codes_of_what_is_no_tumour() -> None:
     # A model that is not heard about it is not asked.
     model.asked.clear()
     assert list(CodingAgent(resources_with(model)).code_many(texts)) == answers and not model.asked
+
+
+def test_a_statement_without_a_name_is_held_back_beside_a_surer_one_only() -> None:
+    odds = np.array([3.0, 1.0, 2.0, 1.0, 0.5, 1.5])
+    cores = [
+        "Mammakarzinom",
+        "Mitbehandlung erbeten",
+        "Mamillen-Xyz",
+        "Tumorkonferenz",
+        "Hypertonie",
+        "Struma",
+    ]
+    # A name and what stands beside it; an unknown name, surer than what is named; two that name nothing.
+    assert list(beside_surer(odds, [0, 0, 1, 1, 2, 2], cores)) == [3.0, -5.0, 2.0, 1.0, 0.5, 1.5]
+    assert list(beside_surer(odds[:0], [], [])) == []
 
 
 def test_a_model_that_was_never_fitted_cannot_say_that_no_code_fits() -> None:

@@ -31,6 +31,11 @@ def tumour_of(text: str) -> Segment:
         "Hypertonie\n",
         "Struma nodosa\n",
         "1. Leistenhernie\n2. ",
+        "Die Angehörigen sollen nichts erfahren: ",
+        "Eltern bringen den Befund mit, ",
+        "Anerkannte Gesundheitsstörung ",
+        "Impfung gut vertragen! ",
+        "** Altdaten ** ",
     ],
 )
 def test_what_leads_in_is_no_part(before: str) -> None:
@@ -46,6 +51,8 @@ def test_what_leads_in_is_no_part(before: str) -> None:
         ", Hausärztin informiert", "; Hypothyreose, Gicht", ". Wir bitten um Kontrolle des Blutbilds.", " und Diabetes",
         " sowie chronische Herzinsuffizienz", ", im KIS eingetragen", " / KHK / pAVK", ". Die Tochter ist informiert.", "\nHüft-TEP",
         ", Vorsorgevollmacht liegt vor", ", laut Vorbrief", "\nBeinödeme", ".. Der Verlauf war gut.",
+        ", lebt allein, Tochter in Übersee", " (Sohn = Betreuer)", "\nlebt im Heim, Pflegegrad 2", "\nlatente Hyperthyreose",
+        " ##Ende Freitext##", "! Termin steht",
     ],
 )  # fmt: skip
 def test_what_follows_is_no_part(after: str) -> None:
@@ -56,8 +63,23 @@ def test_what_follows_is_no_part(after: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Mutter: Mammakarzinom", "Mammakarzinom, Mutter", "Mammakarzinom (Mutter)", "Mutter und Tante: Mammakarzinom",
+        "Tante mütterlicherseits, Mammakarzinom", "Mutter mit 40 J., Mammakarzinom", "Mutter früh verstorben, Mammakarzinom",
+        "ältere Schwester der Patientin, Mammakarzinom", "Mammakarzinom, Schwester ebenfalls erkrankt",
+    ],
+)  # fmt: skip
+def test_a_relative_who_has_the_tumour_keeps_it(text: str) -> None:
+    assert [one.family for one in prepare(text).diagnoses if "karzinom" in one.core] == [True]
+
+
+@pytest.mark.parametrize(
     ("text", "core"),
     [
+        ("Mammakarzinom\nlinks oben außen", "Mammakarzinom oberer äußerer Quadrant"),
+        ("Glioblastom\nlinks temporal", "Glioblastom temporal"),
+        ("Bronchialkarzinom Oberlappen\nneuroendokrin differenziert", "Bronchialkarzinom Oberlappen neuroendokrin differenziert"),
         ("Falx: Meningeom", "Falx: Meningeom"),
         ("Oberes und mittleres Ösophagusdrittel, Adenokarzinom", "Oberes und mittleres Ösophagusdrittel, Adenokarzinom"),
         ("Klein- und großzelliges Karzinom", "Klein- und großzelliges Karzinom"),

@@ -21,7 +21,18 @@ _LONGEST = 400  # characters of such a text
 _CLAUSE = range(8, 110)  # characters of a clause
 _SENTENCE = re.compile(r"(?<=[a-zäöüß)]{3})[.;!?]\s+|\n+")
 # What names no organ of the patient that could be taken for a tumour's.
-_HARMLESS = ("none", "header", "greeting", "intro", "plan", "lab", "medication", "social", "technique", "closing")
+_HARMLESS = (
+    "none",
+    "header",
+    "greeting",
+    "intro",
+    "plan",
+    "lab",
+    "medication",
+    "social",
+    "technique",
+    "closing",
+)
 # A lipoma is no tumour in a patient's document and one in an entry.
 _MAY_BE_BENIGN = {"benign", "finding", "ailment", "no_tumour"}
 _ALONE = 5  # words of a core below which nothing tells that the tumour that it names is none
