@@ -40,6 +40,7 @@ _LINE = 12  # letters, as few as a line of a list has on average
 _NARROWEST = 12  # letters of the widest line of a field
 # What begins a line of its own, and what no entry of a list ends in.
 _NEW_LINE = re.compile(rf"[-*>+] |\d{{1,2}}[.)] |{split.FIELD.pattern}")
+_NARROW = 60  # characters of a line in a field that breaks phrases
 _FORMULA = re.compile(r"[a-z]{1,3}[TNM][0-4Xi]")
 _CANNOT_END = re.compile(r"(?:,|-|\(\w*|(?<![\w-])[a-zäöüß][\w-]*(?:e|er|es|em|ig|isch|al|är))\Z")
 _ENDS = " \n.,;:()"
@@ -114,7 +115,9 @@ def _is_wrapped(text: str) -> bool:
         _NARROWEST <= longest < min(with_next)
         and not any(_NEW_LINE.match(line) for line in lines[1:])
         and not any(map(_names_disease, lines))
-        and any(_CANNOT_END.search(line) or _goes_on(following) for line, following in pairwise(lines))
+        and any(
+            _CANNOT_END.search(line) or _goes_on(following, longest) for line, following in pairwise(lines)
+        )
     )
 
 
@@ -288,9 +291,10 @@ def _belongs(before: Draft, draft: Draft) -> bool:
     return False
 
 
-def _goes_on(line: str) -> bool:
-    """Whether a line is no entry of its own: it begins with a small letter and says more of what stands before it."""
-    return line[0].islower() and (_FORMULA.match(line) is not None or _tells_more(line))
+def _goes_on(line: str, longest: int) -> bool:
+    """Whether a line is no entry of its own: it begins with a small letter, and in fields that are not narrow says more
+    of what stands before it."""
+    return line[0].islower() and (longest <= _NARROW or _FORMULA.match(line) is not None or _tells_more(line))
 
 
 def _tells_more(phrase: str) -> bool:

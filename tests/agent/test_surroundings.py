@@ -51,7 +51,7 @@ def test_what_leads_in_is_no_part(before: str) -> None:
         ", Hausärztin informiert", "; Hypothyreose, Gicht", ". Wir bitten um Kontrolle des Blutbilds.", " und Diabetes",
         " sowie chronische Herzinsuffizienz", ", im KIS eingetragen", " / KHK / pAVK", ". Die Tochter ist informiert.", "\nHüft-TEP",
         ", Vorsorgevollmacht liegt vor", ", laut Vorbrief", "\nBeinödeme", ".. Der Verlauf war gut.",
-        ", lebt allein, Tochter in Übersee", " (Sohn = Betreuer)", "\nlebt im Heim, Pflegegrad 2", "\nlatente Hyperthyreose",
+        ", lebt allein, Tochter in Übersee", " (Sohn = Betreuer)", "\nlebt allein in eigener Wohnung, Pflegegrad 2", "\nlatente Hyperthyreose",
         " ##Ende Freitext##", "! Termin steht",
     ],
 )  # fmt: skip
