@@ -106,9 +106,7 @@ def show_command(code: str, system: str | None, edition: str | None, as_json: bo
     ]
     if not found:
         key = "catalogue-unknown-in" if system else "catalogue-unknown-code"
-        click.echo(
-            say("error", error=say(key, code=wanted, **({"system": system} if system else {}))), err=True
-        )
+        click.echo(say("error", error=say(key, code=wanted, system=system)), err=True)
         raise SystemExit(1)
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))

@@ -144,7 +144,7 @@ def _print_rows(console: Console, shown: FirstRows, *, with_text: bool, kept: Pa
         console.print(table)
     if shown.more:
         key = "registry-more" if kept else "registry-more-unwritten"
-        click.echo(say(key, count=shown.more, **({"path": kept} if kept else {})), err=True)
+        click.echo(say(key, count=shown.more, path=kept), err=True)
 
 
 _STYLES = {
