@@ -22,6 +22,7 @@ from index.catalogue.layouts import CatalogueError
 from index.catalogue.overrides import load_overrides
 from index.catalogue.store import files_below
 from index.errors import ModelError
+from index.io.language import say
 from index.records import AXES
 from index.search.encoder import EMBEDDED_NAME, Encoder
 from index.search.index import Index, index_folder
@@ -205,9 +206,7 @@ def _catalogue_and_index(
         return catalogue, _index_of(catalogue, encoder)
     if isinstance(source, Catalogue):
         if edition is not None:
-            raise CatalogueError(
-                "edition= goes with files; a Catalogue has its edition from Catalogue.from_files"
-            )
+            raise CatalogueError(say("edition-of-catalogue"))
         return source, _index_of(source, encoder)
     paths = [source] if isinstance(source, str | Path) else source
     catalogue = Catalogue.from_files(files_below(paths), edition=edition)

@@ -10,6 +10,7 @@ import re
 from datetime import date as Day
 
 from index.errors import OnkokodeError
+from index.io.language import say
 
 Date = Day | int | str | None
 """A date, a year, or how either is written; None where it is not known."""
@@ -23,11 +24,15 @@ _FORMS = tuple(
         r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)",
     )
 )
-_HOW = "a date is written 2026, 2026-03-01, 01.03.2026 or 03/2026"
 
 
 class DateError(OnkokodeError):
     """A date that cannot be read; the message says how dates are written."""
+
+    translated = True
+
+    def __init__(self) -> None:
+        super().__init__(say("how-dates"))
 
 
 def iso_date(date: Date) -> str | None:
@@ -35,11 +40,11 @@ def iso_date(date: Date) -> str | None:
     if date is None or (isinstance(date, str) and not date.strip()):
         return None
     if isinstance(date, bool):
-        raise DateError(_HOW)
+        raise DateError()
     written = date.isoformat() if isinstance(date, Day) else str(date).strip()
     found = next((match for form in _FORMS if (match := form.fullmatch(written))), None)
     if found is None:
-        raise DateError(_HOW)
+        raise DateError()
     # Registries write 00 for a day or month that is not known.
     parts = {name: int(value) for name, value in found.groupdict().items() if value and int(value)}
     if "month" not in parts:
@@ -49,13 +54,13 @@ def iso_date(date: Date) -> str | None:
         this_year = Day.today().year
         parts["year"] = 2000 + parts["short"] - 100 * (2000 + parts["short"] > this_year)
     if "year" not in parts:
-        raise DateError(_HOW)
+        raise DateError()
     try:
         whole = Day(parts["year"], parts.get("month", 1), parts.get("day", 1))
     except ValueError:
-        raise DateError(_HOW) from None
+        raise DateError() from None
     if not 1900 <= whole.year <= 2100:
-        raise DateError(_HOW)
+        raise DateError()
     return whole.isoformat()[: 10 if "day" in parts else 7 if "month" in parts else 4]
 
 

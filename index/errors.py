@@ -8,10 +8,10 @@ Language = Literal["en", "de"]
 
 
 class OnkokodeError(Exception):
-    """Base of all errors that Onkokode raises on purpose. `language` is that of their messages, so that what stands
-    around one can be in the same."""
+    """Base of all errors that Onkokode raises on purpose. `translated` says that all messages of a class are in the
+    table (`index.io.language`); those about models, servers, training and measuring are in English alone."""
 
-    language: ClassVar[Language] = "en"
+    translated: ClassVar[bool] = False
 
 
 class ModelError(OnkokodeError):
@@ -20,3 +20,5 @@ class ModelError(OnkokodeError):
 
 class IndexFolderError(OnkokodeError):
     """An index folder is missing, damaged or of an unknown format."""
+
+    translated = True

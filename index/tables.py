@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from index.io.language import say
 from index.io.sealed import UNREADABLE, DamagedFile
 from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule
 
@@ -51,13 +52,13 @@ def read_table(name: str, data: bytes, path: Path) -> tuple[Any, ...]:
     try:
         table = pq.read_table(pa.BufferReader(data))
         if not table.schema.remove_metadata().equals(_schema(name)):
-            raise DamagedFile(path, f"has other columns than a table of {name}")
+            raise DamagedFile(path, say("damaged-columns", name=name))
         for column, kind in _COLUMNS[name].items():
             if not kind.endswith("?") and table.column(column).null_count:
-                raise DamagedFile(path, f"has empty cells in the column {column}")
+                raise DamagedFile(path, say("damaged-empty-cells", name=column))
         return tuple(map(_RECORDS[name], *table.to_pydict().values()))
     except (*UNREADABLE, pa.ArrowException, re.error) as error:
-        raise DamagedFile(path, f"cannot be read ({type(error).__name__})") from None
+        raise DamagedFile(path, say("damaged-unreadable", kind=type(error).__name__)) from None
 
 
 def _schema(name: str) -> pa.Schema:

@@ -16,7 +16,6 @@ in the bytes of the file, so that a caller can change a few bytes and copy the r
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from xml.parsers import expat
 
 from index.errors import OnkokodeError
+from index.io.language import say
 
 if TYPE_CHECKING:
     from lxml import etree
@@ -48,13 +48,14 @@ _CUT_OFF = {
 
 
 class XmlError(OnkokodeError):
-    """An XML document that is not read; the message says why, without naming the file."""
+    """An XML document that is not read; the message says why, without naming the file. `line` is the line that the
+    message names, for callers that say it in their own words."""
 
-    @property
-    def line(self) -> int | None:
-        """The line that the message names, for callers that say it in their own words."""
-        found = re.search(r"\bline (\d+)", str(self))
-        return int(found[1]) if found else None
+    translated = True
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class UnsafeXml(XmlError):
@@ -84,7 +85,7 @@ def safe_parse(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> etree._El
         with source.open("rb") as stream:
             data = stream.read(max_bytes + 1)  # an endless file must not fill the memory
     if len(data) > max_bytes:
-        raise UnsafeXml(f"the document is larger than the {max_bytes:,} bytes allowed")
+        raise UnsafeXml(say("xml-large", bytes=max_bytes))
     _inspect(data)
 
     from lxml import etree
@@ -103,12 +104,12 @@ def safe_parse(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> etree._El
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        raise BrokenXml(f"the XML is broken in line {error.lineno} (libxml2 error {error.code})") from None
+        raise _broken(error.lineno, f"libxml2 error {error.code}") from None
     # Second line of defence, should the two parsers ever read a document differently.
     subset = root.getroottree().docinfo.internalDTD
     declared = () if subset is None else subset.iterentities()
     if any(True for _ in chain(declared, root.iter(etree.Entity))):
-        raise UnsafeXml("the document declares or uses an entity")
+        raise UnsafeXml(say("xml-entity"))
     return root
 
 
@@ -188,9 +189,8 @@ def stream_events(
         refuse_unsafe(name, attributes)
         run = 0
         if len(wanted) > MAX_DEPTH:
-            raise EndlessXml(
-                f"line {parser.CurrentLineNumber}: elements are nested more than {MAX_DEPTH} deep"
-            )
+            line = parser.CurrentLineNumber
+            raise EndlessXml(say("xml-deep", line=line, depth=MAX_DEPTH), line)
         seen = parser.CurrentByteIndex
         namespace, local = split(name)
         wanted.append(text_in is None or local in text_in)
@@ -226,7 +226,7 @@ def stream_events(
     for fed in _fed(parser, stream, chunk):
         if fed - seen > chunk + max_token:
             # expat holds an unfinished token whole, so an endless one would fill the memory.
-            raise EndlessXml(f"a tag, comment or declaration is longer than {max_token:,} bytes")
+            raise EndlessXml(say("xml-long-declaration", limit=max_token))
         yield from events
         events.clear()
     yield from events
@@ -251,7 +251,7 @@ def inspect_stream(
     run = seen = 0
 
     def doctype(*_declared: object) -> None:
-        raise UnsafeXml(f"line {parser.CurrentLineNumber} holds a DOCTYPE, which is not allowed here")
+        raise _unsafe("xml-doctype", parser)
 
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal run, seen
@@ -272,7 +272,7 @@ def inspect_stream(
         between(read)
         if read - seen > _CHUNK + MAX_TOKEN:
             # What is neither text nor a start tag for so long: an endless tag, comment or end tags only.
-            raise EndlessXml(f"a tag or comment is longer than {MAX_TOKEN:,} bytes")
+            raise EndlessXml(say("xml-long-tag", limit=MAX_TOKEN))
 
 
 def _fed(parser: Any, stream: BinaryIO, chunk: int) -> Iterator[int]:
@@ -289,28 +289,36 @@ def _fed(parser: Any, stream: BinaryIO, chunk: int) -> Iterator[int]:
 
 def _must_be_short(text: int, limit: int, parser: Any) -> None:
     if text > limit:
-        raise EndlessXml(f"line {parser.CurrentLineNumber}: a text is longer than {limit:,} characters")
+        line = parser.CurrentLineNumber
+        raise EndlessXml(say("xml-long-text", line=line, limit=limit), line)
+
+
+def _unsafe(key: str, parser: Any) -> UnsafeXml:
+    line = parser.CurrentLineNumber
+    return UnsafeXml(say(key, line=line), line)
+
+
+def _broken(line: int, what: str) -> BrokenXml:
+    return BrokenXml(say("xml-broken", line=line, what=what), line)
 
 
 def _guard(parser: Any) -> Callable[[str, dict[str, str]], None]:
     """Makes a parser refuse whatever would need a second source; what is returned is to see each start tag."""
 
     def entity_declared(_name: str, is_parameter: bool, *_rest: object) -> None:
-        kind = "a parameter entity" if is_parameter else "an entity"
-        raise UnsafeXml(f"line {parser.CurrentLineNumber} declares {kind}, which is not allowed")
+        raise _unsafe("xml-declares-parameter" if is_parameter else "xml-declares", parser)
 
     def entity_skipped(_name: str, is_parameter: bool) -> None:
-        kind = "a parameter entity" if is_parameter else "an entity"
-        raise UnsafeXml(f"line {parser.CurrentLineNumber} uses {kind} that the document does not declare")
+        raise _unsafe("xml-undeclared-parameter" if is_parameter else "xml-undeclared", parser)
 
     def element_started(name: str, _attributes: dict[str, str]) -> None:
         if name.startswith(_XINCLUDE):
-            raise UnsafeXml(f"line {parser.CurrentLineNumber} asks for another file by XInclude")
+            raise _unsafe("xml-xinclude", parser)
 
     def external_reference(context: str | None, *_rest: object) -> int:
         if context is None:
             return 1  # the DTD that the DOCTYPE names: passed over, as if it were empty
-        raise UnsafeXml(f"line {parser.CurrentLineNumber} refers to an external entity")
+        raise _unsafe("xml-external", parser)
 
     # Without this expat stops reporting declarations after the first parameter entity that it skips.
     parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_ALWAYS)
@@ -327,9 +335,7 @@ def _plain_errors() -> Iterator[None]:
         yield
     except expat.ExpatError as error:
         if error.code in _CUT_OFF:
-            raise CutOffXml(f"the XML ends too early, in line {error.lineno}: the file was cut off") from None
-        raise BrokenXml(
-            f"the XML is broken in line {error.lineno}: {expat.ErrorString(error.code)}"
-        ) from None
+            raise CutOffXml(say("xml-cut-off", line=error.lineno), error.lineno) from None
+        raise _broken(error.lineno, expat.ErrorString(error.code)) from None
     except (LookupError, ValueError):
-        raise BrokenXml("the XML names an encoding that is not known here") from None
+        raise BrokenXml(say("xml-encoding")) from None

@@ -53,4 +53,5 @@ def shared() -> Path:
 @pytest.fixture(autouse=True)
 def _no_user_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the data folder of the person who runs the tests."""
+    monkeypatch.setenv("ONKOKODE_LANGUAGE", "en")  # whatever the developer's machine speaks
     monkeypatch.setenv("ONKOKODE_HOME", str(tmp_path_factory.mktemp("home")))

@@ -14,6 +14,7 @@ import click
 
 from agent.apps.options import INPUT_FILE, INPUT_FOLDER, OutputFile, OutputFolder
 from index.io.failures import require
+from index.io.language import say
 from training.adapters.commands import LORA_COMMANDS
 from training.documents.commands import DOCUMENT_COMMANDS
 from training.plan import PARTS, PairsPlan, TuningPlan, plan_options
@@ -271,7 +272,7 @@ def audit_command(catalogues: Path, out: Path) -> None:
     onkokode train audit --catalogues ../shared/catalogues --out runs/audit
     onkokode train pairs --catalogues ../shared/catalogues --exclude runs/audit/exclude.txt
     """
-    require("matplotlib", "the audit's page")
+    require("matplotlib", say("audit-page"))
     from index.catalogue.store import files_below
     from training.studies.audit import audit, write_report
 

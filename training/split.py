@@ -20,7 +20,8 @@ from functools import cached_property
 from pathlib import Path
 
 from index.catalogue.catalogue import Catalogue, is_neoplasm
-from index.catalogue.layouts import CatalogueError, CatalogueFile, parse_all
+from index.catalogue.layouts import CatalogueFile, parse_all
+from index.errors import OnkokodeError
 from index.records import CatalogueLine, CodeSystem
 from index.text import normalise, term_key
 
@@ -52,7 +53,7 @@ class Split:
     def of(cls, files: Iterable[CatalogueFile | Path]) -> Split:
         """The split of the study, from the alphabet 2023 and the systematic 2024 among `files`.
 
-        Raises `CatalogueError` where one of the two is missing; the edition decides, not the file's name.
+        Raises `OnkokodeError` where one of the two is missing; the edition decides, not the file's name.
         """
         parsed: list[CatalogueFile] = []
         for file in files:
@@ -94,4 +95,4 @@ def _edition(files: list[CatalogueFile], edition: str) -> CatalogueFile:
         if file.edition == edition:
             return file
     there = ", ".join(dict.fromkeys(file.edition for file in files)) or "none"
-    raise CatalogueError(f"the split needs the catalogue file of the edition {edition} (here: {there})")
+    raise OnkokodeError(f"the split needs the catalogue file of the edition {edition} (here: {there})")

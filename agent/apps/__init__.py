@@ -8,7 +8,6 @@ models.py       `model`: language models by name: add, list, remove
 terminal.py     texts from standard input, counts on standard error
 rules.py        `rules`: which rows of the vocabulary speak in a text
 render.py       a coded text as a person reads it
-language.py     what commands say, in one language a run; its messages are in messages.tsv
 wording.py      German words and safe strings that all applications share
 spreadsheet.py  CSV for a German spreadsheet, without formulas
 files/          `code-file`: tables in, coded tables out

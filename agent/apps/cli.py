@@ -22,11 +22,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from agent.apps.language import error_line, say
 from agent.apps.options import Output, agent_options, load_agent
 from agent.apps.terminal import counting, is_watched, standard_input, text_lines, warn_of
-from index.errors import Language
 from index.io import failures
+from index.io.language import say
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
@@ -79,16 +78,16 @@ class InputError(click.ClickException):
 
     exit_code = 2
 
-    def __init__(self, message: str, language: Language = "en") -> None:
+    def __init__(self, message: str, line: str | None = None) -> None:
         super().__init__(message)
-        self.language = language
+        self.line = line or say("error", error=message)
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """As click does, in the language of the message."""
-        click.echo(error_line(self.message, self.language), file=file, err=file is None)
+        """As click does, but all of the line in one language."""
+        click.echo(self.line, file=file, err=file is None)
 
 
-class BugError(click.ClickException):
+class BugError(InputError):
     """An error that nobody foresaw: one line with its kind and place, exit code 70."""
 
     exit_code = BUG
@@ -131,8 +130,10 @@ class LazyGroup(click.Group):
 def _in_one_line(error: Exception) -> click.ClickException:
     if os.environ.get(failures.DEBUG):
         click.echo(failures.trace(error), err=True)
-    line = failures.explain(error, *_files_of(error))
-    return BugError(failures.report(error)) if line is None else InputError(line, failures.language_of(error))
+    said = failures.explain(error, *_files_of(error))
+    if said is None:
+        return BugError(failures.report(error))
+    return InputError(said, failures.line_of(said, error))
 
 
 def _files_of(error: Exception) -> tuple[list[Path], list[Path]]:
@@ -236,7 +237,7 @@ def info_command(as_json: bool, **agent_options: Any) -> None:
 def _needs_standard_output() -> None:
     """Before the work: click passes over a stream that is closed (`>&-`), and the answers would be gone unnoticed."""
     if sys.stdout is None:
-        raise InputError("standard output is closed; the answers need one: > FILE, a pipe or a terminal")
+        raise InputError(say("no-standard-output"))
 
 
 def _texts(arguments: Iterable[str], damaged: list[int]) -> Iterator[str]:
@@ -318,7 +319,7 @@ def main() -> None:
 
 def _last_words(error: OSError) -> int:
     with suppress(OSError):
-        click.echo(f"Error: {failures.explain(error)}", err=True)
+        click.echo(failures.line_of(failures.explain(error) or "", error), err=True)
     return InputError.exit_code
 
 

@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.apps.options import INPUT_FILE
+from index.io.language import say
 from index.io.outputs import check_folder
 
 if TYPE_CHECKING:
     from agent.models.store.stored import StoredModel
+
+
+# What `--json` says of a model, and the key of its words in the table for people.
+_STATES = {
+    "ready": "state-ready",
+    "package installed": "state-installed",
+    "not installed": "state-absent",
+}
 
 
 @click.group("model")
@@ -49,10 +58,11 @@ def add_command(name: str, source: Path | None) -> None:
     """
     from agent.models.store.stored import add, models_folder
 
-    check_folder(models_folder(), "set ONKOKODE_HOME to another folder")
-    model, new = add(name, source, say=_say)
-    click.echo(f"{name}: {'added' if new else 'is there already'}, {_size(model)}, {model.folder}")
-    click.echo(f'use it: onkokode code --model {name} "Mamma-Ca links"', err=True)
+    check_folder(models_folder(), "home-elsewhere")
+    model, new = add(name, source, tell=_say)
+    key = "model-added" if new else "model-there"
+    click.echo(say(key, name=name, size=round(model.size / 1e6), folder=model.folder))
+    click.echo(say("model-use", name=name), err=True)
 
 
 @model_group.command("list")
@@ -89,13 +99,13 @@ def list_command(as_json: bool) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=240)
-    table = Table(
-        "name", "weights", "size", "state", "licence", "where, or how to get it", header_style="bold"
-    )
+    names = ("name", "weights", "size", "state", "licence", "where")
+    table = Table(*(say(f"head-{name}") for name in names), header_style="bold")
     for row in rows:
         size = f"{row['bytes'] / 1e6:,.0f} MB" if row["bytes"] else "-"
         weights = f"{row['parameters'] / 1e6:,.0f} M" if row["parameters"] else "-"
-        cells = (row["name"], weights, size, row["state"], row["licence"] or "unknown", row["where"])
+        state, licence = say(_STATES[row["state"]]), row["licence"] or say("licence-unknown")
+        cells = (row["name"], weights, size, state, licence, row["where"])
         table.add_row(*map(escape, map(str, cells)))
     console.print(table)
 
@@ -104,10 +114,9 @@ def list_command(as_json: bool) -> None:
 @click.argument("name")
 def remove_command(name: str) -> None:
     """Remove a model's folder; the package that it came from stays."""
-    from agent.models.store.stored import remove, stored_models
+    from agent.models.store.stored import remove
 
-    size = next((_size(model) for model in stored_models() if model.name == name), "")
-    click.echo(f"removed {remove(name).folder} ({size})")
+    click.echo(say("model-removed", folder=remove(name).folder))
 
 
 def _here(model: StoredModel) -> dict[str, Any]:
@@ -120,10 +129,6 @@ def _here(model: StoredModel) -> dict[str, Any]:
         "where": str(model.folder),
         "about": model.source or "a folder that was copied there",
     }
-
-
-def _size(model: StoredModel) -> str:
-    return f"{model.size / 1e6:,.0f} MB"
 
 
 def _say(line: str) -> None:

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from index.io.failures import require
+from index.io.inputs import InputPath
+from index.io.language import say
 from index.io.outputs import OutputError, check_file, check_folder
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
 
-INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-INPUT_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+INPUT_FILE = InputPath(dir_okay=False, path_type=Path)
+INPUT_FOLDER = InputPath(file_okay=False, path_type=Path)
 # What writing a format takes beyond the default installation.
 _WRITERS = {".xlsx": "openpyxl"}
 
@@ -40,9 +42,9 @@ class Output(click.Path):
             return path
         ending = path.suffix.lower()
         if self.endings and ending not in self.endings:
-            raise OutputError(f"{path}: the name must end in {' or '.join(self.endings)}")
+            raise OutputError(say("wrong-ending", path=path, endings=say("or").join(self.endings)))
         if ending in _WRITERS:
-            require(_WRITERS[ending], f"writing {path.name}")
+            require(_WRITERS[ending], say("writing-file", name=path.name))
         self._try(path)
         return path
 
@@ -94,7 +96,7 @@ def agent_options(command: Any) -> Any:
             "--catalogue",
             "catalogues",
             multiple=True,
-            type=click.Path(exists=True, path_type=Path),
+            type=InputPath(path_type=Path),
             metavar="PATH",
             help="Catalogue file instead of those added before; may be repeated.",
         ),

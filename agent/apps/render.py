@@ -23,6 +23,7 @@ from rich.text import Text
 from agent.apps.wording import AXIS_NAMES as SHORT_NAMES
 from agent.apps.wording import percent, printable, thousands
 from agent.results import Alternative, CodedText, Coding, Evidence
+from index.io.language import say
 from index.records import AXES, CodeSystem
 from index.text import normalise
 
@@ -111,7 +112,7 @@ def print_facts(console: Console, facts: Mapping[str, Any]) -> None:
         if lines is None:
             lines = [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
         for at, line in enumerate(lines):
-            table.add_row(Text(printable(name) if at == 0 else "", style="bold"), Text(printable(line)))
+            table.add_row(Text(say(f"fact-{name}") if at == 0 else "", style="bold"), Text(printable(line)))
     console.print(table)
 
 

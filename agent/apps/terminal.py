@@ -15,7 +15,7 @@ from typing import BinaryIO, TextIO
 
 import click
 
-from agent.apps.language import say
+from index.io.language import say
 
 
 def standard_input() -> BinaryIO:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from agent.prepare.context import names_definite_tumour
 from agent.prepare.records import Certainty, Prepared, Segment, Side
 from index.errors import OnkokodeError
+from index.io.language import say
 
 # What a behaviour of ICD-O-3 says in words, where no other field names a tumour.
 _BEHAVIOURS = {
@@ -30,6 +31,8 @@ _UNKNOWN_SIDES = ("", "m", "mittellinie", "u", "unbekannt", "t", "trifft nicht z
 
 class CaseError(OnkokodeError):
     """A case with a field that says nothing that is known; the message names field and remedy."""
+
+    translated = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,9 @@ class Case:
             if one.name != "tumour" and not isinstance(value, str):
                 raise TypeError(f"{one.name} takes a text, not {type(value).__name__}")
         if self.behaviour.strip().lstrip("/") not in ("", *_BEHAVIOURS):
-            raise CaseError(f"behaviour: one of {', '.join(_BEHAVIOURS)} of ICD-O-3, or empty")
+            raise CaseError(say("case-behaviour", allowed=", ".join(_BEHAVIOURS)))
         if self.side.strip().lower() not in (*_SIDES, *_UNKNOWN_SIDES):
-            raise CaseError("side: links, rechts, beidseits, L, R, B, or empty")
+            raise CaseError(say("case-side"))
 
     @property
     def texts(self) -> tuple[str, ...]:

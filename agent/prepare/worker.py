@@ -145,7 +145,7 @@ class Reader:
                 )
                 threading.Thread(target=self._watch, args=(process,), daemon=True).start()
             except OSError as error:
-                raise OnkokodeError(f"{_CANNOT}: {reason(error)}") from None
+                raise OnkokodeError(f"{_CANNOT}: {reason(error, 'en')}") from None
             except RuntimeError:  # no thread to be had
                 self._end()
                 raise OnkokodeError(f"{_CANNOT}: too many processes and threads are running") from None

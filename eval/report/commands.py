@@ -16,6 +16,7 @@ from eval.run.testsets import row_name, shared_folder
 from eval.testset import read_testset
 from index.catalogue.catalogue import Catalogue
 from index.io.failures import require
+from index.io.language import say
 
 
 @click.command("report")
@@ -44,7 +45,7 @@ def report_command(
     folders: tuple[Path, ...], out: Path, testsets: tuple[str, ...], texts: tuple[Path, ...], published: Path
 ) -> None:
     """Score the runs below DIR again, without models, and write the report."""
-    require("matplotlib", "the report")
+    require("matplotlib", say("report"))
     from eval.report.ablation import write_report
     from eval.run.compare import read_runs
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from index.io.failures import require
+from index.io.language import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +98,7 @@ def risk_plot(
 
 
 def _figure(width: float, height: float, name: str) -> tuple[Figure, Axes]:
-    require("matplotlib", "the report")
+    require("matplotlib", say("report"))
     import matplotlib
     from matplotlib.figure import Figure
 

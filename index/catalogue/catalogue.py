@@ -25,6 +25,7 @@ from index.catalogue.layouts.source import year_of
 from index.catalogue.lexicon import YEAR as LEXICON_YEAR
 from index.catalogue.lexicon import read_lexicon
 from index.catalogue.years import MODELS_YEAR, changes, in_models_year, in_year, title_in_year
+from index.io.language import say
 from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule, code_above
 from index.text import normalise
 
@@ -227,10 +228,8 @@ def _editions_in_force(files: list[CatalogueFile], asked: str | None) -> dict[Co
     if asked is not None:
         chosen = [file for file in systematic if file.edition == asked]
         if not chosen:
-            there = ", ".join(dict.fromkeys(file.edition for file in systematic)) or "none"
-            raise CatalogueError(
-                f"edition {asked!r} is not here as a systematic list (here: {there}); add its file with `onkokode catalogue add`"
-            )
+            there = ", ".join(dict.fromkeys(file.edition for file in systematic)) or say("none")
+            raise CatalogueError(say("catalogue-not-systematic", edition=asked, here=there))
         in_force |= {system: asked for file in chosen for system in file.systems}
     return in_force
 

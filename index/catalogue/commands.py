@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from index.io.inputs import InputPath
+from index.io.language import say
 from index.io.outputs import check_folder
 from index.records import CodeSystem
 
@@ -23,14 +25,9 @@ if TYPE_CHECKING:
     from index.catalogue.store import AddReport
     from index.records import Code, CrosswalkRule
 
-_STATUS = {
-    "added": "added",
-    "replaced": "added, replaces an earlier file",
-    "known": "already there",
-    "skipped": "no catalogue, skipped",
-    "broken": "broken, nothing changed",
-}
 _SHOWN_PARTNERS = 12
+# Whether a code is terminal, None where the edition in force has it not: keys of messages.
+_TERMINAL = {True: "show-terminal", False: "show-divided", None: "show-not-in-force"}
 
 
 @click.group("catalogue")
@@ -39,9 +36,7 @@ def catalogue_group() -> None:
 
 
 @catalogue_group.command("add")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE..."
-)
+@click.argument("files", nargs=-1, required=True, type=InputPath(path_type=Path), metavar="FILE...")
 @click.option(
     "--edition", help="The edition, where the file does not say it: a year, or an id such as alphabet-2024."
 )
@@ -57,7 +52,7 @@ def add_command(files: tuple[Path, ...], edition: str | None, no_index: bool) ->
     paths = list(store.walk(files))
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading", total=len(paths))
+        task = bar.add_task(say("catalogue-reading"), total=len(paths))
         reports = []
         for path in paths:
             bar.update(task, description=path.name)
@@ -82,12 +77,10 @@ def list_command(as_json: bool) -> None:
         click.echo(json.dumps([asdict(entry) for entry in entries], ensure_ascii=False, indent=1))
         return
     if not entries:
-        click.echo(
-            "No catalogue files were added yet; the built-in lexicon is in use. See `onkokode catalogue add --help`."
-        )
+        click.echo(say("catalogue-nothing-added"))
         return
     rows = [(e.file, e.layout, e.edition, _counts(e.counts), e.added[:10]) for e in entries]
-    _print_table(("file", "recognised as", "edition", "counts", "added"), rows)
+    _print_table(("file", "recognised", "edition", "counts", "added"), rows)
 
 
 @catalogue_group.command("show")
@@ -112,9 +105,9 @@ def show_command(code: str, system: str | None, edition: str | None, as_json: bo
         if catalogue.code(candidate, wanted) or catalogue.lines_of(candidate, wanted)
     ]
     if not found:
-        raise click.ClickException(
-            f"{wanted} is in no catalogue here{f' of {system}' if system else ''}; `onkokode catalogue list` says what was added"
-        )
+        key = "catalogue-unknown-in" if system else "catalogue-unknown-code"
+        click.echo(say("error", error=say(key, code=wanted, system=system)), err=True)
+        raise SystemExit(1)
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
@@ -131,7 +124,7 @@ def remove_command(edition: str, no_index: bool) -> None:
 
     _must_be_writable(store.home())
     for entry in store.remove(edition):
-        click.echo(f"removed {entry.file} ({entry.layout}, {entry.edition})")
+        click.echo(say("catalogue-removed", file=entry.file, layout=entry.layout, edition=entry.edition))
     if not no_index:
         _rebuild_index()
 
@@ -146,37 +139,41 @@ def index_command() -> None:
 
 
 def _must_be_writable(home: Path) -> None:
-    check_folder(home, "set ONKOKODE_HOME to another folder")
+    check_folder(home, "home-elsewhere")
 
 
 def _rebuild_index() -> None:
     try:
         from index.search.index import build_user_index
     except ImportError as error:
-        click.echo(
-            f"The search index was not rebuilt, because {error.name or error} is not installed.", err=True
-        )
+        click.echo(say("index-not-built", name=error.name or "?"), err=True)
         return
-    click.echo(f"search index built: {build_user_index()}")
+    click.echo(say("index-built", folder=build_user_index()))
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+    return ", ".join(say(f"count-{name}", count=count) for name, count in counts.items())
 
 
 def _print_reports(reports: Sequence[AddReport]) -> None:
     rows = [
-        (report.path.name, report.layout, report.edition, _counts(report.counts), _STATUS[report.status])
+        (
+            report.path.name,
+            report.layout,
+            report.edition,
+            _counts(report.counts),
+            say(f"status-{report.status}"),
+        )
         for report in reports
         if report.layout
     ]
     if rows:
-        _print_table(("file", "recognised as", "edition", "counts", "result"), rows)
+        _print_table(("file", "recognised", "edition", "counts", "result"), rows)
     for report in reports:
         if not report.layout:
-            click.echo(f"{_STATUS[report.status]}: {report.message}", err=report.status == "broken")
+            click.echo(f"{say(f'status-{report.status}')}: {report.message}", err=report.status == "broken")
     if not reports:
-        click.echo("No files found.", err=True)
+        click.echo(say("catalogue-no-files"), err=True)
 
 
 def _print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -188,7 +185,7 @@ def _print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=240)
-    table = Table(*header, header_style="bold")
+    table = Table(*(say(f"head-{name}") for name in header), header_style="bold")
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)
@@ -249,39 +246,38 @@ def _print_code(described: dict[str, Any]) -> None:
 
     console = Console(soft_wrap=True, highlight=False)
     console.print(
-        f"[bold]{escape(described['code'])}[/bold]  {escape(described['title'] or '(no title here)')}"
+        f"[bold]{escape(described['code'])}[/bold]  {escape(described['title'] or say('show-no-title'))}"
     )
     facts = [
-        f"system {described['system']}",
-        f"edition {described['edition'] or 'unknown'}",
-        f"parent {described['parent'] or 'none'}",
-        {True: "terminal", False: "divided further", None: "not in the edition in force"}[
-            described["terminal"]
-        ],
-        "may be assigned" if described["codable"] else "may not be assigned",
+        say("show-system", system=described["system"]),
+        say("show-edition", edition=described["edition"] or say("unknown-edition")),
+        say("show-parent", parent=described["parent"] or say("none")),
+        say(_TERMINAL[described["terminal"]]),
+        say("show-assigned" if described["codable"] else "show-not-assigned"),
     ]
     if described["sex"]:
-        facts.append(f"sex {described['sex']}")
+        facts.append(say("show-sex", sex=described["sex"]))
     console.print(f"  {', '.join(facts)}")
     for edition, lines in described["lines"].items():
         console.print(f"  [bold]{escape(edition)}[/bold] ({len(lines)})")
         for line in lines:
-            console.print(f"    {escape(line['text'])}  [dim]{line['kind']}, {escape(line['line_id'])}[/dim]")
+            aside = f"{say('kind-' + line['kind'])}, {escape(line['line_id'])}"
+            console.print(f"    {escape(line['text'])}  [dim]{aside}[/dim]")
     for heading in ("exclusions", "notes"):
         if described[heading]:
-            console.print(f"  [bold]{heading}[/bold]")
+            console.print(f"  [bold]{say(f'show-{heading}')}[/bold]")
             for line in described[heading]:
                 console.print(f"    {escape(line['text'])}")
     rules = described["crosswalk"]
     if rules:
-        console.print(f"  [bold]crosswalk[/bold] ({len(rules)} rules)")
+        console.print(f"  [bold]{say('show-crosswalk')}[/bold] ({say('count-rules', count=len(rules))})")
         for rule in rules[:_SHOWN_PARTNERS]:
             ranges = ", ".join(
                 f"{low}-{high}" if low != high else str(low) for low, high in rule["morphologies"]
             )
-            usual = "" if rule["default"] else "  (not the usual choice)"
+            usual = "" if rule["default"] else f"  ({say('show-unusual')})"
             console.print(
                 escape(f"    {rule['topography']}  {ranges} /{rule['behaviour']}  ->  {rule['icd10']}{usual}")
             )
         if len(rules) > _SHOWN_PARTNERS:
-            console.print(f"    … and {len(rules) - _SHOWN_PARTNERS} more, see --json")
+            console.print(f"    {say('show-more', count=len(rules) - _SHOWN_PARTNERS)}")

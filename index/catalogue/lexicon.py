@@ -18,6 +18,7 @@ from index.catalogue.crosswalk import shipped_rules
 from index.catalogue.layouts.source import CatalogueError, CatalogueFile
 from index.catalogue.overrides import TableError, table_rows
 from index.icd import ADDITIONAL_CODES
+from index.io.language import say
 from index.io.sealed import DamagedFile
 from index.records import CODE_FORMS, CatalogueLine, Code, CodeSystem, code_above
 
@@ -28,7 +29,6 @@ FOLDER = Path(__file__).parent / "lexicon"
 COLUMNS = ("system", "code", "kind", "text")
 _KINDS = ("title", "synonym", "abbreviation")
 _NO_SYSTEM = "none"
-_REMEDY = "the installation is damaged; install onkokode again"
 # ICD-10 categories of the female and the male organs.
 _WOMEN = re.compile(r"^(?:C5[1-8]|D06|D07\.[0-3]|D2[5-8]|D39)")
 _MEN = re.compile(r"^(?:C6[0-3]|D07\.[4-6]|D29|D40)")
@@ -65,7 +65,7 @@ def read_lexicon(folder: Path = FOLDER) -> CatalogueFile:
     try:
         rules = shipped_rules()
     except DamagedFile as error:
-        raise CatalogueError(f"{error}; {_REMEDY}") from None
+        raise CatalogueError(say("lexicon-damaged", what=error)) from None
     return CatalogueFile(
         folder, sha256, "Onkokode lexicon", None, EDITION, codes, tuple(lines), rules, counts
     )
@@ -85,11 +85,11 @@ def _rows(folder: Path) -> list[tuple[str, CodeSystem | None, str, str, str]]:
     """Every row as (table, system, code, kind, text)."""
     tables = _tables(folder)
     if not tables:
-        raise CatalogueError(f"{folder}: holds no lexicon table; {_REMEDY}")
+        raise CatalogueError(say("lexicon-damaged", what=say("lexicon-missing", folder=folder)))
     try:
         return [(path.name, *_row(*row)) for path in tables for row in table_rows(path, COLUMNS)]
     except TableError as error:
-        raise CatalogueError(f"{error} {_REMEDY}") from None
+        raise CatalogueError(say("lexicon-damaged", what=str(error).rstrip(".;"))) from None
 
 
 def _row(where: str, row: dict[str, str]) -> tuple[CodeSystem | None, str, str, str]:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from index.catalogue.layouts import CatalogueError, CatalogueFile, NotACatalogue, parse_all
+from index.io.language import say
 from index.io.sealed import (
     DamagedFile,
     changing,
@@ -85,9 +86,7 @@ def home() -> Path:
         try:
             return Path(chosen).expanduser()
         except RuntimeError:
-            raise CatalogueError(
-                f"ONKOKODE_HOME={chosen}: there is no such user on this machine; name a folder"
-            ) from None
+            raise CatalogueError(say("catalogue-no-user", home=chosen)) from None
     from platformdirs import user_data_dir
 
     return Path(user_data_dir("onkokode", appauthor=False))
@@ -149,8 +148,8 @@ def remove(edition: str, home: Path | None = None) -> tuple[StoredFile, ...]:
         entries = _read_manifest(root)
         gone = tuple(entry for entry in entries if entry.edition == edition)
         if not gone:
-            here = ", ".join(dict.fromkeys(entry.edition for entry in entries)) or "none"
-            raise CatalogueError(f"edition {edition!r} is not in the catalogue; there is: {here}")
+            here = ", ".join(dict.fromkeys(entry.edition for entry in entries)) or say("none")
+            raise CatalogueError(say("catalogue-no-edition", edition=edition, here=here))
         _write_manifest(root, [entry for entry in entries if entry.edition != edition])
         _sweep(root)
     return gone
@@ -226,14 +225,13 @@ def _load(root: Path, entry: StoredFile) -> CatalogueFile:
             records[name] = rows = read_table(name, content[path.name], path)
             if entry.counts.get(name) != len(rows):
                 raise DamagedFile(
-                    path, f"holds {len(rows)} {name}, the manifest has {entry.counts.get(name)}"
+                    path, say("damaged-count", found=len(rows), name=name, wanted=entry.counts.get(name))
                 )
             if name != "rules" and any(row.edition != entry.edition for row in rows):
-                raise DamagedFile(path, f"is of another edition than {entry.edition}")
+                raise DamagedFile(path, say("damaged-edition", edition=entry.edition))
     except DamagedFile as error:
         raise CatalogueError(
-            f"{error}; run `onkokode catalogue remove {entry.edition}` and then `onkokode catalogue add` with the "
-            f"file {entry.file}"
+            say("catalogue-add-again", what=error, edition=entry.edition, file=entry.file)
         ) from None
     return CatalogueFile(
         path=Path(entry.file),
@@ -251,22 +249,23 @@ def _read_manifest(root: Path) -> tuple[StoredFile, ...]:
         except FileNotFoundError:
             lost = _folders(root)
             if lost:
-                raise DamagedFile(path, f"is missing, although {lost[0].name} is here") from None
+                raise DamagedFile(path, say("damaged-lost", name=lost[0].name)) from None
             return ()
         files = manifest.get("files")
         if not isinstance(files, list):
-            raise DamagedFile(path, "is damaged, it lists no files")
+            raise DamagedFile(path, say("damaged-no-files"))
         entries = tuple(_checked_entry(path, entry) for entry in files)
         if len({entry.folder for entry in entries}) < len(entries):
-            raise DamagedFile(path, "is damaged, it names a folder twice")
+            raise DamagedFile(path, say("damaged-twice"))
     except DamagedFile as error:
         index = (
             root.parent / "index"
         )  # made from the catalogue, and as old: the next message would be about it
-        folders = f"the folders {root} and {index}" if index.exists() else f"the folder {root}"
-        raise CatalogueError(
-            f"{error}; delete {folders} and add the catalogue files again with `onkokode catalogue add`"
-        ) from None
+        if index.exists():
+            message = say("catalogue-delete-folders", what=error, folder=root, index=index)
+        else:
+            message = say("catalogue-delete-folder", what=error, folder=root)
+        raise CatalogueError(message) from None
     return entries
 
 
@@ -275,7 +274,7 @@ def _checked_entry(path: Path, entry: Any) -> StoredFile:
     try:
         found = StoredFile(**entry)
     except TypeError:
-        raise DamagedFile(path, "is damaged, an entry has other fields") from None
+        raise DamagedFile(path, say("damaged-entry")) from None
     texts = (found.file, found.sha256, found.edition, found.layout, found.added, found.folder)
     sound = (
         all(isinstance(text, str) and text for text in texts)
@@ -290,7 +289,7 @@ def _checked_entry(path: Path, entry: Any) -> StoredFile:
         and _FOLDER.fullmatch(found.folder)
     )
     if not sound:
-        raise DamagedFile(path, "names a folder, a table or a code system that is none of ours")
+        raise DamagedFile(path, say("damaged-names"))
     return found
 
 

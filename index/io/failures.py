@@ -21,32 +21,31 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from index.errors import Language, OnkokodeError
+from index.io.language import language, say, speaking
 
 DEBUG = "ONKOKODE_DEBUG"  # in the environment: also print where an error came from
 _OURS = ("agent", "index", "training", "eval")
 _ROOT = Path(__file__).resolve().parents[2]
-_AGAIN = "then run the same command again"
-_WHERE = "check the path"
 
-# What the operating system's numbers mean, and what helps.
+# What the operating system's numbers mean, and what helps: keys of messages.
 _SYSTEM = {
-    errno.EACCES: ("no permission", "change the rights of the file and of its folder"),
-    errno.EROFS: ("the disk is mounted read-only", "name a folder on another disk"),
-    errno.ENOSPC: ("no space is left on the disk", f"make room, {_AGAIN}"),
-    errno.EDQUOT: ("the disk quota is used up", f"make room, {_AGAIN}"),
-    errno.EFBIG: ("the file gets larger than is allowed here", f"raise the limit (ulimit -f), {_AGAIN}"),
-    errno.EIO: ("the disk or network drive fails to read or write", f"check the disk, {_AGAIN}"),
-    errno.ENOENT: ("there is no such file or folder", _WHERE),
-    errno.EISDIR: ("is a folder", "name a file"),
-    errno.ENOTDIR: ("a part of the path is a file, not a folder", _WHERE),
-    errno.EEXIST: ("is there already", "move it away or name another"),
-    errno.ENOTEMPTY: ("is there already and not empty", "move it away or name another"),
-    errno.ELOOP: ("links point at one another in a circle", _WHERE),
-    errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one"),
-    errno.EMFILE: ("too many files are open", f"raise the limit (ulimit -n), {_AGAIN}"),
-    errno.ENOMEM: ("the memory is full", f"close other programs, {_AGAIN}"),
-    errno.EBUSY: ("another program is using it", f"close that program, {_AGAIN}"),
-    errno.EPIPE: ("the other side has gone", _AGAIN.removeprefix("then ")),
+    errno.EACCES: "no-permission",
+    errno.EROFS: "read-only",
+    errno.ENOSPC: "disk-full",
+    errno.EDQUOT: "quota-full",
+    errno.EFBIG: "file-limit",
+    errno.EIO: "disk-fails",
+    errno.ENOENT: "no-such-file",
+    errno.EISDIR: "is-folder",
+    errno.ENOTDIR: "file-in-path",
+    errno.EEXIST: "exists",
+    errno.ENOTEMPTY: "not-empty",
+    errno.ELOOP: "link-circle",
+    errno.ENAMETOOLONG: "long-name",
+    errno.EMFILE: "open-files",
+    errno.ENOMEM: "memory-full",
+    errno.EBUSY: "in-use",
+    errno.EPIPE: "other-side-gone",
 }
 _SAME = {errno.EPERM: errno.EACCES, errno.ENFILE: errno.EMFILE, errno.ETXTBSY: errno.EBUSY}
 _WRITING = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -62,15 +61,15 @@ _SQLITE = {
 
 # Errors of libraries, by module and name, so that nothing is imported to recognise them.
 _DAMAGED = {
-    "zipfile.BadZipFile": "a ZIP or Excel file is damaged or only half copied",
-    **dict.fromkeys(("zlib.error", "lzma.LZMAError"), "a compressed file is damaged or only half copied"),
-    "pyarrow.lib.ArrowException": "a Parquet file is damaged or does not fit",
-    "json.decoder.JSONDecodeError": "a JSON file is damaged",
+    "zipfile.BadZipFile": "damaged-zip",
+    **dict.fromkeys(("zlib.error", "lzma.LZMAError"), "damaged-packed"),
+    "pyarrow.lib.ArrowException": "damaged-parquet",
+    "json.decoder.JSONDecodeError": "damaged-json",
     **dict.fromkeys(
         ("xml.parsers.expat.ExpatError", "xml.etree.ElementTree.ParseError", "lxml.etree.LxmlError"),
-        "an XML file is damaged",
+        "damaged-xml",
     ),
-    "safetensors_rust.SafetensorError": "a safetensors file is damaged or only half copied",
+    "safetensors_rust.SafetensorError": "damaged-safetensors",
 }
 _GPU_MEMORY = "torch.OutOfMemoryError"
 _RAY = "ray.exceptions.RayError"
@@ -92,9 +91,12 @@ EXTRAS = {
 class MissingPackage(OnkokodeError):
     """An optional package that is not installed; the message names the extra that brings it."""
 
+    translated = True
+
 
 def require(package: str, purpose: str) -> None:
-    """Raise `MissingPackage` unless `package` is installed; nothing is imported.
+    """Raise `MissingPackage` unless `package` is installed; nothing is imported. `purpose` is what needs it, in the
+    words of whoever is asked: `say("reading-file", name=path.name)`.
 
     For a command to ask before its work, where the import itself comes after it.
     """
@@ -103,7 +105,7 @@ def require(package: str, purpose: str) -> None:
     except (ModuleNotFoundError, ValueError):  # a parent package is missing; or the module is blocked
         found = None
     if found is None:
-        raise MissingPackage(f"{purpose} needs the package {package}, which is missing; {_install(package)}")
+        raise MissingPackage(say("package-needed", purpose=purpose, name=package, install=_install(package)))
 
 
 def explain(
@@ -120,10 +122,7 @@ def explain(
         cause = getattr(error, "cause", None)
         if isinstance(cause, OnkokodeError):
             return explain(cause, reads, writes)
-        return (
-            f"{_named(writes)}a worker of Ray failed ({type(error).__name__}); {_AGAIN.removeprefix('then ')}, "
-            "what is coded is kept; with --engine local the reason shows"
-        )
+        return say("ray-worker", files=_named(writes), kind=type(error).__name__)
     if isinstance(error, OnkokodeError):
         return " ".join(str(error).split())
     if isinstance(error, OSError):
@@ -133,43 +132,50 @@ def explain(
     if isinstance(error, ImportError):
         return _explain_import(error)
     if _GPU_MEMORY in names:
-        return "the memory of the GPU is full; try --quantise 4bit, another --device, or a smaller model"
+        return say("gpu-memory")
     if isinstance(error, MemoryError) or _allocator_failed(error):
-        return f"{_named(reads)}the memory is full; close other programs, divide the file, or use a larger machine"
+        return say("memory-full-for", files=_named(reads))
     if isinstance(error, UnicodeDecodeError):
-        return f"{_named(reads)}a file is not in the encoding {error.encoding}; save it as UTF-8"
+        return say("wrong-encoding", files=_named(reads), encoding=error.encoding)
     if isinstance(error, UnicodeEncodeError):
-        return (
-            f"{_named(writes)}a text has a character that the encoding {error.encoding} cannot write; "
-            "write UTF-8, and check the input for damaged characters"
-        )
-    for name, what in _DAMAGED.items():
+        return say("unwritable-text", files=_named(writes), encoding=error.encoding)
+    for name, key in _DAMAGED.items():
         if name in names:
-            return f"{_named(reads)}{what} ({type(error).__name__}); copy or save it again"
+            return say(key, files=_named(reads), kind=type(error).__name__)
     return None
 
 
-def language_of(error: BaseException) -> Language:
-    """The language of what `explain` says of an error."""
+def line_of(message: str, error: BaseException) -> str:
+    """`Error: …`, with what `explain` says of an error; its first word is of the language of the others."""
+    with speaking(_language_of(error)):
+        return say("error", error=message)
+
+
+def _language_of(error: BaseException) -> Language:
     cause = getattr(error, "cause", None)  # of a worker of Ray
-    return next((one.language for one in (error, cause) if isinstance(one, OnkokodeError)), "en")
+    ours = next((one for one in (error, cause) if isinstance(one, OnkokodeError)), None)
+    return "en" if ours is not None and not ours.translated else language()
 
 
-def reason(error: OSError) -> str:
-    """What happened and what helps, without the file's name: 'no permission; change the rights …'."""
+def reason(error: OSError, spoken: Language | None = None) -> str:
+    """What happened and what helps, without the file's name: 'no permission; change the rights …'. `spoken` is for
+    sentences that are in one language in any locale."""
+    if spoken is not None:
+        with speaking(spoken):
+            return reason(error)
     number = _SAME.get(error.errno or 0, error.errno or 0)
     if number in _SYSTEM:
-        return "; ".join(_SYSTEM[number])
+        return say(_SYSTEM[number])
     # The system's words for the number: a library's own may quote anything.
-    return os.strerror(number) if number else f"cannot be read or written ({type(error).__name__})"
+    return say("system-error", what=os.strerror(number) if number else type(error).__name__)
 
 
 def report(error: BaseException) -> str:
     """One line about a bug: kind and place, never the message, which may hold a patient's text."""
-    return (
-        f"internal error: {type(error).__name__} in {_place(error)}; please report this line. "
-        f"{DEBUG}=1 shows the way there, without texts"
-    )
+    place = _place(error)
+    if place is None:
+        return say("bug-somewhere", kind=type(error).__name__, debug=DEBUG)
+    return say("bug", kind=type(error).__name__, place=place[0], line=place[1], debug=DEBUG)
 
 
 def trace(error: BaseException) -> str:
@@ -189,7 +195,7 @@ def _explain_system(error: OSError, reads: list[Path | str], writes: list[Path |
     if isinstance(name, str | bytes | os.PathLike):
         return f"{os.fsdecode(name)}: {reason(error)}"
     if error.errno in _WRITING:
-        return f"{_named(writes) or 'standard output: '}{reason(error)}"
+        return f"{_named(writes) or say('standard-output') + ': '}{reason(error)}"
     return f"{_named([*reads, *writes])}{reason(error)}"
 
 
@@ -197,27 +203,26 @@ def _explain_sqlite(error: sqlite3.Error, files: list[Path | str]) -> str | None
     name = getattr(error, "sqlite_errorname", None) or ""
     for known, number in _SQLITE.items():
         if name.startswith(known):
-            return f"{_named(files)}the database: {'; '.join(_SYSTEM[number])}"
+            return say("database", files=_named(files), reason=say(_SYSTEM[number]))
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return f"{_named(files)}the database is damaged or none at all; restore it from a copy"
+        return say("database-damaged", files=_named(files))
     return None
 
 
 def _explain_import(error: ImportError) -> str:
     name = error.name or "?"
     if name.partition(".")[0] in _OURS:
-        return f"this installation lacks {name}; install Onkokode again"
-    if isinstance(error, ModuleNotFoundError):
-        return f"the package {name} is missing; {_install(name)}"
-    return f"the package {name} does not load; install it again: {_install(name)}"
+        return say("broken-installation", name=name)
+    missing = isinstance(error, ModuleNotFoundError)
+    return say("package-missing" if missing else "package-broken", name=name, install=_install(name))
 
 
 def _install(package: str) -> str:
     for known, extra in EXTRAS.items():
         if package == known or package.startswith(f"{known}."):
-            return f"pip install 'onkokode[{extra}]' brings it"
+            return say("install-extra", extra=extra)
     # A package that an optional one needs, or one that the installation lost.
-    return "pip install onkokode (with the extras in use, such as 'onkokode[files,service]') brings it"
+    return say("install-again")
 
 
 def _allocator_failed(error: BaseException) -> bool:
@@ -230,7 +235,7 @@ def _named(files: Iterable[Path | str]) -> str:
     return f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}: " if names else ""
 
 
-def _place(error: BaseException) -> str:
+def _place(error: BaseException) -> tuple[str, int] | None:
     """File and line of the innermost frame of ours, else of the innermost at all."""
     frames = [
         (Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)
@@ -241,5 +246,5 @@ def _place(error: BaseException) -> str:
         if path.is_relative_to(_ROOT) and path.relative_to(_ROOT).parts[0] in _OURS
     ]
     for path, line in reversed(ours or [(Path(path.name), line) for path, line in frames]):
-        return f"{path.as_posix()}, line {line}"
-    return "an unknown place"
+        return path.as_posix(), line
+    return None

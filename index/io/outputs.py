@@ -17,6 +17,7 @@ from pathlib import Path
 from index.errors import OnkokodeError
 from index.io.atomic import target_of
 from index.io.failures import reason
+from index.io.language import say
 
 _BLOCK = b"\0" * 4096  # a full disk still takes an empty file
 
@@ -24,20 +25,22 @@ _BLOCK = b"\0" * 4096  # a full disk still takes an empty file
 class OutputError(OnkokodeError):
     """An output that cannot be written; the message names it and the remedy."""
 
+    translated = True
+
 
 def check_file(path: Path) -> None:
     """Raise `OutputError` unless a file could be written, or one that is there replaced."""
     if os.path.isdir(path):
-        raise OutputError(f"{path}: is a folder; name a file")
+        raise OutputError(f"{path}: {say('is-folder')}")
     try:
         target = target_of(path)
         there = target.exists()
     except OSError as error:
         # Outputs are renamed into place, which would put a file where the device or pipe is.
-        what = "is a device or a pipe; name a file" if error.errno == errno.EINVAL else reason(error)
+        what = say("is-device") if error.errno == errno.EINVAL else reason(error)
         raise OutputError(f"{path}: {what}") from None
     if not os.path.isdir(target.parent):
-        raise OutputError(f"{target.parent}: there is no such folder; make it, or name another")
+        raise OutputError(say("no-folder", path=target.parent))
     _try_in(target.parent, path)
     if there:
         try:
@@ -46,19 +49,20 @@ def check_file(path: Path) -> None:
             raise OutputError(f"{path}: {reason(error)}") from None
 
 
-def check_folder(path: Path, otherwise: str = "name another") -> None:
-    """Raise `OutputError` unless files could be written into a folder, which may have to be made; `otherwise`
-    says how a person chooses another one."""
+def check_folder(path: Path, otherwise: str = "name-another") -> None:
+    """Raise `OutputError` unless files could be written into a folder, which may have to be made; `otherwise` is the key
+    of a message that says how a person chooses another one."""
     there = path
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     if not os.path.isdir(there):
-        what = "is a file" if there == path else f"{there} is a file"
-        raise OutputError(f"{path}: {what}, not a folder; {otherwise}")
+        if there == path:
+            raise OutputError(say("file-no-folder", path=path, otherwise=say(otherwise)))
+        raise OutputError(say("file-above", path=path, file=there, otherwise=say(otherwise)))
     _try_in(there, path, otherwise)
 
 
-def _try_in(folder: Path, output: Path, otherwise: str = "name another") -> None:
+def _try_in(folder: Path, output: Path, otherwise: str = "name-another") -> None:
     try:
         # Without a name where the system can do that, so that not even a kill leaves it behind.
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -66,7 +70,7 @@ def _try_in(folder: Path, output: Path, otherwise: str = "name another") -> None
             file.flush()
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM):
-            what = f"no permission to write into the folder {folder}; change its rights, or {otherwise}"
+            message = say("folder-rights", path=output, folder=folder, otherwise=say(otherwise))
         else:
-            what = reason(error)
-        raise OutputError(f"{output}: {what}") from None
+            message = f"{output}: {reason(error)}"
+        raise OutputError(message) from None

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from index.errors import OnkokodeError
 from index.io.atomic import write_whole
 from index.io.failures import reason
+from index.io.language import say
 
 T = TypeVar("T")
 
@@ -51,9 +52,13 @@ class DamagedFile(Exception):
 class UnreachableFile(OnkokodeError):
     """A file that may well be whole, but that the system does not give: nothing is to be deleted or built again."""
 
+    translated = True
+
 
 class BusyFolder(OnkokodeError):
     """Another process has been writing for too long."""
+
+    translated = True
 
 
 @contextmanager
@@ -78,8 +83,7 @@ def one_writer(folder: Path, *, longest: float = _LONGEST_WAIT) -> Iterator[None
             lock.acquire(timeout=longest)
         except Timeout:
             raise BusyFolder(
-                f"{folder}: process {_process(owner)} has been changing it for {longest:.0f} seconds; try again "
-                "when it is done"
+                say("busy-folder", folder=folder, process=_process(owner), seconds=round(longest))
             ) from None
     try:
         with suppress(OSError):  # the name is for people, the lock is what counts
@@ -96,15 +100,15 @@ def changing(folder: Path, refused: type[OnkokodeError]) -> Iterator[None]:
         with one_writer(folder.parent):
             yield
     except OSError as error:
-        raise refused(f"{folder}: cannot be written: {reason(error)}") from None
+        raise refused(say("cannot-write", path=folder, reason=reason(error))) from None
 
 
 def _process(owner: Path) -> str:
     try:
         text = owner.read_text(encoding="ascii")
     except (OSError, ValueError):
-        return "(unknown)"
-    return text if text.isdigit() else "(unknown)"
+        return say("unknown-process")
+    return text if text.isdigit() else say("unknown-process")
 
 
 def write_manifest(path: Path, version: int, content: Mapping[str, Any]) -> None:
@@ -124,22 +128,22 @@ def read_manifest(path: Path, version: int) -> dict[str, Any]:
     except OSError as error:
         raise _not_read(path, error) from None
     except (ValueError, RecursionError):
-        raise DamagedFile(path, "is damaged, it is no JSON") from None
+        raise DamagedFile(path, say("damaged-no-json")) from None
     if not isinstance(manifest, dict) or "format" not in manifest:
-        raise DamagedFile(path, "is damaged, it is no manifest")
+        raise DamagedFile(path, say("damaged-no-manifest"))
     found = manifest["format"]
     if found != version or isinstance(found, bool):
         shown = found if isinstance(found, int) else type(found).__name__
-        raise DamagedFile(path, f"has format version {shown}, this version reads {version}")
+        raise DamagedFile(path, say("damaged-version", found=shown, wanted=version))
     if manifest.pop("digest", None) != _digest(manifest):
-        raise DamagedFile(path, "is damaged, it was changed after it had been written")
+        raise DamagedFile(path, say("damaged-edited"))
     return manifest
 
 
 def _not_read(path: Path, error: OSError) -> DamagedFile | UnreachableFile:
     if isinstance(error, IsADirectoryError):
-        return DamagedFile(path, "is a folder")
-    return UnreachableFile(f"{path}: cannot be read: {reason(error)}, or set ONKOKODE_HOME to another folder")
+        return DamagedFile(path, say("damaged-is-folder"))
+    return UnreachableFile(say("cannot-read-home", path=path, reason=reason(error)))
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
@@ -150,11 +154,11 @@ def _digest(manifest: Mapping[str, Any]) -> str:
 def file_names(folder: Path) -> set[str]:
     """The files below a folder, by their paths in it. Raises `DamagedFile` for links and whatever else is no file."""
     if folder.is_symlink() or not folder.is_dir():
-        raise DamagedFile(folder, "is missing" if not folder.is_symlink() else "is a link, not a folder")
+        raise DamagedFile(folder, say("damaged-folder-link" if folder.is_symlink() else "damaged-missing"))
     names = set()
     for path in folder.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise DamagedFile(path, "is a link, not a file")
+            raise DamagedFile(path, say("damaged-file-link"))
         if path.is_file():
             names.add(path.relative_to(folder).as_posix())
     return names
@@ -175,11 +179,11 @@ def read_files(folder: Path, hashes: Mapping[str, str], wanted: set[str]) -> dic
     there = file_names(folder)
     for name in sorted(wanted | there | set(hashes)):
         if name not in there:
-            raise DamagedFile(folder / name, "is missing")
+            raise DamagedFile(folder / name, say("damaged-missing"))
         if name not in wanted:
-            raise DamagedFile(folder / name, "does not belong here")
+            raise DamagedFile(folder / name, say("damaged-foreign"))
         if name not in hashes:
-            raise DamagedFile(folder / name, "is not in the manifest")
+            raise DamagedFile(folder / name, say("damaged-unlisted"))
     content = {}
     for name in sorted(wanted):
         try:
@@ -187,7 +191,7 @@ def read_files(folder: Path, hashes: Mapping[str, str], wanted: set[str]) -> dic
         except OSError as error:
             raise _not_read(folder / name, error) from None
         if hashlib.sha256(content[name]).hexdigest() != hashes[name]:
-            raise DamagedFile(folder / name, "is damaged, its hash is not the one recorded")
+            raise DamagedFile(folder / name, say("damaged-hash"))
     return content
 
 

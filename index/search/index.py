@@ -26,6 +26,7 @@ import numpy as np
 
 from index.catalogue.catalogue import Catalogue, is_neoplasm
 from index.errors import IndexFolderError
+from index.io.language import say
 from index.io.sealed import (
     UNREADABLE,
     DamagedFile,
@@ -153,12 +154,12 @@ class Index:
         try:
             index = whole_state(folder / MANIFEST, lambda: cls._read(folder))
         except FileNotFoundError:
-            raise IndexFolderError(f"{folder}: no index here; {_REMEDY}") from None
+            raise _rebuild(say("index-missing", folder=folder)) from None
         except DamagedFile as error:
-            raise IndexFolderError(f"{error}; {_REMEDY}") from None
+            raise _rebuild(error) from None
         if encoder is not None and index.encoder != encoder.fingerprint:
-            raise IndexFolderError(
-                f"{folder}: built with encoder {index.encoder}, but {encoder.fingerprint} is loaded; {_REMEDY}"
+            raise _rebuild(
+                say("index-encoder", folder=folder, built=index.encoder, loaded=encoder.fingerprint)
             )
         return index
 
@@ -188,7 +189,7 @@ class Index:
         for name, space in self.spaces.items():
             system, codes = _system_and_codes(name, catalogue)
             if space.codes != _codes_of(codes, groups[name]) or list(space.lines) != groups[name]:
-                raise IndexFolderError(f"the index: {name} has other lines than the catalogue; {_REMEDY}")
+                raise _rebuild(say("index-lines", name=name))
             if not space.lines:
                 continue
             rows = np.unique(np.linspace(0, len(space.lines) - 1, _SAMPLE).astype(int))
@@ -198,12 +199,11 @@ class Index:
                 (np.sum(made * kept, axis=1) > _SAME_VECTOR) | (~made.any(axis=1) & ~kept.any(axis=1))
             )
             if not same:
-                raise IndexFolderError(
-                    f"the index: the vectors of {name} are not those of encoder {encoder.name}; {_REMEDY}"
-                )
+                raise _rebuild(say("index-vectors", name=name, encoder=encoder.name))
 
 
-_REMEDY = "rebuild it with `onkokode catalogue index`"
+def _rebuild(what: object) -> IndexFolderError:
+    return IndexFolderError(say("index-rebuild", what=what))
 
 
 def index_folder(home: Path | None = None) -> Path:
@@ -280,12 +280,12 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     # A name with a path in it would lead outside.
     sound = sound and bool(_FOLDER.fullmatch(manifest["folder"])) and set(manifest["codes"]) == set(SPACES)
     if not sound:
-        raise DamagedFile(path, "is no index manifest")
+        raise DamagedFile(path, say("damaged-no-index"))
     for name, codes in manifest["codes"].items():
         if not isinstance(codes, list) or not all(isinstance(code, str) and code for code in codes):
-            raise DamagedFile(path, f"lists no codes for {name}")
+            raise DamagedFile(path, say("damaged-no-codes", name=name))
         if codes != sorted(set(codes)):
-            raise DamagedFile(path, f"lists the codes of {name} twice or in another order")
+            raise DamagedFile(path, say("damaged-code-order", name=name))
     return manifest
 
 
@@ -294,10 +294,10 @@ def _read_space(name: str, codes: list[str], folder: Path, content: dict[str, by
     lines: tuple[CatalogueLine, ...] = read_table("lines", content[table.name], table)
     known = set(codes)
     if any(_space_of(line) != name or line.code not in known for line in lines):
-        raise DamagedFile(table, f"holds lines that are none of {name}")
+        raise DamagedFile(table, say("damaged-lines", name=name))
     vectors = _vectors(content[array.name], array, len(lines))
     if lexical != (bool(lines) and name != CONTEXT):
-        raise DamagedFile(folder / f"{name}.lexical", "is there without lines, or is missing")
+        raise DamagedFile(folder / f"{name}.lexical", say("damaged-lexical"))
     found = Lexical.load(folder / f"{name}.lexical", len(lines)) if lexical else None
     return _space(name, tuple(codes), lines, vectors, found)
 
@@ -306,13 +306,13 @@ def _vectors(data: bytes, path: Path, count: int) -> np.ndarray:
     try:
         vectors = np.load(io.BytesIO(data), allow_pickle=False)
     except UNREADABLE as error:
-        raise DamagedFile(path, f"cannot be read ({type(error).__name__})") from None
+        raise DamagedFile(path, say("damaged-unreadable", kind=type(error).__name__)) from None
     if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32 or vectors.ndim != 2:
-        raise DamagedFile(path, "holds no table of float32 vectors")
+        raise DamagedFile(path, say("damaged-vectors"))
     if len(vectors) != count:
-        raise DamagedFile(path, f"holds {len(vectors)} vectors for {count} lines")
+        raise DamagedFile(path, say("damaged-vector-count", found=len(vectors), wanted=count))
     lengths = np.linalg.norm(vectors, axis=1)
     # Written so that a length that is no number fails too.
     if not np.all((np.abs(lengths - 1) < _UNIT) | (lengths == 0)):
-        raise DamagedFile(path, "holds vectors that are not of unit length")
+        raise DamagedFile(path, say("damaged-lengths"))
     return vectors

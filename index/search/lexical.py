@@ -15,6 +15,7 @@ from pathlib import Path
 import bm25s
 import numpy as np
 
+from index.io.language import say
 from index.io.sealed import UNREADABLE, DamagedFile
 from index.text import normalise
 
@@ -78,9 +79,9 @@ class Lexical:
             engine = bm25s.BM25.load(str(folder), load_corpus=False, allow_pickle=False)
             sound = _sound(engine, size)
         except UNREADABLE as error:
-            raise DamagedFile(folder, f"cannot be read ({type(error).__name__})") from None
+            raise DamagedFile(folder, say("damaged-unreadable", kind=type(error).__name__)) from None
         if not sound:
-            raise DamagedFile(folder, f"is no lexical index of {size} lines")
+            raise DamagedFile(folder, say("damaged-lexical-size", count=size))
         return cls(engine, size)
 
 

@@ -291,7 +291,7 @@ def test_a_table_holds_a_document_in_each_row(tmp_path: Path) -> None:
     )
     assert [one.text for one in documents] == ["Rektum-Ca.\nLeber frei.", "", "Melanom"]
     assert [one.place.get("id") for one in documents_of(path, "Befundtext", None, "Fall")] == ["4", "5", "6"]
-    with pytest.raises(TableFileError, match="keine Spalte Brief; vorhanden: Fall, Befundtext"):
+    with pytest.raises(TableFileError, match="no column Brief; there are: Fall, Befundtext"):
         list(documents_of(path, "Brief"))
 
 

@@ -86,7 +86,7 @@ def test_the_folder_holds_the_network_of_the_file(family: str, made: dict[str, t
     path, network = made[family]
     assert path.stat().st_size < 400_000
     lines: list[str] = []
-    model, new = stored.add("tiny", path, say=lines.append)
+    model, new = stored.add("tiny", path, tell=lines.append)
     assert new and [line.split(",")[0] for line in lines[:6]] == [f"tiny: {n} of 6" for n in range(1, 7)]
     loaded, tokenizer, name = load_network(model.folder, device="cpu", dtype="float32")
     assert name == "tiny"
@@ -114,7 +114,7 @@ def _umask() -> int:
 def test_the_tokenizer_is_the_file_s(made: dict[str, tuple[Path, Any]]) -> None:
     from transformers import AutoTokenizer
 
-    gemma, _ = stored.add("gemma", made["gemma3"][0], say=silent)
+    gemma, _ = stored.add("gemma", made["gemma3"][0], tell=silent)
     words = AutoTokenizer.from_pretrained(gemma.folder)
     assert (words.bos_token_id, words.eos_token_id, words.pad_token_id) == (2, 1, 0)
     assert words("Mammakarzinom").input_ids[0] == 2 and words.chat_template is None
@@ -126,7 +126,7 @@ def test_the_tokenizer_is_the_file_s(made: dict[str, tuple[Path, Any]]) -> None:
         == "  Z.n. Mammakarzinom"
     )
 
-    llama, _ = stored.add("llama", made["llama"][0], say=silent)
+    llama, _ = stored.add("llama", made["llama"][0], tell=silent)
     words = AutoTokenizer.from_pretrained(llama.folder)
     assert "start_header_id" in words.chat_template
     assert words.decode(words("ä 漢, C50.4", add_special_tokens=False).input_ids) == "ä 漢, C50.4"
@@ -141,10 +141,10 @@ def test_an_unknown_way_to_part_texts_is_told(
 ) -> None:
     from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
-    stored.add("known", made["llama"][0], say=silent)
+    stored.add("known", made["llama"][0], tell=silent)
     assert not caplog.text
     monkeypatch.delitem(GGUF_PRE_TOKENIZER_SPLITS, "llama-bpe")
-    stored.add("unknown", made["llama"][0], say=silent)
+    stored.add("unknown", made["llama"][0], tell=silent)
     assert "its way to part texts (llama-bpe) is not known here; GPT-2's is taken" in caplog.text
 
 
@@ -179,7 +179,7 @@ def test_a_file_is_coded_with_and_converted_once(
 
 
 def test_a_name_is_taken_by_everything_that_takes_a_model(file: Path, catalogue: Path) -> None:
-    model, _ = stored.add("ours", file, say=silent)
+    model, _ = stored.add("ours", file, tell=silent)
     assert LocalModel.load("ours", device="cpu").name == "ours"
     assert Models("ours").source("none") == (str(model.folder), None)
     Prompts("instruct", 3).save(model.folder)
@@ -397,7 +397,7 @@ def test_a_path_that_is_no_file_is_told_apart(tmp_path: Path, file: Path) -> Non
 
 
 def test_a_damaged_folder_is_told_and_made_again(file: Path) -> None:
-    model, _ = stored.add("ours", file, say=silent)
+    model, _ = stored.add("ours", file, tell=silent)
     _cut(model.folder / "model.safetensors", 1000)
     line = line_of(run("code", "--model", "ours", "x"))
     assert "model.safetensors: is damaged; `onkokode model remove ours`, then add it again" in line
@@ -405,7 +405,7 @@ def test_a_damaged_folder_is_told_and_made_again(file: Path) -> None:
     (model.folder / stored.ORIGIN).write_text("{}")
     assert "onkokode.origin: is damaged" in line_of(run("code", "--model", "ours", "x"))
     assert run("model", "remove", "ours").exit_code == 0
-    assert stored.add("ours", file, say=silent)[1]
+    assert stored.add("ours", file, tell=silent)[1]
 
 
 def test_no_room_on_the_disk_is_told_before_the_work(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,14 +424,14 @@ def _fails_in_the_middle(line: str) -> None:
 
 def test_what_is_broken_off_leaves_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
-        stored.add("ours", file, say=_fails_in_the_middle)
+        stored.add("ours", file, tell=_fails_in_the_middle)
     root = stored.models_folder()
     assert not [path for path in root.iterdir() if path.is_dir()]
     # What a killed process left is cleared away by the next one.
     (root / ".ours.99999").mkdir()
     (root / ".ours.99999" / "model.safetensors").write_bytes(b"half")
     assert not stored.stored_models()
-    stored.add("ours", file, say=silent)
+    stored.add("ours", file, tell=silent)
     assert [path.name for path in root.iterdir() if path.is_dir()] == ["ours"]
 
 
@@ -451,7 +451,7 @@ def test_a_full_disk_while_it_is_written_is_one_line(file: Path, monkeypatch: py
 
 def _added(home: str, file: Path, results: Any) -> None:
     os.environ["ONKOKODE_HOME"] = home
-    results.put(stored.add("ours", file, say=silent)[1])
+    results.put(stored.add("ours", file, tell=silent)[1])
 
 
 def test_two_processes_add_one_model_once(file: Path) -> None:
@@ -509,7 +509,7 @@ def test_the_scaling_of_positions_is_kept(tmp_path: Path) -> None:
         8.0,
         8192,
     )
-    assert stored.add("ours", path, say=silent)[1]
+    assert stored.add("ours", path, tell=silent)[1]
     save_tiny_gguf(
         "llama", path, change=lambda writer: writer.add_tensor("rope_freqs.weight", 3 * _ones(4)), **base
     )

@@ -360,7 +360,7 @@ def test_a_last_row_that_is_cut_off(name: str, ending: int, tmp_path: Path) -> N
 def test_a_large_file_must_end_its_last_row(tmp_path: Path) -> None:
     rows = "".join(f"1|I{10000 + i}|C34.1||||Krebs Nummer {i}\n" for i in range(1500))
     assert parse(written(tmp_path, rows)).counts["rows"] == 1500
-    with pytest.raises(CatalogueError, match="row 1500: its last row has no line break"):
+    with pytest.raises(CatalogueError, match="row 1,500: its last row has no line break"):
         parse(written(tmp_path, rows[:-4]))
 
 
@@ -400,6 +400,6 @@ def test_a_row_that_does_not_fit(name: str, old: str, new: str, tmp_path: Path) 
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    for path in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(CatalogueError, match="cannot be read"):
+    for path, said in ((tmp_path / "nowhere", "there is no such file"), (tmp_path, "is a folder")):
+        with pytest.raises(CatalogueError, match=said):
             parse(path)

@@ -229,7 +229,7 @@ def test_remove(home: Path, downloads: Path) -> None:
     store.add([downloads], home)
     assert [entry.file for entry in store.remove("icdo3-2019", home)] == ["icdo.xml"]
     assert "icdo3-2019" not in {entry.edition for entry in store.stored(home)}
-    with pytest.raises(CatalogueError, match=r"'icdo3-2019' is not in the catalogue.*alphabet-2023"):
+    with pytest.raises(CatalogueError, match=r"icdo3-2019 is not in the catalogue.*alphabet-2023"):
         store.remove("icdo3-2019", home)
 
 

@@ -111,6 +111,6 @@ def test_what_only_the_second_parser_refuses_is_not_quoted_either(
     document: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("index.xml._inspect", lambda data: None)
-    with pytest.raises(XmlError, match="line 1") as caught:
+    with pytest.raises(XmlError, match="Zeile 1") as caught:
         safe_parse(document.encode())
     assert "Markerli" not in str(caught.value)

@@ -394,7 +394,7 @@ def test_messages_are_never_overwritten(tmp_path: Path) -> None:
             [tmp_path / "b" / ".." / "leer"] if (tmp_path / "leer").mkdir() else [tmp_path / "leer"], None
         )
     result = CliRunner().invoke(cli, ["registry", str(source), "--report", str(tmp_path / "r.txt")])
-    assert result.exit_code == 2 and "must end in .csv or .json" in result.output
+    assert result.exit_code == 2 and "der Name muss auf .csv oder .json enden" in result.output
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,10 @@ def test_a_report_that_does_not_fit_is_one_line_and_no_fault_of_a_message(tmp_pa
         report.write_text("old")
         with largest_file(10_000):
             result = CliRunner().invoke(cli, ["registry", str(messages), "--report", str(report)])
-        assert result.exit_code == 2 and f"--report {report}: nicht schreibbar" in result.output
+        assert (
+            result.exit_code == 2
+            and f"--report {report}: die Datei wird größer als hier erlaubt" in result.output
+        )
         assert "Dateien" not in result.output and report.read_text() == "old"
     assert not list(tmp_path.rglob(".*"))
 

@@ -336,7 +336,7 @@ def test_a_full_disk_fails_a_job_and_nothing_else(
         monkeypatch.setattr("agent.apps.files.work_folder.WorkFolder.keep", full)
         agent.let(40)
         failed = ended(client, job)
-        assert failed["state"] == "failed" and "no space is left on the disk" in failed["problem"]
+        assert failed["state"] == "failed" and "der Datenträger ist voll" in failed["problem"]
         assert {path.name for path in files_of(tmp_path / "jobs" / job)} == {"job.json"}
         monkeypatch.setattr("agent.apps.service.jobs.store.shutil.copyfileobj", full)
         assert_plain_error(client.post("/v1/jobs", files=sent(table(10))), 507, "disk")

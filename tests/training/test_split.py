@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from index.catalogue.catalogue import Catalogue
-from index.catalogue.layouts import CatalogueError, CatalogueFile
+from index.catalogue.layouts import CatalogueFile
+from index.errors import OnkokodeError
 from index.records import CatalogueLine, Code, CodeSystem
 from training.split import Split
 
@@ -73,7 +74,7 @@ def test_catalogue_without_loses_the_terms_in_every_edition() -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(CatalogueError, match="alphabet-2023"):
+    with pytest.raises(OnkokodeError, match="alphabet-2023"):
         Split.of([SYSTEMATIC])
-    with pytest.raises(CatalogueError, match="icd10gm-2024"):
+    with pytest.raises(OnkokodeError, match="icd10gm-2024"):
         Split.of([_file("alphabet-2023", TERMS)])

@@ -13,6 +13,7 @@ import click
 
 from agent.apps.options import INPUT_FOLDER, OutputFile, OutputFolder
 from index.io.failures import require
+from index.io.language import say
 from training.plan import LoraPlan, plan_options
 from training.runs import write_json
 
@@ -42,7 +43,7 @@ def lora_command(model: str, pairs: Path, out: Path, **plan: Any) -> None:
     onkokode train lora --model Qwen/Qwen3-8B --pairs runs/pairs --out runs/full --rank 0 --learning-rate 1e-5
     """
     for package in ("accelerate", "matplotlib"):
-        require(package, "training an adapter")
+        require(package, say("training-adapter"))
     from training.adapters.lora import train_lora
 
     train_lora(model, pairs, out, LoraPlan(**plan))
@@ -128,7 +129,7 @@ def compare_command(runs: tuple[Path, ...], out: Path, task: str | None) -> None
     \b
     onkokode train compare runs/rank8 runs/rank64 runs/full --out runs/compared --task icd10gm
     """
-    require("matplotlib", "the plot")
+    require("matplotlib", say("plot"))
     from training.adapters.report import compare_runs
 
     click.echo(compare_runs(runs, out, task))
@@ -170,7 +171,7 @@ def throughput_command(
     import torch
 
     for package in ("trl", "datasets"):
-        require(package, "the trainer that is compared with")
+        require(package, say("other-trainer"))
     from training.adapters.throughput import measure_throughput, to_markdown
 
     measured = measure_throughput(model, pairs, LoraPlan(**plan), steps=steps, rows=rows)

@@ -14,11 +14,12 @@ import click
 from agent.apps.documents.formats import plain_text
 from agent.apps.documents.sources import Document, documents_of
 from agent.apps.files.options import table_options
-from agent.apps.language import error_line, say
 from agent.apps.options import agent_options, load_agent, reader_option
 from agent.apps.terminal import counting, is_watched, standard_input
 from index.errors import OnkokodeError
 from index.io import failures
+from index.io.inputs import InputPath
+from index.io.language import say
 
 if TYPE_CHECKING:
     from agent.apps.files.table import TableOptions
@@ -32,7 +33,7 @@ _STANDARD_INPUT = Path("-")
     metavar="FILE...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    type=InputPath(dir_okay=False, allow_dash=True, path_type=Path),
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per document and line.")
 @click.option("--column", metavar="NAME", help="Tables: column with the documents; by default found.")
@@ -71,8 +72,9 @@ def read_command(
             try:
                 yield from _documents(path, column, table, id_column)
             except (OnkokodeError, OSError) as error:
-                failed.append(str(error))
-                click.echo(error_line(str(error), failures.language_of(error)), err=True)
+                said = failures.explain(error, reads=[path]) or str(error)
+                failed.append(said)
+                click.echo(failures.line_of(said, error), err=True)
 
     sources, texts = tee(documents())
     answers = zip(sources, agent.read_many(one.text for one in texts), strict=True)
@@ -103,6 +105,6 @@ def _documents(
     path: Path, column: str | None, table: TableOptions, id_column: str | None
 ) -> Iterator[Document]:
     if path == _STANDARD_INPUT:
-        yield Document({"file": "-"}, plain_text(standard_input().read(), "standard input"))
+        yield Document({"file": "-"}, plain_text(standard_input().read(), say("standard-input")))
     else:
         yield from documents_of(path, column, table, id_column)

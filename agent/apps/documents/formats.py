@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from index.errors import OnkokodeError
 from index.io.failures import require
+from index.io.language import say
 from index.xml import XmlError, safe_parse
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 # A longer one is no patient's document.
 MAX_BYTES = 50 * 1024 * 1024
-_KINDS = ".txt, .docx, .rtf and .pdf"
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _PARAGRAPH = f"{_WORD}p"
 _WORDS = f"{_WORD}t"
@@ -32,44 +32,44 @@ _GONE = {
     f"{_WORD}moveFrom", f"{_WORD}del", f"{_WORD}pPr", f"{_WORD}rPr",
     "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
 }  # fmt: skip
-# The beginnings of formats that are often named otherwise, and what helps.
+# The beginnings of formats that are often named otherwise: keys of messages that say what helps.
 _FOREIGN = {
-    b"{\\rtf": "is rich text; name it .rtf",
-    b"%PDF-": "is a PDF; name it .pdf",
-    b"PK\x03\x04": "is packed; name it .docx if it comes from Word, else unpack it",
-    b"\xd0\xcf\x11\xe0": "is an old Word document; save it as .docx",
-    b"<!DOCTYPE html": "is a web page; save its text",
-    b"<html": "is a web page; save its text",
+    b"{\\rtf": "document-rtf",
+    b"%PDF-": "document-pdf",
+    b"PK\x03\x04": "document-packed",
+    b"\xd0\xcf\x11\xe0": "document-old-word",
+    b"<!DOCTYPE html": "document-web",
+    b"<html": "document-web",
 }
 
 
 class SourceError(OnkokodeError):
     """A file whose text cannot be read; the message names the file and the remedy."""
 
+    translated = True
+
 
 def document_text(path: Path) -> str:
     """The text of a file, by its ending. Raises `SourceError`, and `OSError` where it cannot be opened."""
     if path.stat().st_size > MAX_BYTES:
-        raise SourceError(f"{path}: is larger than {MAX_BYTES >> 20} MB; give the document's text alone")
+        raise SourceError(say("document-large", path=path, limit=MAX_BYTES >> 20))
     reader = _READERS.get(path.suffix.lower())
     text = plain_text(path.read_bytes(), str(path)) if reader is None else reader(path)
     if not text.strip():
-        raise SourceError(
-            f"{path}: holds no text, at most pictures of its pages; run a text recognition (OCR) on it first"
-        )
+        raise SourceError(say("document-empty", path=path))
     return text
 
 
 def plain_text(data: bytes, name: str) -> str:
     """Bytes as text: UTF-8, UTF-16 with its mark, or what German Windows programs write. `name` stands in the error."""
     start = data[:64].lstrip()
-    for beginning, remedy in _FOREIGN.items():
+    for beginning, key in _FOREIGN.items():
         if start[: len(beginning)].lower() == beginning.lower():
-            raise SourceError(f"{name}: {remedy}")
+            raise SourceError(say(key, path=name))
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     if b"\0" in data[:4096]:
-        raise SourceError(f"{name}: is no text; {_KINDS} are read, text files as UTF-8, UTF-16 or cp1252")
+        raise SourceError(say("document-binary", path=name))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -81,12 +81,11 @@ def _docx(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             part = archive.getinfo("word/document.xml")
             if part.file_size > MAX_BYTES:
-                raise SourceError(f"{path}: unpacks to more than {MAX_BYTES >> 20} MB; save it anew as text")
+                raise SourceError(say("document-unpacks", path=path, limit=MAX_BYTES >> 20))
             root = safe_parse(archive.read(part), max_bytes=MAX_BYTES)
     except (zipfile.BadZipFile, KeyError, XmlError, RuntimeError, NotImplementedError) as error:
-        raise SourceError(
-            f"{path}: is no Word document ({error}); save it anew as .docx or as text"
-        ) from None
+        what = str(error) if isinstance(error, XmlError) else type(error).__name__
+        raise SourceError(say("document-not-word", path=path, what=what)) from None
     return "".join(_spoken(root)).strip("\n")
 
 
@@ -108,25 +107,23 @@ def _spoken(node: etree._Element, *, inside: bool = False) -> Iterator[str]:
 
 
 def _rtf(path: Path) -> str:
-    require("striprtf", f"reading {path.name}")
+    require("striprtf", say("reading-file", name=path.name))
     from striprtf.striprtf import rtf_to_text
 
     data = path.read_bytes()
     if not data.lstrip().startswith(b"{\\rtf"):
-        raise SourceError(f"{path}: is no rich text; save it anew as .rtf or as text")
+        raise SourceError(say("document-not-rtf", path=path))
     if b"\\shptxt" in data:
-        raise SourceError(f"{path}: holds text boxes, which would be lost; save it as .docx")
+        raise SourceError(say("document-text-boxes", path=path))
     try:
         # Rich text is ASCII; what is not, its own code page says.
         return str(rtf_to_text(data.decode("latin-1"), errors="replace"))
     except (ValueError, LookupError, OverflowError) as error:
-        raise SourceError(
-            f"{path}: cannot be read as rich text ({type(error).__name__}); save it as .docx or as text"
-        ) from None
+        raise SourceError(say("document-rtf-damaged", path=path, kind=type(error).__name__)) from None
 
 
 def _pdf(path: Path) -> str:
-    require("pypdf", f"reading {path.name}")
+    require("pypdf", say("reading-file", name=path.name))
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 
@@ -135,9 +132,7 @@ def _pdf(path: Path) -> str:
     try:
         return "\n".join(page.extract_text() for page in PdfReader(path).pages)
     except (PyPdfError, ValueError, KeyError, RecursionError) as error:
-        raise SourceError(
-            f"{path}: cannot be read as a PDF ({type(error).__name__}); print it anew or give its text"
-        ) from None
+        raise SourceError(say("document-pdf-damaged", path=path, kind=type(error).__name__)) from None
 
 
 _READERS: dict[str, Callable[[Path], str]] = {".docx": _docx, ".rtf": _rtf, ".pdf": _pdf}

@@ -16,8 +16,10 @@ what German tumour documentation exchanges:
   neither that it came back nor that it is gone, which `recurrence`, `remission` and `resolved` would claim.
   `active` is set for gesichert and Verdacht. What is refuted, or no tumour at all, has no clinical status. So
   con-3 to con-5 of R4 hold: there is no category problem-list-item, no abatement, and no entered-in-error.
-* An axis that abstained has no coding: `data-absent-reason` `unknown` takes its place. A text that is no tumour
-  diagnosis gives a Condition whose `code` is absent likewise, so that rows do not get lost.
+* An axis that abstained has no coding: `data-absent-reason` `unknown` takes its place in `code` and `bodySite`. A text
+  that is no tumour diagnosis gives a Condition whose `code` is absent likewise, so that rows do not get lost. Where a
+  value set is required (the status, the morphology), a concept without a coding is an error to validators whatever its
+  extension says, so the whole element is left out.
 * A Condition must have a subject. Without one its reference says `unknown` by extension.
 
 It says of itself that software proposed it: `meta.tag` for systems, `note` for people, the confidence as an
@@ -88,6 +90,8 @@ class Diagnosis:
 class FhirError(OnkokodeError):
     """A bundle cannot be written; the message names the file."""
 
+    translated = True
+
 
 def years_in_force(agent: CodingAgent) -> dict[CodeSystem, int]:
     """The year of the edition that the agent's codes are from, per axis; the lexicon's where nothing else is
@@ -140,19 +144,21 @@ def condition(
         "meta": {
             "tag": [{"system": TAG, "code": "software-proposal", "display": "Vorschlag einer Software"}]
         },
-        "extension": [
-            {"url": MORPHOLOGY, "valueCodeableConcept": _concept(ICDO3, coded.icdo_morphology, years)},
-            *([{"url": ASSERTED, "valueDateTime": date}] if date else []),
-        ],
     }
+    extensions: list[dict[str, Any]] = []
+    if coded.icdo_morphology.code is not None:
+        morphology = _concept(ICDO3, coded.icdo_morphology, years)
+        extensions.append({"url": MORPHOLOGY, "valueCodeableConcept": morphology})
+    if date:
+        extensions.append({"url": ASSERTED, "valueDateTime": date})
+    if extensions:  # FHIR has no empty lists
+        resource["extension"] = extensions
     # What is ruled out is no tumour diagnosis, but it was asserted: that it is not there.
     if coded.tumour or coded.certainty == "ausgeschlossen":
         verification, clinical = _STATUS.get(coded.certainty, ("provisional", "active"))
         if clinical:
             resource["clinicalStatus"] = {"coding": [{"system": _CLINICAL, "code": clinical}]}
         resource["verificationStatus"] = {"coding": [{"system": _VERIFICATION, "code": verification}]}
-    else:
-        resource["verificationStatus"] = {"extension": [_absent("not-applicable")]}
     resource["code"] = _code(coded, with_text, years)
     if coded.tumour:
         resource["bodySite"] = [_site(coded, years)]
@@ -205,7 +211,7 @@ def write_bundle(
     except OSError as error:
         if error.filename != str(path):  # the texts come from a file, too
             raise
-        raise FhirError(f"{path}: cannot be written: {reason(error)}") from None
+        raise FhirError(f"{path}: {reason(error)}") from None
     return number
 
 

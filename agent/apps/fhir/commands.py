@@ -16,13 +16,15 @@ import click
 from agent.apps.files.options import table_options
 from agent.apps.options import OutputFile, agent_options, load_agent
 from agent.apps.terminal import counting, standard_input, text_lines, warn_of
+from index.io.inputs import InputPath
+from index.io.language import say
 
 if TYPE_CHECKING:
     from agent.apps.files.table import TableOptions
 
 
 @click.command("fhir")
-@click.argument("source", metavar="FILE|-", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.argument("source", metavar="FILE|-", type=InputPath(dir_okay=False, allow_dash=True))
 @click.option(
     "--out",
     required=True,
@@ -84,7 +86,7 @@ def fhir_command(
     loaded = load_agent(**agent)
     damaged: list[int] = []
     with ExitStack() as stack:
-        advance = stack.enter_context(counting("Texte"))
+        advance = stack.enter_context(counting(say("texts")))
 
         def counted() -> Iterator[Diagnosis]:
             if in_table:
@@ -110,5 +112,5 @@ def fhir_command(
         number = write_bundle(
             out, counted(), subject, with_text=with_text, years=years_in_force(loaded), floor=min_confidence
         )
-    click.echo(f"{number} Conditions geschrieben nach {out}", err=True)
+    click.echo(say("fhir-written", count=number, path=out), err=True)
     warn_of(damaged, "iconv -f cp1252 -t utf-8 FILE")

@@ -14,6 +14,7 @@ from agent.apps.files.columns import find_place
 from agent.apps.files.formats import TABLE_ENDINGS, open_table
 from agent.apps.files.table import Row, TableFileError, TableOptions, text_of
 from index.dates import DateError, iso_date
+from index.io.language import say
 
 _ID, _KIND = re.compile(r"[A-Za-z0-9.-]{1,64}"), re.compile(r"[A-Z][A-Za-z]+")
 
@@ -64,10 +65,7 @@ def _subject(path: Path, row: Row, place: int | None) -> str | None:
         return None
     kind, _, own = said.rpartition("/")
     if not _ID.fullmatch(own) or (kind and not _KIND.fullmatch(kind)):
-        raise TableFileError(
-            f"{path}: Zeile {row.number}: keine FHIR-Kennung; sie besteht aus Buchstaben, Ziffern, - und ., mit oder "
-            "ohne Patient/ davor"
-        )
+        raise TableFileError(say("fhir-reference", path=path, row=row.number))
     return f"{kind or 'Patient'}/{own}"
 
 
@@ -75,4 +73,4 @@ def _date(path: Path, row: Row, place: int | None) -> str | None:
     try:
         return None if place is None else iso_date(text_of(row.values[place]))
     except DateError as error:
-        raise TableFileError(f"{path}: Zeile {row.number}: kein Datum ({error}); bitte berichtigen") from None
+        raise TableFileError(say("fhir-date", path=path, row=row.number, how=error)) from None

@@ -15,9 +15,9 @@ from itertools import islice
 from typing import Any
 
 from agent.apps.files.table import SAMPLE_ROWS, Table, TableFileError, text_of
-from agent.apps.language import say
 from agent.prepare import Case, CaseError
 from index.dates import DateError, year_of
+from index.io.language import say
 from index.text import normalise
 
 Question = str | Case  # what the agent is asked about a row
@@ -48,7 +48,7 @@ def find_text_column(table: Table, name: str | None = None) -> str:
         TableFileError: there is no column `name`, or several columns could be meant; the message lists them.
     """
     if not table.columns:
-        raise TableFileError(f"{table.path}: die Datei hat keine Spalten")
+        raise TableFileError(say("no-columns", path=table.path))
     if name is not None:
         return table.columns[_place(table, name)]
     if len(table.columns) == 1:
@@ -59,10 +59,7 @@ def find_text_column(table: Table, name: str | None = None) -> str:
     ranked = sorted(words, key=lambda column: -words[column])
     if words[ranked[0]] > 0 and words[ranked[0]] >= _CLEARLY * words[ranked[1]]:
         return ranked[0]
-    raise TableFileError(
-        f"{table.path}: welche Spalte die Diagnosetexte enthält, ist nicht eindeutig; bitte mit --column eine "
-        f"nennen: {table.shown_columns()}"
-    )
+    raise TableFileError(say("which-column", path=table.path, columns=table.shown_columns()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +96,13 @@ class RowFields:
             if by_name := _by_name(left):
                 named = {"diagnosis": table.columns.index(by_name), **named}
         if len(set(named.values())) < len(named):
-            raise TableFileError(
-                f"{table.path}: eine Spalte ist für zwei Angaben genannt; bitte je eine nennen"
-            )
+            raise TableFileError(say("column-twice", path=table.path))
         return cls(named, None if date is None else _place(table, date), tumour)
 
     def told(self, table: Table) -> str:
         """Which columns are taken, for the person who started the run."""
         taken = self.places if self.date is None else {**self.places, "date": self.date}
-        columns = ", ".join(
-            say(field, column=table.shown_column(place, say("column"))) for field, place in taken.items()
-        )
+        columns = ", ".join(say(field, column=table.shown_column(place)) for field, place in taken.items())
         return say("one-tumour", columns=columns) if len(self.places) > 1 else columns
 
     def pick(self, values: Sequence[Any]) -> list[str]:
@@ -154,7 +147,7 @@ def _place(table: Table, name: str) -> int:
     number = _PLACE.fullmatch(name.strip())
     if number and 1 <= int(number[1]) <= len(table.columns):
         return int(number[1]) - 1
-    raise TableFileError(f"{table.path}: keine Spalte {name}; vorhanden: {table.shown_columns()}")
+    raise TableFileError(say("no-such-column", path=table.path, name=name, columns=table.shown_columns()))
 
 
 def _by_name(columns: Sequence[str]) -> str | None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.apps.files.options import table_options
-from agent.apps.language import say
 from agent.apps.options import OutputFile, agent_options, load_agent
 from index.io.failures import require
+from index.io.language import say
 
 if TYPE_CHECKING:
     from agent.apps.files.table import TableOptions

@@ -25,7 +25,7 @@ from agent.apps.files.table import (
     TableOptions,
     TableWriter,
 )
-from agent.apps.language import say
+from index.io.language import say
 
 _DELIMITERS = (";", "\t", ",", "|")
 _NEVER = "\ufdd0"  # stands for the delimiter of a file of one column; it is no letter of any script
@@ -45,7 +45,7 @@ class DelimitedTable(Table):
     def __init__(self, path: Path, options: TableOptions) -> None:
         super().__init__(path, options)
         if options.delimiter is not None and options.delimiter in '"\r\n\0':
-            raise TableFileError(f"{path}: dieses Zeichen kann Felder nicht trennen; üblich: ; , | tab")
+            raise TableFileError(say("bad-separator", path=path))
         self._lines = TextLines(path, options.encoding, all_ends=True)
         self.encoding = self._lines.encoding
         head = self._head()
@@ -58,7 +58,7 @@ class DelimitedTable(Table):
         self._splits = self.delimiter
         numbered = [(line, record) for line, record, _ in islice(self._records(), SAMPLE_ROWS + 1)]
         if not numbered:
-            raise TableFileError(f"{path}: die Datei ist leer")
+            raise TableFileError(say("empty-file", path=path))
         self._above = self.above_header(numbered)
         records = [record for _, record in numbered[self._above :]]
         self.name_columns(records[0], records[1:])
@@ -102,9 +102,7 @@ class DelimitedTable(Table):
         def texts() -> Iterator[str]:
             for text, note, dropped in islice(self._lines, self._hint is not None, None):
                 if dropped:
-                    raise TableFileError(
-                        f"{self.path}: Zeile {line + 1} hat mehr als {LONGEST_LINE:,} Zeichen; ist es eine Tabelle?"
-                    )
+                    raise TableFileError(say("long-line", path=self.path, line=line + 1, limit=LONGEST_LINE))
                 if note:
                     notes[note] = None
                 lines.append(text)
@@ -123,10 +121,7 @@ class DelimitedTable(Table):
                 line = reader.line_num + (self._hint is not None)
                 notes.clear()
         except csv.Error:
-            raise TableFileError(
-                f"{self.path}: ab Zeile {line + 1} wird ein Anführungszeichen nicht geschlossen; "
-                "bitte die Zeile berichtigen"
-            ) from None
+            raise TableFileError(say("open-quotation", path=self.path, line=line + 1)) from None
 
     def read_rows(self) -> Iterator[Row]:
         width = len(self.columns)

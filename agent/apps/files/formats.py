@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from agent.apps.files.table import Table, TableFileError, TableOptions, TableWriter, must_be_a_file
+from index.io.failures import reason
+from index.io.language import say
 
 JSON_LINES = (".jsonl", ".ndjson")
 # A text file may be a table or hold a text per line; these are tables by their ending.
@@ -100,9 +102,9 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as stream:
             head = stream.read(4096)
     except OSError as error:
-        raise TableFileError(f"{path}: nicht lesbar ({error.strerror})") from None
+        raise TableFileError(f"{path}: {reason(error)}") from None
     if not head.strip():
-        raise TableFileError(f"{path}: die Datei ist leer")
+        raise TableFileError(say("empty-file", path=path))
     return head
 
 
@@ -112,7 +114,7 @@ def _parts_of(path: Path) -> set[str]:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
     except zipfile.BadZipFile:
-        raise TableFileError(f"{path}: die Excel-Datei ist beschädigt oder nur halb kopiert") from None
+        raise TableFileError(say("excel-half", path=path)) from None
     if not names & {"xl/workbook.xml", "xl/workbook.bin"} and not names >= {"content.xml", "mimetype"}:
-        raise TableFileError(f"{path}: ein ZIP-Archiv, aber keine Excel-Datei; bitte erst entpacken")
+        raise TableFileError(say("excel-not", path=path))
     return names

@@ -27,6 +27,7 @@ from agent.apps.files.table import (
     TableOptions,
     TableWriter,
 )
+from index.io.language import say
 from index.text import writable
 
 _UNREAD = "onkokode_zeile"  # what a line that is no object is called in the output
@@ -77,11 +78,9 @@ class JsonLinesTable(Table):
             names.update(dict.fromkeys(record.members or ()))
             rows += 1
             if len(names) > MOST_COLUMNS:
-                raise TableFileError(
-                    f"{path}: mehr als {MOST_COLUMNS} verschiedene Schlüssel; bitte nur die nötigen"
-                )
+                raise TableFileError(say("json-keys", path=path, limit=MOST_COLUMNS))
         if not names:
-            raise TableFileError(f"{path}: keine Zeile ist ein JSON-Objekt; erwartet wird eines je Zeile")
+            raise TableFileError(say("json-no-object", path=path))
         self.columns = tuple(names)
         self.rows = rows
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from agent.apps.files.table import REPLACED, TableFileError
+from index.io.language import say
 from index.text import writable
 
 LONGEST_LINE = 16_000_000  # bytes (letters of UTF-16); more is not held in memory
@@ -176,7 +177,7 @@ def _text_encoding(path: Path, encoding: str) -> str:
             return encoding
     except Exception:  # each of these codecs fails in a way of its own
         pass
-    raise TableFileError(f"{path}: {encoding} ist kein Zeichensatz für Texte; üblich: utf-8, cp1252")
+    raise TableFileError(say("bad-encoding", path=path, encoding=encoding))
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:

@@ -17,12 +17,11 @@ from typing import Any
 
 from agent.apps.files.sheets import SheetRows, SheetTable
 from agent.apps.files.table import TableFileError, TableOptions
-from agent.apps.wording import thousands
 from index.io.failures import require
+from index.io.language import say
 
 _MOST_BYTES = 256 << 20  # unpacked; in memory a sheet takes several times as much
 _MOST_CELLS = 20_000_000
-_CSV = "bitte das Blatt als CSV speichern"
 # OpenDocument says of a row or cell how often it is repeated.
 _REPEATED = re.compile(rb"<table:(table-row|table-cell)\b([^>]*)>")
 _TIMES = re.compile(rb'number-(?:rows|columns)-repeated="(\d{1,9})"')
@@ -34,7 +33,7 @@ class OtherBookTable(SheetTable):
     kind = "calamine"
 
     def __init__(self, path: Path, options: TableOptions) -> None:
-        require("python_calamine", f"reading {path.name}")
+        require("python_calamine", say("reading-file", name=path.name))
         _must_be_small(path)
         super().__init__(path, options)
 
@@ -59,9 +58,7 @@ class OtherBookTable(SheetTable):
         yield {name: partial(rows, name) for name in names}
 
     def _damaged(self, error: Exception) -> TableFileError:
-        return TableFileError(
-            f"{self.path}: beschädigt oder verschlüsselt ({type(error).__name__}); bitte öffnen und als .xlsx speichern"
-        )
+        return TableFileError(say("book-damaged", path=self.path, kind=type(error).__name__))
 
 
 def _must_be_small(path: Path) -> None:
@@ -74,9 +71,9 @@ def _must_be_small(path: Path) -> None:
             if size <= _MOST_BYTES and "content.xml" in archive.namelist():
                 cells = _cells(archive.read("content.xml"))
     if size > _MOST_BYTES:
-        raise TableFileError(f"{path}: mehr als {_MOST_BYTES >> 20} MB; {_CSV}")
+        raise TableFileError(say("book-large", path=path, limit=_MOST_BYTES >> 20))
     if cells > _MOST_CELLS:
-        raise TableFileError(f"{path}: mehr als {thousands(_MOST_CELLS)} Zellen; {_CSV}")
+        raise TableFileError(say("book-cells", path=path, limit=_MOST_CELLS))
 
 
 def _cells(content: bytes) -> int:

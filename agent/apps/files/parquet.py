@@ -24,6 +24,7 @@ from agent.apps.files.table import (
     TableWriter,
     unique_columns,
 )
+from index.io.language import say
 
 
 class ParquetTable(Table):
@@ -83,7 +84,7 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise TableFileError(f"{path}: die Parquet-Datei ist beschädigt oder nur halb kopiert") from None
+        raise TableFileError(say("parquet-damaged", path=path)) from None
 
 
 def _values(column: pa.ChunkedArray, odd: set[int]) -> list[Any]:

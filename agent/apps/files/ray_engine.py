@@ -25,6 +25,7 @@ import pyarrow as pa
 from agent.apps.files.columns import RowFields
 from agent.apps.files.run import CodedChunk, code_chunk
 from agent.apps.files.table import Chunk, Row, Table, TableFileError
+from index.io.language import say
 
 _READ_TASK_CHUNKS = 64
 _SHORT = "/tmp" if os.path.isdir("/tmp") else None
@@ -60,7 +61,7 @@ class RayEngine:
         try:
             import ray
         except ModuleNotFoundError:
-            raise TableFileError("--engine ray braucht Ray; pip install 'onkokode[ray]'") from None
+            raise TableFileError(say("ray-needed")) from None
         with nullcontext() if ray.is_initialized() else _started(self.address):
             yield from self._coded(table, fields, sorted(missing))
 
@@ -127,10 +128,7 @@ def _start_here(stack: ExitStack) -> None:
     # Where Ray was imported before, it has read the variable before. The node's address would not tell: without a
     # network it is loopback, and the sockets listen on all interfaces all the same.
     if getattr(ray_constants, "ENABLE_RAY_CLUSTER", True):
-        raise TableFileError(
-            "Ray würde auch auf andere Rechner hören; vor dem ersten `import ray` "
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 setzen, oder mit address= den eigenen Cluster nennen"
-        )
+        raise TableFileError(say("ray-listens"))
     # In /tmp, as Ray's own, since the paths of its sockets must be short.
     own = TemporaryDirectory(prefix="onkokode-ray-", dir=_SHORT, ignore_cleanup_errors=True)
     folder = stack.enter_context(own)

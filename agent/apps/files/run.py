@@ -25,8 +25,8 @@ from agent.apps.files.formats import open_table
 from agent.apps.files.table import Chunk, Table, TableFileError, TableOptions, must_be_a_file
 from agent.apps.files.work_folder import Answers, WorkFolder
 from agent.apps.files.writing import must_fit, write_table
-from agent.apps.language import say
 from index.io.atomic import new_file
+from index.io.language import say
 
 if TYPE_CHECKING:
     from agent.agent import CodingAgent
@@ -176,21 +176,19 @@ Digests = list[tuple[str, int]]  # per chunk: its digest and its rows
 
 def _must_be_writable(source: Path, target: Path, restart: bool) -> None:
     if target.is_dir():
-        raise TableFileError(f"{target} ist ein Ordner; bitte eine Datei nennen")
+        raise TableFileError(say("table-is-folder", path=target))
     if target.exists() and not restart:
-        raise TableFileError(f"{target} gibt es schon; mit --restart wird neu kodiert und überschrieben")
+        raise TableFileError(say("table-exists", path=target))
     if source.resolve() == target.resolve():
-        raise TableFileError(f"{target}: Ein- und Ausgabe sind dieselbe Datei")
+        raise TableFileError(say("table-same", path=target))
     if not target.parent.is_dir():
-        raise TableFileError(f"{target.parent}: den Ordner gibt es nicht")
+        raise TableFileError(say("table-no-folder", path=target.parent))
 
 
 def _must_be_free(table: Table) -> None:
     taken = sorted(set(table.columns) & set(COLUMNS))
     if taken:
-        raise TableFileError(
-            f"{table.path} hat schon die Spalte {taken[0]}; ist die Datei schon kodiert? Sonst bitte umbenennen"
-        )
+        raise TableFileError(say("table-coded-before", path=table.path, column=taken[0]))
 
 
 def _survey(table: Table, fields: RowFields) -> tuple[Digests, list[str]]:
@@ -243,7 +241,9 @@ def _must_be_same(table: Table, digests: Digests, number: int, digest: str) -> N
         return
     begin = sum(rows for _, rows in digests[:number])
     end = begin + (digests[number][1] if number < len(digests) else 0)
-    raise table.changed(f" (Datensätze {begin + 1} bis {end})" if end else f" (nach Datensatz {begin})")
+    if end:
+        raise table.changed(say("changed-records", first=begin + 1, last=end))
+    raise table.changed(say("changed-after", last=begin))
 
 
 def _put_together(table: Table, work: WorkFolder, target: Path, digests: Digests) -> dict[str, int]:
@@ -257,15 +257,13 @@ def _put_together(table: Table, work: WorkFolder, target: Path, digests: Digests
                 _must_be_same(table, digests, chunk.number, digest)
                 answers = work.answers(chunk.number, digest)
                 if answers is None:
-                    raise TableFileError(
-                        f"{work.path} wurde verändert; bitte denselben Befehl noch einmal geben"
-                    )
+                    raise TableFileError(say("work-changed", path=work.path))
                 for answer in answers:
                     counts[_kind(answer)] += 1
                 writer.write(chunk, answers)
                 written += 1
         if written < len(digests):
-            raise table.changed(f" (sie endet nach Block {written})")
+            raise table.changed(say("changed-end", last=written))
     return counts
 
 

@@ -22,7 +22,7 @@ from agent.apps.files.table import (
     width_of,
 )
 from agent.apps.files.workbook_writer import write_workbook
-from agent.apps.language import say
+from index.io.language import say
 
 # The values of each row from the first on, none for one that the file leaves out, and what is odd about them, in German.
 SheetRows = Callable[[], Iterator[tuple[Sequence[Any], str | None]]]
@@ -43,7 +43,7 @@ class SheetTable(Table):
                 for number, (cells, _) in enumerate(islice(rows(), SAMPLE_ROWS + 1), start=1)
             ]
         if not any(cells for _, cells in numbered):
-            raise TableFileError(f"{path}: das Blatt {self.sheet} ist leer; ein anderes nennt --sheet")
+            raise TableFileError(say("sheet-empty", path=path, sheet=self.sheet))
         filled = next(place for place, (_, cells) in enumerate(numbered) if cells)
         self._above = filled + self.above_header(numbered[filled:])
         self._first, *rest = (cells for _, cells in numbered[self._above :])
@@ -72,12 +72,12 @@ class SheetTable(Table):
     def _rows(self) -> Iterator[SheetRows]:
         with self.open_sheets() as sheets:
             if not sheets:
-                raise TableFileError(
-                    f"{self.path}: kein Tabellenblatt; bitte als Excel-Arbeitsmappe speichern"
-                )
+                raise TableFileError(say("no-sheets", path=self.path))
             self.sheet = self.sheet or self._first_filled(sheets)
             if self.sheet not in sheets:
-                raise TableFileError(f"{self.path}: kein Blatt {self.sheet}; vorhanden: {', '.join(sheets)}")
+                raise TableFileError(
+                    say("no-such-sheet", path=self.path, sheet=self.sheet, sheets=", ".join(sheets))
+                )
             yield sheets[self.sheet]
 
     def _first_filled(self, sheets: Mapping[str, SheetRows]) -> str:

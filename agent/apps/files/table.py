@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from agent.apps.files.header import is_header, plausible, rows_above
-from agent.apps.language import say
 from index.errors import OnkokodeError
+from index.io.failures import reason
+from index.io.language import say
 from index.text import writable
 
 CHUNK_ROWS = 1024
@@ -41,7 +42,7 @@ MISSING: Final = _Missing.MISSING  # a value that a row does not have at all
 class TableFileError(OnkokodeError):
     """A table that cannot be read or written; the message names file, row and remedy."""
 
-    language = "de"
+    translated = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +148,12 @@ class Table(ABC):
             above = next((n for n, (number, _) in enumerate(numbered) if number == wanted.header_row), None)
             if above is None or width_of(rows[above]) == 0:
                 raise TableFileError(
-                    f"{self.path}: Zeile {wanted.header_row} ist leer oder nicht unter den ersten {len(rows)} Zeilen; "
-                    "bitte mit --header-row die Zeile nennen, in der die Spaltennamen stehen"
+                    say("header-row-empty", path=self.path, row=wanted.header_row, rows=len(rows))
                 )
         else:
             above = 0 if wanted.header is not None else rows_above(rows, wanted.column)
             if above is None:
-                raise TableFileError(
-                    f"{self.path}: die ersten Zeilen haben weniger Spalten als die übrigen; bitte mit --header-row die "
-                    "Zeile nennen, in der die Spaltennamen stehen, oder --no-header angeben"
-                )
+                raise TableFileError(say("header-narrow", path=self.path))
         if above:
             first, last = numbered[0][0], numbered[above - 1][0]
             self.notes.append(say("above-one" if first == last else "above-many", first=first, last=last))
@@ -175,16 +172,10 @@ class Table(ABC):
         if wanted.header_row is not None:
             header = True
         if header is None:
-            raise TableFileError(
-                f"{self.path}: ob die erste Zeile die Spalten nennt oder schon Daten enthält, ist nicht sicher; "
-                "bitte --header oder --no-header angeben"
-            )
+            raise TableFileError(say("header-unsure", path=self.path))
         self.header = header
         if header and wanted.header_row is None and sample and _half_named(first, sample[0]):
-            raise TableFileError(
-                f"{self.path}: die ersten beiden Zeilen nennen Spalten (verbundene Zellen?); bitte mit --header-row die "
-                "Zeile nennen, deren Namen gelten"
-            )
+            raise TableFileError(say("header-double", path=self.path))
         if header:
             self.columns = unique_columns(self.path, first)
             return
@@ -208,19 +199,17 @@ class Table(ABC):
     def shown_columns(self) -> str:
         """The columns for a message."""
         shown = [self.shown_column(place) for place in range(len(self.columns))]
-        more = f" … ({len(shown)} Spalten)" if len(shown) > _SHOWN else ""
-        return ", ".join(shown[:_SHOWN]) + more
+        first = ", ".join(shown[:_SHOWN])
+        return say("more-columns", columns=first, count=len(shown)) if len(shown) > _SHOWN else first
 
-    def shown_column(self, place: int, word: str = "Spalte") -> str:
+    def shown_column(self, place: int) -> str:
         """A column for a message: its name, but its number where the name may be a text of the table."""
-        return self.columns[place] if plausible(self.columns[place]) else f"{word} {place + 1}"
+        name = self.columns[place]
+        return name if plausible(name) else say("column-number", number=place + 1)
 
     def changed(self, where: str = "") -> TableFileError:
         """What to raise where the file is not what it was."""
-        return TableFileError(
-            f"{self.path} wurde während des Laufs verändert{where}; es wurde nichts ausgegeben. Bitte noch "
-            "einmal mit --restart beginnen und die Datei so lange nicht anrühren"
-        )
+        return TableFileError(say("table-changed", path=self.path, where=where))
 
     def chunks(self, size: int = CHUNK_ROWS, first: int = 0) -> Iterator[Chunk]:
         """The rows from chunk `first` on, `size` a chunk."""
@@ -252,7 +241,7 @@ class Table(ABC):
                 "leere Zeile",
             )
             if unread or any(text_of(value).strip() for value in row.surplus):
-                raise TableFileError(f"{self.path}: Zeile {row.number}: {row.problem}; bitte berichtigen")
+                raise TableFileError(say("row-damaged", path=self.path, row=row.number, problem=row.problem))
             yield row
 
     @abstractmethod
@@ -277,10 +266,7 @@ def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
     first: dict[str, int] = {}
     for place, name in enumerate(columns, start=1):
         if first.setdefault(name, place) != place:
-            raise TableFileError(
-                f"{path}: die Kopfzeile nennt eine Spalte mehrmals (Spalte {first[name]} und {place}); bitte die "
-                "Spalten umbenennen"
-            )
+            raise TableFileError(say("header-repeats", path=path, first=first[name], second=place))
     return columns
 
 
@@ -304,9 +290,7 @@ def _half_named(first: Sequence[Any], second: Sequence[Any]) -> bool:
 
 def _must_be_few(path: Path, columns: int) -> None:
     if columns > MOST_COLUMNS:
-        raise TableFileError(
-            f"{path}: {columns} Spalten; mehr als {MOST_COLUMNS} geht nicht. Bitte nur die nötigen ausgeben"
-        )
+        raise TableFileError(say("many-columns", path=path, columns=columns, limit=MOST_COLUMNS))
 
 
 def must_be_a_file(path: Path) -> None:
@@ -315,12 +299,10 @@ def must_be_a_file(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise TableFileError(f"{path}: die Datei gibt es nicht") from None
+        raise TableFileError(say("table-missing", path=path)) from None
     except OSError as error:
-        raise TableFileError(f"{path}: nicht lesbar ({error.strerror})") from None
+        raise TableFileError(f"{path}: {reason(error)}") from None
     if stat.S_ISDIR(mode):
-        raise TableFileError(f"{path} ist ein Ordner; bitte eine Datei nennen")
+        raise TableFileError(say("table-is-folder", path=path))
     if not stat.S_ISREG(mode):
-        raise TableFileError(
-            f"{path} ist eine Pipe oder ein Gerät; eine Tabelle wird mehrmals gelesen, bitte erst als Datei speichern"
-        )
+        raise TableFileError(say("table-is-pipe", path=path))

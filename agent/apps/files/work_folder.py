@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from agent.apps.files.answer import COLUMNS
 from agent.apps.files.table import TableFileError
 from index.io.atomic import write_whole
+from index.io.language import say
 
 Answers = list[list[Any]]
 
@@ -48,17 +49,13 @@ class WorkFolder:
 
     def __enter__(self) -> WorkFolder:
         if self.path.exists() and not self.path.is_dir():
-            raise TableFileError(
-                f"{self.path}: dort soll der Arbeitsordner liegen; bitte die Datei umbenennen"
-            )
+            raise TableFileError(say("work-in-the-way", path=self.path))
         self.path.mkdir(mode=0o700, exist_ok=True)
         self._lock = FileLock(self.path / _LOCK, timeout=0, mode=0o600)
         try:
             self._lock.acquire()
         except (Timeout, FileNotFoundError):  # the folder may just have been removed by the run that ends
-            raise TableFileError(
-                f"{self.path}: ein anderer Lauf schreibt gerade diese Ausgabe; bitte auf sein Ende warten"
-            ) from None
+            raise TableFileError(say("work-busy", path=self.path)) from None
         try:
             self._begin()
         except BaseException:
@@ -86,9 +83,7 @@ class WorkFolder:
                     raise ValueError("no salt")
                 return
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            raise UnfinishedRunError(
-                f"{self._record} ist beschädigt; mit --restart wird von vorn kodiert"
-            ) from None
+            raise UnfinishedRunError(say("work-damaged", path=self._record)) from None
         self.salt = secrets.token_bytes(32)
 
     def must_be_of(self, facts: dict[str, Any]) -> None:
@@ -99,10 +94,7 @@ class WorkFolder:
             return
         differing = sorted(name for name in facts if self._known.get(name) != facts[name])
         if differing:
-            raise UnfinishedRunError(
-                f"{self.path} gehört zu einem anderen Lauf (anders: {', '.join(differing)}); mit --restart wird "
-                "von vorn kodiert"
-            )
+            raise UnfinishedRunError(say("work-other-run", path=self.path, facts=", ".join(differing)))
 
     def keep(self, number: int, digest: str, answers: Answers) -> None:
         """Write the answers of a chunk, whole or not at all, with the digest of the rows that they belong to."""

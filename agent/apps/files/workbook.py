@@ -15,6 +15,7 @@ from agent.apps.files.sheets import SheetRows, SheetTable
 from agent.apps.files.table import TableFileError, TableOptions
 from agent.apps.files.workbook_parts import CheckedArchive, open_book, rows_of
 from index.errors import OnkokodeError
+from index.io.language import say
 
 # Its warnings quote cells.
 warnings.filterwarnings("ignore", module="openpyxl")
@@ -47,7 +48,4 @@ class WorkbookTable(SheetTable):
             # On a broken part openpyxl fails with whatever its next line of code meets.
             if isinstance(error, OSError) and error.errno:
                 raise
-            raise TableFileError(
-                f"{self.path}: die Excel-Datei ist beschädigt ({type(error).__name__}); bitte in Excel öffnen "
-                "und neu speichern"
-            ) from None
+            raise TableFileError(say("excel-damaged", path=self.path, kind=type(error).__name__)) from None

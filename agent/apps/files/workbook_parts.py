@@ -25,7 +25,7 @@ from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 from openpyxl.xml.constants import SHARED_STRINGS
 
 from agent.apps.files.table import TableFileError
-from agent.apps.wording import thousands
+from index.io.language import say
 from index.xml import CutOffXml, EndlessXml, UnsafeXml, XmlError, inspect_stream
 
 # What Excel itself can hold.
@@ -43,8 +43,6 @@ _MAX_BYTES = {_SHEET: 4 << 30, _STRINGS: 256 << 20, _OTHER: 16 << 20}
 _MAX_OTHER_ELEMENTS = 500_000
 _MAX_PARTS = 10_000
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main "
-_CSV = "bitte in Excel öffnen und das Blatt als CSV speichern"
-_AGAIN = "bitte in Excel öffnen und neu speichern"
 _ENCRYPTED = 0x1
 _NO_RESULT = "Formel ohne Ergebnis, bitte in Excel öffnen und neu speichern"
 _NO_DATE = "kein mögliches Datum"
@@ -58,14 +56,12 @@ class CheckedArchive(zipfile.ZipFile):
         self._path, self._checked = path, checked
         self._kinds: dict[str, str] = {}
         if len(self.filelist) > _MAX_PARTS:
-            raise TableFileError(
-                f"{path}: die Excel-Datei hat mehr als {thousands(_MAX_PARTS)} Teile; {_CSV}"
-            )
+            raise TableFileError(say("excel-parts", path=path, limit=_MAX_PARTS, remedy=say("excel-csv")))
 
     def streamed(self, name: str, kind: str) -> None:
         """From now on the part `name` is opened piece by piece, as a sheet or as the shared texts."""
         if self._kinds.setdefault(name, kind) != kind:
-            raise TableFileError(f"{self._path}: {name} ist Blatt und Textliste zugleich; {_AGAIN}")
+            raise TableFileError(say("excel-both", path=self._path, part=name, remedy=say("excel-again")))
 
     def open(self, name: Any, *arguments: Any, **options: Any) -> IO[bytes]:
         info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(name)
@@ -81,15 +77,11 @@ class CheckedArchive(zipfile.ZipFile):
         if (info.filename, kind) in self._checked:
             return
         if info.flag_bits & _ENCRYPTED:
-            raise TableFileError(
-                f"{self._path}: die Excel-Datei ist verschlüsselt; bitte ohne Kennwort speichern"
-            )
+            raise TableFileError(say("excel-locked", path=self._path))
         part = _Part(info.filename, kind)
         try:
             if info.file_size > _MAX_BYTES[kind]:
-                raise TooLarge(
-                    f"{info.filename} ist größer als die erlaubten {thousands(_MAX_BYTES[kind])} Bytes"
-                )
+                raise TooLarge(say("excel-part-large", part=info.filename, limit=_MAX_BYTES[kind]))
             with super().open(info) as stream:
                 inspect_stream(stream, part.started, max_text=MAX_CELL, between=part.between)  # type: ignore[arg-type]
         except (TooLarge, XmlError) as error:
@@ -149,33 +141,36 @@ class _Part:
         elif name == _STRING and self.kind == _STRINGS:
             self.strings += 1
             if self.strings > _MAX_STRINGS:
-                raise TooLarge(f"{self.name} hat mehr als {thousands(_MAX_STRINGS)} Texte")
+                raise TooLarge(say("excel-part-texts", part=self.name, limit=_MAX_STRINGS))
             self._unit("si", byte)
         if self.elements > self.allowed:
-            raise TooLarge(f"{self.place()} hat mehr als {thousands(self.allowed)} Elemente")
+            raise TooLarge(say("excel-part-elements", place=self.place(), limit=self.allowed))
 
     def between(self, read: int) -> None:
         if read - self.since > _MAX_UNIT + (1 << 20):
-            raise TooLarge(f"{self.place()} ist größer als {thousands(_MAX_UNIT)} Bytes")
+            raise TooLarge(say("excel-part-bytes", place=self.place(), limit=_MAX_UNIT))
 
     def place(self) -> str:
         """In words for a person who sees the file in Excel."""
         if self.row:
             cell = self.cell.get("r", "")
-            return f"{self.name}, {f'Zelle {cell[:12]}' if cell else f'Zeile {self.row}'}"
-        return f"{self.name}, Text {thousands(self.strings)}" if self.strings else self.name
+            if cell:
+                return say("at-cell", part=self.name, cell=cell[:12])
+            return say("at-row", part=self.name, row=self.row)
+        return say("at-text", part=self.name, number=self.strings) if self.strings else self.name
 
     def refusal(self, error: TooLarge | XmlError) -> str:
         """Why the part is not read, and what helps."""
         if isinstance(error, TooLarge):
-            return f"{error}; {_CSV}"
+            return f"{error}; {say('excel-csv')}"
         if isinstance(error, EndlessXml):
-            return f"{self.place()} hat mehr als {thousands(MAX_CELL)} Zeichen; {_CSV}"
+            return say("excel-cell-long", place=self.place(), limit=MAX_CELL, remedy=say("excel-csv"))
+        again = say("excel-again")
         if isinstance(error, UnsafeXml):
-            return f"{self.name} enthält einen DOCTYPE, der in Excel-Dateien nicht erlaubt ist; {_AGAIN}"
-        what = "ist abgeschnitten" if isinstance(error, CutOffXml) else "ist beschädigt"
-        line = f" (Zeile {error.line} des XML)" if error.line else ""
-        return f"{self.name} {what}{line}; {_AGAIN}"
+            return say("excel-doctype", part=self.name, remedy=again)
+        line = say("excel-xml-line", line=error.line) if error.line else ""
+        key = "excel-cut-off" if isinstance(error, CutOffXml) else "excel-broken"
+        return say(key, part=self.name, line=line, remedy=again)
 
     def _number(self, attributes: dict[str, str]) -> int:
         written = attributes.get("r")
@@ -184,16 +179,12 @@ class _Part:
         elif written.isascii() and written.isdigit() and len(written) < 10:
             number = int(written)
         else:
-            raise TooLarge(f"{self.name}: nach Zeile {thousands(self.row)} kommt eine ohne Nummer")
+            raise TooLarge(say("excel-row-unnumbered", part=self.name, row=self.row))
         if number > MAX_ROWS:
-            raise TooLarge(
-                f"{self.name} nennt die Zeile {thousands(number)}; ein Blatt hat höchstens {thousands(MAX_ROWS)}"
-            )
+            raise TooLarge(say("excel-row-beyond", part=self.name, row=number, limit=MAX_ROWS))
         if number <= self.row:
             # openpyxl would leave such a row out without a word.
-            raise TooLarge(
-                f"{self.name}: nach Zeile {thousands(self.row)} kommt noch einmal Zeile {thousands(number)}"
-            )
+            raise TooLarge(say("excel-row-again", part=self.name, row=self.row, again=number))
         return number
 
     def _unit(self, kind: str, byte: int) -> None:

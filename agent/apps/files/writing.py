@@ -28,6 +28,7 @@ from agent.apps.files.table import (
     TableFileError,
     TableWriter,
 )
+from index.io.language import say
 from index.text import writable
 
 Fit = Callable[[Any, set[str]], Any]  # a value and the row's hints to what it becomes
@@ -42,14 +43,20 @@ def must_fit(table: Table, target: Path, added: Sequence[str]) -> None:
     """Raise `TableFileError` where the format of `target` is only read, or cannot hold so many rows or columns."""
     ending = target.suffix.lower()
     if ending in READ_ONLY:
-        raise TableFileError(f"{target}: {ending} wird nur gelesen; bitte als .xlsx oder .csv ausgeben")
+        raise TableFileError(say("only-read", path=target, ending=ending))
     if (ending if ending in ENDINGS else table.endings[0]) != ".xlsx":
         return
     rows, columns = table.rows + 1, len(table.columns) + len(added)
     if rows > _EXCEL_ROWS or columns > MOST_COLUMNS:
         raise TableFileError(
-            f"{target}: ein Excel-Blatt fasst {_EXCEL_ROWS} Zeilen und {MOST_COLUMNS} Spalten, nötig sind {rows} und "
-            f"{columns}; bitte als .csv oder .parquet ausgeben"
+            say(
+                "excel-too-small",
+                path=target,
+                most_rows=_EXCEL_ROWS,
+                most_columns=MOST_COLUMNS,
+                rows=rows,
+                columns=columns,
+            )
         )
 
 

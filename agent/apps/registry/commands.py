@@ -14,6 +14,8 @@ import click
 from agent.apps.options import Output, OutputFile, agent_options, load_agent
 from agent.apps.registry.records import MIN_CONFIDENCE
 from agent.apps.terminal import counting
+from index.io.inputs import InputPath
+from index.io.language import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,9 +28,7 @@ _COLUMNS = ("Zeile", "Meldung", "Tumor", "Achse", "Meldung sagt", "Vorschlag", "
 
 
 @click.command("registry")
-@click.argument(
-    "paths", nargs=-1, required=True, metavar="PATHS...", type=click.Path(exists=True, path_type=Path)
-)
+@click.argument("paths", nargs=-1, required=True, metavar="PATHS...", type=InputPath(path_type=Path))
 @click.option(
     "--report",
     type=OutputFile(".csv", ".json"),
@@ -143,8 +143,8 @@ def _print_rows(console: Console, shown: FirstRows, *, with_text: bool, kept: Pa
             table.add_row(*map(Text, cells + [row.text] * with_text), style=_STYLES.get(str(row.verdict)))
         console.print(table)
     if shown.more:
-        where = f"siehe {kept}" if kept else "--report FILE schreibt alle"
-        console.print(f"… und {shown.more} weitere Zeilen; {where}.", markup=False)
+        key = "registry-more" if kept else "registry-more-unwritten"
+        click.echo(say(key, count=shown.more, path=kept), err=True)
 
 
 _STYLES = {
@@ -167,11 +167,17 @@ def _print_counts(console: Console, counts: Counts, out: Path | None) -> None:
     for axis, verdict, number in counts.lines():
         table.add_row(axis or "Datei", verdict, str(number))
     console.print(table)
-    line = f"{counts.files} Dateien, davon {counts.refused} abgelehnt; {counts.meldungen} Meldungen, "
-    line += f"{counts.tumours} Tumoren"
-    if out is not None:
-        copies = (
-            f"{counts.copies} Kopien geschrieben nach {out}" if counts.copies else "keine Kopie geschrieben"
-        )
-        line += f"; {counts.filled} Codes gefüllt, {copies}"
-    console.print(line + ".", markup=False, highlight=False)
+    copies = ""
+    if out is not None and counts.copies:
+        copies = say("registry-copies", filled=counts.filled, copies=counts.copies, path=out)
+    elif out is not None:
+        copies = say("registry-no-copy", filled=counts.filled)
+    line = say(
+        "registry-counts",
+        files=counts.files,
+        refused=counts.refused,
+        meldungen=counts.meldungen,
+        tumours=counts.tumours,
+        copies=copies,
+    )
+    click.echo(line, err=True)

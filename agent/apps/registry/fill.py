@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from agent.apps.registry.absent import written
-from agent.apps.registry.errors import RefusedDocument
+from agent.apps.registry.errors import RefusedDocument, system_words
 from agent.apps.registry.records import Gap, Leaf
 from index.io.atomic import new_file
 
@@ -46,7 +46,7 @@ def filled_copy(source: Path, target: Path) -> Iterator[Filler]:
         raise RefusedDocument(
             None,
             "",
-            f"die Kopie ist nicht geschrieben ({error.strerror})",
+            f"die Kopie ist nicht geschrieben ({system_words(error)})",
             "Platz und Rechte im Zielordner prüfen und für diese Datei noch einmal ausführen",
         ) from None
 

@@ -25,6 +25,8 @@ from agent.apps.registry.errors import RegistryError
 from agent.apps.spreadsheet import ENCODING, harmless, spreadsheet_writer
 from agent.apps.wording import AXIS_NAMES
 from index.io.atomic import new_file
+from index.io.failures import reason
+from index.io.language import say
 
 REFUSED = "abgelehnt"
 NOTICE = "Hinweis"
@@ -152,7 +154,7 @@ def open_report(path: Path, *, with_text: bool) -> Iterator[FileReport]:
     forms: dict[str, type[FileReport]] = {".csv": _CsvReport, ".json": _JsonReport}
     form = forms.get(path.suffix.lower())
     if form is None:
-        raise RegistryError(f"--report {path}: der Name muss auf .csv oder .json enden")
+        raise RegistryError(say("report-ending", path=path))
     with (
         _writable(path),
         new_file(path) as half,
@@ -219,7 +221,7 @@ def _writable(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.filename not in (None, str(path)):
             raise
-        raise RegistryError(f"--report {path}: nicht schreibbar ({error.strerror or error})") from None
+        raise RegistryError(f"--report {path}: {reason(error)}") from None
 
 
 class _CsvReport(FileReport):

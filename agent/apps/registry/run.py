@@ -28,6 +28,7 @@ from agent.apps.registry.messages import read_meldungen
 from agent.apps.registry.records import MIN_CONFIDENCE, Gap, Meldung
 from agent.apps.registry.report import NOTICE, REFUSED, Counts, Report, ReportRow
 from agent.apps.registry.rows import Rules, rows_of, shown_id, texts_of, version_of
+from index.io.language import say
 from index.xml import XmlError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def plan_files(
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() == ".xml" and p.is_file())
             if not inside:
-                raise RegistryError(f"{path}: der Ordner enthält keine XML-Datei (*.xml)")
+                raise RegistryError(say("registry-empty", path=path))
             found += [(file, file.relative_to(path)) for file in inside]
         else:
             found.append((path, Path(path.name)))
@@ -161,15 +162,11 @@ def plan_files(
         target = out if single else out / relative
         key = target.resolve()
         if key in sources:
-            raise RegistryError(
-                f"--write {out}: würde die Meldung {key.name} überschreiben; einen anderen Ort angeben"
-            )
+            raise RegistryError(say("registry-overwrites", out=out, name=key.name))
         if key in taken:
-            raise RegistryError(
-                f"--write {out}: {file} und {taken[key]} bekämen denselben Namen; in zwei Läufen ausführen"
-            )
+            raise RegistryError(say("registry-one-name", out=out, file=file, other=taken[key]))
         if target.exists() and not overwrite:
-            raise RegistryError(f"--write {out}: {target} gibt es schon; mit --overwrite wird überschrieben")
+            raise RegistryError(say("registry-exists", out=out, target=target))
         taken[key] = file
         planned.append((file, target))
     return planned

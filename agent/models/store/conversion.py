@@ -1,6 +1,6 @@
 """From a GGUF file to a folder as `save_pretrained` writes it: weights in bf16, tokenizer, chat template, settings.
 
-    convert(GgufFile.read(path), folder, say=print)
+    convert(GgufFile.read(path), folder, tell=print)
 
 transformers unpacks the weights and rebuilds the tokenizer. What is ours is what it passes over: an architecture that
 it does not know, tensors that it leaves out, the scaling of positions, a tokenizer that is another one once it is
@@ -23,6 +23,7 @@ from agent.models.store.gguf_file import GgufFile
 from agent.models.store.rope import DIVISORS, with_rope_scaling
 from index.errors import ModelError
 from index.io.failures import MissingPackage, require
+from index.io.language import say
 from index.io.weights import LOADING_ERRORS
 
 # The loader's names of architectures that GGUF spells differently.
@@ -41,20 +42,20 @@ _SAMPLES = (
     "C50.4 8500/3 \u200b\u00e9\u0065\u0301 😀 漢字",
 )
 _SETTINGS = "tokenizer_config.json"
-Say = Callable[[str], None]
+Tell = Callable[[str], None]
 _LOG = logging.getLogger("onkokode")
 
 
-def convert(file: GgufFile, folder: Path, say: Say) -> int:
+def convert(file: GgufFile, folder: Path, tell: Tell) -> int:
     """Writes the model into `folder`, which is there and empty, and loads it once as every other model is loaded.
 
-    `say` gets the name of each step as it begins. Returns the number of weights. Raises `ModelError`; what lies in
+    `tell` gets the name of each step as it begins. Returns the number of weights. Raises `ModelError`; what lies in
     the folder is then good for nothing. The caller looks after the room on the disk, and after the folder.
     """
     check_convertible(file)
     try:
         with _quietly():
-            return _convert(file, folder, say)
+            return _convert(file, folder, tell)
     except (ModelError, MissingPackage):
         raise
     except LOADING_ERRORS as error:
@@ -64,7 +65,7 @@ def convert(file: GgufFile, folder: Path, say: Say) -> int:
 def check_convertible(file: GgufFile) -> None:
     """Raises `ModelError` for an architecture that transformers does not read from GGUF, `MissingPackage` where the
     reading needs a package."""
-    require("gguf", "reading a GGUF file")
+    require("gguf", say("reading-gguf"))
     known = _architectures()
     if file.architecture not in known:
         raise ModelError(
@@ -81,29 +82,27 @@ def _architectures() -> list[str]:
     try:
         from transformers.integrations.gguf import GGUF_ARCHS
     except ImportError:
-        raise MissingPackage(
-            "reading a GGUF file needs a newer transformers; pip install -U 'onkokode[gguf]' brings it"
-        ) from None
+        raise MissingPackage(say("gguf-newer")) from None
     older = {
         _SPELLED.get(name, name) for name in GGUF_CONFIG_MAPPING if name in CAUSAL or f"{name}_text" in CAUSAL
     }
     return sorted(older | set(GGUF_ARCHS))
 
 
-def _convert(file: GgufFile, folder: Path, say: Say) -> int:
+def _convert(file: GgufFile, folder: Path, tell: Tell) -> int:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     where, name = file.path.parent, file.path.name
-    say("reading the settings")
+    tell(say("step-settings"))
     config = AutoConfig.from_pretrained(where, gguf_file=name)
     with_rope_scaling(config, file)
-    say("building the tokenizer")
+    tell(say("step-tokenizer"))
     tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, config=config)
     _check_tokenizer(file, tokenizer)
     if unknown := _unknown_split(file):
         _LOG.warning("%s: its way to part texts (%s) is not known here; GPT-2's is taken", file.path, unknown)
-    say("unpacking the weights")
+    tell(say("step-weights"))
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         where, gguf_file=name, config=config, quantization_config=GgufConfig(dequantize=True),
         dtype=torch.bfloat16, output_loading_info=True,
@@ -115,12 +114,12 @@ def _convert(file: GgufFile, folder: Path, say: Say) -> int:
         )
     weights = sum(parameter.numel() for parameter in network.parameters())
     _check_all_used(file, config, weights)
-    say("writing the folder")
+    tell(say("step-folder"))
     network.save_pretrained(folder)
     del network, loaded
     _save_tokenizer(tokenizer, folder)
     _settle(folder)
-    say("checking the folder")
+    tell(say("step-check"))
     _, reloaded, _ = load_network(folder, device="cpu", dtype="bfloat16")
     _check_same(file, tokenizer, reloaded)
     return weights

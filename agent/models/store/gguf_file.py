@@ -19,6 +19,7 @@ from typing import Any
 
 from index.errors import ModelError
 from index.io.failures import reason, require
+from index.io.language import say
 
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -60,7 +61,7 @@ class GgufFile:
                 metadata, tensors, begin, end = _described(_Reader(data))
                 size = len(data)
         except OSError as error:
-            raise ModelError(f"{path}: cannot be read: {reason(error)}") from None
+            raise ModelError(f"{path}: cannot be read: {reason(error, 'en')}") from None
         except _Version as error:
             raise ModelError(
                 f"{path}: is GGUF of version {error}; save it again with a llama.cpp of today"
@@ -121,7 +122,7 @@ def is_gguf(path: Path) -> bool:
         with path.open("rb") as opened:
             return opened.read(len(MAGIC)) == MAGIC
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {reason(error)}") from None
+        raise ModelError(f"{path}: cannot be read: {reason(error, 'en')}") from None
 
 
 class _Version(Exception):
@@ -194,7 +195,7 @@ def _described(reader: _Reader) -> tuple[dict[str, Any], dict[str, GgufTensor], 
 
 
 def _bytes(tensor: GgufTensor) -> int:
-    require("gguf", "reading a GGUF file")
+    require("gguf", say("reading-gguf"))
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
     block, size = GGML_QUANT_SIZES[GGMLQuantizationType(tensor.kind)]

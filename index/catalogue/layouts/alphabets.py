@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from index.catalogue.layouts.editions import edition_id
 from index.catalogue.layouts.source import CatalogueFile, Source
+from index.io.language import say
 from index.records import CatalogueLine, CodeSystem
 
 _CODE = r"[A-Z]\d\d(?:\.\d{1,2})?"
@@ -50,9 +51,7 @@ def read_plain_alphabet(source: Source) -> CatalogueFile:
     for number, row in source.rows():
         match = _PLAIN.match(row)
         if not match:
-            raise source.error(
-                "has no code in braces at its end, such as {C34.1}; the file looks cut off or edited", number
-            )
+            raise source.error(say("catalogue-no-braces", example="{C34.1}"), number)
         found.append((number, match["code"], clean_term(match["term"])))
     edition = edition_id(source, "alphabet", codes={code for _, code, _ in found})
     lines = [source.line(edition, number, code, term) for number, code, term in found if term]
@@ -74,7 +73,7 @@ def _official_entries(source: Source) -> Iterator[_Entry]:
     for number, fields in source.records(";", (8,), "cp1252"):
         kind, alpha_id, printed, primary, _star, _additional, term, last = fields
         if kind not in "012345" or not alpha_id.isdecimal() or printed not in "01" or last:
-            raise source.altered("does not follow the alphabet's layout type;number;print flag;…", number)
+            raise source.altered(say("catalogue-layout", layout="type;number;print flag;…"), number)
         yield number, alpha_id, primary, term
 
 
@@ -94,10 +93,10 @@ def _alpha_id_entries(source: Source) -> Iterator[_Entry]:
     for number, fields in source.records("|", (7, 8), "cp1252"):
         valid, alpha_id, primary, second, term = fields[0], fields[1], fields[2], fields[5], fields[-1]
         if valid not in ("0", "1") or not alpha_id.removeprefix("I").isdecimal():
-            raise source.altered("does not follow the layout valid|Alpha-ID|code|…", number)
+            raise source.altered(say("catalogue-layout", layout="valid|Alpha-ID|code|…"), number)
         marked = primary or second
         if valid == "1" and marked and not term.strip():
-            raise source.error("has no text", number)
+            raise source.error(say("catalogue-no-text"), number)
         yield number, alpha_id, marked if valid == "1" else None, term
 
 
@@ -118,7 +117,7 @@ def _read_numbered(
         elif not marked:
             counts["without_code"] += 1
         elif (code := plain_code(marked)) is None:
-            raise source.error(f"{marked!r} is no ICD-10-GM code; download the file again", number)
+            raise source.again(say("catalogue-no-icd", code=marked), number)
         else:
             found.append((alpha_id, code, clean_term(term)))
     edition = edition_id(source, family, codes={code for _, code, _ in found}, last_alpha_id=highest)

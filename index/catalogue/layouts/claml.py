@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from index.catalogue.layouts.editions import edition_id
 from index.catalogue.layouts.labels import label_terms
 from index.catalogue.layouts.source import CatalogueFile, Source
+from index.io.language import say
 from index.records import CODE_FORMS, CatalogueLine, Code, CodeSystem
 from index.xml import XmlError, safe_parse
 
@@ -64,11 +65,9 @@ def read_claml(source: Source) -> CatalogueFile:
     try:
         root = safe_parse(source.data)
     except XmlError as error:
-        raise source.error(f"{error}; download the file again from its publisher") from None
+        raise source.again(str(error)) from None
     if root.tag != "ClaML":
-        raise source.foreign(
-            f"is XML with the root element {str(root.tag)[:80]!r}; of XML files only ClaML is a catalogue"
-        )
+        raise source.foreign(say("catalogue-root", name=str(root.tag)[:80]))
     source.check_umlauts(source.data.decode("utf-8", "ignore"))
     title = root.find("Title")
     heading = " ".join(
@@ -81,9 +80,7 @@ def read_claml(source: Source) -> CatalogueFile:
     for mark, name, family, system in _CLASSIFICATIONS:
         if mark in heading:
             return _read(source, root, f"{name} (ClaML)", system, edition_id(source, family, stated=stated))
-    raise source.error(
-        "is ClaML, but neither ICD-10-GM nor ICD-O-3 nor OPS by its Title; only these three are read"
-    )
+    raise source.error(say("catalogue-other-claml"))
 
 
 def _stated_year(root: _Element, title: _Element | None) -> int | None:
@@ -121,9 +118,7 @@ def _read(source: Source, root: _Element, layout: str, system: CodeSystem, editi
         title, terms = _rubrics(element)
         inclusions += len(element.findall("Rubric[@kind='inclusion']"))
         if not title:
-            raise source.error(
-                f"class {raw} has no preferred label; download the file again", element.sourceline
-            )
+            raise source.again(say("catalogue-no-label", name=raw), element.sourceline)
         stem = _Stem(code, title, element.get("usage"))
         finer = [] if raw in divided else list(_extended(stem, raw, everything, modifiers))
         parent = _parent(element, classes)
@@ -148,7 +143,7 @@ def _code_and_system(source: Source, raw: str, system: CodeSystem, row: int | No
     for one in (CodeSystem.MORPHOLOGY, CodeSystem.TOPOGRAPHY) if icdo else (system,):
         if CODE_FORMS[one].fullmatch(code):
             return code, one
-    raise source.error(f"{raw[:40]!r} is no code of this classification; download the file again", row)
+    raise source.again(say("catalogue-no-code", code=raw[:40]), row)
 
 
 def _parent(element: _Element, classes: dict[str, _Element]) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from index.catalogue.layouts.alphabets import clean_term, plain_code
 from index.catalogue.layouts.editions import edition_id
 from index.catalogue.layouts.source import CatalogueFile, Source
+from index.io.language import say
 from index.records import CatalogueLine, CodeSystem
 
 
@@ -19,7 +20,7 @@ def read_tumour_terms(source: Source) -> CatalogueFile:
         code = plain_code(marked)
         if code is None or tumour not in ("0", "1") or not label.strip():
             raise source.altered(
-                "does not follow the layout Alpha-ID;Label;ICD-10-Code;Tumordiagnose", number
+                say("catalogue-layout", layout="Alpha-ID;Label;ICD-10-Code;Tumordiagnose"), number
             )
         found.append((alpha_id, code, clean_term(label)))
     numbers = [int(digits) for alpha_id, _, _ in found if (digits := alpha_id.removeprefix("I")).isdecimal()]
@@ -42,7 +43,7 @@ def read_topography_terms(source: Source) -> CatalogueFile:
     for number, fields in source.records(";", (8,), skip=1):
         icd10, topography, label = plain_code(fields[1]), plain_code(fields[2]), clean_term(fields[4])
         if icd10 is None or topography is None or not label:
-            raise source.altered("lacks an ICD-10 code, an ICD-O code or its label", number)
+            raise source.altered(say("catalogue-terms"), number)
         found.append((fields[0], icd10, topography, label))
     edition = edition_id(source, "alpha-id-topography", codes={icd10 for _, icd10, _, _ in found})
     topographies: dict[str, set[str]] = {}

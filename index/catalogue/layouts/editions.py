@@ -12,6 +12,7 @@ import re
 from collections.abc import Set as AbstractSet
 
 from index.catalogue.layouts.source import Source
+from index.io.language import say
 
 # An edition with this code cannot be older than the first year. The second year is the oldest edition at
 # hand that has it, and so the best guess for a file without any other hint.
@@ -36,9 +37,7 @@ _EDITION = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 def check_edition(edition: str) -> str:
     """The user's own edition id, if it is one that can be used; else `ValueError` saying how it looks."""
     if not _EDITION.fullmatch(edition):
-        raise ValueError(
-            f"{edition!r} is no edition id; write it like 'alphabet-2024', in small letters, or as a year"
-        )
+        raise ValueError(say("catalogue-edition-id", edition=edition))
     return edition
 
 

@@ -12,7 +12,8 @@ import re
 
 from index.catalogue.layouts.alphabets import plain_code
 from index.catalogue.layouts.editions import edition_id
-from index.catalogue.layouts.source import CUT_OFF, CatalogueFile, Source
+from index.catalogue.layouts.source import CatalogueFile, Source
+from index.io.language import say
 from index.records import CODE_FORMS, Code, CodeSystem, CrosswalkRule
 
 _MORPHOLOGY_MARK = ["code", "name", "histologie", "group"]
@@ -42,7 +43,7 @@ def read_morphology(source: Source) -> CatalogueFile:
     rows = 0
     for number, (code, behaviour, name, histology, _group) in source.records(";", (5,), skip=1):
         if not CODE_FORMS[CodeSystem.MORPHOLOGY].fullmatch(code) or code != f"{histology}/{behaviour}":
-            raise source.altered(f"{code!r} is no morphology code", number)
+            raise source.altered(say("catalogue-no-morphology", code=code), number)
         rows += 1
         if name.strip() and not _NO_NAME.match(name):
             named[code] = name.strip()
@@ -66,14 +67,14 @@ def _read_code_table(source: Source, width: int, name: str, system: CodeSystem) 
     for number, fields in source.records(";", (width,), skip=1):
         code = plain_code(fields[1])
         if code is None or not fields[2].strip():
-            raise source.altered("lacks its code or its name", number)
+            raise source.altered(say("catalogue-no-name"), number)
         if not set(fields[4:]) <= _FLAGS:
-            raise source.error(f"ends in {fields[-1]!r}, which is no flag: {CUT_OFF}", number)
+            raise source.cut_off(say("catalogue-no-flag", cell=fields[-1]), number)
         named[code] = fields[2].strip()
         above.add(fields[3])
     lost = sorted(above - named.keys())
     if lost:
-        raise source.error(f"holds codes below {lost[0]}, but not {lost[0]} itself: {CUT_OFF}")
+        raise source.cut_off(say("catalogue-lost-parent", code=lost[0]))
     return _table(source, name, system, named, {"rows": len(named)})
 
 
@@ -125,21 +126,21 @@ def read_crosswalk(source: Source) -> CatalogueFile:
             column = {name: position for position, name in enumerate(row.split("\t"))}
             missing = [name for name in _CROSSWALK_COLUMNS if name not in column]
             if missing:
-                raise source.altered(f"lacks the column {missing[0]}", number)
+                raise source.altered(say("catalogue-no-column", name=missing[0]), number)
             continue
         fields = source.fields(row, "\t", number, (len(column),))
         version, topography, ranges, behaviour, default, icd10 = (
             fields[column[name]].strip() for name in _CROSSWALK_COLUMNS
         )
         years.update(int(year) for year in re.findall(r"\b(20\d\d)\b", version))
-        for text, pattern, what in (
-            (topography, _TOPOGRAPHY_RULE, "is no expression for topography codes"),
-            (ranges, _RANGES, "are no morphology ranges such as 8000-8719"),
-            (behaviour, _BEHAVIOUR, "is no behaviour such as /3"),
-            (icd10, _ICD10_RULE, "is no ICD-10 code"),
+        for text, pattern, key in (
+            (topography, _TOPOGRAPHY_RULE, "crosswalk-topography"),
+            (ranges, _RANGES, "crosswalk-ranges"),
+            (behaviour, _BEHAVIOUR, "crosswalk-behaviour"),
+            (icd10, _ICD10_RULE, "crosswalk-icd"),
         ):
             if not pattern.fullmatch(text) or (pattern is _TOPOGRAPHY_RULE and not _compiles(text)):
-                raise source.altered(f"{text!r} {what}", number)
+                raise source.altered(say(key, cell=text), number)
         morphologies = tuple((int(low), int(high or low)) for low, high in _RANGE.findall(ranges))
         rules.append(CrosswalkRule(topography, morphologies, behaviour[1:], icd10, default == "1"))
     edition = edition_id(source, "crosswalk", stated=max(years, default=None))

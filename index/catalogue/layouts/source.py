@@ -16,6 +16,8 @@ from functools import cached_property
 from pathlib import Path
 
 from index.errors import OnkokodeError
+from index.io.failures import reason
+from index.io.language import say
 from index.records import CatalogueLine, Code, CodeSystem, CrosswalkRule
 
 MAX_BYTES = 256 * 1024 * 1024
@@ -25,11 +27,12 @@ _WHOLE_FILE_ROWS = 1000
 _MOJIBAKE = re.compile("Ã[\x80-\xbf„–œŸ]|\ufffd")
 _UTF8_UMLAUT = re.compile(rb"\xc3[\x80-\xbf]")
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)$")
-CUT_OFF = "the file looks cut off; download or copy it again"
 
 
 class CatalogueError(OnkokodeError):
     """A catalogue file that cannot be read; the message names the file, the row and the remedy."""
+
+    translated = True
 
 
 class NotACatalogue(CatalogueError):
@@ -98,13 +101,9 @@ class Source:
             with path.open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
         except OSError as error:
-            raise CatalogueError(
-                f"{path}: cannot be read ({error.strerror or error}); check the path and its rights"
-            ) from None
+            raise CatalogueError(f"{path}: {reason(error)}") from None
         if len(data) > MAX_BYTES:
-            raise CatalogueError(
-                f"{path}: is larger than {MAX_BYTES >> 20} MiB, no catalogue file is; check what it is"
-            )
+            raise CatalogueError(say("catalogue-large", path=path, limit=MAX_BYTES >> 20))
         return cls(path, data, hashlib.sha256(data).hexdigest(), edition)
 
     @property
@@ -114,11 +113,21 @@ class Source:
 
     def error(self, message: str, row: int | None = None) -> CatalogueError:
         """A `CatalogueError` that names this file and, where given, the row."""
-        return CatalogueError(f"{self.name}{f', row {row}' if row else ''}: {message}")
+        if row:
+            return CatalogueError(say("catalogue-row", file=self.name, row=row, what=message))
+        return CatalogueError(f"{self.name}: {message}")
+
+    def again(self, message: str, row: int | None = None) -> CatalogueError:
+        """The error about a file that is not as its publisher has it."""
+        return self.error(say("catalogue-again", what=message), row)
+
+    def cut_off(self, message: str, row: int | None = None) -> CatalogueError:
+        """The error about a file of which a part is missing."""
+        return self.error(say("catalogue-cut-off", what=message), row)
 
     def altered(self, message: str, row: int) -> CatalogueError:
         """The error about a row that is not as its publisher wrote it."""
-        return self.error(f"{message}; restore the original file", row)
+        return self.error(say("catalogue-altered", what=message), row)
 
     def foreign(self, message: str) -> NotACatalogue:
         """A `NotACatalogue` that names this file."""
@@ -151,15 +160,15 @@ class Source:
             if error.reason == "unexpected end of data" and (
                 fallback is None or _UTF8_UMLAUT.search(self.data)
             ):
-                raise self.error(f"ends in the middle of a character: {CUT_OFF}", row) from None
+                raise self.cut_off(say("catalogue-mid-character"), row) from None
             if fallback is None:
-                raise self.error("is not UTF-8; save the file as UTF-8 or download it again", row) from None
+                raise self.error(say("catalogue-not-utf8"), row) from None
             if _UTF8_UMLAUT.search(self.data):
-                raise self.error("mixes UTF-8 with another encoding; download the file again", row) from None
+                raise self.again(say("catalogue-mixed"), row) from None
             text = self._decode(fallback)
         if "\0" in text:
             raise self.error(
-                "holds NUL bytes, so it is damaged or in UTF-16; save it as UTF-8",
+                say("catalogue-nul"),
                 text.count("\n", 0, text.index("\0")) + 1,
             )
         self.check_umlauts(text)
@@ -170,22 +179,18 @@ class Source:
         damaged = _MOJIBAKE.search(text)
         if damaged:
             row = text.count("\n", 0, damaged.start()) + 1
-            raise self.error("has damaged umlauts: the file was converted wrongly; download it again", row)
+            raise self.error(say("catalogue-umlauts"), row)
 
     def _decode(self, encoding: str) -> str:
         try:
             text = self.data.decode(encoding)
         except UnicodeDecodeError as error:
             row = self.data.count(b"\n", 0, error.start) + 1
-            raise self.error(
-                f"is neither UTF-8 nor {encoding}; save the file as UTF-8 or download it again", row
-            ) from None
+            raise self.error(say("catalogue-encoding", encoding=encoding), row) from None
         special = [ch for ch in text if ch > "\x7f"]
         # In a DOS or Macintosh code page the umlauts turn into signs that are no letters.
         if special and sum(ch.isalpha() for ch in special) < 0.8 * len(special):
-            raise self.error(
-                f"is neither UTF-8 nor {encoding}: its umlauts read as signs; save the file as UTF-8"
-            )
+            raise self.error(say("catalogue-code-page", encoding=encoding))
         return text
 
     def rows(self, fallback: str | None = None, *, skip: int = 0) -> Iterator[tuple[int, str]]:
@@ -194,7 +199,7 @@ class Source:
         # Not `splitlines`: that also breaks at characters that may stand inside a term.
         rows = re.split("\r\n|\n|\r", text)
         if len(rows) > _WHOLE_FILE_ROWS and rows[-1]:
-            raise self.error(f"its last row has no line break at its end: {CUT_OFF}", len(rows))
+            raise self.cut_off(say("catalogue-no-line-break"), len(rows))
         for number, row in enumerate(rows, start=1):
             if not row.strip():
                 continue
@@ -218,14 +223,12 @@ class Source:
             try:
                 fields = next(csv.reader([row], delimiter=delimiter, strict=True))
             except (csv.Error, StopIteration):
-                raise self.error(
-                    "has a quotation mark that is not closed; download the file again", number
-                ) from None
+                raise self.again(say("catalogue-quotation"), number) from None
         else:
             fields = row.split(delimiter)
         if len(fields) not in widths:
-            wanted = " or ".join(map(str, widths))
-            raise self.error(f"has {len(fields)} fields instead of {wanted}: {CUT_OFF}", number)
+            wanted = say("or").join(map(str, widths))
+            raise self.cut_off(say("catalogue-fields", count=len(fields), wanted=wanted), number)
         return fields
 
     def line(
@@ -263,7 +266,7 @@ class Source:
         found |= {"lines": len(line_list), "rules": len(rule_list)}
         full = counts | {name: n for name, n in found.items() if n or (name == "terminal" and code_list)}
         if system is not None and not (code_list or line_list or rule_list):
-            raise self.error(f"looks like {layout}, but holds no entry; {CUT_OFF}")
+            raise self.cut_off(say("catalogue-no-entry", layout=layout))
         return CatalogueFile(
             self.path, self.sha256, layout, system, edition, code_list, line_list, rule_list, full,
             systematic, self.member,

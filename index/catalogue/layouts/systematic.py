@@ -12,8 +12,9 @@ import re
 
 from index.catalogue.layouts.alphabets import plain_code
 from index.catalogue.layouts.editions import edition_id
-from index.catalogue.layouts.source import CUT_OFF, CatalogueFile, Source
+from index.catalogue.layouts.source import CatalogueFile, Source
 from index.icd import ADDITIONAL_CODES
+from index.io.language import say
 from index.records import Code, CodeSystem, code_above
 
 _METADATA_MARK = re.compile(r"^[345];[TN];[XS];\d\d;[A-Z]\d\d;[A-Z]\d\d")
@@ -41,16 +42,16 @@ def read_metadata(source: Source) -> CatalogueFile:
         fields = source.fields(row, ";", number, (width,) if width else range(25, 33))
         width = len(fields)
         if not _METADATA_MARK.match(row) or plain_code(fields[6]) is None or not fields[8].strip():
-            raise source.altered("does not follow the layout of the ICD-10-GM metadata", number)
+            raise source.altered(say("catalogue-layout", layout="5;T;X;02;C30;C34;…"), number)
         rows.append((fields[6], fields))
     known = {code for code, _ in rows}
     parents = {code_above(code) for code in known}
     for code, fields in rows:
         parent = code_above(code)
         if parent and parent not in known:
-            raise source.error(f"holds {code}, but not {parent} above it: {CUT_OFF}")
+            raise source.cut_off(say("catalogue-no-parent", code=code, parent=parent))
         if fields[1] == "N" and code not in parents:
-            raise source.error(f"says that {code} is divided further, but holds no code below it: {CUT_OFF}")
+            raise source.cut_off(say("catalogue-no-children", code=code))
     stated = _READ_ME_YEAR.search(source.readme)
     edition = edition_id(source, "icd10gm", stated=int(stated[1]) if stated else None, codes=known)
     codes = [_metadata_code(code, fields, edition) for code, fields in rows]
@@ -96,18 +97,18 @@ def read_code_table(source: Source) -> CatalogueFile:
         if kind in ("chapter", "block"):
             continue
         if plain_code(code) != code or not title.strip() or mark not in ("Y", "N"):
-            raise source.altered("does not follow the layout code;description;kind;parent;terminal", number)
+            raise source.altered(
+                say("catalogue-layout", layout="code;description;kind;parent;terminal"), number
+            )
         rows.append((number, code, title.strip(), parent, mark == "Y"))
     own = {code: title for _, code, title, _, _ in rows}
     divided = {parent for _, _, _, parent, _ in rows}
     for number, code, _, _, terminal in rows:
         # Four characters that a modifier divides (E10.0) may be missing, a category may not.
         if code[:3] not in own:
-            raise source.error(f"holds {code}, but not {code[:3]} above it: {CUT_OFF}", number)
+            raise source.cut_off(say("catalogue-no-parent", code=code, parent=code[:3]), number)
         if not terminal and code not in divided:
-            raise source.error(
-                f"says that {code} is divided further, but holds no code below it: {CUT_OFF}", number
-            )
+            raise source.cut_off(say("catalogue-no-children", code=code), number)
     edition = edition_id(source, "icd10gm", codes=own.keys())
     codes = [
         Code(
@@ -140,7 +141,7 @@ def read_rubrics(source: Source) -> CatalogueFile:
     for number, (marked, label, rubric) in source.records(";", (3,), skip=1):
         code, kind = plain_code(marked), _RUBRIC_KINDS.get(rubric)
         if code is None or kind is None or not label.strip():
-            raise source.altered("does not follow the layout ICD10;Label;Rubrik", number)
+            raise source.altered(say("catalogue-layout", layout="ICD10;Label;Rubrik"), number)
         found.append((number, code, label.strip(), kind))
     edition = edition_id(source, "icd10gm-rubrics", codes={code for _, code, _, _ in found})
     lines = [source.line(edition, *row) for row in found]
@@ -153,14 +154,14 @@ def read_ops_tree(source: Source) -> CatalogueFile:
     nodes: dict[str, tuple[str, str]] = {}
     for number, (code, parent, title) in source.records("\t", (3,), skip=1):
         if not _OPS_CODE.match(code) or not title.strip():
-            raise source.altered(f"{code!r} is no OPS code with a title", number)
+            raise source.altered(say("catalogue-no-ops", code=code), number)
         if code in nodes:
-            raise source.altered(f"holds {code} a second time", number)
+            raise source.altered(say("catalogue-code-again", code=code), number)
         nodes[code] = (parent, title.strip())
     parents = {parent for parent, _ in nodes.values()}
     lost = sorted(parent for parent in parents if parent and parent not in nodes)
     if lost:
-        raise source.error(f"holds codes below {lost[0]}, but not {lost[0]} itself: {CUT_OFF}")
+        raise source.cut_off(say("catalogue-lost-parent", code=lost[0]))
     edition = edition_id(source, "ops", codes=nodes.keys())
     codes = [
         Code(code, title, CodeSystem.OPS, edition, parent=parent or None, terminal=code not in parents)

@@ -27,7 +27,6 @@ from agent.apps.files.formats import ENDINGS, format_of
 from agent.apps.files.run import FileRun, LocalEngine, code_file
 from agent.apps.files.table import TableFileError
 from agent.apps.files.work_folder import UnfinishedRunError
-from agent.apps.language import speaking
 from agent.apps.service.batcher import Batcher, QueueFullError, StoppingError, report
 from agent.apps.service.jobs.record import Record
 from agent.apps.service.jobs.store import JobStore
@@ -35,6 +34,7 @@ from agent.results import CodedText
 from index.dates import Date
 from index.errors import OnkokodeError
 from index.io import failures
+from index.io.language import say, speaking
 
 _LOG = logging.getLogger("onkokode.service")
 # The texts of one turn: a batch of the agent's.
@@ -99,7 +99,7 @@ class Runner:
         while not self._stopping.is_set():
             record = self._store.next_queued(_LOOK_SECONDS)
             if record is not None:
-                # As the errors of tables are, whoever started the service.
+                # As what stands in the coded table is, whoever started the service.
                 with speaking("de"):
                     self._work(record)
 
@@ -175,14 +175,11 @@ class Runner:
             return _OPTION.sub(_field, str(error).replace(here, ""))
         if isinstance(error, OSError):
             report("a job failed", error)
-            what = failures.reason(error).partition(";")[0]
-            return (
-                f"the service cannot read or write: {what}; send the table again once its operator has helped"
-            )
+            return say("job-disk", reason=failures.reason(error).partition(";")[0])
         report("a job failed", error)
         if isinstance(error, OnkokodeError):
-            return "the coding agent is not available or failed on a text; the service's log says more"
-        return "the service failed on this table; its log says where"
+            return say("job-agent")
+        return say("job-bug")
 
     def turn(self, record: Record, answers: Iterator[CodedText]) -> list[CodedText]:
         """The next answers, coded in the batcher's worker once it is this job's turn."""

@@ -1,9 +1,12 @@
-"""What commands say on the way, in the language of whoever started them: one table of messages, one language a run.
+"""What is said to people, in the language of whoever started the program: one table of messages, one language a run.
 
 say("note", note="…")        # 'Hinweis: …' where ONKOKODE_LANGUAGE, LC_ALL, LC_MESSAGES or LANG says de, else 'Note: …'
 
-`messages.tsv` has a row for each message: its key, English, German. Codings and what stands in a table's columns are
-German in any language, as the catalogues are; help and what is wrong with a command line is English, as click says it.
+    raise OutputError(say("no-folder", path=path))      # errors are worded where they are raised
+
+`messages.tsv` has a row for each message: its key, English, German; tests/index/test_messages.py compares it with what
+is said. Codings and what stands in a table's columns are German in any language, as the catalogues are; help and what
+is wrong with a command line is English, as click says it.
 """
 
 from __future__ import annotations
@@ -49,12 +52,6 @@ def say(key: str, **values: Any) -> str:
         for name, value in values.items()
     }
     return messages()[key][spoken].format(**shown)
-
-
-def error_line(error: str, spoken: Language) -> str:
-    """An error's line, in the language of its message: not all of them are in the table yet."""
-    with speaking(spoken):
-        return say("error", error=error)
 
 
 @cache
