@@ -21,8 +21,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agent.apps.review.decision import Action, Decision
 from agent.apps.review.desk import Desk
+from agent.apps.review.faults import Fault, StoreError
 from agent.apps.review.page import _Page
-from agent.apps.review.store import Fault, Store, StoreError
+from agent.apps.review.store import Store
 from agent.apps.review.view import View
 from agent.apps.service.logs import WithoutContents
 from index.catalogue.catalogue import Catalogue

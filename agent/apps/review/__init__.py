@@ -4,9 +4,12 @@ store = Store.open(Path("review.sqlite"))           # review.store: the work lis
 mount(app, agent, Path("review.sqlite"))            # review.page: the page at /review
 
 decision.py         what a decision is, and when it is valid: start reading here
-items.py            what stands on the list
-store.py            where items and decisions are kept; schema.py: its tables, and how the file is opened
-sources.py          where texts for the list come from
+items.py            what stands on the list; selection.py: which of it is meant
+second.py           the second reader: what became of two people's decisions
+store.py            where items and decisions are kept; schema.py: its tables, and how the file is opened; rows.py: their rows;
+                    faults.py: what can go wrong
+drafts.py           what was chosen and not yet decided
+sources.py          where texts for the list come from; tables.py: which files they were
 documents.py        whole documents: an entry for each tumour
 own_table.py        decisions in the table that the texts came from
 export.py           decisions as CSV and as training pairs

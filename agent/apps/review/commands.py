@@ -42,6 +42,7 @@ from agent.apps.review.sources import (
     with_codings,
 )
 from agent.apps.review.store import Store
+from agent.apps.review.tables import Tables
 from agent.apps.terminal import counting
 from agent.apps.wording import printable
 from index.text import writable
@@ -139,7 +140,7 @@ def add_command(
                 if coded is not None:
                     rows = with_codings(rows, coded)
                 first = next(rows, None)
-                name = source or store.name_of(file, (first.reference, first.text) if first else None)
+                name = source or Tables(store).name_of(file, (first.reference, first.text) if first else None)
                 _fill(store, chain([first] if first else [], rows), name, agent, counts, document=document)
             except (SourceError, TableFileError, UnreadableTexts, OSError) as error:
                 if len(files) == 1:
@@ -245,7 +246,12 @@ def export_command(
             from agent.apps.review.own_table import write_own_table
 
             counts = write_own_table(
-                store, into, out, source=source or store.named(into), id_column=id_column, options=table
+                store,
+                into,
+                out,
+                source=source or Tables(store).named(into),
+                id_column=id_column,
+                options=table,
             )
             click.echo(f"{out}: " + ", ".join(f"{count} rows {what}" for what, count in counts.items()))
         if pairs is not None:
@@ -300,7 +306,7 @@ def _codings(agent: CodingAgent, texts: list[str], document: bool) -> Iterator[l
 
 def _items(source: str, row: TextRow, found: list[dict[str, Any]]) -> list[NewItem]:
     return [
-        NewItem(source, row.reference, row.text, one, number, len(found))
+        NewItem(source, row.reference, row.text, one, number, len(found), row.context)
         for number, one in enumerate(found, start=1)
     ]
 

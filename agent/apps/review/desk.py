@@ -24,8 +24,10 @@ from agent.apps.review.decision import (
     proposed_metastases,
 )
 from agent.apps.review.documents import added_coding, facts_of
+from agent.apps.review.faults import ConflictError, Fault, StoreError
 from agent.apps.review.items import Item, Status
-from agent.apps.review.store import ConflictError, Fault, Filter, Store, StoreError
+from agent.apps.review.selection import Filter
+from agent.apps.review.store import Store
 from agent.results import Alternative
 from index.icd import is_secondary
 from index.records import AXES, CodeSystem
@@ -75,7 +77,7 @@ class Desk:
     metastases: tuple[str, ...] | None = None
     comment: str = ""
     notice: Notice | None = None
-    status: Status = field(default_factory=lambda: Status(0, 0, 0, 0, {}))
+    status: Status = field(default_factory=lambda: Status())
     _mine: list[int] = field(default_factory=list)  # items that I decided, the last one last
 
     def look(self) -> None:
@@ -240,11 +242,24 @@ class Desk:
         if self._is(number, revision):
             self._store(Action.REJECT, "Abgelehnt", reason)
 
+    def put_aside(self, number: int, revision: int) -> None:
+        """Stores that this text is for later; a decision that stands is no longer one."""
+        if self._is(number, revision) and self.item is not None and self.item.state != Action.LATER:
+            self._store(Action.LATER, "Zurückgestellt", "")
+
+    def remove(self, number: int, revision: int) -> None:
+        """Stores that this diagnosis should not be on the list. It stays there, marked, and can be taken back."""
+        if self._is(number, revision) and self.item is not None and self.item.state != Action.REMOVE:
+            self._store(Action.REMOVE, "Eintrag entfernt; mit u nehmen Sie das zurück", "")
+
+    @property
+    def _just_added(self) -> bool:
+        return self.item is not None and bool(self.item.coding.get("added")) and not self.item.revision
+
     def undo(self, number: int | None, revision: int) -> None:
         """Takes back the decision on the item that is shown, or else my last one."""
-        if self.item is not None and self._is(number or 0, revision) and self.store.remove_added(self.item):
-            self.start()
-            self.notice = Notice("Der hinzugefügte Tumor ist wieder entfernt.")
+        if self.item is not None and self._is(number or 0, revision) and self._just_added:
+            self.remove(number or 0, revision)
             return
         mine = [one for one in self._mine if self.store.item(one).state != "open"]
         if self.item is not None and self._is(number or 0, revision) and self.item.state != "open":

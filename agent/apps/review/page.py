@@ -25,8 +25,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from agent.apps.review.browser import OwnOrigin, SocketNeedsName
 from agent.apps.review.decision import LONGEST_COMMENT, ReviewError
 from agent.apps.review.desk import PAGE, Desk, Notice
+from agent.apps.review.faults import StoreError
 from agent.apps.review.session import SESSION_SECONDS, Gate, secret_of
-from agent.apps.review.store import Store, StoreError
+from agent.apps.review.store import Store
 from agent.apps.review.view import View, render
 from index.records import CodeSystem
 from index.search.code_search import CodeSearch
@@ -145,7 +146,7 @@ class _Page:
         self.desk = desk
         self.view = view
         self.prefix = prefix
-        self.seen = (0, 0)
+        self.seen: tuple[int, ...] = ()
         self.regions: dict[str, Any] = {}
         self._threads = threads
         # One message after the other, in their order.
