@@ -22,7 +22,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from agent.apps.review.decision import Action, Decision
 from agent.apps.review.desk import Desk
 from agent.apps.review.faults import Fault, StoreError
-from agent.apps.review.page import _Page
+from agent.apps.review.live import LivePage, LivePages
+from agent.apps.review.panels import Panels
 from agent.apps.review.store import Store
 from agent.apps.review.view import View
 from agent.apps.service.logs import WithoutContents
@@ -98,36 +99,38 @@ def test_a_locked_database_stops_nobody_and_says_what_was_not_stored(
 
 
 @pytest.fixture
-def page(store: Store) -> Iterator[_Page]:
+def page(store: Store) -> Iterator[LivePage]:
     catalogue = Catalogue.builtin()
     for number in range(3):
         add(store, f"{SECRET}, Fall {number}", coding(alternatives=("C50.4",)))
     desk = Desk(store, CodeSearch(catalogue), "M. Ernst", known=catalogue.is_codable)
     with ThreadPoolExecutor(1) as threads:
-        made = _Page(desk, View(catalogue, Crosswalk(catalogue.rules)), "/review", threads)
+        made = LivePage(
+            desk, View(catalogue, Crosswalk(catalogue.rules)), Panels(), "/review", threads, LivePages()
+        )
         made._tried(desk.start)
         yield made
 
 
-def _sent(page: _Page, do: str, value: Any = None) -> dict[str, str]:
+def _sent(page: LivePage, do: str, value: Any = None) -> dict[str, str]:
     assert page.desk.item is not None
     number, revision = page.desk.item.id, page.desk.item.revision
     return page._done({"do": do, "value": value, "item": number, "revision": revision})
 
 
 def test_a_full_disk_stores_nothing_and_says_so_every_time(
-    page: _Page, store: Store, log: io.StringIO
+    page: LivePage, store: Store, log: io.StringIO
 ) -> None:
     _fill(store)
     _sent(page, "choose", 2)
-    page.desk.comment = comment = "x" * 2000
+    page.desk.choice.comment = comment = "x" * 2000
     first = page.desk.item
     for do, value in (("confirm", None), ("reject", "y" * 2000)) * 20:
         shown = _sent(page, do, value)
         assert "Datenträger ist voll" in shown["head"] and "NICHT gespeichert" in shown["head"]
         assert 'class="onko-notice alarm"' in shown["head"]
     # The page has not moved on, and holds what was chosen.
-    assert page.desk.item == first and page.desk.comment == comment and page.desk.changed
+    assert page.desk.item == first and page.desk.choice.comment == comment and page.desk.changed
     assert store.status().decided == 0
     lines = log.getvalue().splitlines()
     assert len(lines) == 40 and all("a decision was not stored" in line for line in lines)
@@ -151,7 +154,7 @@ def _fill(store: Store) -> None:
             store.decide(number, Decision(Action.REOPEN, codes, "A", "z" * 2000), seen=seen)
 
 
-def test_a_decision_is_only_called_lost_where_it_is(page: _Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decision_is_only_called_lost_where_it_is(page: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:
     store = page.desk.store
 
     def unreadable(*_: object, **__: object) -> Any:

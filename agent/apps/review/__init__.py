@@ -13,9 +13,12 @@ sources.py          where texts for the list come from; tables.py: which files t
 documents.py        whole documents: an entry for each tumour
 own_table.py        decisions in the table that the texts came from
 export.py           decisions as CSV and as training pairs
-desk.py             what one person has in front of them, knowing nothing of browsers
-view.py             a desk as HTML (templates/)
-page.py             the NiceGUI page (assets/)
+statistics.py       how the work went
+desk.py             what one person has in front of them, knowing nothing of browsers; bench.py: the item there and the
+                    choice for it (choice.py), checking.py: its checks; listing.py: the list; bulk.py: many at once
+notices.py          what a person is told
+view.py             a desk as HTML (templates/); panels.py: the dialogs
+page.py             the NiceGUI page (assets/); live.py: one open page, and how it hears of the others
 session.py          who is at work: login and cookie
 browser.py          what a browser may do with the page
 interrupt.py        the review in LangGraph, for Python users

@@ -133,6 +133,10 @@ class Store:
         """All diagnoses of an item's text, those that were removed too."""
         return self._items("WHERE first = ? ORDER BY part", (item.first,))
 
+    def sources(self) -> list[str]:
+        """The names of the files that the texts came from."""
+        return [row[0] for row in self.rows("SELECT DISTINCT source FROM items ORDER BY source")]
+
     def texts_of(self, source: str, references: Sequence[str]) -> dict[str, str]:
         """The texts that the list holds already, by reference."""
         marks = ", ".join("?" * len(references))
@@ -228,6 +232,7 @@ class Store:
             elif folded(readings[-1].by) != mine:
                 raise ConflictError(readings[-1])
             insert_decision(cursor, "readings", number, seen, decision)
+            _drop_draft(cursor, number, decision.by)
             return _settled(cursor, number)
 
     def history(self, number: int) -> list[Decision]:
@@ -240,11 +245,6 @@ class Store:
         compared with."""
         rows = self.rows("SELECT * FROM readings WHERE item = ? ORDER BY id", (number,))
         return [decision_of(row) for row in rows]
-
-    def read_items(self) -> Iterator[Item]:
-        """Every item that a second reader has read."""
-        for row in self.rows("SELECT DISTINCT item FROM readings ORDER BY item"):
-            yield self.item(row["item"])
 
     def standing(self, numbers: Sequence[int]) -> dict[int, Decision]:
         """The decisions that stand, for those of these items that are not open."""
@@ -317,8 +317,7 @@ class Store:
                 raise ReviewError(f"item {number} has no decision yet, let alone {seen}")
             raise ConflictError(history[-1])
         insert_decision(cursor, "decisions", number, seen + 1, decision)
-        # What was chosen and not yet decided is decided now, or given up.
-        cursor.execute("DELETE FROM drafts WHERE item = ? AND chosen_by = ?", (number, folded(decision.by)))
+        _drop_draft(cursor, number, decision.by)
         # Read before it is committed: nothing that fails afterwards may make it look as if it were not stored.
         return _settled(cursor, number)
 
@@ -390,3 +389,8 @@ def _settled(cursor: sqlite3.Cursor, number: int) -> Item:
     second = agreement(item.coding, history, readings)
     cursor.execute("UPDATE items SET codes = ?, second = ? WHERE id = ?", (listed(codes), second, number))
     return _item_now(cursor, number)
+
+
+def _drop_draft(cursor: sqlite3.Cursor, number: int, by: str) -> None:
+    """What was chosen and not yet decided is decided now, or given up."""
+    cursor.execute("DELETE FROM drafts WHERE item = ? AND chosen_by = ?", (number, folded(by)))
