@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakSet
@@ -20,6 +20,7 @@ from weakref import WeakSet
 from agent.apps.review.decision import LONGEST_COMMENT, ReviewError
 from agent.apps.review.desk import Desk
 from agent.apps.review.faults import StoreError
+from agent.apps.review.intake import IntakeError
 from agent.apps.review.listing import PAGE
 from agent.apps.review.notices import Notice
 from agent.apps.review.panels import Panels
@@ -36,8 +37,9 @@ DIALOGS = {
     "narrow": "Liste eingrenzen",
     "threshold": "Gemeinsam annehmen",
     "statistics": "Statistik",
+    "tables": "Tabellen",
 }
-REGIONS = ("ask", "narrow", "threshold", "statistics")  # dialogs that are rendered when they open
+REGIONS = ("ask", "narrow", "threshold", "statistics", "tables")  # dialogs that are rendered when they open
 _log = logging.getLogger(__name__)
 
 
@@ -51,13 +53,22 @@ class LivePages:
     def add(self, page: LivePage) -> None:
         self._pages.add(page)
 
+    def table_read(self) -> None:
+        """Lets all pages show how far the reading of a table is. Belongs to the pages' event loop."""
+        for page in list(self._pages):
+            if page.regions:
+                self._run(page.table_read())
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._telling.add(task)  # a task that nobody holds may be collected
+        task.add_done_callback(self._telling.discard)
+
     def told(self, by: LivePage | None = None) -> None:
         """Lets all pages but one look again. Belongs to the pages' event loop."""
         for page in list(self._pages):
             if page is not by and page.regions:
-                task = asyncio.get_running_loop().create_task(page.look_again())
-                self._telling.add(task)  # a task that nobody holds may be collected
-                task.add_done_callback(self._telling.discard)
+                self._run(page.look_again())
 
 
 class LivePage:
@@ -122,6 +133,10 @@ class LivePage:
             "open-narrow": lambda value, sent: {"narrow": panels.narrow(desk)},
             "open-statistics": lambda value, sent: {"statistics": panels.statistics(desk.store)},
             "preview": lambda value, sent: self._previewed(float(value)),
+            "open-tables": lambda value, sent: self._tables(),
+            "look": lambda value, sent: self._tables(brought=str(value)),
+            "read-table": lambda value, sent: self._tables(begin=dict(value)),
+            "resume-table": lambda value, sent: self._tables(resume=str(value)),
         }
         others.add(self)
 
@@ -201,6 +216,26 @@ class LivePage:
             return {}
         self.desk.look_again()
         return None
+
+    async def table_read(self) -> None:
+        """A table is being read: the dialog of tables and the list follow."""
+        await self._show(lambda: {**self._tried(self._looked), **self._tried(self._tables)})
+
+    def _tables(
+        self, brought: str = "", begin: dict[str, str] | None = None, resume: str = ""
+    ) -> dict[str, str]:
+        """The dialog of tables after what was asked for; what is wrong with a table is said in it."""
+        intake, looked, wrong = self.panels.intake, None, ""
+        try:
+            if intake is not None and brought:
+                looked = intake.look(brought)
+            if intake is not None and begin is not None:
+                intake.begin(begin["token"], begin["text"], begin.get("reference") or None)
+            if intake is not None and resume:
+                intake.resume(resume)
+        except IntakeError as error:
+            wrong = str(error)
+        return {"tables": self.panels.tables(self.prefix, looked, wrong)}
 
     def _previewed(self, threshold: float) -> dict[str, str]:
         self.desk.look_before_accepting(threshold)

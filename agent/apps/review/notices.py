@@ -33,7 +33,7 @@ _SAID = {
 COMPARED_NAMES = {
     **{axis.value: name for axis, name in AXIS_NAMES.items()},
     "side": "Seite",
-    "certainty": "Sicherheit",
+    "certainty": "Diagnosesicherheit",
     "metastases": "Metastasen",
 }
 

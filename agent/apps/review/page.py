@@ -23,10 +23,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from agent.apps.review.browser import OwnOrigin, SocketNeedsName
 from agent.apps.review.decision import ReviewError
 from agent.apps.review.desk import Desk
+from agent.apps.review.intake import Intake
 from agent.apps.review.live import LivePage, LivePages
 from agent.apps.review.panels import Panels
 from agent.apps.review.session import SESSION_SECONDS, Gate, secret_of
 from agent.apps.review.store import Store
+from agent.apps.review.transfer import add_routes
+from agent.apps.review.turns import Turns
 from agent.apps.review.view import View, render
 from index.search.code_search import CodeSearch
 
@@ -63,7 +66,10 @@ def mount(app: FastAPI, agent: CodingAgent, database: Path, *, api_key: str | No
     catalogue = agent.resources.catalogue
     search = CodeSearch(catalogue, agent.retriever)
     view = View(catalogue, agent.resources.crosswalk)
-    panels, pages_open = Panels(), LivePages()
+    pages_open = LivePages()
+    turns = Turns(agent, getattr(app.state, "batcher", None), pages_open.table_read)
+    intake = Intake(store, turns.coded, turns.tell)
+    panels = Panels(intake)
 
     pages.add_static_files("/assets", _ASSETS, max_cache_age=0)
 
@@ -88,11 +94,14 @@ def mount(app: FastAPI, agent: CodingAgent, database: Path, *, api_key: str | No
         gate.leave(request.session)
         return RedirectResponse(_prefix(request) + "/anmelden", status_code=303)
 
+    add_routes(pages, gate, intake, store)
+
     @ui.page("/", title="Onkokode Durchsicht", language="de", dark=None, response_timeout=4 * _BUSY_SECONDS)
     async def review(request: Request) -> Response | None:
         name = gate.name_in(request.session)
         if name is None:
             return RedirectResponse(_prefix(request) + "/anmelden", status_code=303)
+        turns.loop = asyncio.get_running_loop()
         desk = Desk(
             store, search, name, known=catalogue.is_codable, contradictions=view.checker.contradictions
         )
@@ -125,6 +134,7 @@ def mount(app: FastAPI, agent: CodingAgent, database: Path, *, api_key: str | No
     core.sio.eio.cors_allowed_origins = []
 
     def close() -> None:
+        intake.close()
         threads.shutdown()
         store.close()
 

@@ -3,8 +3,10 @@ together, contradictions, and the statistics."""
 
 from __future__ import annotations
 
+from agent.apps.files.formats import TABLE_ENDINGS
 from agent.apps.review.bulk import THRESHOLDS
 from agent.apps.review.desk import Desk
+from agent.apps.review.intake import LARGEST, Brought, Intake
 from agent.apps.review.notices import COMPARED_NAMES
 from agent.apps.review.statistics import Statistics
 from agent.apps.review.store import Store
@@ -15,7 +17,25 @@ _BOUNDS = (0.99, 0.95, 0.9, 0.8, 0.5)
 
 
 class Panels:
-    """Renders the dialogs."""
+    """Renders the dialogs. Without an `intake` no tables are taken."""
+
+    def __init__(self, intake: Intake | None = None) -> None:
+        self.intake = intake
+
+    def tables(self, prefix: str, brought: Brought | None = None, wrong: str = "") -> str:
+        """The tables of the list, how far a reading is, and the columns of one that was brought."""
+        sources = self.intake.sources() if self.intake is not None else []
+        progress = self.intake.progress if self.intake is not None else None
+        return render(
+            "tables.html",
+            prefix=prefix,
+            sources=sources,
+            progress=progress,
+            brought=brought,
+            wrong=wrong,
+            largest=LARGEST >> 20,
+            endings=",".join(sorted(TABLE_ENDINGS)),
+        )
 
     def narrow(self, desk: Desk) -> str:
         """The form that narrows the list."""

@@ -115,6 +115,7 @@
     "ask-narrow": () => panel("narrow", "open-narrow"),
     "ask-statistics": () => panel("statistics", "open-statistics"),
     "ask-threshold": () => panel("threshold", "preview", 0.95),
+    "ask-tables": () => panel("tables", "open-tables"),
     preview: (value) => send("preview", Number(value)),
     "accept-previewed": () => {
       send("accept-previewed");
@@ -150,6 +151,7 @@
     g: () => send("turn-certainty"),
     e: actions["ask-narrow"],
     z: actions["ask-statistics"],
+    o: actions["ask-tables"],
     Escape: () => (document.body.classList.contains("onko-list-open") ? list() : send("reset")),
     i: () => send("axis", "icd10gm"),
     t: () => send("axis", "icdo_topography"),
@@ -256,11 +258,43 @@
       reason = { item: $("#onko-item")?.dataset.item, text: $("#onko-reason").value.trim() };
       send("reject", reason.text);
     }
+    if (event.target.id === "onko-read-form") {
+      event.preventDefault(); // the dialog stays, and shows how far the reading is
+      send("read-table", Object.fromEntries(new FormData(event.target)));
+    }
     if (event.target.id === "onko-narrow-form") send("narrow", Object.fromEntries(new FormData(event.target)));
     if (event.target.id === "onko-comment-form") send("comment", $("#onko-comment").value.trim());
   });
 
+  // A table goes in parts, each of which fits what the service takes at once.
+  const PART = 1 << 20;
+  async function upload(file) {
+    const token = [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
+    const failed = (words) => {
+      const line = $("#onko-upload-failed");
+      if (!line) return;
+      line.textContent = words;
+      line.hidden = false;
+      $("#onko-file").value = "";
+    };
+    const base = $(".onko-tools form").getAttribute("action").replace(/abmelden$/, "tabelle");
+    let at = 0;
+    do {
+      let answer;
+      try {
+        answer = await fetch(`${base}/${token}?at=${at}&name=${encodeURIComponent(file.name)}`, { method: "POST", body: file.slice(at, at + PART) });
+      } catch {
+        return failed("Der Dienst ist nicht zu erreichen; bitte wählen Sie die Datei noch einmal.");
+      }
+      const told = answer.headers.get("content-type")?.includes("json") ? await answer.json() : {};
+      if (!answer.ok) return failed(told.error ?? "Die Datei konnte nicht übertragen werden; bitte melden Sie sich neu an.");
+      at = told.size;
+    } while (at < file.size);
+    send("look", token);
+  }
+
   document.addEventListener("change", (event) => {
+    if (event.target.id === "onko-file" && event.target.files.length) upload(event.target.files[0]);
     const what = event.target.dataset?.choose;
     if (what) send(what, event.target.value);
   });
