@@ -154,6 +154,36 @@ def _fill(store: Store) -> None:
             store.decide(number, Decision(Action.REOPEN, codes, "A", "z" * 2000), seen=seen)
 
 
+@pytest.mark.parametrize(
+    ("do", "value"),
+    [
+        ("narrow", {"least": "nan"}),
+        ("narrow", {"least": "2"}),
+        ("narrow", SECRET),
+        ("preview", "nan"),
+        ("preview", None),
+        ("side", "oben"),
+        ("certainty", ["gesichert"]),
+        ("adopt", "first"),
+        ("add", [1]),
+        ("add", [5, 10**30]),
+        ("look", "../../etc"),
+        ("read-table", {"token": SECRET}),
+        ("resume-table", SECRET),
+        ("accept-previewed", None),
+        ("confirm-anyway", 7),
+    ],
+)
+def test_messages_of_the_new_ways_that_make_no_sense_break_nothing(
+    page: LivePage, store: Store, log: io.StringIO, do: str, value: Any
+) -> None:
+    _sent(page, do, value)
+    shown = _sent(page, "next")
+    assert "onko-item" in shown["main"] and "onko-filter" in shown["list"]
+    assert all(one.state == "open" or do == "confirm-anyway" for one in store.page("all", ""))
+    assert SECRET not in log.getvalue()
+
+
 def test_a_decision_is_only_called_lost_where_it_is(page: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:
     store = page.desk.store
 

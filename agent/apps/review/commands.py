@@ -173,6 +173,7 @@ def status_command(database: Path, as_json: bool) -> None:
         return
     click.echo(f"{database}: {status.decided} of {status.total} decided, {status.open} open")
     click.echo(f"accepted {status.accepted}, changed {status.changed}, rejected {status.rejected}")
+    click.echo(f"put aside {status.later}, removed {status.removed}, readers disagree on {status.disputed}")
     for name, count in status.by.items():
         click.echo(f"  {_visible(name)}: {count}")
 

@@ -184,6 +184,7 @@ class Desk(Bench):
         if preview is None or not preview.count:
             return
         accepted = self.store.accept(preview.seen, preview.threshold, self.by)
+        self._mine += accepted
         missed = preview.count - len(accepted)
         said = f"{len(accepted)} Einträge angenommen" + (
             f"; {missed} hat inzwischen jemand anderes entschieden" if missed else ""

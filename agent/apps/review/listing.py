@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent.apps.review.items import Item, Status
-from agent.apps.review.selection import FILTERS, Filter, Narrow
+from agent.apps.review.selection import FILTERS, Filter, Narrow, share
 from agent.apps.review.store import Store
 
 PAGE = 100
@@ -59,7 +59,7 @@ class Listing:
 
     def narrow_by(self, given: dict[str, str]) -> None:
         """Takes what a form gives; a confidence is a share, and empty fields narrow nothing."""
-        least, below = (float(given[name]) if given.get(name) else None for name in ("least", "below"))
+        least, below = (share(given[name]) if given.get(name) else None for name in ("least", "below"))
         source, code, by = (str(given.get(name) or "")[:200].strip() for name in ("source", "code", "by"))
         self.narrow, self.limit = Narrow(source, code, by, least, below, self.by), PAGE
 

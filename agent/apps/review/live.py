@@ -24,6 +24,7 @@ from agent.apps.review.intake import IntakeError
 from agent.apps.review.listing import PAGE
 from agent.apps.review.notices import Notice
 from agent.apps.review.panels import Panels
+from agent.apps.review.selection import share
 from agent.apps.review.view import View, render
 from index.records import CodeSystem
 
@@ -132,7 +133,7 @@ class LivePage:
             "search": lambda value, sent: self._found(str(value)[:200], sent["axis"]),
             "open-narrow": lambda value, sent: {"narrow": panels.narrow(desk)},
             "open-statistics": lambda value, sent: {"statistics": panels.statistics(desk.store)},
-            "preview": lambda value, sent: self._previewed(float(value)),
+            "preview": lambda value, sent: self._previewed(share(value)),
             "open-tables": lambda value, sent: self._tables(),
             "look": lambda value, sent: self._tables(brought=str(value)),
             "read-table": lambda value, sent: self._tables(begin=dict(value)),

@@ -81,3 +81,11 @@ class Narrow:
 def folded(name: str) -> str:
     """A person's name as two are compared: nobody becomes a second reader by writing it another way."""
     return " ".join(writable(name).casefold().split())
+
+
+def share(given: object) -> float:
+    """A confidence that a browser sends. Raises `ValueError` where it is none, such as `nan`."""
+    found = float(str(given))
+    if not 0 <= found <= 1:
+        raise ValueError("a confidence is between 0 and 1")
+    return found
