@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from agent.apps.review.decision import Action, Decision
 from agent.apps.review.desk import Desk
 from agent.apps.review.faults import Fault, StoreError
+from agent.apps.review.intake import Intake
 from agent.apps.review.live import LivePage, LivePages
 from agent.apps.review.panels import Panels
 from agent.apps.review.store import Store
@@ -458,3 +460,26 @@ async def _fail() -> None:
     await asyncio.sleep(0)
     del task
     gc.collect()
+
+
+def test_who_chooses_columns_keeps_the_form_while_another_table_is_read(page: LivePage, store: Store) -> None:
+    page.panels.intake = intake = Intake(store, lambda texts: [[coding()] for _ in texts])
+    page.regions = {
+        name: SimpleNamespace(content="") for name in ("main", "list", "head", "ask", "tables", "hits")
+    }
+    intake.take("0" * 32, "fälle.csv", b"Fall;Diagnose\n1;Ca\n2;Melanom\n", 0)
+    _sent_and_shown(page, "look", "0" * 32)
+    assert "onko-read-form" in page.regions["tables"].content
+    asyncio.run(page.table_read())
+    assert "onko-read-form" in page.regions["tables"].content
+    _sent_and_shown(page, "read-table", {"token": "0" * 32, "text": "Befund"})
+    assert "Diese Spalte hat die Tabelle nicht" in page.regions["tables"].content
+    _sent_and_shown(page, "read-table", {"token": "0" * 32, "text": "Diagnose", "reference": "Fall"})
+    intake.close()
+    asyncio.run(page.table_read())
+    assert "2 Texte neu" in page.regions["tables"].content and "Melanom" in page.regions["list"].content
+
+
+def _sent_and_shown(page: LivePage, do: str, value: Any) -> None:
+    for name, content in _sent(page, do, value).items():
+        page.regions[name].content = content

@@ -92,6 +92,7 @@ class LivePage:
         self.regions: dict[str, Any] = {}
         self._threads = threads
         self._others = others
+        self._choosing_columns = False
         # One message after the other, in their order.
         self._turn = asyncio.Lock()
         choosing = {
@@ -220,16 +221,24 @@ class LivePage:
 
     async def table_read(self) -> None:
         """A table is being read: the dialog of tables and the list follow."""
-        await self._show(lambda: {**self._tried(self._looked), **self._tried(self._tables)})
+
+        # Not to one who is choosing the columns of another table: the form would be gone.
+        def looked() -> dict[str, str]:
+            shown = self._tried(self._looked)
+            return shown if self._choosing_columns else {**shown, **self._tried(self._tables)}
+
+        await self._show(looked)
 
     def _tables(
         self, brought: str = "", begin: dict[str, str] | None = None, resume: str = ""
     ) -> dict[str, str]:
         """The dialog of tables after what was asked for; what is wrong with a table is said in it."""
         intake, looked, wrong = self.panels.intake, None, ""
+        self._choosing_columns = False
         try:
             if intake is not None and brought:
                 looked = intake.look(brought)
+                self._choosing_columns = True
             if intake is not None and begin is not None:
                 intake.begin(begin["token"], begin["text"], begin.get("reference") or None)
             if intake is not None and resume:
