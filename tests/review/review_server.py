@@ -7,6 +7,7 @@ agent, of which the page needs no more: loading models a second time would take 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,17 @@ TEXTS = (
     "Z.n. Appendektomie",
     "Klarzelliges Nierenzellkarzinom links; Basaliom Nasenflügel rechts",
 )
+
+
+def code_many(texts: list[str]) -> list[Any]:
+    """The stand-in's answers: each text is a carcinoma of the breast; some take their time."""
+    from tests.review.review_helpers import coding
+
+    time.sleep(sum("langsam" in text for text in texts) / 100)
+    return [
+        SimpleNamespace(to_dict=lambda text=text: coding(confidence=0.8, span=(0, len(text))))
+        for text in texts
+    ]
 
 
 def main(database: Path, port: int, api_key: str | None) -> None:
@@ -39,7 +51,9 @@ def main(database: Path, port: int, api_key: str | None) -> None:
 
             catalogue = Catalogue.builtin()
             resources = SimpleNamespace(catalogue=catalogue, crosswalk=Crosswalk(catalogue.rules))
-            agent = SimpleNamespace(resources=resources, retriever=None, code=str, code_many=list, info=dict)
+            agent = SimpleNamespace(
+                resources=resources, retriever=None, code=str, code_many=code_many, info=dict
+            )
         else:
             from agent import CodingAgent
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,8 +22,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agent.apps.review.decision import Action, Decision
 from agent.apps.review.desk import Desk
-from agent.apps.review.page import _Page
-from agent.apps.review.store import Fault, Store, StoreError
+from agent.apps.review.faults import Fault, StoreError
+from agent.apps.review.intake import Intake
+from agent.apps.review.live import LivePage, LivePages
+from agent.apps.review.panels import Panels
+from agent.apps.review.store import Store
 from agent.apps.review.view import View
 from agent.apps.service.logs import WithoutContents
 from index.catalogue.catalogue import Catalogue
@@ -97,36 +101,38 @@ def test_a_locked_database_stops_nobody_and_says_what_was_not_stored(
 
 
 @pytest.fixture
-def page(store: Store) -> Iterator[_Page]:
+def page(store: Store) -> Iterator[LivePage]:
     catalogue = Catalogue.builtin()
     for number in range(3):
         add(store, f"{SECRET}, Fall {number}", coding(alternatives=("C50.4",)))
     desk = Desk(store, CodeSearch(catalogue), "M. Ernst", known=catalogue.is_codable)
     with ThreadPoolExecutor(1) as threads:
-        made = _Page(desk, View(catalogue, Crosswalk(catalogue.rules)), "/review", threads)
+        made = LivePage(
+            desk, View(catalogue, Crosswalk(catalogue.rules)), Panels(), "/review", threads, LivePages()
+        )
         made._tried(desk.start)
         yield made
 
 
-def _sent(page: _Page, do: str, value: Any = None) -> dict[str, str]:
+def _sent(page: LivePage, do: str, value: Any = None) -> dict[str, str]:
     assert page.desk.item is not None
     number, revision = page.desk.item.id, page.desk.item.revision
     return page._done({"do": do, "value": value, "item": number, "revision": revision})
 
 
 def test_a_full_disk_stores_nothing_and_says_so_every_time(
-    page: _Page, store: Store, log: io.StringIO
+    page: LivePage, store: Store, log: io.StringIO
 ) -> None:
     _fill(store)
     _sent(page, "choose", 2)
-    page.desk.comment = comment = "x" * 2000
+    page.desk.choice.comment = comment = "x" * 2000
     first = page.desk.item
     for do, value in (("confirm", None), ("reject", "y" * 2000)) * 20:
         shown = _sent(page, do, value)
         assert "Datenträger ist voll" in shown["head"] and "NICHT gespeichert" in shown["head"]
         assert 'class="onko-notice alarm"' in shown["head"]
     # The page has not moved on, and holds what was chosen.
-    assert page.desk.item == first and page.desk.comment == comment and page.desk.changed
+    assert page.desk.item == first and page.desk.choice.comment == comment and page.desk.changed
     assert store.status().decided == 0
     lines = log.getvalue().splitlines()
     assert len(lines) == 40 and all("a decision was not stored" in line for line in lines)
@@ -150,7 +156,37 @@ def _fill(store: Store) -> None:
             store.decide(number, Decision(Action.REOPEN, codes, "A", "z" * 2000), seen=seen)
 
 
-def test_a_decision_is_only_called_lost_where_it_is(page: _Page, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("do", "value"),
+    [
+        ("narrow", {"least": "nan"}),
+        ("narrow", {"least": "2"}),
+        ("narrow", SECRET),
+        ("preview", "nan"),
+        ("preview", None),
+        ("side", "oben"),
+        ("certainty", ["gesichert"]),
+        ("adopt", "first"),
+        ("add", [1]),
+        ("add", [5, 10**30]),
+        ("look", "../../etc"),
+        ("read-table", {"token": SECRET}),
+        ("resume-table", SECRET),
+        ("accept-previewed", None),
+        ("confirm-anyway", 7),
+    ],
+)
+def test_messages_of_the_new_ways_that_make_no_sense_break_nothing(
+    page: LivePage, store: Store, log: io.StringIO, do: str, value: Any
+) -> None:
+    _sent(page, do, value)
+    shown = _sent(page, "next")
+    assert "onko-item" in shown["main"] and "onko-filter" in shown["list"]
+    assert all(one.state == "open" or do == "confirm-anyway" for one in store.page("all", ""))
+    assert SECRET not in log.getvalue()
+
+
+def test_a_decision_is_only_called_lost_where_it_is(page: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:
     store = page.desk.store
 
     def unreadable(*_: object, **__: object) -> Any:
@@ -424,3 +460,26 @@ async def _fail() -> None:
     await asyncio.sleep(0)
     del task
     gc.collect()
+
+
+def test_who_chooses_columns_keeps_the_form_while_another_table_is_read(page: LivePage, store: Store) -> None:
+    page.panels.intake = intake = Intake(store, lambda texts: [[coding()] for _ in texts])
+    page.regions = {
+        name: SimpleNamespace(content="") for name in ("main", "list", "head", "ask", "tables", "hits")
+    }
+    intake.take("0" * 32, "fälle.csv", b"Fall;Diagnose\n1;Ca\n2;Melanom\n", 0)
+    _sent_and_shown(page, "look", "0" * 32)
+    assert "onko-read-form" in page.regions["tables"].content
+    asyncio.run(page.table_read())
+    assert "onko-read-form" in page.regions["tables"].content
+    _sent_and_shown(page, "read-table", {"token": "0" * 32, "text": "Befund"})
+    assert "Diese Spalte hat die Tabelle nicht" in page.regions["tables"].content
+    _sent_and_shown(page, "read-table", {"token": "0" * 32, "text": "Diagnose", "reference": "Fall"})
+    intake.close()
+    asyncio.run(page.table_read())
+    assert "2 Texte neu" in page.regions["tables"].content and "Melanom" in page.regions["list"].content
+
+
+def _sent_and_shown(page: LivePage, do: str, value: Any) -> None:
+    for name, content in _sent(page, do, value).items():
+        page.regions[name].content = content

@@ -65,7 +65,7 @@ def test_a_second_enter_for_the_same_text_decides_nothing(desk: Desk, store: Sto
 def test_numbers_choose_on_the_active_axis(desk: Desk, store: Store) -> None:
     number = desk.item.id if desk.item else 0
     desk.choose(2)
-    assert desk.draft[ICD] == "C50.4"
+    assert desk.choice.codes[ICD] == "C50.4"
     desk.choose(1)
     assert not desk.changed
     desk.turn(1)
@@ -83,7 +83,7 @@ def test_a_code_that_is_none_is_not_chosen(desk: Desk) -> None:
     desk.set_code("X99.9")
     assert not desk.changed
     desk.set_code("C61")
-    assert desk.draft[ICD] == "C61"
+    assert desk.choice.codes[ICD] == "C61"
     desk.reset()
     assert not desk.changed
 
@@ -147,7 +147,7 @@ def test_filter_and_words(desk: Desk) -> None:
     _confirm(desk)
     desk.filter("decided")
     desk.filter("nonsense")
-    assert desk.shown == "decided"
+    assert desk.listing.shown == "decided"
     desk.look_for("dritter")
     desk.filter("open")
     desk.step(True)
@@ -167,7 +167,7 @@ def test_everything_is_escaped(store: Store, catalogue: Catalogue) -> None:
     add(store, evil + "\u202e\x1b[31m", of, reference=evil)
     made = Desk(store, CodeSearch(catalogue), evil)
     made.start()
-    made.comment = '"><script>'
+    made.choice.comment = '"><script>'
     view = View(catalogue, Crosswalk(catalogue.rules))
     for html in (
         view.item(made),

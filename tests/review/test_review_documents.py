@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import shutil
-import sqlite3
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -24,6 +23,7 @@ from index.records import CodeSystem
 from index.search.code_search import CodeSearch
 from tests.agent.tiny_agent import embedded_agent
 from tests.review.browsing import CHROMIUM, FLAGS, Officer, Server
+from tests.review.older_lists import older_list
 
 # Longer than its window on the page.
 LETTER = (
@@ -92,22 +92,22 @@ def test_a_metastasis_is_struck_and_another_given(database: Path, tmp_path: Path
         desk = Desk(
             store, CodeSearch(catalogue, embedded_agent().retriever), "ME", known=catalogue.is_codable
         )
-        desk.shown = "all"
+        desk.listing.shown = "all"
         (lung,) = (one for one in store.page("all", "") if one.coding["icd10gm"]["code"] == "C34.1")
         desk.show(lung.id)
-        assert desk.metastases == ("C79.3",) and not desk.changed
+        assert desk.choice.metastases == ("C79.3",) and not desk.changed
         for code in ("C79.3", "C79.5", "C50.9", "C79.99"):  # the last two are none
             desk.strike_metastasis(code)
-        assert desk.metastases == ("C79.5",) and desk.changed
+        assert desk.choice.metastases == ("C79.5",) and desk.changed
         desk.confirm(lung.id, 0)
         assert (lung.state, store.item(lung.id).state) == ("open", "change")
         desk.show(lung.id)
-        assert desk.metastases == ("C79.5",) and not desk.unsaved
+        assert desk.choice.metastases == ("C79.5",) and not desk.unsaved
         desk.strike_metastasis("C79.5")
         assert desk.unsaved
         desk.undo(lung.id, 1)
         desk.show(lung.id)
-        assert desk.metastases == ("C79.3",), "as it was proposed"
+        assert desk.choice.metastases == ("C79.3",), "as it was proposed"
         desk.add_metastasis("C78.7")
         desk.add_metastasis("C78.7")  # is there already
         desk.confirm(lung.id, 2)
@@ -121,22 +121,24 @@ def test_a_tumour_that_was_missed_is_added(database: Path, tmp_path: Path) -> No
         desk = Desk(store, CodeSearch(Catalogue.builtin(), embedded_agent().retriever), "ME")
         first = next(one for one in store.page("all", "") if one.source == "brief.txt")
         desk.show(first.id)
-        desk.add_tumour(first.id, 1)
+        desk.add_diagnosis(first.id, 1)
         assert desk.item == first, "somebody decided in between"
-        desk.add_tumour(first.id, 0)
+        desk.add_diagnosis(first.id, 0)
         added = desk.item
         assert added is not None and (added.part, added.parts, added.state) == (3, 3, "open")
         assert store.item(first.id).parts == 3 and added.text == first.text
         desk.undo(added.id, 0)
-        assert store.item(first.id).parts == 2 and store.count("all", "") == 3, "taken back"
+        assert store.count("all", "") == 3 and store.item(added.id).state == "remove", "taken back, not gone"
         desk.show(first.id)
         desk.set_code("C50.9")
-        desk.add_tumour(first.id, 0)
-        assert desk.item == store.item(first.id) and desk.draft[CodeSystem.ICD10GM] == "C50.9", "not lost"
+        desk.add_diagnosis(first.id, 0)
+        assert desk.item == store.item(first.id) and desk.choice.codes[CodeSystem.ICD10GM] == "C50.9", (
+            "not lost"
+        )
         desk.reset()
-        desk.add_tumour(first.id, 0)
+        desk.add_diagnosis(first.id, 0)
         added = desk.item
-        assert added is not None and added.coding["certainty"] is None
+        assert added is not None and added.coding["certainty"] is None and added.part == 4
         assert store.count("all", "c61") + store.count("all", "c34.1") == 2, "not found by another's codes"
         desk.set_code("C16.9")
         desk.confirm(added.id, 0)
@@ -147,33 +149,40 @@ def test_a_tumour_that_was_missed_is_added(database: Path, tmp_path: Path) -> No
         )
         assert "1 were on the list already" in again.output and again.exit_code == 0
     (row,) = _rows(tmp_path / "entscheidungen.csv")
-    assert (row["ICD-10-GM"], row["Vorschlag ICD-10-GM"], row["Diagnose"]) == ("C16.9", "", "3 von 3")
+    assert (row["ICD-10-GM"], row["Vorschlag ICD-10-GM"], row["Diagnose"]) == ("C16.9", "", "4 von 4")
 
 
-def test_an_entry_has_no_tumours_beside_it(tmp_path: Path) -> None:
+def test_a_missed_diagnosis_of_an_entry_has_its_own_place_and_no_metastases(tmp_path: Path) -> None:
+    text = "Mamma-Ca; Prostata-Ca"
     with Store.open(tmp_path / "review.sqlite") as store:
-        store.add([NewItem("d.txt", "1", "Mamma-Ca", embedded_agent().code("Mamma-Ca").to_dict())])
+        store.add([NewItem("d.txt", "1", text, embedded_agent().code("Mamma-Ca").to_dict())])
         desk = Desk(store, CodeSearch(Catalogue.builtin(), embedded_agent().retriever), "ME")
         desk.start()
-        desk.add_tumour(1, 0)
         desk.add_metastasis("C79.3")
-        assert store.count("all", "") == 1 and desk.metastases is None and not desk.changed
+        assert desk.choice.metastases is None and not desk.changed
+        desk.add_diagnosis(1, 0, (10, 21))
+        added = desk.item
+        assert added is not None and (added.part, added.text) == (2, text) and not facts_of(added.coding)
+        assert spoken_of(text, added.coding) == "Prostata-Ca"
+        desk.set_code("C61")
+        desk.confirm(added.id, 0)
+        desk.show(1)
+        for wrong in ((5, 5), (3, 999), (-1, 4)):
+            desk.add_diagnosis(1, 0, wrong)
+            assert desk.item is not None and desk.item.coding["span"] == [0, len(text)]
+            desk.show(1)
 
 
 def test_a_list_of_an_older_version_is_gone_on_with(database: Path, tmp_path: Path) -> None:
     with Store.open(database, create=False) as store:
         lung = next(one for one in store.page("all", "") if one.coding["icd10gm"]["code"] == "C34.1")
         store.decide(lung.id, decide(lung.coding, Action.ACCEPT, by="ME"), seen=0)
-    with sqlite3.connect(database) as connection:
-        connection.execute("DROP TABLE sources")
-        connection.execute("ALTER TABLE decisions DROP COLUMN metastases")
-        connection.execute("PRAGMA user_version = 1")
-    connection.close()
+    older_list(database, 1)
     with Store.open(database, create=False) as store:
         write_csv(store, tmp_path / "entscheidungen.csv")
         desk = Desk(store, CodeSearch(Catalogue.builtin(), embedded_agent().retriever), "ME")
         desk.show(lung.id)
-        assert desk.metastases == ("C79.3",) and not desk.unsaved
+        assert desk.choice.metastases == ("C79.3",) and not desk.unsaved
         desk.strike_metastasis("C79.3")
         desk.confirm(lung.id, 1)
         assert store.history(lung.id)[-1].metastases == (), "what was struck after the update is kept"
@@ -267,7 +276,7 @@ def test_places_are_marked_and_jumped_to_by_click_and_key(database: Path) -> Non
             page.click(f".onko-row[data-value='{lung + 1}']")
             officer.until(lung + 1)
             officer.press("a")
-            officer.notice("Tumor hinzugefügt")
+            officer.notice("Diagnose hinzugefügt")
             assert "3 von 3" in page.locator(".onko-text .facts").inner_text()
             [(spread,)] = server.rows("SELECT metastases FROM decisions")
             assert spread == "C79.5"

@@ -49,7 +49,7 @@ def officer(browser: Any, server: Server) -> Iterator[Officer]:
 def _order(server: Server) -> list[int]:
     return [
         row[0]
-        for row in server.rows("SELECT id FROM items WHERE state = 'open' ORDER BY uncertainty DESC, id")
+        for row in server.rows("SELECT id FROM items WHERE state = 'open' ORDER BY urgency DESC, first, part")
     ]
 
 

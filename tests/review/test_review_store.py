@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from agent.apps.review.decision import Action, ReviewError, decide, uncertainty
+from agent.apps.review.faults import ConflictError
 from agent.apps.review.items import NewItem
-from agent.apps.review.store import ConflictError, Store
+from agent.apps.review.store import Store
 from index.records import CodeSystem
 from tests.review.review_helpers import C50_9, add, coding
 

@@ -4,15 +4,23 @@ store = Store.open(Path("review.sqlite"))           # review.store: the work lis
 mount(app, agent, Path("review.sqlite"))            # review.page: the page at /review
 
 decision.py         what a decision is, and when it is valid: start reading here
-items.py            what stands on the list
-store.py            where items and decisions are kept; schema.py: its tables, and how the file is opened
-sources.py          where texts for the list come from
+items.py            what stands on the list; selection.py: which of it is meant
+second.py           the second reader: what became of two people's decisions
+store.py            where items and decisions are kept; schema.py: its tables, and how the file is opened; rows.py: their rows;
+                    faults.py: what can go wrong
+drafts.py           what was chosen and not yet decided
+sources.py          where texts for the list come from; tables.py: which files they were
 documents.py        whole documents: an entry for each tumour
+filling.py          texts coded onto the list; intake.py: tables that are brought to the page, turns.py: coded beside
+                    the service's requests, transfer.py: the page's addresses for them
 own_table.py        decisions in the table that the texts came from
 export.py           decisions as CSV and as training pairs
-desk.py             what one person has in front of them, knowing nothing of browsers
-view.py             a desk as HTML (templates/)
-page.py             the NiceGUI page (assets/)
+statistics.py       how the work went
+desk.py             what one person has in front of them, knowing nothing of browsers; bench.py: the item there and the
+                    choice for it (choice.py), checking.py: its checks; listing.py: the list; bulk.py: many at once
+notices.py          what a person is told
+view.py             a desk as HTML (templates/); panels.py: the dialogs
+page.py             the NiceGUI page (assets/); live.py: one open page, and how it hears of the others
 session.py          who is at work: login and cookie
 browser.py          what a browser may do with the page
 interrupt.py        the review in LangGraph, for Python users

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache, partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,26 +29,21 @@ from agent.apps.options import (
     reader_option,
 )
 from agent.apps.review.decision import proposal
-from agent.apps.review.documents import tumour_codings
 from agent.apps.review.export import write_csv, write_pairs
-from agent.apps.review.items import NewItem
+from agent.apps.review.filling import document_codings, entry_codings, fill
 from agent.apps.review.sources import (
-    TextRow,
     UnreadableTexts,
-    diagnoses,
     read,
     read_documents,
     with_codings,
 )
 from agent.apps.review.store import Store
+from agent.apps.review.tables import Reading, Tables
 from agent.apps.terminal import counting
 from agent.apps.wording import printable
-from index.text import writable
 
 if TYPE_CHECKING:
-    from agent.agent import CodingAgent
-
-_BATCH = 64
+    pass
 
 
 _work_list = partial(
@@ -129,6 +123,7 @@ def add_command(
     counts: Counter[str] = Counter()
     failed = False
     with Store.open(database) as store:
+        tables = Tables(store)
         for file in files:
             try:
                 rows = (
@@ -139,8 +134,13 @@ def add_command(
                 if coded is not None:
                     rows = with_codings(rows, coded)
                 first = next(rows, None)
-                name = source or store.name_of(file, (first.reference, first.text) if first else None)
-                _fill(store, chain([first] if first else [], rows), name, agent, counts, document=document)
+                name = source or tables.name_of(file, (first.reference, first.text) if first else None)
+                if not document:
+                    tables.remember(name, Reading(text_column, id_column, table))
+                with counting("Texte") as advance:
+                    every = chain([first] if first else [], rows)
+                    coded_by = partial(document_codings, agent) if document else partial(entry_codings, agent)
+                    fill(store, every, name, coded_by, counts, advance)
             except (SourceError, TableFileError, UnreadableTexts, OSError) as error:
                 if len(files) == 1:
                     raise
@@ -173,6 +173,7 @@ def status_command(database: Path, as_json: bool) -> None:
         return
     click.echo(f"{database}: {status.decided} of {status.total} decided, {status.open} open")
     click.echo(f"accepted {status.accepted}, changed {status.changed}, rejected {status.rejected}")
+    click.echo(f"put aside {status.later}, removed {status.removed}, readers disagree on {status.disputed}")
     for name, count in status.by.items():
         click.echo(f"  {_visible(name)}: {count}")
 
@@ -245,64 +246,17 @@ def export_command(
             from agent.apps.review.own_table import write_own_table
 
             counts = write_own_table(
-                store, into, out, source=source or store.named(into), id_column=id_column, options=table
+                store,
+                into,
+                out,
+                source=source or Tables(store).named(into),
+                id_column=id_column,
+                options=table,
             )
             click.echo(f"{out}: " + ", ".join(f"{count} rows {what}" for what, count in counts.items()))
         if pairs is not None:
             rows = write_pairs(store, pairs)
             click.echo(f"{pairs}: " + ", ".join(f"{count} pairs in {part}" for part, count in rows.items()))
-
-
-def _fill(
-    store: Store,
-    rows: Iterator[TextRow],
-    source: str,
-    agent: Callable[[], CodingAgent],
-    counts: Counter[str],
-    *,
-    document: bool,
-) -> None:
-    """Codes and stores in batches, each in one transaction, so that an interrupt loses a batch at most; `counts` what
-    became of the texts."""
-    with counting("Texte") as advance:
-        while batch := list(islice(rows, _BATCH)):
-            there = store.texts_of(source, [row.reference for row in batch])
-            new: list[TextRow] = []
-            for row in batch:
-                reference, text = writable(row.reference), writable(row.text)
-                if not text.strip():
-                    counts["blank"] += 1
-                elif reference not in there:
-                    there[reference] = text
-                    new.append(row)
-                else:
-                    counts["known" if there[reference] == text else "other"] += 1
-            uncoded = [row.text for row in new if row.coding is None]
-            codings = _codings(agent(), uncoded, document) if uncoded else iter(())
-            items = [
-                item
-                for row in new
-                for item in _items(
-                    source, row, next(codings) if row.coding is None else diagnoses(row.coding)
-                )
-            ]
-            counts["entries"] += store.add(items)
-            counts["texts"] += len(new)
-            advance(len(batch))
-
-
-def _codings(agent: CodingAgent, texts: list[str], document: bool) -> Iterator[list[dict[str, Any]]]:
-    if document:
-        yield from map(tumour_codings, agent.read_many(texts))
-    else:
-        yield from (diagnoses(one.to_dict()) for one in agent.code_many(texts))
-
-
-def _items(source: str, row: TextRow, found: list[dict[str, Any]]) -> list[NewItem]:
-    return [
-        NewItem(source, row.reference, row.text, one, number, len(found))
-        for number, one in enumerate(found, start=1)
-    ]
 
 
 def _visible(text: str) -> str:

@@ -36,10 +36,17 @@ def tumour_codings(document: CodedDocument) -> list[dict[str, Any]]:
     return found or [{**_undetermined(_NO_TUMOUR), **common}]
 
 
-def added_coding(text: str) -> dict[str, Any]:
-    """The coding of a tumour that a person saw and the reader did not: its codes are the person's."""
-    seen = {"tumour": True, "tumour_probability": 1.0, "span": [0, len(text)], "further": [], "problem": None}
-    return {**_undetermined(_ADDED), **seen, "certainty": None, "added": True}
+def added_coding(text: str, beside: Mapping[str, Any], span: tuple[int, int] | None = None) -> dict[str, Any]:
+    """The coding of a diagnosis that a person saw and the agent did not, `beside` another one of the same text: its codes
+    are the person's. `span` is where the text tells it."""
+    start, end = span if span is not None and 0 <= span[0] < span[1] <= len(text) else (0, len(text))
+    seen = {"tumour": True, "tumour_probability": 1.0, "further": [], "problem": None}
+    added = {**_undetermined(_ADDED), **seen, "certainty": None, "added": True}
+    if facts_of(beside) is None:
+        entry = {name: value for name, value in added.items() if name not in ("facts", "metastases")}
+        return {**entry, "span": [start, end]}
+    told = [{"kind": "name", "span": [start, end]}] if (start, end) != (0, len(text)) else []
+    return {**added, "span": [0, len(text)], "facts": told}
 
 
 def facts_of(coding: Mapping[str, Any]) -> list[dict[str, Any]] | None:

@@ -16,16 +16,19 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from agent.apps.review.decision import (
-    ACTION_NAMES,
+    GIVING,
     Action,
     Decision,
     ReviewError,
+    decided_certainty,
     decided_metastases,
+    decided_side,
     proposal,
     proposed_metastases,
 )
 from agent.apps.review.documents import facts_of, spoken_of
 from agent.apps.review.items import Item
+from agent.apps.review.second import AGREEMENT_NAMES, Agreement
 from agent.apps.review.store import Store
 from agent.apps.spreadsheet import ENCODING, harmless, spreadsheet_writer
 from index.io.atomic import new_file
@@ -33,9 +36,9 @@ from index.records import AXES
 
 _COLUMNS = (
     "Quelle", "Referenz", "Diagnose", "Text", "Entscheidung",
-    "ICD-10-GM", "Topographie", "Morphologie", "Metastasen",
+    "ICD-10-GM", "Topographie", "Morphologie", "Metastasen", "Seite", "Diagnosesicherheit",
     "Vorschlag ICD-10-GM", "Vorschlag Topographie", "Vorschlag Morphologie", "Vorschlag Metastasen",
-    "Entschieden von", "Entschieden am (UTC)", "Kommentar",
+    "Zweitlesung", "Entschieden von", "Entschieden am (UTC)", "Kommentar",
 )  # fmt: skip
 TRAIN, DEVELOPMENT = "train", "development"
 # One text of this many is kept from training, so that the trainer has something to measure.
@@ -101,11 +104,14 @@ def _row(item: Item, decision: Decision) -> list[str]:
         item.reference,
         f"{item.part} von {item.parts}",
         item.text,
-        ACTION_NAMES[decision.action],
+        decision.name,
         *(decision.codes[axis] or "" for axis in AXES),
         ", ".join(decided_metastases(item.coding, decision)),
+        (decided_side(item.coding, decision) if decision.action in GIVING else None) or "",
+        (decided_certainty(item.coding, decision) if decision.action in GIVING else None) or "",
         *(offered[axis] or "" for axis in AXES),
         ", ".join(proposed_metastases(item.coding) or ()),
+        AGREEMENT_NAMES.get(Agreement(item.second), ""),
         decision.by,
         decision.at,
         decision.comment,

@@ -18,8 +18,16 @@ from agent.apps.files.columns import find_place
 from agent.apps.files.formats import open_table
 from agent.apps.files.table import TableOptions, text_of
 from agent.apps.files.writing import must_fit, write_table
-from agent.apps.review.decision import ACTION_NAMES, Action, Decision, ReviewError, decided_metastases
+from agent.apps.review.decision import (
+    Action,
+    Decision,
+    ReviewError,
+    decided_certainty,
+    decided_metastases,
+    decided_side,
+)
 from agent.apps.review.items import Item
+from agent.apps.review.second import AGREEMENT_NAMES, Agreement
 from agent.apps.review.store import Store
 from agent.apps.spreadsheet import harmless
 from index.catalogue.catalogue import Catalogue
@@ -31,7 +39,8 @@ COLUMNS = tuple(
     f"onkokode_{name}"
     for name in (
         "entscheidung", *(f"{axis}{part}" for axis in AXIS_COLUMNS.values() for part in ("", "_titel")), "seite",
-        "diagnosesicherheit", "metastasen", "weitere", "entschieden_von", "entschieden_am", "kommentar", "hinweis",
+        "diagnosesicherheit", "metastasen", "weitere", "entschieden_von", "entschieden_am", "kommentar", "zweitlesung",
+        "zweitleser", "hinweis",
     )
 )  # fmt: skip
 _Entry = tuple[Item, Decision | None]
@@ -75,13 +84,34 @@ def write_own_table(
             # A row that was moved or changed since has another text under its number or id.
             cells = [{writable(text_of(value)) for value in row.values} for row in chunk.rows]
             rows = zip(references, cells, strict=True)
-            writer.write(chunk, [_values(found.get(one, []), own, catalogue, counts) for one, own in rows])
+            second = _second(store, found)
+            writer.write(
+                chunk, [_values(found.get(one, []), own, catalogue, counts, second) for one, own in rows]
+            )
     return counts
 
 
-def _values(listed: list[_Entry], cells: set[str], catalogue: Catalogue, counts: Counter[str]) -> list[Any]:
-    entries = [one for one in listed if one[0].text in cells]
-    if listed and not entries:
+def _second(store: Store, found: dict[str, list[_Entry]]) -> dict[int, tuple[str, str]]:
+    """What the second reading of items came to, and who read them."""
+    read = (item for entries in found.values() for item, _ in entries if item.second)
+    return {
+        item.id: (
+            AGREEMENT_NAMES[Agreement(item.second)],
+            harmless(store.readings(item.id)[-1].by),
+        )
+        for item in read
+    }
+
+
+def _values(
+    listed: list[_Entry],
+    cells: set[str],
+    catalogue: Catalogue,
+    counts: Counter[str],
+    second: dict[int, tuple[str, str]],
+) -> list[Any]:
+    entries = [one for one in listed if one[0].text in cells and one[0].state != Action.REMOVE]
+    if not entries and any(one[0].text not in cells for one in listed):
         counts["with another text"] += 1
         return [None] * (len(COLUMNS) - 1) + ["die Liste hat unter dieser Nummer einen anderen Text"]
     decided = [(item, decision) for item, decision in entries if decision is not None]
@@ -96,10 +126,10 @@ def _values(listed: list[_Entry], cells: set[str], catalogue: Catalogue, counts:
         codes += [code, catalogue.title(axis, code) if code else None]
     missing = len(entries) - len(decided)
     return [
-        ACTION_NAMES[decision.action],
+        decision.name,
         *codes,
-        item.coding["side"],
-        item.coding["certainty"] if any(codes) else None,
+        decided_side(item.coding, decision),
+        decided_certainty(item.coding, decision) if any(codes) else None,
         ", ".join(decided_metastases(item.coding, decision)) or None,
         " | ".join(
             short((*(one.codes[axis] for axis in AXES), *decided_metastases(of.coding, one)))
@@ -111,5 +141,6 @@ def _values(listed: list[_Entry], cells: set[str], catalogue: Catalogue, counts:
         harmless(decision.by),
         decision.at,
         harmless(decision.comment) or None,
+        *second.get(item.id, (None, None)),
         f"{missing} von {len(entries)} Diagnosen noch offen" if missing else None,
     ]

@@ -10,8 +10,8 @@ codings without their texts; `with_codings` joins it, line by line, with the fil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from agent.apps.files.table import TableFileError, TableOptions, text_of
 from agent.apps.review.decision import ReviewError
 from agent.apps.terminal import text_lines
 from index.records import AXES
+from index.text import writable
 
 TEXT_COLUMN = "text"
+_LONGEST_VALUE = 500  # of another column: it is shown beside the text, and not read
 _TABLES = {".csv", ".tsv"}  # of all text files; any other holds a text per line
 
 
@@ -35,11 +37,13 @@ class UnreadableTexts(ReviewError):
 
 @dataclass(frozen=True, slots=True)
 class TextRow:
-    """A text with its own reference, or its row number; and its coding, where there is one already."""
+    """A text with its own reference, or its row number; its coding, where there is one already; and what else stands in
+    its row of a table, by column."""
 
     reference: str
     text: str
     coding: dict[str, Any] | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(
@@ -116,7 +120,12 @@ def _table(
     text_at, id_at = place(text_column), place(id_column) if id_column else None
     for number, row in enumerate(table.sound_rows(), start=1):
         own = "" if id_at is None else text_of(row.values[id_at])
-        yield TextRow(own or str(number), text_of(row.values[text_at]))
+        others = {
+            column: writable(text_of(value))[:_LONGEST_VALUE]
+            for place, (column, value) in enumerate(zip(table.columns, row.values, strict=False))
+            if place not in (text_at, id_at) and text_of(value).strip()
+        }
+        yield TextRow(own or str(number), text_of(row.values[text_at]), context=others)
 
 
 def _objects(path: Path, text_column: str, id_column: str | None) -> Iterator[TextRow]:

@@ -12,63 +12,46 @@ disk when `decide` returns (write-ahead log, `synchronous=FULL`); else `StoreErr
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
-from datetime import UTC, datetime
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from agent.apps.review.decision import Action, Decision, ReviewError, uncertainty
+from agent.apps.review.decision import (
+    DECIDING,
+    GIVING,
+    Action,
+    Decision,
+    ReviewError,
+    decide,
+    proposal,
+)
+from agent.apps.review.faults import FAULTS, ConflictError, Fault, StoreError
 from agent.apps.review.items import Item, NewItem, Status
+from agent.apps.review.rows import (
+    DECISION_COLUMNS,
+    decision_of,
+    insert_decision,
+    insert_item,
+    item_of,
+    listed,
+)
 from agent.apps.review.schema import BUSY_SECONDS, connect
+from agent.apps.review.second import Agreement, agreement
+from agent.apps.review.selection import DECIDED, Filter, Narrow, folded
 from index.records import AXES
 from index.text import writable
 
 _AT_A_TIME = 500  # values in one query
-Filter = Literal["open", "decided", "all"]
-
-_AXIS_COLUMNS = ", ".join(AXES)
+_ALL = Narrow()
+_SAME_TEXT = "source = ? AND reference = ?"
 # The decided items, each with the decision that stands.
 _STANDING = (
-    "FROM items JOIN decisions d ON d.item = items.id AND d.revision = items.revision "
-    "WHERE items.state <> 'open'"
+    f"FROM items JOIN decisions d ON d.item = items.id AND d.revision = items.revision WHERE items.{DECIDED}"
 )
-
-
-class ConflictError(ReviewError):
-    """Somebody else decided in between; `latest` is their decision."""
-
-    def __init__(self, latest: Decision) -> None:
-        super().__init__(f"{latest.by} decided this item at {latest.at}; look at it again")
-        self.latest = latest
-
-
-class Fault(StrEnum):
-    """Why the file could not be used; the value is what helps."""
-
-    LOCKED = "close the program that uses it, then try again"
-    FULL = "make room, then try again"
-    OTHER = ""
-
-
-_FAULTS = {
-    sqlite3.SQLITE_BUSY: Fault.LOCKED,
-    sqlite3.SQLITE_LOCKED: Fault.LOCKED,
-    sqlite3.SQLITE_FULL: Fault.FULL,
-}
-
-
-class StoreError(ReviewError):
-    """The file could not be read, or with `writing` not be written: what was to be stored is not."""
-
-    def __init__(self, path: Path, error: sqlite3.Error | str, fault: Fault, *, writing: bool) -> None:
-        super().__init__("; ".join(filter(None, (f"{path}: {error}", fault.value))))
-        self.fault, self.writing = fault, writing
 
 
 class Store:
@@ -115,56 +98,49 @@ class Store:
 
     def add(self, items: Iterable[NewItem]) -> int:
         """Put items on the list, all or none; one that is there already stays as it is. Returns how many are new."""
-        with self._writing() as cursor:
-            return sum(_insert(cursor, item) for item in items)
+        texts: dict[tuple[str, str], None] = {}
+        count = 0
+        with self.writing() as cursor:
+            for item in items:
+                if insert_item(cursor, item):
+                    count += 1
+                    texts[writable(item.source), writable(item.reference)] = None
+            for same in texts:
+                # All diagnoses of a text stand together, where its least sure one belongs.
+                cursor.execute(
+                    f"UPDATE items SET (first, urgency) = (SELECT min(id), max(uncertainty) FROM items "
+                    f"WHERE {_SAME_TEXT}) WHERE {_SAME_TEXT}",
+                    (*same, *same),
+                )
+        return count
 
     def add_beside(self, number: int, coding: Mapping[str, Any]) -> Item:
         """Put another diagnosis of an item's text on the list, which the agent did not see."""
         item = self.item(number)
         same = (item.source, item.reference)
-        with self._writing() as cursor:
-            cursor.execute("UPDATE items SET parts = parts + 1 WHERE source = ? AND reference = ?", same)
-            query = "SELECT max(part) + 1, max(parts) FROM items WHERE source = ? AND reference = ?"
+        with self.writing() as cursor:
+            cursor.execute(f"UPDATE items SET parts = parts + 1 WHERE {_SAME_TEXT}", same)
+            query = f"SELECT max(part) + 1, max(parts) FROM items WHERE {_SAME_TEXT}"
             part, parts = cursor.execute(query, same).fetchone()
-            _insert(cursor, NewItem(*same, item.text, coding, part, parts))
-            return _item(cursor.execute("SELECT * FROM items WHERE id = ?", (cursor.lastrowid,)).fetchone())
+            insert_item(cursor, NewItem(*same, item.text, coding, part, parts, item.context))
+            added = cursor.lastrowid
+            cursor.execute(
+                "UPDATE items SET first = ?, urgency = ? WHERE id = ?", (item.first, item.urgency, added)
+            )
+            return _item_now(cursor, added)
 
-    def remove_added(self, item: Item) -> bool:
-        """Take an item that a person added, and that nobody has decided, from the list; whether it was one."""
-        if not item.coding.get("added") or item.revision:
-            return False
-        with self._writing() as cursor:
-            cursor.execute("DELETE FROM items WHERE id = ? AND revision = 0", (item.id,))
-            if cursor.rowcount:
-                same = (item.source, item.reference)
-                cursor.execute("UPDATE items SET parts = parts - 1 WHERE source = ? AND reference = ?", same)
-            return bool(cursor.rowcount)
+    def of_text(self, item: Item) -> list[Item]:
+        """All diagnoses of an item's text, those that were removed too."""
+        return self._items("WHERE first = ? ORDER BY part", (item.first,))
 
-    def name_of(self, path: Path, first: tuple[str, str] | None) -> str:
-        """The source that a file is in the list: its name, or its path where another file has the name. A file that was
-        moved is known by its `first` reference and text."""
-        whole = str(path.resolve())
-        for name in (path.name, str(path), whole):
-            known = [
-                row["path"]
-                for row in self._read("SELECT path FROM sources WHERE name = ?", (writable(name),))
-            ]
-            same = first is not None and self.texts_of(name, [first[0]]).get(first[0]) == writable(first[1])
-            if not known or whole in known or same:
-                break
-        with self._writing() as cursor:
-            cursor.execute("INSERT OR IGNORE INTO sources VALUES (?, ?)", (writable(name), whole))
-        return name
-
-    def named(self, path: Path) -> str:
-        """The source that a file was added as."""
-        rows = self._read("SELECT name FROM sources WHERE path = ?", (str(path.resolve()),))
-        return rows[0]["name"] if rows else path.name
+    def sources(self) -> list[str]:
+        """The names of the files that the texts came from."""
+        return [row[0] for row in self.rows("SELECT DISTINCT source FROM items ORDER BY source")]
 
     def texts_of(self, source: str, references: Sequence[str]) -> dict[str, str]:
         """The texts that the list holds already, by reference."""
         marks = ", ".join("?" * len(references))
-        rows = self._read(
+        rows = self.rows(
             f"SELECT DISTINCT reference, text FROM items WHERE source = ? AND reference IN ({marks})",
             (writable(source), *map(writable, references)),
         )
@@ -177,23 +153,27 @@ class Store:
             raise ReviewError(f"the work list has no item {number}")
         return found[0]
 
-    def page(self, shown: Filter, search: str, limit: int = 100) -> list[Item]:
-        """The first items in working order, the least certain first."""
-        where, values = _where(shown, search)
-        return self._items(f"WHERE {where} ORDER BY uncertainty DESC, id LIMIT ?", (*values, limit))
+    def page(self, shown: Filter, search: str, limit: int = 100, narrow: Narrow = _ALL) -> list[Item]:
+        """The first items in working order, the least certain texts first."""
+        where, values = narrow.where(shown, search)
+        return self._items(f"WHERE {where} ORDER BY urgency DESC, first, part LIMIT ?", (*values, limit))
 
-    def count(self, shown: Filter, search: str) -> int:
+    def count(self, shown: Filter, search: str, narrow: Narrow = _ALL) -> int:
         """How many items there are."""
-        where, values = _where(shown, search)
-        return int(self._read(f"SELECT count(*) FROM items WHERE {where}", values)[0][0])
+        where, values = narrow.where(shown, search)
+        return int(self.rows(f"SELECT count(*) FROM items WHERE {where}", values)[0][0])
 
-    def beside(self, item: Item, shown: Filter, search: str, *, forward: bool = True) -> Item | None:
+    def beside(
+        self, item: Item, shown: Filter, search: str, *, forward: bool = True, narrow: Narrow = _ALL
+    ) -> Item | None:
         """The item after or before this one in working order, whether or not this one is itself shown."""
-        where, values = _where(shown, search)
-        than, order = (">", "uncertainty DESC, id") if forward else ("<", "uncertainty, id DESC")
+        where, values = narrow.where(shown, search)
+        than, order = (
+            (">", "urgency DESC, first, part") if forward else ("<", "urgency, first DESC, part DESC")
+        )
         found = self._items(
-            f"WHERE {where} AND (-uncertainty, id) {than} (-?, ?) ORDER BY {order} LIMIT 1",
-            (*values, item.uncertainty, item.id),
+            f"WHERE {where} AND (-urgency, first, part) {than} (-?, ?, ?) ORDER BY {order} LIMIT 1",
+            (*values, item.urgency, item.first, item.part),
         )
         return found[0] if found else None
 
@@ -203,40 +183,85 @@ class Store:
         Raises:
             ConflictError: the item has had another decision than the `seen` that the person knew of.
         """
-        with self._writing() as cursor:
+        with self.writing() as cursor:
             return self._append(cursor, number, decision, seen)
 
     def undo(self, number: int, by: str, *, seen: int) -> Item:
         """Take the last decision back with a new one, which restores the one before it, or opens the item."""
-        with self._writing() as cursor:
+        with self.writing() as cursor:
             history = self.history(number)
             if not history:
                 raise ReviewError("nothing is decided here that could be taken back")
             before = history[-2] if len(history) > 1 else None
             restored = Decision(Action.REOPEN, dict.fromkeys(AXES), by) if before is None else before
-            return self._append(cursor, number, replace(restored, by=by), seen)
+            return self._append(cursor, number, replace(restored, by=by, threshold=None), seen)
+
+    def accept(self, seen: Sequence[tuple[int, int]], threshold: float, by: str) -> list[int]:
+        """Accept the proposals of these items, given with their revisions: a decision for each, all of them or none.
+        What somebody else has decided since stays as it is. Returns the numbers of what was accepted."""
+        accepted = []
+        with self.writing() as cursor:
+            for number, revision in seen:
+                item = _item_now(cursor, number)
+                if (item.revision, item.state) == (revision, "open"):
+                    decision = decide(item.coding, Action.ACCEPT, by=by, threshold=threshold)
+                    self._append(cursor, number, decision, revision)
+                    accepted.append(number)
+        return accepted
+
+    def read(self, number: int, decision: Decision, *, seen: int) -> Item:
+        """Add a second reader's decision, which is kept beside the first one's; gives back the item as it is now.
+
+        Raises:
+            ReviewError: this person has decided on the item, or it has no decision.
+            ConflictError: the decision that it would be compared with is another one by now, or somebody else has read it.
+        """
+        with self.writing() as cursor:
+            item = _item_now(cursor, number)
+            history, readings = _protocol(cursor, number)
+            if item.revision != seen:
+                raise ConflictError(history[-1])
+            if item.state not in DECIDING:
+                raise ReviewError("nothing is decided here that could be read again")
+            mine = folded(decision.by)
+            if item.second != Agreement.DISPUTED:
+                if item.second:
+                    raise ConflictError(readings[-1])
+                if any(folded(one.by) == mine for one in history):
+                    raise ReviewError("who has decided on an item is no second reader of it")
+            elif folded(readings[-1].by) != mine:
+                raise ConflictError(readings[-1])
+            insert_decision(cursor, "readings", number, seen, decision)
+            _drop_draft(cursor, number, decision.by)
+            return _settled(cursor, number)
 
     def history(self, number: int) -> list[Decision]:
         """All decisions on an item, the first one first."""
-        rows = self._read("SELECT * FROM decisions WHERE item = ? ORDER BY revision", (number,))
-        return [_decision(row) for row in rows]
+        rows = self.rows("SELECT * FROM decisions WHERE item = ? ORDER BY revision", (number,))
+        return [decision_of(row) for row in rows]
+
+    def readings(self, number: int) -> list[Decision]:
+        """What second readers decided on an item, the first one first; `revision` is that of the decision that each is
+        compared with."""
+        rows = self.rows("SELECT * FROM readings WHERE item = ? ORDER BY id", (number,))
+        return [decision_of(row) for row in rows]
 
     def standing(self, numbers: Sequence[int]) -> dict[int, Decision]:
         """The decisions that stand, for those of these items that are not open."""
         marks = ", ".join("?" * len(numbers))
-        rows = self._read(f"SELECT d.* {_STANDING} AND items.id IN ({marks})", numbers)
-        return {row["item"]: _decision(row) for row in rows}
+        rows = self.rows(f"SELECT d.* {_STANDING} AND items.id IN ({marks})", numbers)
+        return {row["item"]: decision_of(row) for row in rows}
 
     def decided(self) -> Iterator[tuple[Item, Decision]]:
         """Every decided item with the decision that stands, in the order in which the items were added."""
         last, size = 0, 500
         while True:
-            rows = self._read(
-                f"SELECT items.*, d.action, d.{', d.'.join(AXES)}, d.decided_by, d.decided_at, d.comment, d.metastases "
+            rows = self.rows(
+                f"SELECT items.*, d.action, d.{', d.'.join(DECISION_COLUMNS)} "
                 f"{_STANDING} AND items.id > ? ORDER BY items.id LIMIT ?",
                 (last, size),
             )
-            yield from ((_item(row), _decision(row)) for row in rows)
+            yield from ((item_of(row), decision_of(row)) for row in rows)
             if len(rows) < size:
                 return
             last = rows[-1]["id"]
@@ -258,22 +283,26 @@ class Store:
                 found.setdefault(item.reference, []).append((item, standing.get(item.id)))
         return found
 
-    def status(self) -> Status:
-        """How far the work is, and by whom."""
-        states = {row[0]: row[1] for row in self._read("SELECT state, count(*) FROM items GROUP BY state")}
-        people = self._read(
+    def status(self, reader: str = "") -> Status:
+        """How far the work is, and by whom; with a `reader`, also how much that person may read as the second one."""
+        states = {row[0]: row[1] for row in self.rows("SELECT state, count(*) FROM items GROUP BY state")}
+        people = self.rows(
             f"SELECT d.decided_by, count(*) {_STANDING} "
             "GROUP BY d.decided_by ORDER BY count(*) DESC, d.decided_by"
         )
-        opened, accepted, changed, rejected = (
-            states.get(state, 0) for state in ("open", "accept", "change", "reject")
+        opened, accepted, changed, rejected, later, removed = (
+            states.get(state, 0) for state in ("open", "accept", "change", "reject", "later", "remove")
         )
-        return Status(opened, accepted, changed, rejected, dict(map(tuple, people)))
+        to_read = self.count("second", "", Narrow(reader=reader)) if reader else 0
+        disputed = self.count("disputed", "")
+        by = dict(map(tuple, people))
+        return Status(opened, accepted, changed, rejected, by, later, removed, disputed, to_read)
 
-    def version(self) -> tuple[int, int]:
-        """Changes whenever an item or a decision was added, by anybody."""
-        row = self._read("SELECT (SELECT max(id) FROM items), (SELECT max(id) FROM decisions)")[0]
-        return row[0] or 0, row[1] or 0
+    def version(self) -> tuple[int, ...]:
+        """Changes whenever an item, a decision or a reading was added, by anybody."""
+        tables = ("items", "decisions", "readings")
+        row = self.rows("SELECT " + ", ".join(f"(SELECT max(id) FROM {name})" for name in tables))[0]
+        return tuple(one or 0 for one in row)
 
     def _append(self, cursor: sqlite3.Cursor, number: int, decision: Decision, seen: int) -> Item:
         state = "open" if decision.action is Action.REOPEN else decision.action.value
@@ -287,27 +316,21 @@ class Store:
             if not history:
                 raise ReviewError(f"item {number} has no decision yet, let alone {seen}")
             raise ConflictError(history[-1])
-        cursor.execute(
-            f"INSERT INTO decisions (item, revision, action, {_AXIS_COLUMNS}, decided_by, decided_at, comment, metastases) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                number, seen + 1, decision.action.value, *(decision.codes[axis] for axis in AXES),
-                writable(decision.by), _now(), writable(decision.comment),
-                None if decision.metastases is None else " ".join(decision.metastases),
-            ),
-        )  # fmt: skip
+        insert_decision(cursor, "decisions", number, seen + 1, decision)
+        _drop_draft(cursor, number, decision.by)
         # Read before it is committed: nothing that fails afterwards may make it look as if it were not stored.
-        return _item(cursor.execute("SELECT * FROM items WHERE id = ?", (number,)).fetchone())
+        return _settled(cursor, number)
 
     def _items(self, query: str, values: Sequence[object]) -> list[Item]:
-        return [_item(row) for row in self._read(f"SELECT * FROM items {query}", values)]
+        return [item_of(row) for row in self.rows(f"SELECT * FROM items {query}", values)]
 
-    def _read(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """What a query finds; for the modules of the review."""
         with self._reading_lock, self._named_errors(writing=False):
             return self._reader.execute(query, values).fetchall()
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Cursor]:
+    def writing(self) -> Iterator[sqlite3.Cursor]:
         """One transaction; IMMEDIATE, so that two writers wait for each other instead of failing halfway."""
         if not self._writing_lock.acquire(timeout=self._busy_seconds):
             # Another of our own threads waits for the file already.
@@ -334,48 +357,40 @@ class Store:
             yield
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            raise StoreError(self.path, error, _FAULTS.get(code, Fault.OTHER), writing=writing) from error
+            raise StoreError(self.path, error, FAULTS.get(code, Fault.OTHER), writing=writing) from error
 
 
-def _where(shown: Filter, search: str) -> tuple[str, tuple[object, ...]]:
-    condition = {"open": "state = 'open'", "decided": "state <> 'open'", "all": "1"}[shown]
-    words = writable(search).casefold().split()
-    return " AND ".join([condition, *["instr(folded, ?) > 0"] * len(words)]), tuple(words)
+def _item_now(cursor: sqlite3.Cursor, number: int | None) -> Item:
+    """An item as the transaction sees it. Raises `ReviewError` where there is none."""
+    row = cursor.execute("SELECT * FROM items WHERE id = ?", (number,)).fetchone()
+    if row is None:
+        raise ReviewError(f"the work list has no item {number}")
+    return item_of(row)
 
 
-def _insert(cursor: sqlite3.Cursor, item: NewItem) -> int:
-    """How many items are new: one, or none where it is there already."""
-    text, reference = writable(item.text), writable(item.reference)
-    codes = " ".join(str(item.coding[axis]["code"] or "") for axis in AXES)
-    cursor.execute(
-        "INSERT INTO items (source, reference, part, parts, text, folded, coding, uncertainty, added) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (
-            writable(item.source), reference, item.part, item.parts, text, f"{text}\n{reference}\n{codes}".casefold(),
-            json.dumps(item.coding, ensure_ascii=True), uncertainty(item.coding), _now(),
-        ),
-    )  # fmt: skip
-    return cursor.rowcount
-
-
-def _item(row: sqlite3.Row) -> Item:
-    given = {column.name: row[column.name] for column in fields(Item)}
-    return Item(**{**given, "coding": json.loads(row["coding"])})
-
-
-def _decision(row: sqlite3.Row) -> Decision:
-    codes = {axis: row[axis.value] for axis in AXES}
-    spread = None if row["metastases"] is None else tuple(row["metastases"].split())
-    return Decision(
-        Action(row["action"]),
-        codes,
-        row["decided_by"],
-        row["comment"],
-        row["decided_at"],
-        row["revision"],
-        spread,
+def _protocol(cursor: sqlite3.Cursor, number: int) -> tuple[list[Decision], list[Decision]]:
+    """All decisions on an item, and those of its second readers, as the transaction sees them."""
+    history, readings = (
+        [
+            decision_of(row)
+            for row in cursor.execute(f"SELECT * FROM {table} WHERE item = ? ORDER BY id", (number,))
+        ]
+        for table in ("decisions", "readings")
     )
+    return history, readings
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _settled(cursor: sqlite3.Cursor, number: int) -> Item:
+    """Brings what an item's row tells of its protocol up to date; the protocol alone says what holds."""
+    item = _item_now(cursor, number)
+    history, readings = _protocol(cursor, number)
+    standing = history[-1] if history else None
+    codes = standing.codes if standing is not None and standing.action in GIVING else proposal(item.coding)
+    second = agreement(item.coding, history, readings)
+    cursor.execute("UPDATE items SET codes = ?, second = ? WHERE id = ?", (listed(codes), second, number))
+    return _item_now(cursor, number)
+
+
+def _drop_draft(cursor: sqlite3.Cursor, number: int, by: str) -> None:
+    """What was chosen and not yet decided is decided now, or given up."""
+    cursor.execute("DELETE FROM drafts WHERE item = ? AND chosen_by = ?", (number, folded(by)))

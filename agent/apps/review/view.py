@@ -17,12 +17,15 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agent.apps.review.decision import ACTION_NAMES, Decision, proposal
+from agent.apps.review.checking import Checker
+from agent.apps.review.choice import Choice
+from agent.apps.review.decision import ACTION_NAMES, CERTAINTIES, SIDES, Action, Decision, proposal
 from agent.apps.review.desk import Desk
 from agent.apps.review.documents import facts_of, spoken_of
 from agent.apps.review.items import Item
+from agent.apps.review.notices import COMPARED_NAMES
+from agent.apps.review.second import AGREEMENT_NAMES, COMPARED, METASTASES, Agreement, differing, said
 from agent.apps.wording import AXIS_NAMES, FACT_NAMES, percent, printable
-from agent.decide.checks import check, checks_of
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
 from index.records import AXES, CodeSystem
@@ -30,6 +33,15 @@ from index.search.code_search import Hit
 
 AXIS_KEYS = {CodeSystem.ICD10GM: "i", CodeSystem.TOPOGRAPHY: "t", CodeSystem.MORPHOLOGY: "m"}
 STATES = {"open": "offen", **{str(action): name for action, name in ACTION_NAMES.items()}}
+_FILTER_NAMES = {
+    "open": "Offen",
+    "later": "Später",
+    "decided": "Entschieden",
+    "all": "Alle",
+    "second": "Zweitlesung",
+    "disputed": "Uneinig",
+    "removed": "Entfernt",
+}
 _LINES = 3
 _LONGEST_PLACE = 60
 
@@ -39,7 +51,7 @@ class View:
 
     def __init__(self, catalogue: Catalogue, crosswalk: Crosswalk) -> None:
         self._catalogue = catalogue
-        self._crosswalk = crosswalk
+        self.checker = Checker(catalogue, crosswalk)
 
     def head(self, desk: Desk) -> str:
         """Progress, and who is at work."""
@@ -47,24 +59,30 @@ class View:
 
     def worklist(self, desk: Desk) -> str:
         """The filter and the rows of the list."""
-        items = desk.store.page(desk.shown, desk.words, desk.limit)
-        count = desk.store.count(desk.shown, desk.words) if len(items) >= desk.limit else len(items)
-        standing = desk.store.standing([item.id for item in items])
-        rows = [_row(item, standing.get(item.id)) for item in items]
-        return render("worklist.html", desk=desk, rows=rows, more=count - len(items))
+        listing = desk.listing
+        items = listing.items()
+        count = listing.count() if len(items) >= listing.limit else len(items)
+        # From a second reader what others chose is hidden, in the list too.
+        standing = {} if listing.shown == "second" else desk.store.standing([item.id for item in items])
+        chosen = desk.chosen_among([item.id for item in items])
+        rows = [_row(item, standing.get(item.id), item.id in chosen) for item in items]
+        if listing.shown == "second":
+            rows = [{**row, "state": "open"} for row in rows]
+        return render(
+            "worklist.html",
+            desk=desk,
+            listing=listing,
+            rows=rows,
+            more=count - len(items),
+            filters=[(name, _FILTER_NAMES[name], n) for name, n in listing.offered(desk.status).items()],
+        )
 
     def item(self, desk: Desk) -> str:
         """The text, the three axes and the buttons; what to say where nothing is left."""
         if desk.item is None:
             return render("empty.html", desk=desk)
-        item, coding = desk.item, desk.item.coding
-        # The codes' checks hold for the proposal; for other codes they are made again.
-        checks = (
-            check(desk.draft, spoken_of(item.text, coding), self._catalogue, self._crosswalk)
-            if desk.changed
-            else None
-        )
-        axes = [self._axis(desk, axis, checks) for axis in AXES]
+        item = desk.item
+        axes = [self._axis(desk, axis) for axis in AXES]
         return render(
             "item.html",
             desk=desk,
@@ -72,16 +90,21 @@ class View:
             axes=axes,
             places=_places(item),
             metastases=self._metastases(desk),
+            siblings=self._siblings(desk),
+            two=_two(desk),
+            sides=_with(SIDES, desk.choice.side),
+            certainties=_with(CERTAINTIES, desk.choice.certainty),
+            proposed=Choice.of(item.coding),
         )
 
     def hits(self, hits: Sequence[Hit], query: str) -> str:
         """What the search of the catalogue found."""
         return render("hits.html", hits=hits, query=query)
 
-    def _axis(self, desk: Desk, axis: CodeSystem, checks: Any) -> dict[str, Any]:
+    def _axis(self, desk: Desk, axis: CodeSystem) -> dict[str, Any]:
         assert desk.item is not None
         coding = desk.item.coding[axis.value]
-        offered, chosen = proposal(desk.item.coding)[axis], desk.draft[axis]
+        offered, chosen = proposal(desk.item.coding)[axis], desk.choice.codes[axis]
         options = desk.options(axis)
         known = next((option for option in options if option.code == chosen), None)
         evidence = coding["evidence"]
@@ -112,20 +135,20 @@ class View:
             "rather": [line for line in evidence if line["code"] not in ranked][:1]
             if offered is None
             else [],
-            "checks": checks_of(axis, checks) if checks is not None else coding["checks"],
+            "checks": self.checker.of_axis(desk.item, desk.choice.codes, axis),
         }
 
     def _metastases(self, desk: Desk) -> list[dict[str, Any]] | None:
         """The metastases of a document's tumour, those struck too, each with the number of the first place that tells
         it; None for an entry."""
-        if desk.item is None or desk.metastases is None:
+        if desk.item is None or desk.choice.metastases is None:
             return None
         numbers = {tuple(f["span"]): number for number, f in enumerate(facts_of(desk.item.coding) or ())}
         rows: list[dict[str, Any]] = []
         for one in desk.item.coding["metastases"]:
             places = (numbers[tuple(f["span"])] for f in one["facts"] if tuple(f["span"]) in numbers)
             rows.append({**one["coding"], "place": next(places, None)})
-        own = set(desk.metastases) - {row["code"] for row in rows}
+        own = set(desk.choice.metastases) - {row["code"] for row in rows}
         rows += [
             {
                 "code": code,
@@ -136,7 +159,22 @@ class View:
             for code in sorted(own)
         ]
         return [
-            {**row, "struck": row["code"] is not None and row["code"] not in desk.metastases} for row in rows
+            {**row, "struck": row["code"] is not None and row["code"] not in desk.choice.metastases}
+            for row in rows
+        ]
+
+    def _siblings(self, desk: Desk) -> list[dict[str, Any]]:
+        """All diagnoses of the text on the desk, where it has several; none where it has one."""
+        assert desk.item is not None
+        items = desk.store.of_text(desk.item) if desk.item.parts > 1 else []
+        standing = {} if desk.listing.shown == "second" else desk.store.standing([one.id for one in items])
+        return [
+            {
+                **_row(one, standing.get(one.id), False),
+                "state": "open" if desk.listing.shown == "second" else one.state,
+                "words": spoken_of(one.text, one.coding).strip()[:_LONGEST_PLACE] or "ganzer Text",
+            }
+            for one in items
         ]
 
     def _lines_of(self, axis: CodeSystem, code: str | None) -> dict[str, Any] | None:
@@ -156,8 +194,39 @@ def _lines(found: Sequence[tuple[str, str]]) -> dict[str, Any] | None:
     return {"edition": shared, "rows": rows} if rows else None
 
 
-def _row(item: Item, standing: Decision | None) -> dict[str, Any]:
+def _two(desk: Desk) -> list[dict[str, Any]]:
+    """What two readers who disagree decided, one row an axis; none where they do not, or it is not to be seen."""
+    if desk.item is None or not desk.disputed or desk.blind:
+        return []
+    first, second = desk.history[-1], desk.readings[-1]
+    one, other = said(desk.item.coding, first), said(desk.item.coding, second)
+    differ = differing(desk.item.coding, first, second)
+    return [
+        {
+            "name": COMPARED_NAMES[axis],
+            "first": _told(one[axis], first),
+            "second": _told(other[axis], second),
+            "differs": axis in differ,
+        }
+        for axis in COMPARED
+        if axis != METASTASES or facts_of(desk.item.coding) is not None
+    ]
+
+
+def _with(listed: tuple[str, ...], now: str) -> tuple[str, ...]:
+    """What may be chosen: nothing, what is listed, and what is chosen now, if that is something else."""
+    return ("", *listed, *({now} - {"", *listed}))
+
+
+def _told(value: Any, decision: Decision) -> str:
+    if decision.action is Action.REJECT:
+        return ACTION_NAMES[Action.REJECT]
+    return (", ".join(value) if isinstance(value, tuple) else value) or "–"
+
+
+def _row(item: Item, standing: Decision | None, chosen: bool) -> dict[str, Any]:
     decided = standing.codes if standing is not None else proposal(item.coding)
+    second = Agreement(item.second)
     codes = [decided[axis] for axis in AXES]
     text = spoken_of(item.text, item.coding) if item.parts > 1 or facts_of(item.coding) else item.text
     text = text or item.text
@@ -167,6 +236,8 @@ def _row(item: Item, standing: Decision | None) -> dict[str, Any]:
         "codes": [code or "–" for code in codes] if any(codes) else [],
         "doubt": item.uncertainty,
         "state": item.state,
+        "second": AGREEMENT_NAMES.get(second, "") if standing is not None else "",
+        "chosen": chosen,
         "part": f"{item.part}/{item.parts}" if item.parts > 1 else "",
         # Two patients' documents may name their tumours in the same words.
         "document": f"{item.source}, {item.reference}" if facts_of(item.coding) is not None else "",
@@ -201,6 +272,7 @@ def _marked(item: Item, active: CodeSystem) -> list[dict[str, Any]]:
                 "active": active in hit,
                 "fact": fact,
                 "outside": not start <= a < max(end, start + 1),
+                "begins": a == start and (start, end) != (0, len(text)),
             }
         )
     return pieces

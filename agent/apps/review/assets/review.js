@@ -20,7 +20,7 @@
   }
 
   function open(name, field, value = "") {
-    if (!$("#onko-item") && name !== "help") return;
+    if (!$("#onko-item") && ["search", "reject", "comment"].includes(name)) return;
     const box = dialog(name);
     if (!box || box.open) return;
     box.showModal();
@@ -81,6 +81,27 @@
     place(there[(at + step + there.length) % there.length]);
   }
 
+  // What is marked in the text, as places in it; the server counts characters, not UTF-16 units.
+  function marked() {
+    const words = $(".onko-text .words");
+    const chosen = getSelection();
+    if (!words || !chosen.rangeCount || chosen.isCollapsed) return null;
+    const range = chosen.getRangeAt(0);
+    if (!words.contains(range.startContainer) || !words.contains(range.endContainer)) return null;
+    const before = document.createRange();
+    before.selectNodeContents(words);
+    before.setEnd(range.startContainer, range.startOffset);
+    const start = [...before.toString()].length;
+    return [start, start + [...range.toString()].length];
+  }
+
+  // Dialogs that the server fills: asked for as they open.
+  const panel = (name, what, value) => {
+    if (anyDialog()) return;
+    send(what, value);
+    open(name);
+  };
+
   // A reason that could not be stored is offered again while its item is on the desk.
   let reason = { item: "", text: "" };
 
@@ -91,6 +112,24 @@
     "find-metastasis": () => searchFor("metastasis", "Metastase"),
     place: (value) => place(Number(value)),
     help: () => open("help"),
+    "ask-narrow": () => panel("narrow", "open-narrow"),
+    "ask-statistics": () => panel("statistics", "open-statistics"),
+    "ask-threshold": () => panel("threshold", "preview", 0.95),
+    "ask-tables": () => panel("tables", "open-tables"),
+    preview: (value) => send("preview", Number(value)),
+    "accept-previewed": () => {
+      send("accept-previewed");
+      dialog("threshold").close();
+    },
+    "confirm-anyway": () => {
+      send("confirm-anyway");
+      dialog("ask").close();
+    },
+    "narrow-none": () => {
+      send("narrow", {});
+      dialog("narrow").close();
+    },
+    add: () => send("add", marked()),
     theme,
     list,
     show: (value) => {
@@ -104,7 +143,15 @@
     x: actions["ask-reject"],
     u: () => send("undo"),
     c: actions["ask-comment"],
-    a: () => send("add"),
+    a: actions.add,
+    w: () => send("later"),
+    r: () => send("remove"),
+    A: () => $("[data-do=ask-threshold]") && actions["ask-threshold"](),
+    b: () => send("turn-side"),
+    g: () => send("turn-certainty"),
+    e: actions["ask-narrow"],
+    z: actions["ask-statistics"],
+    o: actions["ask-tables"],
     Escape: () => (document.body.classList.contains("onko-list-open") ? list() : send("reset")),
     i: () => send("axis", "icd10gm"),
     t: () => send("axis", "icdo_topography"),
@@ -211,7 +258,50 @@
       reason = { item: $("#onko-item")?.dataset.item, text: $("#onko-reason").value.trim() };
       send("reject", reason.text);
     }
+    if (event.target.id === "onko-read-form") {
+      event.preventDefault(); // the dialog stays, and shows how far the reading is
+      send("read-table", Object.fromEntries(new FormData(event.target)));
+    }
+    if (event.target.id === "onko-narrow-form") send("narrow", Object.fromEntries(new FormData(event.target)));
     if (event.target.id === "onko-comment-form") send("comment", $("#onko-comment").value.trim());
+  });
+
+  // A table goes in parts, each of which fits what the service takes at once.
+  const PART = 1 << 20;
+  async function upload(file) {
+    const token = [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
+    const failed = (words) => {
+      const line = $("#onko-upload-failed");
+      if (!line) return;
+      line.textContent = words;
+      line.hidden = false;
+      $("#onko-file").value = "";
+    };
+    const base = $(".onko-tools form").getAttribute("action").replace(/abmelden$/, "tabelle");
+    let at = 0;
+    do {
+      let answer;
+      try {
+        answer = await fetch(`${base}/${token}?at=${at}&name=${encodeURIComponent(file.name)}`, { method: "POST", body: file.slice(at, at + PART) });
+      } catch {
+        return failed("Der Dienst ist nicht zu erreichen; bitte wählen Sie die Datei noch einmal.");
+      }
+      const told = answer.headers.get("content-type")?.includes("json") ? await answer.json() : {};
+      if (!answer.ok) return failed(told.error ?? "Die Datei konnte nicht übertragen werden; bitte melden Sie sich neu an.");
+      at = told.size;
+    } while (at < file.size);
+    send("look", token);
+  }
+
+  document.addEventListener("change", (event) => {
+    if (event.target.id === "onko-file" && event.target.files.length) upload(event.target.files[0]);
+    const what = event.target.dataset?.choose;
+    if (what) send(what, event.target.value);
+  });
+
+  // A choice that is not stored is kept where one moves on, and asked about where the page itself is left.
+  addEventListener("beforeunload", (event) => {
+    if ($("#onko-item")?.dataset.unsaved === "true") event.preventDefault();
   });
 
   let waiting = 0;
@@ -235,14 +325,20 @@
     if (read.place !== null && !$(".onko-text mark.here")) mark(read.place);
   }
 
-  // The row of the item on the desk stays in sight, and a new item starts at its top, a document where it first tells
-  // the tumour.
+  // The row of the item on the desk stays in sight, and a new item starts at its top, a text where it first tells
+  // what is coded.
   let last = "";
   let shown = null;
+  let asked = "";
   new MutationObserver(() => {
     const item = $("#onko-item");
     const now = item ? item.dataset.item : "";
     const words = $(".onko-text .words");
+    const asks = item?.dataset.asks ?? "";
+    if (asks !== asked) {
+      asked = asks;
+      if (asks && !anyDialog()) open("ask");
+    }
     const anew = words !== shown;
     shown = words;
     if (now === last) {
@@ -250,7 +346,7 @@
       return;
     }
     last = now;
-    const first = words?.querySelector("mark[data-fact]");
+    const first = words?.querySelector("mark[data-fact]") ?? words?.querySelector(".onko-here");
     read = { top: first ? Math.max(0, first.offsetTop - words.offsetTop - words.clientHeight / 3) : 0, place: null };
     if (words) words.scrollTop = read.top;
     $("#onko-main")?.scrollTo({ top: 0 });

@@ -1,0 +1,53 @@
+"""How a table's texts are coded beside the requests of the service: in turns, each of which waits like a request.
+
+turns = Turns(agent, app.state.batcher, pages.table_read)
+Intake(store, turns.coded, turns.tell)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from agent.apps.review.filling import entry_codings
+
+if TYPE_CHECKING:
+    from agent.agent import CodingAgent
+
+_TURN = 16  # texts, for which a request that comes meanwhile waits
+
+
+class Turns:
+    """Codes texts in the service's one worker, where there is one. `loop` is the service's, once a page is open."""
+
+    def __init__(self, agent: CodingAgent, batcher: Any, told: Callable[[], None]) -> None:
+        self._agent, self._batcher, self._told = agent, batcher, told
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def coded(self, texts: list[str]) -> Iterator[list[dict[str, Any]]]:
+        """Of each text the codings of its diagnoses. Called in a thread of its own."""
+        for first in range(0, len(texts), _TURN):
+            yield from self._turn(texts[first : first + _TURN])
+
+    def tell(self) -> None:
+        """Lets the pages show how far the reading is."""
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._told)
+
+    def _turn(self, texts: list[str]) -> list[list[dict[str, Any]]]:
+        def work() -> list[list[dict[str, Any]]]:
+            return list(entry_codings(lambda: self._agent, texts))
+
+        if self._batcher is None or self.loop is None:
+            return work()
+        while True:
+            waiting = self._batcher.alone(work, sum(map(len, texts)))
+            try:
+                return asyncio.run_coroutine_threadsafe(waiting, self.loop).result()
+            except Exception as error:
+                # Only a full queue says when to come again (`batcher.QueueFullError`).
+                if not hasattr(error, "retry_after"):
+                    raise
+                time.sleep(min(error.retry_after, 5))
