@@ -10,6 +10,7 @@ wording    slots become words, and it is noted where each stands
 writer     sentences are written into a document, and it is noted what they say of whom
 compose    frames, sentences and whole documents of one author become documents with their gold
 annotated  documents whose words authors marked by hand: `annotated/*.txt`
+stretches  what recognition learns from them: stretches with whether they name a tumour, and clauses
 commands   `onkokode train voices`, `documents`, `reader`
 reader     the training of the network that reads such documents (`agent.reading`)
 calibration  how sure tumours and codes are, fitted on documents held out
