@@ -251,8 +251,8 @@ def read_rows(path: Path) -> list[Row]:
 def write_corpus(
     catalogue: Catalogue, banned: Bans, folder: Path, plan: Plan, only: Collection[str] = ()
 ) -> dict[str, int]:
-    """Write `catalogue`, `composed`, `composed_heldout`, `other`, `around` and `annotated` as Parquet into a folder, two processes
-    at a time; parts that are there already are kept. `plan.contexts` tumour texts get words around them that make
+    """Write `catalogue`, `composed`, `composed_heldout`, `other`, `around` and `annotated` as Parquet into a folder, two
+    processes at a time; parts that are there already are kept. `plan.contexts` tumour texts get words around them that make
     another thing of them, or leave them what they are. `only` names parts (all), which are the same with and
     without the others. Returns the rows of each part."""
     lines = tumour_lines(catalogue, banned)

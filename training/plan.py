@@ -61,15 +61,8 @@ def _choices(kind: Any) -> tuple[str, ...]:
     return get_args(literal)
 
 
-PARTS = (
-    "catalogue",
-    "composed_1",
-    "composed_2",
-    "other",
-    "around",
-    "annotated",
-    "composed_heldout",
-)  # of the corpus
+# Parts of the corpus.
+PARTS = ("catalogue", "composed_1", "composed_2", "other", "around", "annotated", "composed_heldout")
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,7 @@ def set_aside(text: str, *, only_codes: bool = False) -> tuple[list[AsideSpan], 
     text = _take(text, items, _INSTRUCTION, "instruction")
     text = _take(text, items, pattern("companion"), "person")
     if pattern("relative").search(text):
-        text = _take(text, items, _CLAUSE, "person", keep=_is_not_of_company)
+        text = _take(text, items, _CLAUSE, "person", keep=_is_no_company)
     if has_digit:
         # "PV 60 ml" is no polycythaemia.
         text = _take(text, items, _VOLUME, "findings")
@@ -310,15 +310,17 @@ def _is_no_comorbidity(text: str, start: int, end: int) -> bool:
     )
 
 
-def _is_not_of_company(text: str, start: int, end: int) -> bool:
+def _is_no_company(text: str, start: int, end: int) -> bool:
     """Whether a clause names no relative, or says of one that he has a tumour: "Mutter mit 40 erkrankt". "Tochter in
     Kanada" tells who lives with the patient."""
     clause = text[start:end]
-    if pattern("relative").search(clause) is None or names_tumour(clause):
-        return True
-    if pattern("ill_relative").search(clause) is not None:
-        return True
-    return _LONG_WORD.search(pattern("of_relative").sub(" ", pattern("relative").sub(" ", clause))) is None
+    who = pattern("relative").sub(" ", clause)
+    return (
+        who == clause
+        or names_tumour(clause)
+        or pattern("ill_relative").search(clause) is not None
+        or _LONG_WORD.search(pattern("of_relative").sub(" ", who)) is None
+    )
 
 
 def _begin_of_statement(text: str, start: int, reach: int) -> int:
