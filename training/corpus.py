@@ -192,11 +192,11 @@ def around_rows(lines: Sequence[CatalogueLine], tumour_texts: Sequence[str], see
         yield _uncoded(still_a_tumour(rng, tumour_text), 1, "around")
 
 
-def annotated_rows(tumour_texts: Sequence[str], banned: Bans, seed: int) -> Iterator[Row]:
-    """What recognition meets in the words of people: what annotated documents tell, and tumours with clauses from them
+def annotated_rows(tumour_texts: Sequence[str], count: int, banned: Bans, seed: int) -> Iterator[Row]:
+    """What recognition meets in the words of people: what the first `count` annotated documents tell, and tumours with clauses from them
     that say nothing of a tumour before and behind."""
     rng = random.Random(seed)
-    documents = [one for one in load_annotated() if not is_held_out(one.text)]
+    documents = [one for one in load_annotated() if not is_held_out(one.text)][:count]
     for told in stretches(documents):
         if not banned.bans(told.core):
             yield Row(told.text, told.core, (UNKNOWN, UNKNOWN, UNKNOWN), int(told.tumour), "annotated")
@@ -266,7 +266,7 @@ def write_corpus(
         "catalogue": (catalogue_rows, (lines, plan.copies, banned, seed)),
         "other": (other_rows, (others, texts, seed)),
         "around": (around_rows, (others, texts, seed + 3)),
-        "annotated": (annotated_rows, (texts, banned, seed + 4)),
+        "annotated": (annotated_rows, (texts, plan.annotated, banned, seed + 4)),
         "composed_heldout": (composed_rows, (catalogue.rules, plan.held_out, banned, seed + 2, True)),
     }
     if only:

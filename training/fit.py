@@ -309,7 +309,7 @@ def _fit_recognition(
             rows.append(row)
             raw.append(held.wording if held is not None else row.raw)
     told = [*stretches(document for document in load_annotated() if is_held_out(document.text))]
-    told = random.Random(13).sample(told, k=min(len(told), 2 * texts))
+    told = random.Random(13).sample(told, k=min(len(told), 2 * texts, len(rows)))
     raw += [one.text for one in told]
     signals = tumour_signals(context, raw, [row.core for row in rows] + [one.core for one in told])
     tumour = np.array([row.tumour for row in rows] + [int(one.tumour) for one in told])

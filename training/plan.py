@@ -74,6 +74,7 @@ class Plan:
     held_out: int = 12_000
     copies: int = 5
     contexts: int = 30_000
+    annotated: int = 10_000  # annotated documents that recognition learns from, at most
     encoder_steps: int = 1500
     dimensions: dict[str, int] = field(
         default_factory=lambda: {"icd10gm": 128, "icdo_topography": 64, "icdo_morphology": 64}

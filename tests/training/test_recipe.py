@@ -34,6 +34,7 @@ TINY = Plan(
     held_out=140,
     copies=0,
     contexts=200,
+    annotated=20,
     encoder_steps=20,
     dimensions={"icd10gm": 32, "icdo_topography": 16, "icdo_morphology": 16},
     model_steps=8,
