@@ -7,6 +7,7 @@ officer = Officer(browser, server, "M. Ernst"); officer.press("Enter")
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -14,8 +15,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.conftest import ROOT
 
@@ -29,6 +34,18 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+in_chromium = pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"no Chromium at {CHROMIUM}")
+
+
+@contextmanager
+def chromium(*flags: str) -> Iterator[Any]:
+    """A browser, with further flags. Skips where there is no Playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'onkokode[dev]'")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+        yield started
+        started.close()
 
 
 class Server:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,7 +21,7 @@ from index.catalogue.catalogue import Catalogue
 from index.records import CodeSystem
 from index.search.code_search import CodeSearch
 from tests.agent.tiny_agent import embedded_agent
-from tests.review.browsing import CHROMIUM, FLAGS, Officer, Server
+from tests.review.browsing import Officer, Server, chromium, in_chromium
 from tests.review.older_lists import older_list
 
 # Longer than its window on the page.
@@ -228,14 +227,12 @@ def test_documents_of_a_table_keep_their_names(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"no Chromium at {CHROMIUM}")
+@in_chromium
 def test_places_are_marked_and_jumped_to_by_click_and_key(database: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'onkokode[dev]'")
     server = Server(database.parent)
     server.start()
     try:
-        with sync_api.sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        with chromium() as browser:
             officer = Officer(browser, server, "M. Ernst")
             page = officer.page
             [(lung,)] = server.rows("SELECT id FROM items WHERE source = 'brief.txt' AND part = 1")
@@ -281,6 +278,5 @@ def test_places_are_marked_and_jumped_to_by_click_and_key(database: Path) -> Non
             [(spread,)] = server.rows("SELECT metastases FROM decisions")
             assert spread == "C79.5"
             assert not officer.complaints
-            browser.close()
     finally:
         server.kill()

@@ -21,17 +21,13 @@ import pytest
 
 from agent.apps.review.store import Store
 from tests.conftest import ROOT
-from tests.review.browsing import CHROMIUM, FLAGS, Officer, Server
+from tests.review.browsing import Officer, Server, chromium, in_chromium
 from tests.review.review_helpers import add, coding
 from tests.review.review_server import PUBLIC_NAME
 from tests.service.running import wait_for
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'onkokode[dev]'")
 pytest.importorskip("nicegui", reason="no nicegui: pip install 'onkokode[service]'")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"no Chromium at {CHROMIUM}"),
-]
+pytestmark = [pytest.mark.slow, in_chromium]
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +43,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        rule = f"--host-resolver-rules=MAP {PUBLIC_NAME} 127.0.0.1"
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, rule])
+    with chromium(f"--host-resolver-rules=MAP {PUBLIC_NAME} 127.0.0.1") as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from agent.apps.review.decision import Action, decide
 from agent.apps.review.intake import LARGEST, Intake, IntakeError
 from agent.apps.review.own_table import write_own_table
 from agent.apps.review.store import Store
-from tests.review.browsing import CHROMIUM, FLAGS, Officer, Server
+from tests.review.browsing import Officer, Server, in_chromium
 from tests.review.review_helpers import add, coding
 
 TOKEN = "0" * 32
@@ -200,18 +199,6 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.start()
     yield made
     made.kill()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'onkokode[dev]'")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
-
-
-in_chromium = pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"no Chromium at {CHROMIUM}")
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ reader, statistics; two persons at once; a kill and a full disk."""
 from __future__ import annotations
 
 import resource
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,15 +11,11 @@ import pytest
 
 from agent.apps.review.items import NewItem
 from agent.apps.review.store import Store
-from tests.review.browsing import CHROMIUM, FLAGS, Officer, Server
+from tests.review.browsing import Officer, Server, in_chromium
 from tests.review.review_helpers import coding
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'onkokode[dev]'")
 pytest.importorskip("nicegui", reason="no nicegui: pip install 'onkokode[service]'")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"no Chromium at {CHROMIUM}"),
-]
+pytestmark = [pytest.mark.slow, in_chromium]
 PROSTATE = ("C61", "C61.9", "8140/3")
 # Longer than its window: the second diagnosis is out of sight.
 LONG = "Mammakarzinom links. " + "Weiterer Verlauf unauffällig. " * 80 + "Prostatakarzinom."
@@ -46,14 +41,6 @@ def server(tmp_path: Any) -> Iterator[Server]:
     made.start()
     yield made
     made.kill()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
 
 
 def _shown(officer: Officer, count: int) -> None:

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.apps.review.decision import proposal
-from agent.apps.review.documents import facts_of, spoken_of
-from agent.apps.review.items import Item
+from agent.apps.review.documents import words_of
 from agent.apps.review.selection import Narrow
 from agent.apps.review.store import Store
 
@@ -37,7 +36,9 @@ class Preview:
         bounds = replace(narrow, least=max(threshold, narrow.least or 0.0))
         items = store.page("open", words, _MOST, bounds)
         items.sort(key=lambda item: -item.uncertainty)
-        rows = tuple((1 - item.uncertainty, _words(item), _codes(item.coding)) for item in items)
+        rows = tuple(
+            (1 - item.uncertainty, words_of(item) or item.text, _codes(item.coding)) for item in items
+        )
         return cls(threshold, tuple((item.id, item.revision) for item in items), rows)
 
     @property
@@ -45,12 +46,5 @@ class Preview:
         return len(self.seen)
 
 
-def _words(item: Item) -> str:
-    """The words that are coded, of a text with several diagnoses and of a document."""
-    several = item.parts > 1 or facts_of(item.coding) is not None
-    return (spoken_of(item.text, item.coding) if several else "") or item.text
-
-
 def _codes(coding: Mapping[str, Any]) -> tuple[str, ...]:
-
     return tuple(code or "–" for code in proposal(coding).values())

@@ -13,7 +13,7 @@ from agent.decide.checks import check, checks_of
 from agent.results import Check
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
-from index.records import CodeSystem
+from index.records import AXES, CodeSystem
 
 
 class Checker:
@@ -22,15 +22,19 @@ class Checker:
     def __init__(self, catalogue: Catalogue, crosswalk: Crosswalk) -> None:
         self._catalogue, self._crosswalk = catalogue, crosswalk
 
-    def of_axis(self, item: Item, codes: Codes, axis: CodeSystem) -> list[Check]:
-        """The checks to show with an axis: the agent's own of its proposal, and for other codes new ones."""
+    def by_axis(self, item: Item, codes: Codes) -> dict[CodeSystem, list[Check]]:
+        """The checks to show with each axis: the agent's own of its proposal, and for other codes new ones."""
         if dict(codes) == proposal(item.coding):
             # Of the whole answer the agent knows more than its codes say, such as that a text was cut off.
-            return [
-                Check(one["number"], one["passed"], one["message"])
-                for one in item.coding[axis.value]["checks"]
-            ]
-        return list(checks_of(axis, self._again(item, codes)))
+            return {
+                axis: [
+                    Check(one["number"], one["passed"], one["message"])
+                    for one in item.coding[axis.value]["checks"]
+                ]
+                for axis in AXES
+            }
+        checks = self._again(item, codes)
+        return {axis: list(checks_of(axis, checks)) for axis in AXES}
 
     def contradictions(self, item: Item, codes: Codes) -> tuple[str, ...]:
         """What speaks against these codes, in the words of the page."""

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -41,10 +41,6 @@ from agent.apps.review.store import Store
 from agent.apps.review.tables import Reading, Tables
 from agent.apps.terminal import counting
 from agent.apps.wording import printable
-
-if TYPE_CHECKING:
-    pass
-
 
 _work_list = partial(
     click.option,

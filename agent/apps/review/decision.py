@@ -98,7 +98,7 @@ def proposed_metastases(coding: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 def decided_metastases(coding: Mapping[str, Any], decision: Decision) -> tuple[str, ...]:
     """The codes of a tumour's metastases as decided. Before there was a choice, who accepted codes accepted these too."""
-    if decision.metastases is None and decision.action in (Action.ACCEPT, Action.CHANGE):
+    if decision.metastases is None and decision.action in GIVING:
         return proposed_metastases(coding) or ()
     return decision.metastases or ()
 

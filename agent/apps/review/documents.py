@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agent.apps.review.items import Item
 from agent.reading.results import CodedDocument
 from index.records import AXES
 
@@ -61,6 +62,13 @@ def spoken_of(text: str, coding: Mapping[str, Any]) -> str:
         return text[slice(*coding["span"])]
     words = (text[slice(*fact["span"])] for fact in facts if fact["kind"] in _DIAGNOSIS)
     return ", ".join(dict.fromkeys(" ".join(word.split()) for word in words))
+
+
+def words_of(item: Item) -> str:
+    """The words that an item is about: of a text with several diagnoses, and of a document, those that its coding speaks
+    of; else all."""
+    several = item.parts > 1 or facts_of(item.coding)
+    return spoken_of(item.text, item.coding) if several else item.text
 
 
 def _facts(tumour: dict[str, Any]) -> list[dict[str, Any]]:

@@ -17,7 +17,6 @@ from typing import Any, TextIO
 
 from agent.apps.review.decision import (
     GIVING,
-    Action,
     Decision,
     ReviewError,
     decided_certainty,
@@ -26,7 +25,7 @@ from agent.apps.review.decision import (
     proposal,
     proposed_metastases,
 )
-from agent.apps.review.documents import facts_of, spoken_of
+from agent.apps.review.documents import words_of
 from agent.apps.review.items import Item
 from agent.apps.review.second import AGREEMENT_NAMES, Agreement
 from agent.apps.review.store import Store
@@ -121,11 +120,11 @@ def _row(item: Item, decision: Decision) -> list[str]:
 def _pairs_of(item: Item, decision: Decision) -> Iterator[dict[str, Any]]:
     from agent.models.prompts import TUMOUR, Prompts
 
-    if decision.action not in (Action.ACCEPT, Action.CHANGE):
+    if decision.action not in GIVING:
         return
     asks = Prompts("instruct")
     # Of a text with several diagnoses the model is asked this one only, as the agent asks it; so of a document.
-    text = spoken_of(item.text, item.coding) if item.parts > 1 or facts_of(item.coding) else item.text
+    text = words_of(item)
     if not text.strip():
         return
     given: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.apps.review.decision import Action, Decision
+from agent.apps.review.decision import GIVING, Action, Decision
 from agent.apps.review.faults import Fault, StoreError
 from agent.apps.review.items import Item
 from agent.apps.review.second import Agreement, differing
@@ -54,7 +54,7 @@ def of_fault(error: StoreError) -> str:
 def decided_line(decision: Decision) -> str:
     """What was stored."""
     said = _SAID[decision.action]
-    if decision.action not in (Action.ACCEPT, Action.CHANGE):
+    if decision.action not in GIVING:
         return said
     codes = decision.codes.values()
     return f"{said}: " + (" · ".join(code or "kein Kode" for code in codes) if any(codes) else "kein Kode")

@@ -9,7 +9,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.apps.review.decision import Action, Decision, uncertainty
+from agent.apps.review.decision import Action, Decision, proposal, uncertainty
 from agent.apps.review.items import Item, NewItem
 from index.records import AXES, CodeSystem
 from index.text import writable
@@ -22,14 +22,13 @@ DECISION_COLUMNS = (
 def insert_item(cursor: sqlite3.Cursor, item: NewItem) -> int:
     """How many items are new: one, or none where it is there already."""
     text, reference = writable(item.text), writable(item.reference)
-    proposed = {axis: item.coding[axis]["code"] for axis in AXES}
-    codes = " ".join(str(code or "") for code in proposed.values())
+    codes = listed(proposal(item.coding))
     cursor.execute(
         "INSERT INTO items (source, reference, part, parts, text, folded, coding, uncertainty, added, codes, context) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
-            writable(item.source), reference, item.part, item.parts, text, f"{text}\n{reference}\n{codes}".casefold(),
-            json.dumps(item.coding, ensure_ascii=True), uncertainty(item.coding), now(), listed(proposed),
+            writable(item.source), reference, item.part, item.parts, text, f"{text}\n{reference}\n{codes[1:]}".casefold(),
+            json.dumps(item.coding, ensure_ascii=True), uncertainty(item.coding), now(), codes,
             json.dumps(dict(item.context), ensure_ascii=True),
         ),
     )  # fmt: skip

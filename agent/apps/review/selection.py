@@ -10,16 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from agent.apps.review.decision import DECIDING
 from index.records import AXES
 from index.text import writable
 
 Filter = Literal["open", "later", "decided", "all", "second", "disputed", "removed"]
 FILTERS: tuple[Filter, ...] = get_args(Filter)
-DECIDED = "state IN ('accept', 'change', 'reject')"
+_DECIDING = "IN (" + ", ".join(f"'{action.value}'" for action in DECIDING) + ")"
+DECIDED = f"state {_DECIDING}"
 # Whoever has decided on a text is no second reader of it, nor is its decision seen before the second one.
 _TO_READ = (
     f"{DECIDED} AND second = '' AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.item = items.id "
-    "AND d.action IN ('accept', 'change', 'reject') AND fold(d.decided_by) = ?)"
+    f"AND d.action {_DECIDING} AND fold(d.decided_by) = ?)"
 )
 _STATES = {
     "open": "state = 'open'",

@@ -388,7 +388,7 @@ def _settled(cursor: sqlite3.Cursor, number: int) -> Item:
     codes = standing.codes if standing is not None and standing.action in GIVING else proposal(item.coding)
     second = agreement(item.coding, history, readings)
     cursor.execute("UPDATE items SET codes = ?, second = ? WHERE id = ?", (listed(codes), second, number))
-    return _item_now(cursor, number)
+    return replace(item, second=second.value)
 
 
 def _drop_draft(cursor: sqlite3.Cursor, number: int, by: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agent.apps.files.table import TableOptions
+from agent.apps.review.selection import DECIDED
 from agent.apps.review.store import Store
 from index.text import writable
 
@@ -77,7 +78,7 @@ class Tables:
         """All files, in the order of their names."""
         rows = self._store.rows(
             "SELECT s.name, s.path, s.reading, count(i.id) AS items, "
-            "coalesce(sum(i.state IN ('accept', 'change', 'reject')), 0) AS decided "
+            f"coalesce(sum(i.{DECIDED}), 0) AS decided "
             "FROM sources s LEFT JOIN items i ON i.source = s.name AND i.state <> 'remove' GROUP BY s.name ORDER BY s.name"
         )
         return [

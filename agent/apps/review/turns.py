@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agent.agent import CodingAgent
 
 _TURN = 16  # texts, for which a request that comes meanwhile waits
+_LONGEST_WAIT = 5.0  # seconds, until a full queue is tried again
 
 
 class Turns:
@@ -42,12 +43,10 @@ class Turns:
 
         if self._batcher is None or self.loop is None:
             return work()
-        while True:
-            waiting = self._batcher.alone(work, sum(map(len, texts)))
-            try:
-                return asyncio.run_coroutine_threadsafe(waiting, self.loop).result()
-            except Exception as error:
-                # Only a full queue says when to come again (`batcher.QueueFullError`).
-                if not hasattr(error, "retry_after"):
-                    raise
-                time.sleep(min(error.retry_after, 5))
+        coded: list[list[dict[str, Any]]] = self._batcher.from_thread(
+            self.loop,
+            work,
+            sum(map(len, texts)),
+            wait=lambda seconds: time.sleep(min(seconds, _LONGEST_WAIT)),
+        )
+        return coded

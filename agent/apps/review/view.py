@@ -8,7 +8,7 @@ a screen are replaced by visible ones, one for one, so offsets stay right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -21,11 +21,12 @@ from agent.apps.review.checking import Checker
 from agent.apps.review.choice import Choice
 from agent.apps.review.decision import ACTION_NAMES, CERTAINTIES, SIDES, Action, Decision, proposal
 from agent.apps.review.desk import Desk
-from agent.apps.review.documents import facts_of, spoken_of
+from agent.apps.review.documents import facts_of, spoken_of, words_of
 from agent.apps.review.items import Item
 from agent.apps.review.notices import COMPARED_NAMES
 from agent.apps.review.second import AGREEMENT_NAMES, COMPARED, METASTASES, Agreement, differing, said
 from agent.apps.wording import AXIS_NAMES, FACT_NAMES, percent, printable
+from agent.results import Check
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.crosswalk import Crosswalk
 from index.records import AXES, CodeSystem
@@ -62,12 +63,7 @@ class View:
         listing = desk.listing
         items = listing.items()
         count = listing.count() if len(items) >= listing.limit else len(items)
-        # From a second reader what others chose is hidden, in the list too.
-        standing = {} if listing.shown == "second" else desk.store.standing([item.id for item in items])
-        chosen = desk.chosen_among([item.id for item in items])
-        rows = [_row(item, standing.get(item.id), item.id in chosen) for item in items]
-        if listing.shown == "second":
-            rows = [{**row, "state": "open"} for row in rows]
+        rows = _rows(desk, items, desk.chosen_among([item.id for item in items]))
         return render(
             "worklist.html",
             desk=desk,
@@ -82,7 +78,8 @@ class View:
         if desk.item is None:
             return render("empty.html", desk=desk)
         item = desk.item
-        axes = [self._axis(desk, axis) for axis in AXES]
+        checks = self.checker.by_axis(item, desk.choice.codes)
+        axes = [self._axis(desk, axis, checks[axis]) for axis in AXES]
         return render(
             "item.html",
             desk=desk,
@@ -101,7 +98,7 @@ class View:
         """What the search of the catalogue found."""
         return render("hits.html", hits=hits, query=query)
 
-    def _axis(self, desk: Desk, axis: CodeSystem) -> dict[str, Any]:
+    def _axis(self, desk: Desk, axis: CodeSystem, checks: Sequence[Check]) -> dict[str, Any]:
         assert desk.item is not None
         coding = desk.item.coding[axis.value]
         offered, chosen = proposal(desk.item.coding)[axis], desk.choice.codes[axis]
@@ -135,7 +132,7 @@ class View:
             "rather": [line for line in evidence if line["code"] not in ranked][:1]
             if offered is None
             else [],
-            "checks": self.checker.of_axis(desk.item, desk.choice.codes, axis),
+            "checks": checks,
         }
 
     def _metastases(self, desk: Desk) -> list[dict[str, Any]] | None:
@@ -167,14 +164,9 @@ class View:
         """All diagnoses of the text on the desk, where it has several; none where it has one."""
         assert desk.item is not None
         items = desk.store.of_text(desk.item) if desk.item.parts > 1 else []
-        standing = {} if desk.listing.shown == "second" else desk.store.standing([one.id for one in items])
         return [
-            {
-                **_row(one, standing.get(one.id), False),
-                "state": "open" if desk.listing.shown == "second" else one.state,
-                "words": spoken_of(one.text, one.coding).strip()[:_LONGEST_PLACE] or "ganzer Text",
-            }
-            for one in items
+            {**row, "words": spoken_of(one.text, one.coding).strip()[:_LONGEST_PLACE] or "ganzer Text"}
+            for one, row in zip(items, _rows(desk, items), strict=True)
         ]
 
     def _lines_of(self, axis: CodeSystem, code: str | None) -> dict[str, Any] | None:
@@ -224,12 +216,20 @@ def _told(value: Any, decision: Decision) -> str:
     return (", ".join(value) if isinstance(value, tuple) else value) or "–"
 
 
+def _rows(desk: Desk, items: Sequence[Item], chosen: Collection[int] = ()) -> list[dict[str, Any]]:
+    """The rows of items, `chosen` those with a choice that is not stored. From a second reader what others decided is
+    hidden."""
+    blind = desk.listing.shown == "second"
+    standing = {} if blind else desk.store.standing([item.id for item in items])
+    rows = [_row(item, standing.get(item.id), item.id in chosen) for item in items]
+    return [{**row, "state": "open"} for row in rows] if blind else rows
+
+
 def _row(item: Item, standing: Decision | None, chosen: bool) -> dict[str, Any]:
     decided = standing.codes if standing is not None else proposal(item.coding)
     second = Agreement(item.second)
     codes = [decided[axis] for axis in AXES]
-    text = spoken_of(item.text, item.coding) if item.parts > 1 or facts_of(item.coding) else item.text
-    text = text or item.text
+    text = words_of(item) or item.text
     return {
         "id": item.id,
         "text": text.strip()[:160] or "(leerer Text)",

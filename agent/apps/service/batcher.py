@@ -162,6 +162,22 @@ class Batcher:
         job = _Job(asyncio.get_running_loop().create_future(), call=call, characters=characters)
         return await self._submit(job)
 
+    def from_thread(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        call: Callable[[], Any],
+        characters: int = 0,
+        *,
+        wait: Callable[[float], object],
+    ) -> Any:
+        """`alone` for a thread beside the batcher's loop. While the queue is full the requests that fill it go first:
+        `wait` gets the seconds after which there may be room."""
+        while True:
+            try:
+                return asyncio.run_coroutine_threadsafe(self.alone(call, characters), loop).result()
+            except QueueFullError as full:
+                wait(full.retry_after)
+
     async def _submit(self, job: _Job) -> Any:
         if self.stopping:
             raise StoppingError("the service is shutting down")

@@ -27,7 +27,7 @@ from agent.apps.files.formats import ENDINGS, format_of
 from agent.apps.files.run import FileRun, LocalEngine, code_file
 from agent.apps.files.table import TableFileError
 from agent.apps.files.work_folder import UnfinishedRunError
-from agent.apps.service.batcher import Batcher, QueueFullError, StoppingError, report
+from agent.apps.service.batcher import Batcher, StoppingError, report
 from agent.apps.service.jobs.record import Record
 from agent.apps.service.jobs.store import JobStore
 from agent.results import CodedText
@@ -183,22 +183,23 @@ class Runner:
 
     def turn(self, record: Record, answers: Iterator[CodedText]) -> list[CodedText]:
         """The next answers, coded in the batcher's worker once it is this job's turn."""
-        while True:
+
+        def wait(seconds: float) -> None:
+            self._stopping.wait(min(seconds, _LOOK_SECONDS))
             self._go_on(record)
-            if self._loop is None:
-                raise _Interrupted
-            call = self._batcher.alone(lambda: list(islice(answers, _TURN)))
-            try:
-                coded = asyncio.run_coroutine_threadsafe(call, self._loop).result()
-            except QueueFullError as full:
-                # The requests have filled it; they go first.
-                self._stopping.wait(min(full.retry_after, _LOOK_SECONDS))
-                continue
-            except (StoppingError, CancelledError):
-                self.refuse()
-                raise _Interrupted from None
-            self._counted(len(coded))
-            return coded
+
+        self._go_on(record)
+        if self._loop is None:
+            raise _Interrupted
+        try:
+            coded: list[CodedText] = self._batcher.from_thread(
+                self._loop, lambda: list(islice(answers, _TURN)), wait=wait
+            )
+        except (StoppingError, CancelledError):
+            self.refuse()
+            raise _Interrupted from None
+        self._counted(len(coded))
+        return coded
 
 
 class _InTurns:
