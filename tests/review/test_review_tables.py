@@ -17,6 +17,7 @@ from agent.apps.review.own_table import write_own_table
 from agent.apps.review.store import Store
 from tests.review.browsing import Officer, Server, in_chromium
 from tests.review.review_helpers import add, coding
+from tests.spoken import spoken_in
 
 TOKEN = "0" * 32
 TABLE = "Fall;Diagnose;Station\n7;Mamma-Ca links;B2\n8;Prostata-Ca;C1\n9;;D\n".encode("cp1252")
@@ -141,6 +142,7 @@ def test_what_is_no_table_is_named_without_its_text_and_not_kept(store: Store, c
     with pytest.raises(IntakeError) as error:
         intake.look(TOKEN)
     assert str(intake.folder) not in str(error.value)
+    assert spoken_in(str(error.value)) == {"de"}, "whatever locale the service was started in"
     assert list(intake.folder.rglob("*.*")) == []
     with pytest.raises(IntakeError, match="nicht vollständig"):
         intake.begin(TOKEN, "Diagnose", None)

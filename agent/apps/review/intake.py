@@ -7,7 +7,8 @@
     intake.progress                                         # how far it is, and what went wrong
 
 The table stays beside the work list, readable by its owner only, so that the decisions can be written into it again and a
-reading that was broken off goes on (`resume`). One table is read at a time.
+reading that was broken off goes on (`resume`). One table is read at a time. What is wrong with one is said in German,
+as all of the page is, whatever locale the service was started in.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from agent.apps.review.sources import UnreadableTexts, read
 from agent.apps.review.store import Store
 from agent.apps.review.tables import Reading, Source, Tables
 from index.errors import OnkokodeError
+from index.io.language import speaking
 from index.text import writable
 
 LARGEST = 64 << 20
@@ -113,6 +115,7 @@ class Intake:
             ) from error
         return at + len(part)
 
+    @speaking("de")
     def look(self, token: str) -> Brought:
         """What an upload holds. Where it cannot be read, it is removed.
 
@@ -132,6 +135,7 @@ class Intake:
             said = str(error) if isinstance(error, TableFileError) else "Die Datei kann nicht gelesen werden."
             raise IntakeError(said.removeprefix(f"{path}: ")) from None
 
+    @speaking("de")
     def begin(self, token: str, text_column: str, id_column: str | None) -> None:
         """Begins to read a table that was looked at.
 
@@ -180,6 +184,7 @@ class Intake:
         )
         self._thread.start()
 
+    @speaking("de")
     def _read(self, path: Path, name: str | None, reading: Reading) -> None:
         progress = self.progress
         try:

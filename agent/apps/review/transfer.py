@@ -26,6 +26,7 @@ from agent.apps.review.intake import Intake, IntakeError
 from agent.apps.review.own_table import write_own_table
 from agent.apps.review.session import Gate
 from agent.apps.review.store import Store
+from index.io.language import speaking
 
 PART = 1 << 20  # bytes that a browser sends at once
 _OUT = {".ods": ".xlsx", ".xls": ".xlsx", ".xlsb": ".xlsx", ".xlsm": ".xlsx"}  # what is read and not written
@@ -61,6 +62,7 @@ def add_routes(pages: Any, gate: Gate, intake: Intake, store: Store) -> None:
         return await asyncio.to_thread(_table, intake, store, quelle)
 
 
+@speaking("de")
 def _table(intake: Intake, store: Store, name: str) -> Response:
     """The table of a source with the decisions that stand."""
     source = intake.source(name)
