@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypedDict, TypeVar
 
 from langgraph.channels import UntrackedValue
 
-from agent.decide.records import Agreement, Decision
+from agent.decide.records import Agreement, Decision, Reading
 from agent.prepare import Case, Prepared, Segment
 from agent.results import Check, CodedText
 from index.records import CodeSystem
@@ -46,6 +46,8 @@ class State(TypedDict, total=False):
     """`prepare`: all diagnoses of all texts that are coded."""
     tumour_probabilities: _Working[list[float]]
     """`recognise`: how likely each statement is a tumour of the patient."""
+    reading: _Working[Reading]
+    """`recognise`: what the model says of each statement on every axis; there where it says all in one pass."""
     retrievals: _Working[dict[CodeSystem, Retrieval]]
     """`retrieve`, per axis: what the catalogue lines say, row i of statement i."""
     decisions: _Working[list[dict[CodeSystem, Decision]]]
