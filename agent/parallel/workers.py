@@ -11,11 +11,14 @@ needs the usual `if __name__ == "__main__":`.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from index.errors import OnkokodeError
@@ -45,7 +48,11 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            # Nobody waits for the rest of the work. (Python 3.14 has `terminate_workers` for it.)
+            for process in list((self._pool._processes or {}).values()):
+                process.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def map(self, work: Callable[[CodingAgent, _Given], _Made], given: Iterable[_Given]) -> Iterator[_Made]:
@@ -74,11 +81,20 @@ class Workers:
 def _start(load: Callable[[], CodingAgent]) -> None:
     # Ctrl-C goes to all processes of a terminal; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     from agent.parallel.threads import stay_with_one_thread
 
     stay_with_one_thread()
     _AGENT.append(load())
     stay_with_one_thread()  # libraries that loading brought
+
+
+def _end_with_parent() -> None:
+    """A first process that is killed can end nobody; its pipes stay open, since all of its processes hold them."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _do(work: Callable[[CodingAgent, Any], Any], given: Any) -> Any:

@@ -41,7 +41,7 @@ def core_of(text: str) -> str:
 
 def core_and_wording(text: str) -> tuple[str, str]:
     """The core of a text's leading diagnosis and the stretch that it was made from; without one both are the text."""
-    from agent.prepare import prepare
+    from agent.prepare.pipeline import prepare
 
     diagnoses = prepare(text).diagnoses
     if not diagnoses:

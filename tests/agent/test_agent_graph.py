@@ -228,7 +228,8 @@ def test_the_state_can_be_serialised_and_nodes_change_nothing_in_place() -> None
     serde = JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=True)
     seen: dict[str, bytes] = {}
     given = {"texts": texts, "cases": {2: Case("Mammakarzinom", tumour=True)}}
-    for step in graph.stream(given, context=resources_with(model), stream_mode="values"):
+    heard = Weights(recognition=RecognitionWeights(model=1e-6))
+    for step in graph.stream(given, context=resources_with(model, weights=heard), stream_mode="values"):
         for key, value in step.items():
             kind, data = serde.dumps_typed(value)
             assert kind == "msgpack", key

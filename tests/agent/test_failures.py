@@ -486,7 +486,7 @@ def test_a_disk_that_gets_full_while_the_output_is_written(ending: str, given: P
     source.write_text("Nr;Diagnose\n" + "".join(f"{n};Text {n * n}\n" for n in range(4000)), encoding="utf-8")
     target = given / f"out.{ending}"
     done = process(
-        "code-file", source, target, stdout=subprocess.PIPE,
+        "code-file", source, target, "--workers", "1", stdout=subprocess.PIPE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
     )  # fmt: skip
     lines = done.stderr.decode().splitlines()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -13,6 +17,7 @@ from agent.agent import CodingAgent
 from agent.parallel.threads import one_thread
 from agent.parallel.workers import Workers
 from index.errors import ModelError, OnkokodeError
+from tests.agent.test_cli import ROOT
 from tests.agent.tiny_agent import embedded_agent, resources_with
 
 
@@ -32,6 +37,10 @@ def dies_at(agent: Any, number: int, *, last: int) -> int:
 
 def fails(agent: Any, number: int) -> int:
     raise ModelError("the weights are broken")
+
+
+def waits(agent: Any, seconds: int) -> None:
+    time.sleep(seconds)
 
 
 def threads_of(agent: Any, number: int) -> list[int]:
@@ -76,6 +85,44 @@ def test_each_computes_with_one_thread(workers: Workers) -> None:
 def test_a_process_that_dies_ends_the_work_with_a_reason() -> None:
     with Workers(no_agent, 2) as started, pytest.raises(OnkokodeError, match="fewer workers"):
         list(started.map(partial(dies_at, last=3), range(10)))
+
+
+_PARENT = """
+from multiprocessing import active_children
+from tests.agent.test_workers import no_agent, waits
+from agent.parallel.workers import Workers
+if __name__ == "__main__":
+    with Workers(no_agent, 2) as started:
+        made = started.map(waits, [0, 0, 300, 300])
+        next(made), next(made)
+        print(*[child.pid for child in active_children()], flush=True)
+        list(made)
+"""
+
+
+def is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_no_process_outlives_the_first_one(how: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _PARENT], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as parent:
+        assert parent.stdout is not None
+        children = [int(number) for number in parent.stdout.readline().split()]
+        assert len(children) == 2 and all(map(is_there, children))
+        parent.send_signal(how)
+        parent.wait(timeout=60)
+    deadline = time.monotonic() + 60
+    while any(map(is_there, children)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_work_needs_a_process() -> None:
