@@ -8,6 +8,7 @@ for coded in agent.code_many(open("texts.txt")): ...
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
 from itertools import islice
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agent.decide.editions import current_year, in_edition
-from agent.graph import graph
+from agent.graph import graph, prepare_batch
 from agent.parallel.threads import one_thread
 from agent.parallel.workers import Workers
-from agent.prepare import Case, worker
+from agent.prepare import Case, Prepared, worker
 from agent.resources import CatalogueSource, Resources
 from agent.results import CodedText
+from agent.state import State
 from index.dates import Date, year_of
 from index.records import AXES
 from index.search.retriever import Retriever
@@ -133,14 +135,30 @@ class CodingAgent:
         dated = ((text, None) for text in texts) if dates is None else zip(texts, dates, strict=True)
         batches = self._batches(dated)
         if workers < 2:
-            for batch in batches:
-                yield from self._batch(*batch)
+            # What comes one by one is answered before the next is waited for.
+            yield from self._ahead(batches) if isinstance(texts, Sequence) else self._one_by_one(batches)
             return
         assert self._load_again is not None
         pieces = iter(lambda: list(islice(batches, _BATCHES)), [])
         with Workers(self._load_again, workers) as started:
             for coded in started.map(_code_batches, pieces):
                 yield from coded
+
+    def _one_by_one(self, batches: Iterable[_Batch]) -> Iterator[CodedText]:
+        for batch in batches:
+            yield from self._batch(*batch)
+
+    def _ahead(self, batches: Iterable[_Batch]) -> Iterator[CodedText]:
+        """While a batch is coded, the process that reads texts reads the next."""
+        with ThreadPoolExecutor(1) as reader:
+            reading: tuple[_Batch, Future[list[Prepared]]] | None = None
+            for batch in batches:
+                following = batch, reader.submit(prepare_batch, *_texts_and_cases(batch[0]))
+                if reading is not None:
+                    yield from self._batch(*reading[0], reading[1].result())
+                reading = following
+            if reading is not None:
+                yield from self._batch(*reading[0], reading[1].result())
 
     def _batches(self, dated: Iterable[tuple[str | Case, Date]]) -> Iterator[_Batch]:
         stream = enumerate(dated, start=1)
@@ -200,15 +218,24 @@ class CodingAgent:
             "lines": len(self.resources.catalogue.searchable_lines),
         }
 
-    def _batch(self, given: list[str | Case], years: list[int | None]) -> list[CodedText]:
-        texts = [one.text if isinstance(one, Case) else one for one in given]
-        cases = {number: one for number, one in enumerate(given) if isinstance(one, Case)}
-        found = graph.invoke({"texts": texts, "cases": cases}, context=self.resources)["results"]
+    def _batch(
+        self, given: list[str | Case], years: list[int | None], prepared: list[Prepared] | None = None
+    ) -> list[CodedText]:
+        texts, cases = _texts_and_cases(given)
+        state: State = {"texts": texts, "cases": cases}
+        if prepared is not None:
+            state["prepared"] = prepared
+        found = graph.invoke(state, context=self.resources)["results"]
         return [self.in_edition(coded, year) for coded, year in zip(found, years, strict=True)]
 
 
 def _code_batches(agent: CodingAgent, batches: Sequence[_Batch]) -> list[CodedText]:
-    return [coded for batch in batches for coded in agent._batch(*batch)]
+    return list(agent._ahead(batches))
+
+
+def _texts_and_cases(given: Sequence[str | Case]) -> tuple[list[str], dict[int, Case]]:
+    texts = [one.text if isinstance(one, Case) else one for one in given]
+    return texts, {number: one for number, one in enumerate(given) if isinstance(one, Case)}
 
 
 def _summary(node: str, found: dict[str, Any]) -> dict[str, Any]:

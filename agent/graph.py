@@ -11,7 +11,7 @@ text. `langgraph.json` exports the graph for Studio; `build` makes one with a re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any, Literal, Protocol, cast
 
@@ -30,7 +30,7 @@ from agent.decide.reconcile import agree_on_codes
 from agent.decide.records import Agreement
 from agent.decide.scores import by_retrieval, decide_all, read_once, score_cores
 from agent.decide.scores import retrieve as retrieve_cores
-from agent.prepare import MAX_CHARACTERS, prepared_case, worker
+from agent.prepare import MAX_CHARACTERS, Case, Prepared, prepared_case, worker
 from agent.resources import Resources, embedded_resources
 from agent.results import Check
 from agent.state import Findings, State, Statement, findings, tumours
@@ -51,12 +51,9 @@ Node = Callable[[State, Resources], State]
 
 def prepare(state: State, resources: Resources) -> State:
     """Clean the texts and list their diagnoses."""
-    cases = state.get("cases", {})
-    texts = iter(worker.read([text for number, text in enumerate(state["texts"]) if number not in cases]))
-    prepared = [
-        prepared_case(cases[number], worker.read) if number in cases else next(texts)
-        for number in range(len(state["texts"]))
-    ]
+    prepared = state.get("prepared")
+    if prepared is None:
+        prepared = prepare_batch(state["texts"], state.get("cases", {}))
     statements = [
         Statement(number, segment)
         for number, found in enumerate(prepared)
@@ -64,6 +61,15 @@ def prepare(state: State, resources: Resources) -> State:
         if segment.core.strip()
     ]
     return {"prepared": prepared, "statements": statements}
+
+
+def prepare_batch(texts: Sequence[str], cases: Mapping[int, Case]) -> list[Prepared]:
+    """The texts with their diagnoses; `cases` are those that were given in fields, by number."""
+    read = iter(worker.read([text for number, text in enumerate(texts) if number not in cases]))
+    return [
+        prepared_case(cases[number], worker.read) if number in cases else next(read)
+        for number in range(len(texts))
+    ]
 
 
 def recognise(state: State, resources: Resources) -> State:

@@ -41,7 +41,7 @@ class State(TypedDict, total=False):
     cases: dict[int, Case]
     """Of texts that were given in fields: the fields, by the text's number."""
     prepared: _Working[list[Prepared]]
-    """`prepare`, per text: its diagnoses, cleaned."""
+    """`prepare`, per text: its diagnoses, cleaned. Given, where the texts were read ahead."""
     statements: _Working[list[Statement]]
     """`prepare`: all diagnoses of all texts that are coded."""
     tumour_probabilities: _Working[list[float]]

@@ -103,9 +103,9 @@ def _lines_near(
 ) -> tuple[float, float, float, float]:
     """Cosines of the code's nearest line and of the nearest line of another code, and the shares of the ten and of
     the three nearest lines that the code holds."""
-    similarity, rows = found.similarity[row], found.rows[row]
-    own = retriever.speaks_for(found.system, rows, code)
-    rest = ~own & (rows >= 0)
+    similarity = found.similarity[row]
+    own = retriever.speaks_for(found, row, code)
+    rest = ~own & (found.owners[row] >= 0)
     # The nearest lines come first.
     near, rival = (float(similarity[which.argmax()]) if which.any() else 0.0 for which in (own, rest))
     held, nearest = (_mean(own[:n].tolist()) for n in (_NEIGHBOURS, _NEAREST))

@@ -170,9 +170,12 @@ def _words_of(line: str) -> tuple[str, ...]:
 
 def _shared(word: str, words: Sequence[str]) -> bool:
     """Whether a word is one of the line's, or shares its stem (Mamma, Mammakarzinom, Karzinoms)."""
-    return any(
-        word == other
-        or (len(word) >= _SHARED_STEM and (word in other or word[:-2] == other[:-2]))
-        or (len(other) >= _SHARED_STEM and other in word)
-        for other in words
-    )
+    if word in words:
+        return True
+    long = len(word) >= _SHARED_STEM
+    for other in words:
+        if long and (word in other or word[:-2] == other[:-2]):
+            return True
+        if len(other) >= _SHARED_STEM and other in word:
+            return True
+    return False

@@ -39,7 +39,7 @@ class Retrieval:
     """Retrieval for a batch of n texts on an axis with m codes.
 
     `log_shares` is float32 (n, m) over `codes`; `similarity` and `rows` (n, k) are the nearest lines, best
-    first (row -1: none); `exact` names the codes that have a line equal to the text. `lexical` names the codes of
+    first (row -1: none), and `owners` (n, k) the codes that they belong to, as places among `codes` (-1: none); `exact` names the codes that have a line equal to the text. `lexical` names the codes of
     the lexically best lines, at most four per text; None where nobody asked for them.
     """
 
@@ -48,6 +48,7 @@ class Retrieval:
     log_shares: np.ndarray
     similarity: np.ndarray
     rows: np.ndarray
+    owners: np.ndarray
     exact: tuple[tuple[str, ...], ...]
     lexical: tuple[tuple[str, ...], ...] | None = None
 
@@ -114,7 +115,8 @@ class Retriever:
         floor = np.exp(scale * (similarity[:, -1:] if similarity.shape[1] else np.zeros((texts, 1))) - 3.0)
         shares = np.repeat(floor, max(codes, 1), axis=1)[:, :codes].astype(np.float64)
         known = rows >= 0
-        at = np.arange(texts)[:, None] * codes + space.code_of[rows]
+        owners = np.where(known, space.code_of[rows], -1) if len(space.lines) else rows
+        at = np.arange(texts)[:, None] * codes + owners
         near = np.exp(scale * similarity)
         shares += np.bincount(at[known], weights=near[known], minlength=texts * codes).reshape(shares.shape)
         prototypes = self._prototypes[space.name]
@@ -128,7 +130,7 @@ class Retriever:
         if log_shares.size:
             highest = log_shares.max(1, keepdims=True)
             log_shares -= highest + np.log(np.exp(log_shares - highest).sum(1, keepdims=True))
-        return Retrieval(system, space.codes, log_shares.astype(np.float32), similarity, rows, exact)
+        return Retrieval(system, space.codes, log_shares.astype(np.float32), similarity, rows, owners, exact)
 
     def candidate(self, found: Retrieval, i: int, code: str) -> Candidate:
         """The candidate for text i and a code, with its best lines."""
@@ -137,16 +139,13 @@ class Retriever:
 
     def matches(self, found: Retrieval, i: int, code: str) -> tuple[Match, ...]:
         """The code's lines among those near text i, best first; at most five."""
-        lines, rows = self.index.spaces[found.system.value].lines, found.rows[i]
-        own = np.flatnonzero(self.speaks_for(found.system, rows, code))[:_MATCHES].tolist()
-        return tuple(Match(lines[rows[n]], float(found.similarity[i, n])) for n in own)
+        lines = self.index.spaces[found.system.value].lines
+        own = np.flatnonzero(self.speaks_for(found, i, code))[:_MATCHES].tolist()
+        return tuple(Match(lines[found.rows[i, n]], float(found.similarity[i, n])) for n in own)
 
-    def speaks_for(self, system: CodeSystem, rows: np.ndarray, code: str) -> np.ndarray:
-        """Which of the lines with these row numbers (-1: none) are lines of the code, as booleans."""
-        space = self.index.spaces[system.value]
-        if not len(space.lines):
-            return np.zeros(len(rows), bool)
-        return (space.code_of[rows] == space.number[code]) & (rows >= 0)
+    def speaks_for(self, found: Retrieval, i: int, code: str) -> np.ndarray:
+        """Which of the lines near text i are lines of the code, as booleans."""
+        return np.asarray(found.owners[i] == self.index.spaces[found.system.value].number[code])
 
     def with_lexical(self, found: Retrieval, texts: Sequence[str]) -> Retrieval:
         """The retrieval of the same texts with their lexical finds."""
