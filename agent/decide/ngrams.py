@@ -20,7 +20,6 @@ from index.text import normalise
 BUCKETS = 2**18
 _SHORTEST, _LONGEST = 2, 5
 _WORD = 0xFFFFFFFF
-_USUAL = 40  # letters of a word that is worth keeping
 
 
 def features(texts: Sequence[str]) -> Any:
@@ -40,26 +39,22 @@ def features(texts: Sequence[str]) -> Any:
 
 def buckets_of(text: str) -> np.ndarray:
     """The bucket of each n-gram of a text."""
-    words = [_kept(word) if len(word) <= _USUAL else _of_word(word) for word in normalise(text).split()]
-    return np.concatenate(words) if words else np.zeros(0, np.int64)
+    return np.array([_bucket(piece) for piece in _n_grams(normalise(text))], dtype=np.int64)
 
 
-def _of_word(word: str) -> np.ndarray:
-    return np.array([_bucket(piece) for piece in _n_grams(f" {word} ")], dtype=np.int64)
+def _n_grams(text: str) -> Iterator[str]:
+    for word in text.split():
+        spaced = f" {word} "
+        for size in range(_SHORTEST, _LONGEST + 1):
+            if size >= len(spaced):
+                yield spaced  # a short word counts once
+                break
+            for start in range(len(spaced) - size + 1):
+                yield spaced[start : start + size]
 
 
-_kept = lru_cache(maxsize=2**15)(_of_word)
-
-
-def _n_grams(spaced: str) -> Iterator[str]:
-    for size in range(_SHORTEST, _LONGEST + 1):
-        if size >= len(spaced):
-            yield spaced  # a short word counts once
-            return
-        for start in range(len(spaced) - size + 1):
-            yield spaced[start : start + size]
-
-
+# Parts of words, so that no word of a text is kept.
+@lru_cache(maxsize=2**17)
 def _bucket(piece: str) -> int:
     signed = murmur3(piece.encode("utf-8"))
     return (signed if signed < 2**31 else 2**32 - signed) % BUCKETS
