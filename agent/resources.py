@@ -109,7 +109,9 @@ class Resources:
             source = served.source or served.name
         prompts, recogniser = Prompts.of(source, adapter), Recogniser.load()
         check_recogniser(recogniser)
-        language: CodeModel = served or _on_this_machine(prompts, source, adapter, device, quantise)
+        language: CodeModel = served or model_on_this_machine(
+            source, adapter, prompts, device=device, quantise=quantise
+        )
         if default and adapter in (None, EMBEDDED_ADAPTER):
             check_model(language, prompts)
         if served is None:
@@ -157,13 +159,15 @@ def restrict(model: CodeModel, prompts: Prompts, catalogue: Catalogue) -> None:
     cast("LocalModel", model).restrict(codes | {prompts.tumour_answer(said) for said in (True, False)})
 
 
-def _on_this_machine(
-    prompts: Prompts,
+def model_on_this_machine(
     source: str | Path,
     adapter: str | Path | None,
-    device: str | None,
-    quantise: Literal["4bit", "8bit"] | None,
-) -> CodeModel:
+    prompts: Prompts,
+    *,
+    device: str | None = None,
+    quantise: Literal["4bit", "8bit"] | None = None,
+) -> CompactModel | LocalModel:
+    """A language model that is loaded here, in the quickest way that there is for its kind. Raises `ModelError`."""
     folder, beside = Path(source), None if adapter is None else Path(adapter)
     plain = prompts.style == "compact" and device in (None, "cpu") and quantise is None
     if plain and is_compact(folder, beside):
