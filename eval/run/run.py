@@ -57,15 +57,9 @@ def run_ablation(
         with suppress(NotPossible):
             models.source(variant.adapter)
     parts = Parts.load(models, testset.catalogue)
-    # What needs no model comes first, so that its peak memory is its own; what writes last, as it may need it otherwise.
+    # What needs no model comes first, so that its peak memory is its own.
     ordered = sorted(
-        variants,
-        key=lambda v: (
-            v.answer not in WITHOUT_MODEL,
-            ADAPTERS.index(v.adapter),
-            v.answer == "written",
-            v.candidates or 0,
-        ),
+        variants, key=lambda v: (v.answer not in WITHOUT_MODEL, ADAPTERS.index(v.adapter), v.candidates or 0)
     )
     return [
         _run(variant, testset, parts, out / testset.name / variant.name, restart, chunk, say)

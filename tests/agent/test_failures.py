@@ -336,7 +336,7 @@ def _commands(group: click.Group, way: tuple[str, ...] = ()) -> Iterator[tuple[s
 # Paths that may be missing and are read all the same, or, as the work list, opened before anything is coded.
 READ = {
     "code-file source", "serve api_key_file", "eval ceiling files", "eval report published", "review status database", "review list database", "review export database",
-    *(f"eval {name} {option}" for name, option in (("run", "corpus"), ("figures", "corpus"), ("annotate", "corpus"), ("ceiling", "corpus"),
+    *(f"eval {name} {option}" for name, option in (("run", "corpus"), ("figures", "corpus"), ("bench", "corpus"), ("annotate", "corpus"), ("ceiling", "corpus"),
       ("export lm-eval", "corpus"), ("export beir", "corpus"))),
 }  # fmt: skip
 

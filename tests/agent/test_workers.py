@@ -87,7 +87,10 @@ def test_a_process_that_dies_ends_the_work_with_a_reason() -> None:
         list(started.map(partial(dies_at, last=3), range(10)))
 
 
+# What runs in the background of a shell ignores Ctrl-C, and so would this.
 _PARENT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from multiprocessing import active_children
 from tests.agent.test_workers import no_agent, waits
 from agent.parallel.workers import Workers
