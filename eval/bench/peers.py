@@ -24,7 +24,7 @@ import numpy as np
 
 from eval.bench.speed import query_texts, reading_of
 from eval.report.section import Section, Share, tracked
-from eval.run.environment import ROOT
+from eval.run.environment import ROOT, shipped_weights
 from eval.run.testsets import load_testset, names
 from eval.testset import Row, TestSetError
 from index.catalogue.catalogue import Catalogue
@@ -104,7 +104,8 @@ def measure_peers(
     section.details["texts"] = len(asked)
     section.notes.append(
         f"{len(asked):,} distinct texts of the test sets and, where these are few, noisy terms of the lexicon. A ratio "
-        "is that of two runs that followed each other; from - to is over the repetitions."
+        "is that of two runs that followed each other; from - to is over the repetitions. "
+        f"Weights `{shipped_weights()}`."
     )
     return section
 
