@@ -14,6 +14,7 @@ from agent.apps.review.statistics import Statistics
 from agent.apps.review.store import Store
 from agent.apps.review.uploads import LARGEST
 from agent.apps.review.view import render
+from agent.apps.shares import wilson
 
 _ROWS = 200
 _BOUNDS = (0.99, 0.95, 0.9, 0.8, 0.5)
@@ -72,7 +73,7 @@ class Panels:
 
     def statistics(self, store: Store) -> str:
         """How the work went."""
-        return render("statistics.html", told=Statistics.of(store), names=COMPARED_NAMES)
+        return render("statistics.html", told=Statistics.of(store), names=COMPARED_NAMES, wilson=wilson)
 
 
 def _headers(brought: Brought) -> list[tuple[str, str]]:
