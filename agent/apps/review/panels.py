@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from agent.apps.documents.formats import ENDINGS, MAX_BYTES
 from agent.apps.files.formats import TABLE_ENDINGS
+from agent.apps.files.table import TableOptions
 from agent.apps.review.brought import DELIMITERS, ENCODINGS, NO_HEADER, Brought
 from agent.apps.review.bulk import THRESHOLDS
 from agent.apps.review.desk import Desk
@@ -44,6 +45,7 @@ class Panels:
             encodings=ENCODINGS,
             delimiters=DELIMITERS,
             no_header=NO_HEADER,
+            none_chosen=TableOptions(),
             sheets=[(name, name) for name in brought.sheets] if brought is not None else [],
             headers=_headers(brought) if brought is not None else [],
         )
