@@ -37,6 +37,7 @@ from agent.results import Coding
 from index.errors import ModelError
 from index.icd import is_secondary
 from index.records import AXES
+from tests.documents_made import pdf
 
 
 @pytest.mark.parametrize(

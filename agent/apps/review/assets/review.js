@@ -120,9 +120,12 @@
     const before = [...value.slice(0, start)].length;
     send("add", [before, before + [...value.slice(start, end)].length]);
   }
-  document.addEventListener("selectionchange", () => {
-    if (document.activeElement?.id === "onko-span") saySpan();
-  });
+  // A browser may leave out the last of several changes in a row: that of a key is said once it is up.
+  for (const change of ["selectionchange", "select", "keyup", "pointerup"]) {
+    document.addEventListener(change, () => {
+      if (document.activeElement?.id === "onko-span") saySpan();
+    });
+  }
   document.addEventListener("beforeinput", (event) => {
     if (event.target.id === "onko-span") event.preventDefault();
   });
