@@ -9,6 +9,7 @@ prepare/  from a clinical text to the stretches that name a diagnosis
 models/   language models, on this machine or served, and how they are asked
 reading/  whole documents: which tumours a patient has
 decide/   from scores to codes, or to an abstention with its reason
+parallel/ how the machine's cores are shared
 apps/     command line, files, registry messages, FHIR, service, review
 weights/  the models that ship
 """

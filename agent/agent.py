@@ -7,29 +7,34 @@ for coded in agent.code_many(open("texts.txt")): ...
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from agent.decide.editions import current_year, in_edition
-from agent.graph import graph
-from agent.prepare import Case, worker
-from agent.reading.editions import document_in_edition
-from agent.reading.graph import reading_graph
-from agent.reading.results import CodedDocument
+from agent.graph import graph, prepare_batch
+from agent.parallel.threads import one_thread
+from agent.parallel.workers import Workers
+from agent.prepare import Case, Prepared, worker
 from agent.resources import CatalogueSource, Resources
 from agent.results import CodedText
+from agent.state import State
 from index.dates import Date, year_of
 from index.records import AXES
 from index.search.retriever import Retriever
 
+if TYPE_CHECKING:
+    from agent.reading.results import CodedDocument
+
 _BATCH = 64
+_BATCHES = 4  # that a process gets at once
 _DOCUMENTS = 8  # read at once, so that their phrases make full batches
+
+_Batch = tuple[list[str | Case], list[int | None]]  # texts, and the year of each
 
 
 class CodingAgent:
@@ -39,6 +44,7 @@ class CodingAgent:
         self.resources = resources
         self._batch_size = batch_size
         self._year = year_of(date)
+        self._load_again: Callable[[], CodingAgent] | None = None
 
     @property
     def year(self) -> int:
@@ -92,7 +98,13 @@ class CodingAgent:
             model, adapter, encoder, catalogue, edition,
             device=device, quantise=quantise, home=home, candidates=candidates, server=server, reader=reader,
         )  # fmt: skip
-        return cls(resources, batch_size, date=date)
+        agent = cls(resources, batch_size, date=date)
+        agent._load_again = partial(
+            cls.load, model, adapter, encoder, catalogue, edition,
+            device=device, quantise=quantise, home=home, candidates=candidates, batch_size=batch_size,
+            server=server, date=date, reader=reader,
+        )  # fmt: skip
+        return agent
 
     @property
     def retriever(self) -> Retriever:
@@ -105,25 +117,56 @@ class CodingAgent:
         if not isinstance(text, str | Case):
             raise TypeError(f"code takes a text or a Case, not {type(text).__name__}")
         year = year_of(date)
-        with _one_thread():
+        with one_thread():
             return self._batch([text], [year])[0]
 
     def code_many(
-        self, texts: Iterable[str | Case], dates: Iterable[Date] | None = None
+        self, texts: Iterable[str | Case], dates: Iterable[Date] | None = None, *, workers: int = 1
     ) -> Iterator[CodedText]:
         """Code any iterable of texts and cases in batches; order kept, one answer each, constant memory. `dates` are
-        those of the diagnoses, one for each text."""
+        those of the diagnoses, one for each text. More `workers` than one are processes that load the agent again as
+        `load` did, and share the work; the answers are the same."""
         if isinstance(texts, str | Case):
             raise TypeError("code_many takes an iterable of texts; for one text use code")
+        if workers > 1 and self._load_again is None:
+            raise ValueError(
+                "processes load the agent again: make it with CodingAgent.load, or leave out workers"
+            )
         dated = ((text, None) for text in texts) if dates is None else zip(texts, dates, strict=True)
+        batches = self._batches(dated)
+        if workers < 2:
+            # What comes one by one is answered before the next is waited for.
+            yield from self._ahead(batches) if isinstance(texts, Sequence) else self._one_by_one(batches)
+            return
+        assert self._load_again is not None
+        pieces = iter(lambda: list(islice(batches, _BATCHES)), [])
+        with Workers(self._load_again, workers) as started:
+            for coded in started.map(_code_batches, pieces):
+                yield from coded
+
+    def _one_by_one(self, batches: Iterable[_Batch]) -> Iterator[CodedText]:
+        for batch in batches:
+            yield from self._batch(*batch)
+
+    def _ahead(self, batches: Iterable[_Batch]) -> Iterator[CodedText]:
+        """While a batch is coded, the process that reads texts reads the next."""
+        with ThreadPoolExecutor(1) as reader:
+            reading: tuple[_Batch, Future[list[Prepared]]] | None = None
+            for batch in batches:
+                following = batch, reader.submit(prepare_batch, *_texts_and_cases(batch[0]))
+                if reading is not None:
+                    yield from self._batch(*reading[0], reading[1].result())
+                reading = following
+            if reading is not None:
+                yield from self._batch(*reading[0], reading[1].result())
+
+    def _batches(self, dated: Iterable[tuple[str | Case, Date]]) -> Iterator[_Batch]:
         stream = enumerate(dated, start=1)
         while batch := list(islice(stream, self._batch_size)):
             for row, (text, _) in batch:
                 if not isinstance(text, str | Case):
                     raise TypeError(f"row {row} is {type(text).__name__}, not a text; an empty row is ''")
-            yield from self._batch(
-                [text for _, (text, _) in batch], [year_of(date) for _, (_, date) in batch]
-            )
+            yield [text for _, (text, _) in batch], [year_of(date) for _, (_, date) in batch]
 
     def in_edition(self, coded: CodedText, date: Date = None) -> CodedText:
         """An answer as the graph gives it, in the codes of the year of diagnosis."""
@@ -135,7 +178,7 @@ class CodingAgent:
         if not isinstance(document, str):
             raise TypeError(f"read takes a text, not {type(document).__name__}")
         year = year_of(date)
-        with _one_thread():
+        with one_thread():
             return self._read([document], year)[0]
 
     def read_many(self, documents: Iterable[str]) -> Iterator[CodedDocument]:
@@ -147,6 +190,10 @@ class CodingAgent:
             yield from self._read(batch)
 
     def _read(self, documents: list[str], year: int | None = None) -> list[CodedDocument]:
+        # What reads documents needs torch, which takes a second to import.
+        from agent.reading.editions import document_in_edition
+        from agent.reading.graph import reading_graph
+
         found = reading_graph.invoke({"documents": documents}, context=self.resources)["results"]
         return [document_in_edition(one, year or self.year, self.resources.catalogue) for one in found]
 
@@ -171,23 +218,24 @@ class CodingAgent:
             "lines": len(self.resources.catalogue.searchable_lines),
         }
 
-    def _batch(self, given: list[str | Case], years: list[int | None]) -> list[CodedText]:
-        texts = [one.text if isinstance(one, Case) else one for one in given]
-        cases = {number: one for number, one in enumerate(given) if isinstance(one, Case)}
-        found = graph.invoke({"texts": texts, "cases": cases}, context=self.resources)["results"]
+    def _batch(
+        self, given: list[str | Case], years: list[int | None], prepared: list[Prepared] | None = None
+    ) -> list[CodedText]:
+        texts, cases = _texts_and_cases(given)
+        state: State = {"texts": texts, "cases": cases}
+        if prepared is not None:
+            state["prepared"] = prepared
+        found = graph.invoke(state, context=self.resources)["results"]
         return [self.in_edition(coded, year) for coded, year in zip(found, years, strict=True)]
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """A single text is too little work to share: threads that wait for each other on a busy machine cost up
-    to ten times what they save."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _code_batches(agent: CodingAgent, batches: Sequence[_Batch]) -> list[CodedText]:
+    return list(agent._ahead(batches))
+
+
+def _texts_and_cases(given: Sequence[str | Case]) -> tuple[list[str], dict[int, Case]]:
+    texts = [one.text if isinstance(one, Case) else one for one in given]
+    return texts, {number: one for number, one in enumerate(given) if isinstance(one, Case)}
 
 
 def _summary(node: str, found: dict[str, Any]) -> dict[str, Any]:

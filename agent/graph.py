@@ -11,9 +11,9 @@ text. `langgraph.json` exports the graph for Studio; `build` makes one with a re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby, pairwise
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 from langgraph.graph import END, START, StateGraph
@@ -28,9 +28,9 @@ from agent.decide.metastasis import with_histology_of_primary
 from agent.decide.recognise import beside_surer, tumour_log_odds
 from agent.decide.reconcile import agree_on_codes
 from agent.decide.records import Agreement
-from agent.decide.scores import by_retrieval, score_cores
+from agent.decide.scores import by_retrieval, decide_all, read_once, score_cores
 from agent.decide.scores import retrieve as retrieve_cores
-from agent.prepare import MAX_CHARACTERS, prepared_case, worker
+from agent.prepare import MAX_CHARACTERS, Case, Prepared, prepared_case, worker
 from agent.resources import Resources, embedded_resources
 from agent.results import Check
 from agent.state import Findings, State, Statement, findings, tumours
@@ -51,12 +51,9 @@ Node = Callable[[State, Resources], State]
 
 def prepare(state: State, resources: Resources) -> State:
     """Clean the texts and list their diagnoses."""
-    cases = state.get("cases", {})
-    texts = iter(worker.read([text for number, text in enumerate(state["texts"]) if number not in cases]))
-    prepared = [
-        prepared_case(cases[number], worker.read) if number in cases else next(texts)
-        for number in range(len(state["texts"]))
-    ]
+    prepared = state.get("prepared")
+    if prepared is None:
+        prepared = prepare_batch(state["texts"], state.get("cases", {}))
     statements = [
         Statement(number, segment)
         for number, found in enumerate(prepared)
@@ -66,13 +63,25 @@ def prepare(state: State, resources: Resources) -> State:
     return {"prepared": prepared, "statements": statements}
 
 
+def prepare_batch(texts: Sequence[str], cases: Mapping[int, Case]) -> list[Prepared]:
+    """The texts with their diagnoses; `cases` are those that were given in fields, by number."""
+    read = iter(worker.read([text for number, text in enumerate(texts) if number not in cases]))
+    return [
+        prepared_case(cases[number], worker.read) if number in cases else next(read)
+        for number in range(len(texts))
+    ]
+
+
 def recognise(state: State, resources: Resources) -> State:
     """How likely each statement is a tumour of the patient."""
     statements = state["statements"]
     if not statements:
         return {"tumour_probabilities": []}
     raw, cores = zip(*((one.segment.wording, one.segment.core) for one in statements), strict=True)
-    log_odds = tumour_log_odds(resources, raw, cores)
+    # What is not heard about recognition is asked about tumours only.
+    heard = bool(resources.weights.recognition.model)
+    reading = read_once(resources, cores, [_wording(state, one) for one in statements]) if heard else None
+    log_odds = tumour_log_odds(resources, raw, cores, None if reading is None else reading.tumour)
     asked = [number for number, one in enumerate(statements) if not one.segment.denied]
     log_odds[asked] = beside_surer(
         log_odds[asked], [statements[n].text for n in asked], [cores[n] for n in asked]
@@ -87,7 +96,8 @@ def recognise(state: State, resources: Resources) -> State:
             probabilities.append(_PROBABILITY_OF_DENIED)
         else:
             probabilities.append(float(1 / (1 + np.exp(-value))))
-    return {"tumour_probabilities": probabilities}
+    said = {} if reading is None else {"reading": reading}
+    return cast("State", {"tumour_probabilities": probabilities, **said})
 
 
 def retrieve(state: State, resources: Resources) -> State:
@@ -103,18 +113,20 @@ def choose(state: State, resources: Resources) -> State:
     asked = tumours(state) if attempt == 1 else list(state["again"])
     cores = [statements[number].segment.core for number in asked]
     wordings = [_wording(state, statements[number]) for number in asked]
-    scores = score_cores(resources, cores, state["retrievals"], asked, wordings=wordings, wider=attempt > 1)
+    retrievals, reading = state["retrievals"], state.get("reading")
+    scores = score_cores(
+        resources, cores, retrievals, asked, wordings=wordings, wider=attempt > 1, reading=reading
+    )
     scored = dict(zip(asked, scores, strict=True))
-    decisions = []
-    for number, statement in enumerate(statements):
-        if attempt > 1 and number not in scored:
-            decisions.append(state["decisions"][number])
-            continue
-        facts, decided = facts_of(statement.segment), {}
-        for axis, found in state["retrievals"].items():
-            said = scored[number][axis] if number in scored else by_retrieval(found, number)
-            decided[axis] = said.decide(resources.weights.axes[axis], fact_scores(facts, said.codes, axis))
-        decisions.append(decided)
+    # The first time, what the model is not asked about is ranked by the retrieval.
+    chosen = asked if attempt > 1 else range(len(statements))
+    facts = [facts_of(statements[number].segment) for number in chosen]
+    decisions = [dict(one) for one in state["decisions"]] if attempt > 1 else [{} for _ in statements]
+    for axis, found in retrievals.items():
+        said = [scored[n][axis] if n in scored else by_retrieval(found, n) for n in chosen]
+        moved = [fact_scores(some, one.codes, axis) for some, one in zip(facts, said, strict=True)]
+        for n, decision in zip(chosen, decide_all(said, resources.weights.axes[axis], moved), strict=True):
+            decisions[n][axis] = decision
     return {"decisions": decisions, "attempt": attempt}
 
 

@@ -10,10 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from agent.decide.recognise import Recogniser
 from agent.decide.records import Weights
+from agent.models.base import PREFIX_TREE
+from agent.models.compact import CompactModel
+from agent.models.compact_network import is_compact
 from agent.models.prompts import Prompts
 from agent.models.store.names import model_folder
 from index.catalogue.catalogue import Catalogue
@@ -87,7 +90,6 @@ class Resources:
         Raises:
             OnkokodeError: a catalogue, index, model, adapter or encoder cannot be used; the message says why.
         """
-        from agent.models.local import LocalModel
         from agent.models.self_check import check_encoder, check_model, check_recogniser
 
         if device is not None:
@@ -107,11 +109,14 @@ class Resources:
             source = served.source or served.name
         prompts, recogniser = Prompts.of(source, adapter), Recogniser.load()
         check_recogniser(recogniser)
-        language: CodeModel = served or LocalModel.load(source, adapter, device=device, quantise=quantise)
+        language: CodeModel = served or model_on_this_machine(
+            source, adapter, prompts, device=device, quantise=quantise
+        )
         if default and adapter in (None, EMBEDDED_ADAPTER):
             check_model(language, prompts)
-        if isinstance(language, LocalModel):
+        if served is None:
             restrict(language, prompts, known)
+        scoring = getattr(language, "scoring", PREFIX_TREE)
         resources = cls(
             catalogue=known,
             retriever=Retriever(index, loaded),
@@ -129,11 +134,7 @@ class Resources:
                 "encoder_fingerprint": loaded.fingerprint,
                 **({"scoring": served.method} if served else {}),
                 # Worth a word where it is slow: many times the passes of a prefix tree.
-                **(
-                    {"scoring": language.scoring}
-                    if isinstance(language, LocalModel) and not language.method.tree
-                    else {}
-                ),
+                **({"scoring": scoring} if scoring != PREFIX_TREE else {}),
                 **({"reader": str(reader)} if reader is not None else {}),
             },
         )
@@ -150,13 +151,30 @@ def decision_of(default: bool, encoder: str | Path | None, folder: str | Path) -
     return Weights.load() if default else Weights.beside(folder)
 
 
-def restrict(model: LocalModel, prompts: Prompts, catalogue: Catalogue) -> None:
-    """Lets a model of a style that says nothing but answers weigh their tokens only."""
-    if prompts.restricted:
-        codes = {
-            prompts.answer(code, axis) for axis in AXES for code in (*catalogue.codable_codes(axis), None)
-        }
-        model.restrict(codes | {prompts.tumour_answer(said) for said in (True, False)})
+def restrict(model: CodeModel, prompts: Prompts, catalogue: Catalogue) -> None:
+    """Lets a model on this machine, of a style that says nothing but answers, weigh their tokens only."""
+    if not prompts.restricted:
+        return
+    codes = {prompts.answer(code, axis) for axis in AXES for code in (*catalogue.codable_codes(axis), None)}
+    cast("LocalModel", model).restrict(codes | {prompts.tumour_answer(said) for said in (True, False)})
+
+
+def model_on_this_machine(
+    source: str | Path,
+    adapter: str | Path | None,
+    prompts: Prompts,
+    *,
+    device: str | None = None,
+    quantise: Literal["4bit", "8bit"] | None = None,
+) -> CompactModel | LocalModel:
+    """A language model that is loaded here, in the quickest way that there is for its kind. Raises `ModelError`."""
+    folder, beside = Path(source), None if adapter is None else Path(adapter)
+    plain = prompts.style == "compact" and device in (None, "cpu") and quantise is None
+    if plain and is_compact(folder, beside):
+        return CompactModel.load(folder, beside)
+    from agent.models.local import LocalModel
+
+    return LocalModel.load(source, adapter, device=device, quantise=quantise)
 
 
 def _check_device(device: str) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypedDict, TypeVar
 
 from langgraph.channels import UntrackedValue
 
-from agent.decide.records import Agreement, Decision
+from agent.decide.records import Agreement, Decision, Reading
 from agent.prepare import Case, Prepared, Segment
 from agent.results import Check, CodedText
 from index.records import CodeSystem
@@ -41,11 +41,13 @@ class State(TypedDict, total=False):
     cases: dict[int, Case]
     """Of texts that were given in fields: the fields, by the text's number."""
     prepared: _Working[list[Prepared]]
-    """`prepare`, per text: its diagnoses, cleaned."""
+    """`prepare`, per text: its diagnoses, cleaned. Given, where the texts were read ahead."""
     statements: _Working[list[Statement]]
     """`prepare`: all diagnoses of all texts that are coded."""
     tumour_probabilities: _Working[list[float]]
     """`recognise`: how likely each statement is a tumour of the patient."""
+    reading: _Working[Reading]
+    """`recognise`: what the model says of each statement on every axis; there where it says all in one pass."""
     retrievals: _Working[dict[CodeSystem, Retrieval]]
     """`retrieve`, per axis: what the catalogue lines say, row i of statement i."""
     decisions: _Working[list[dict[CodeSystem, Decision]]]

@@ -21,6 +21,10 @@ _COMMANDS = {
         "Run the list of `make bench`; write docs/figures.md.",
     ),
     "speed": ("eval.bench.commands:speed_command", "Start, first answer, single text, batch, index build."),
+    "bench": (
+        "eval.bench.commands:bench_command",
+        "Beside another checkout, simple classifiers, other ways with the same weights.",
+    ),
     "model-speed": (
         "eval.bench.commands:model_speed_command",
         "Candidates scored per second by any language model.",

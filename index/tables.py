@@ -50,7 +50,8 @@ def read_table(name: str, data: bytes, path: Path) -> tuple[Any, ...]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        # Not `pq.read_table`, which imports pandas.
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
         if not table.schema.remove_metadata().equals(_schema(name)):
             raise DamagedFile(path, say("damaged-columns", name=name))
         for column, kind in _COLUMNS[name].items():

@@ -264,7 +264,8 @@ def train_recogniser(out: Path) -> Path:
     """The n-gram model that tells tumour diagnoses from everything else."""
     from sklearn.linear_model import SGDClassifier
 
-    from agent.decide.recognise import Recogniser, features
+    from agent.decide.ngrams import features
+    from agent.decide.recognise import Recogniser
 
     path = out / "recogniser.safetensors"
     if path.is_file():
@@ -296,11 +297,11 @@ def load_tables(folder: Path) -> tuple[Tokenizer, dict[CodeSystem, AxisTable]]:
     from sentence_transformers.base.modules.router import Router
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-    from index.search.encoder import Encoder
+    from index.search.encoder import Encoder, sentence_model
     from training.compact.encoder import AxisTable
 
     encoder = Encoder.load(folder)
-    routes = next(module.sub_modules for module in encoder.model if isinstance(module, Router))
+    routes = next(module.sub_modules for module in sentence_model(folder) if isinstance(module, Router))
     tables = {}
     for axis in AXES:
         table = next(part for part in routes[axis.value].children() if isinstance(part, StaticEmbedding))

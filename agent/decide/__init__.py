@@ -1,6 +1,6 @@
 """From what retrieval and the language model say to codes with confidence, or an abstention with its reason.
 
-recognise   tumour or not
+recognise   tumour or not; ngrams  the n-grams that it weighs
 scores      what retrieval and model say per axis; fuse  both as one calibrated distribution
 facts       what speaks for or against codes although no model reads it
 reconcile   the axes decided jointly; metastasis  the histology of a metastasis is its primary's

@@ -11,7 +11,8 @@ share is lowered by failed checks, and is a ranking rather than a probability.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from index.records import AXES, CodeSystem
 from index.search.retriever import Retrieval, Retriever
 
 _NEIGHBOURS, _NEAREST = 10, 3
+_BEST = 20  # codes that may share the category of the chosen one
 _LOWEST_MARGIN = -3.0
 _LOWEST_LOG_SHARE = -12.0  # log-shares below this say the same
 
@@ -42,11 +44,15 @@ def signals_of(
     if decision.first is None:
         return {}
     code = agreement.codes.get(axis) or decision.first
-    place = decision.codes.index(code)
+    place = decision.place(code)
     joint = agreement.joint and code != decision.first
     share = agreement.shares[axis] if joint else float(decision.probabilities[place])
-    category = sum(float(decision.probabilities[int(i)]) for i in decision.order[:20]
-                   if decision.codes[int(i)][:3] == code[:3])  # fmt: skip
+    best = decision.order[:_BEST]
+    category = sum(
+        share
+        for i, share in zip(best.tolist(), decision.probabilities[best].tolist(), strict=True)
+        if decision.codes[i].startswith(code[:3])
+    )
     near, rival, held, nearest = _lines_near(found, row, code, retriever)
     others = [decisions[other] for other in AXES if other is not axis]
     model = decision.log_probabilities
@@ -61,10 +67,10 @@ def signals_of(
         "rival": rival,
         "held": held,
         "nearest": nearest,
-        "words": float(np.log1p(len(segment.core.split()))),
+        "words": math.log1p(len(segment.core.split())),
         "none": decision.none,
-        "others": float(np.mean([logit(float(other.probabilities.max())) for other in others if len(other.order)] or [0.0])),
-        "others_none": float(np.mean([other.none for other in others])),
+        "others": _mean([logit(float(other.probabilities[other.order[0]])) for other in others if len(other.order)]),
+        "others_none": _mean([other.none for other in others]),
         "joint": float(joint),
         "failed": float(failed),
     }  # fmt: skip
@@ -83,9 +89,13 @@ def confidence_of(signals: Mapping[str, float], coefficients: Mapping[str, float
 def _margin(log_probabilities: np.ndarray, place: int) -> float:
     """By how much the model prefers the code to every other one (below 0: to which it prefers another). What the
     other arm or a TNM formula decided against the model by far is no worse for it."""
-    others = np.delete(log_probabilities, place)
-    rest = float(others.max()) if len(others) else _LOWEST_LOG_SHARE
-    return float(np.clip(log_probabilities[place] - rest, _LOWEST_MARGIN, -_LOWEST_LOG_SHARE))
+    parts = log_probabilities[:place], log_probabilities[place + 1 :]
+    rest = max((float(part.max()) for part in parts if len(part)), default=_LOWEST_LOG_SHARE)
+    return min(max(float(log_probabilities[place]) - rest, _LOWEST_MARGIN), -_LOWEST_LOG_SHARE)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
 
 
 def _lines_near(
@@ -93,10 +103,10 @@ def _lines_near(
 ) -> tuple[float, float, float, float]:
     """Cosines of the code's nearest line and of the nearest line of another code, and the shares of the ten and of
     the three nearest lines that the code holds."""
-    similarity, rows = found.similarity[row], found.rows[row]
-    own = retriever.speaks_for(found.system, rows, code)
-    near = float(similarity[own].max()) if own.any() else 0.0
-    rest = ~own & (rows >= 0)
-    rival = float(similarity[rest].max()) if rest.any() else 0.0
-    held, nearest = (float(own[:n].mean()) if len(own) else 0.0 for n in (_NEIGHBOURS, _NEAREST))
+    similarity = found.similarity[row]
+    own = retriever.speaks_for(found, row, code)
+    rest = ~own & (found.owners[row] >= 0)
+    # The nearest lines come first.
+    near, rival = (float(similarity[which.argmax()]) if which.any() else 0.0 for which in (own, rest))
+    held, nearest = (_mean(own[:n].tolist()) for n in (_NEIGHBOURS, _NEAREST))
     return near, rival, held, nearest

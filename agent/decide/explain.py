@@ -56,9 +56,9 @@ def coded_text(
     others = [one for one in found if one.tumour and one is not main]
 
     def coded(one: Findings, further: tuple[CodedText, ...] = ()) -> CodedText:
-        beside = near.get(one.number, ())
+        beside, words = near.get(one.number, ()), _compared(one.segment)
         icd10gm, topography, morphology = (
-            _coding(one, axis, retrievals[axis], beside, resources) for axis in AXES
+            _coding(one, axis, retrievals[axis], beside, words, resources) for axis in AXES
         )
         segment = one.segment
         return CodedText(
@@ -70,9 +70,14 @@ def coded_text(
 
 
 def _coding(
-    one: Findings, axis: CodeSystem, found: Retrieval, near: Sequence[CatalogueLine], resources: Resources
+    one: Findings,
+    axis: CodeSystem,
+    found: Retrieval,
+    near: Sequence[CatalogueLine],
+    words: Sequence[tuple[str, tuple[int, int]]],
+    resources: Resources,
 ) -> Coding:
-    """The answer of one axis for one statement."""
+    """The answer of one axis for one statement; `words` are what is compared with the lines'."""
     decision = one.decisions[axis]
     weights = resources.weights.axes[axis]
     code = one.agreement.codes.get(axis)
@@ -104,7 +109,7 @@ def _coding(
         missing=missing,
         alternatives=tuple(others[:_ALTERNATIVES]),
         evidence=tuple(
-            _as_evidence(line, one.segment) for line in lines or _lines(one.number, found, codes, resources)
+            _as_evidence(line, words) for line in lines or _lines(one.number, found, codes, resources)
         ),
         checks=checks_of(axis, one.checks),
     )
@@ -141,15 +146,19 @@ def _no_tumour(segment: Segment) -> str:
 def _lines(row: int, found: Retrieval, codes: Sequence[str], resources: Resources) -> Iterator[CatalogueLine]:
     """The nearest lines of the first code, and the nearest of the second."""
     for code, limit in zip(codes[:2], (_LINES, 1), strict=False):
-        matches = resources.retriever.candidate(found, row, code).matches[:limit]
+        matches = resources.retriever.matches(found, row, code)[:limit]
         yield from [match.line for match in matches] or resources.catalogue.lines_of(found.system, code)[:1]
 
 
-def _as_evidence(line: CatalogueLine, segment: Segment) -> Evidence:
-    words = _words_of(line.text)
-    matched = tuple(
-        dict.fromkeys((start, end) for word, start, end in segment.words if _shared(normalise(word), words))
-    )
+def _compared(segment: Segment) -> list[tuple[str, tuple[int, int]]]:
+    """A statement's words as they are compared with those of lines, and their places in the text."""
+    words = ((normalise(word), (start, end)) for word, start, end in segment.words)
+    return [(word, place) for word, place in words if len(word) > 2]
+
+
+def _as_evidence(line: CatalogueLine, words: Sequence[tuple[str, tuple[int, int]]]) -> Evidence:
+    others = _words_of(line.text)
+    matched = tuple(dict.fromkeys(place for word, place in words if _shared(word, others)))
     return Evidence(line.line_id, line.text, line.code, line.system, line.edition, line.source, matched)
 
 
@@ -161,11 +170,12 @@ def _words_of(line: str) -> tuple[str, ...]:
 
 def _shared(word: str, words: Sequence[str]) -> bool:
     """Whether a word is one of the line's, or shares its stem (Mamma, Mammakarzinom, Karzinoms)."""
-    if len(word) < 3:
-        return False
-    return any(
-        word == other
-        or (len(word) >= _SHARED_STEM and (word in other or word[:-2] == other[:-2]))
-        or (len(other) >= _SHARED_STEM and other in word)
-        for other in words
-    )
+    if word in words:
+        return True
+    long = len(word) >= _SHARED_STEM
+    for other in words:
+        if long and (word in other or word[:-2] == other[:-2]):
+            return True
+        if len(other) >= _SHARED_STEM and other in word:
+            return True
+    return False

@@ -13,40 +13,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agent.decide.ngrams import BUCKETS, buckets_of
 from agent.models.base import Question
 from agent.prepare.context import names_definite_tumour, names_tumour
 from index.errors import ModelError
-from index.text import normalise
 
 if TYPE_CHECKING:
     from agent.resources import Resources
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "recogniser.safetensors"
-BUCKETS = 2**18
 _CERTAIN = 12.0  # log-odds beyond this say the same
 # Against a statement that names no tumour, in a text that names one elsewhere and has a surer statement.
 _BESIDE_SURER = 6.0
 _SHAPES = {"weights": (BUCKETS,), "offset": (1,)}
 _REMEDY = "install onkokode again, or train it with `make models`"
-
-
-def features(texts: Sequence[str]) -> Any:
-    """Sparse (n, 2^18) matrix of hashed n-grams, rows of unit length."""
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    vectoriser = HashingVectorizer(
-        analyzer="char_wb",
-        ngram_range=(2, 5),
-        n_features=BUCKETS,
-        alternate_sign=False,
-        norm="l2",
-        lowercase=False,
-    )
-    return vectoriser.transform([normalise(text) for text in texts])
 
 
 class Recogniser:
@@ -87,27 +71,36 @@ class Recogniser:
 
     def log_odds(self, texts: Sequence[str]) -> np.ndarray:
         """Log-odds of a tumour diagnosis, shape (n,)."""
-        if not texts:
-            return np.zeros(0)
-        return features(texts) @ self._weights + self._offset
+        of = {text: self._log_odds(text) for text in dict.fromkeys(texts)}
+        return np.array([of[text] for text in texts])
+
+    def _log_odds(self, text: str) -> float:
+        buckets, counts = np.unique(buckets_of(text), return_counts=True)
+        length = float(np.sqrt(np.square(counts).sum())) or 1.0
+        return float(counts @ self._weights[buckets]) / length + self._offset
 
 
-def tumour_signals(resources: Resources, raw: Sequence[str], cores: Sequence[str]) -> np.ndarray:
+def tumour_signals(
+    resources: Resources, raw: Sequence[str], cores: Sequence[str], said: np.ndarray | None = None
+) -> np.ndarray:
     """(n, 4): log-odds by the n-grams of the text and of its core and by the language model (0 without one), and
-    whether the core names a tumour (1 or 0)."""
-    said = np.zeros(len(cores))
-    if resources.model is not None and len(cores):
+    whether the core names a tumour (1 or 0). `said` (n,) is what the model has said already."""
+    if said is None and resources.model is not None and len(cores):
         texts = [resources.prompts.reads(*pair) for pair in zip(cores, raw, strict=True)]
         answers = (resources.prompts.tumour_answer(True), resources.prompts.tumour_answer(False))
         asked = [[Question(resources.prompts.tumour_question(text), answers)] for text in texts]
         said = np.array([float(scores[0][0] - scores[0][1]) for scores in resources.model.score(asked)])
+    said = np.zeros(len(cores)) if said is None else said
     named = np.array([float(names_definite_tumour(core)) for core in cores])
     grams, grams_of_core = resources.recogniser.log_odds(raw), resources.recogniser.log_odds(cores)
     return np.stack([grams, grams_of_core, np.clip(said, -_CERTAIN, _CERTAIN), named], 1)
 
 
-def tumour_log_odds(resources: Resources, raw: Sequence[str], cores: Sequence[str]) -> np.ndarray:
-    """Log-odds (n,) that each diagnosis is a tumour; `raw` is its stretch of the text, `cores` what rules left of it.
+def tumour_log_odds(
+    resources: Resources, raw: Sequence[str], cores: Sequence[str], said: np.ndarray | None = None
+) -> np.ndarray:
+    """Log-odds (n,) that each diagnosis is a tumour; `raw` is its stretch of the text, `cores` what rules left of it,
+    `said` (n,) what the model has said already.
 
     Raises `ModelError` where a score is no number.
     """
@@ -115,7 +108,7 @@ def tumour_log_odds(resources: Resources, raw: Sequence[str], cores: Sequence[st
     by_signal = np.array([weights.n_grams, weights.core, weights.model, weights.named])
     # What is not heard need not be asked.
     asked = resources if weights.model else replace(resources, model=None)
-    log_odds = tumour_signals(asked, raw, cores) @ by_signal + weights.offset
+    log_odds = tumour_signals(asked, raw, cores, said) @ by_signal + weights.offset
     if not np.isfinite(log_odds).all():
         # As a probability it would be below every limit: no tumour, without a word.
         raise ModelError("recognition gives scores that are no numbers; load the models again")

@@ -25,6 +25,8 @@ DECISION = "decision.json"
 WEIGHTS = Path(__file__).parents[1] / "weights" / DECISION
 _Kind = TypeVar("_Kind", "AxisWeights", "RecognitionWeights")
 _REMEDY = "install onkokode again, or fit it with `make models`"
+RANKED = 32
+"""How many codes a decision ranks: nobody looks further."""
 # Fitted log-odds are a few; beyond this a single signal decides everything.
 _LARGEST = 1000.0
 # Without fitted coefficients: the fused share, lowered where a check failed or the axes were decided jointly.
@@ -132,7 +134,7 @@ def _fitted(kind: type[_Kind], values: Any, part: str) -> _Kind:
 class Decision:
     """A distribution over the codes of an axis.
 
-    `order` ranks the codes, best first; `probabilities` (m,) are the fused shares, `confidence` the
+    `order` ranks the codes, best first, down to the `RANKED`th; `probabilities` (m,) are the fused shares, `confidence` the
     calibrated probability that the first code is right, `none` the model's probability that no code fits;
     `log_shares` and `log_probabilities` (m,) are what retrieval and model say, each a distribution over the
     codes (None: no model was asked).
@@ -151,6 +153,10 @@ class Decision:
     def first(self) -> str | None:
         return self.codes[int(self.order[0])] if len(self.order) else None
 
+    def place(self, code: str) -> int:
+        """Where the code stands among `codes`."""
+        return int(self.order[0]) if code == self.first else self.codes.index(code)
+
     def ranked(
         self, k: int, code: str | None = None, confidence: float | None = None
     ) -> list[tuple[str, float]]:
@@ -160,10 +166,10 @@ class Decision:
             return []
         code = self.first if code is None else code
         confidence = self.confidence if confidence is None else confidence
-        place = self.codes.index(str(code))
+        place = self.place(str(code))
         others = [int(i) for i in self.order[:k] if int(i) != place]
         # Summed without the first, not subtracted from the whole: beside a share of nearly 1 nothing exact is left.
-        rest = max(1e-300, float(np.delete(self.probabilities, place).sum()))
+        rest = max(1e-300, float(self.probabilities[:place].sum() + self.probabilities[place + 1 :].sum()))
         ranked = [(str(code), confidence)]
         for i in others[: k - 1]:
             share = float(self.probabilities[i]) / rest * (1.0 - confidence)
@@ -190,3 +196,15 @@ class Agreement:
     def own_codes(self) -> dict[CodeSystem, str | None]:
         """The codes without what was taken from a primary."""
         return self.codes if self.primary is None else {**self.codes, CodeSystem.MORPHOLOGY: self.replaced}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a model says of n texts that scores every answer in the pass that reads the text.
+
+    `tumour` (n,) is the difference of the log-probabilities of yes and no; `axes` are those of each axis' m codes and,
+    last, of "no code fits": (n, m + 1).
+    """
+
+    tumour: np.ndarray
+    axes: Mapping[CodeSystem, np.ndarray]

@@ -15,8 +15,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from agent.decide.fuse import decide
-from agent.decide.records import AxisWeights, Decision
+from agent.decide.fuse import decide, decide_rows
+from agent.decide.records import AxisWeights, Decision, Reading
 from agent.models.base import Question
 from agent.models.prompts import PromptCandidates, Prompts
 from agent.prepare import core_and_wording
@@ -52,6 +52,53 @@ class AxisScores:
         return self.codes[int(np.argmax(self.log_probabilities))]
 
 
+def read_once(resources: Resources, cores: Sequence[str], wordings: Sequence[str]) -> Reading | None:
+    """All that is asked about the texts, in one pass; None for a model that has to be shown candidates, or scores some
+    only."""
+    model, prompts = resources.model, resources.prompts
+    answers = {axis: answers_of(prompts, resources.retriever.codes(axis), axis) for axis in AXES}
+    if model is None or prompts.candidates or not all(map(model.single_token_answers, answers.values())):
+        return None
+    texts = [prompts.reads(*pair) for pair in zip(cores, wordings, strict=True)]
+    yes_no = (prompts.tumour_answer(True), prompts.tumour_answer(False))
+    asked = [
+        [
+            Question(prompts.tumour_question(text), yes_no),
+            *(Question(prompts.question(text, axis), some) for axis, some in answers.items()),
+        ]
+        for text in texts
+    ]
+    tumour, *axes = zip(*model.score(asked), strict=True)
+    return Reading(
+        np.array([yes - no for yes, no in tumour]),
+        {axis: np.stack(values) for axis, values in zip(answers, axes, strict=True)},
+    )
+
+
+def decide_all(
+    scores: Sequence[AxisScores], weights: AxisWeights, facts: Sequence[np.ndarray | None]
+) -> list[Decision]:
+    """A decision for each text on an axis; those over the same codes are made together. `facts` are per text what is
+    added to its m codes."""
+    together: dict[tuple[int, bool, bool], list[int]] = {}
+    for number, (one, moved) in enumerate(zip(scores, facts, strict=True)):
+        kind = id(one.codes), one.log_probabilities is None, moved is None
+        together.setdefault(kind, []).append(number)
+    decisions: dict[int, Decision] = {}
+    for (_, alone, unmoved), numbers in together.items():
+        rows = [scores[number] for number in numbers]
+        made = decide_rows(
+            rows[0].codes,
+            np.stack([one.log_shares for one in rows]),
+            None if alone else np.stack([np.asarray(one.log_probabilities) for one in rows]),
+            None if alone else np.array([one.log_none for one in rows]),
+            weights,
+            None if unmoved else np.stack([np.asarray(facts[number]) for number in numbers]),
+        )
+        decisions.update(zip(numbers, made, strict=True))
+    return [decisions[number] for number in range(len(scores))]
+
+
 def by_retrieval(found: Retrieval, row: int) -> AxisScores:
     """The scores of a text that the model is not asked about."""
     return AxisScores(found.codes, found.log_shares[row])
@@ -61,9 +108,9 @@ def retrieve(
     resources: Resources, cores: Sequence[str], axes: Sequence[CodeSystem] = AXES
 ) -> dict[CodeSystem, Retrieval]:
     """Retrieval on each axis, once for all cores; with lexical finds where the model is shown or scores candidates."""
-    retriever, found = resources.retriever, {}
+    retriever = resources.retriever
+    found = dict(zip(axes, retriever.distributions(cores, axes), strict=True))
     for axis in axes:
-        found[axis] = retriever.distribution(cores, axis)
         if resources.model is not None and (
             resources.prompts.candidates or not _at_once(resources, found[axis])
         ):
@@ -79,14 +126,21 @@ def score_cores(
     *,
     wordings: Sequence[str] | None = None,
     wider: bool = False,
+    reading: Reading | None = None,
 ) -> list[dict[CodeSystem, AxisScores]]:
     """Scores per text and axis, of `retrieve`'s retrievals; `rows[i]` is text i's row in them (default: i).
     `wordings` are the stretches that the cores were made from, for a model that reads those. `wider` scores more
-    candidates, and the code that the model writes."""
+    candidates, and the code that the model writes. `reading` is what the model has said already, row by row as the
+    retrievals."""
     rows = range(len(cores)) if rows is None else rows
     plain = [{axis: by_retrieval(found, row) for axis, found in retrievals.items()} for row in rows]
     if resources.model is None or not cores:
         return plain
+    if reading is not None:
+        return [
+            {axis: _with_model(one, reading.axes[axis][row]) for axis, one in scores.items()}
+            for row, scores in zip(rows, plain, strict=True)
+        ]
     k = resources.prompts.candidates
     texts = [resources.prompts.reads(*pair) for pair in zip(cores, wordings or cores, strict=True)]
     at_once = {axis: _at_once(resources, found) for axis, found in retrievals.items()}
@@ -108,12 +162,14 @@ def score_cores(
             questions.append(Question(prompt, answers_of(resources.prompts, scores[axis].codes, axis)))
         asked.append(questions)
     return [
-        {
-            axis: replace(one, log_probabilities=values[:-1], log_none=float(values[-1]))
-            for (axis, one), values in zip(scores.items(), said, strict=True)
-        }
+        {axis: _with_model(one, values) for (axis, one), values in zip(scores.items(), said, strict=True)}
         for scores, said in zip(plain, resources.model.score(asked), strict=True)
     ]
+
+
+def _with_model(scores: AxisScores, said: np.ndarray) -> AxisScores:
+    """With what the model says of the codes and, last, of "no code fits"."""
+    return replace(scores, log_probabilities=said[:-1], log_none=float(said[-1]))
 
 
 def scores_of_texts(

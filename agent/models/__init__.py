@@ -6,7 +6,8 @@ from agent.models.local import LocalModel
 [[scores]] = LocalModel.load("Qwen/Qwen3-8B").score([[Question("… Mammakarzinom …", ("C50.9", "D05.9"))]])
 
 base          what the agent asks of a model: Question, CodeModel
-local         a model on this machine
+compact       the embedded model, on NumPy; compact_network  its decoder
+local         any other model on this machine
 loading       its weights and adapter from disk, checked
 self_check    whether the embedded weights say what they were trained to say
 store/        models by name, from packages and GGUF files

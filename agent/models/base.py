@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+PREFIX_TREE = "prefix tree"
+"""How a model scores that reads what prompts and answers share once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

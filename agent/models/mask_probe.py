@@ -28,7 +28,8 @@ import numpy as np
 import torch
 
 from agent.models.prefix_tree import AnswerTokens
-from agent.models.tree_scoring import AnswerScorer, Method, ScoreRequest, text_settings
+from agent.models.tree_rows import ScoreRequest
+from agent.models.tree_scoring import AnswerScorer, Method, text_settings
 from index.catalogue.store import home
 from index.io.atomic import write_whole
 

@@ -122,6 +122,11 @@ class AnswerTokens:
             np.array([number[step] for step in zip(above, tree.tokens, strict=True)], dtype=np.int64),
         )
 
+    @property
+    def single_tokens(self) -> np.ndarray:
+        """The token of each answer, where all are single tokens."""
+        return self.edge_token[self.step_edge]
+
     def branches(self) -> list[tuple[list[int], np.ndarray]]:
         """Per node whose next tokens are needed: the tokens that lead to it from the prompt's end, and the numbers
         of its edges."""

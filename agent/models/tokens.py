@@ -49,6 +49,11 @@ class PromptEncoder:
         self._lengths = sorted({len(content) for content in self._control}, reverse=True)
         longest_first = sorted(self._control, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)
+        # Whether a text's pieces are the same with a question behind it.
+        self._apart = all(
+            token.special and not (token.normalized or token.lstrip or token.rstrip or token.single_word)
+            for token in tokenizer.added_tokens_decoder.values()
+        )
         self.chat = bool(tokenizer.chat_template)
         self._bos: list[int] = []
         self._before, self._after = "", ""
@@ -100,7 +105,7 @@ class PromptEncoder:
             body, tail = (prompt, self._after) if self.chat else self._question(prompt)
             bodies.append(self.sanitise(body))
             tails.append(tail)
-        whole = self._ids([f"{self._before}{body}{tail}" for body, tail in zip(bodies, tails, strict=True)])
+        whole = self._whole(bodies, tails)
         expected: dict[str, tuple[list[int], list[int], int]] = {}
         for row, (ids, body, tail) in enumerate(zip(whole, bodies, tails, strict=True)):
             if tail not in expected:
@@ -115,6 +120,16 @@ class PromptEncoder:
         if not all(whole):
             raise ValueError("a prompt has no token")
         return whole
+
+    def _whole(self, bodies: Sequence[str], tails: Sequence[str]) -> list[list[int]]:
+        if self.chat or not self._apart or not all(tails):
+            return self._ids(
+                [f"{self._before}{body}{tail}" for body, tail in zip(bodies, tails, strict=True)]
+            )
+        # The questions of a text have it in common.
+        parts = list(dict.fromkeys([*bodies, *tails]))
+        ids = dict(zip(parts, self._ids(parts), strict=True))
+        return [ids[body] + ids[tail] for body, tail in zip(bodies, tails, strict=True)]
 
     def answers(self, answers: Sequence[str]) -> list[list[int]]:
         """Token ids of answers as they follow a prompt."""

@@ -24,6 +24,8 @@ MAX_CELLS = 1 << 26
 _PASS = 32
 
 Questions = Sequence[tuple[tuple[int, ...], AnswerTokens]]
+# The questions of one text: prompts, usually with a long shared prefix, each with its set of answers.
+ScoreRequest = Sequence[tuple[Sequence[int], AnswerTokens]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,37 @@ class Tree:
         return Row(
             self._tokens[order], self._depth[order], order, self._end[order], self._prefix, places, self
         )
+
+
+class Asked:
+    """What a batch's searches want to know: the tokens that follow some of its columns.
+
+    `where` (n,) are these columns, as numbers among all of the batch, of which row i has its first at `starts[i]`;
+    `edge_row`, ascending, and `edge_token` are the pairs of one of them and a token whose log-probabilities are wanted.
+    """
+
+    def __init__(self, batch: Sequence[Row], starts: Sequence[int], searches: Sequence[Search]) -> None:
+        places = [(start, place) for start, row in zip(starts, batch, strict=True) for place in row.places]
+        self._searches = [searches[place.question] for _, place in places]
+        self._edges = [
+            search.edges(place.nodes) for search, (_, place) in zip(self._searches, places, strict=True)
+        ]
+        first = np.cumsum([0, *(len(place.nodes) for _, place in places)])[:-1]
+        known = list(zip(self._searches, self._edges, strict=True))
+        self.where = np.concatenate([start + place.columns for start, place in places])
+        self.edge_row = np.concatenate(
+            [
+                start + np.searchsorted(place.nodes, search.parents(some))
+                for start, (_, place), (search, some) in zip(first, places, known, strict=True)
+            ]
+        )
+        self.edge_token = np.concatenate([search.answers.edge_token[some] for search, some in known])
+
+    def tell(self, values: np.ndarray) -> None:
+        """Gives the searches the log-probability of each edge."""
+        parts = np.split(values, np.cumsum([len(some) for some in self._edges])[:-1])
+        for search, some, part in zip(self._searches, self._edges, parts, strict=True):
+            search.values[some] = part
 
 
 def chain_rows(q: int, prompt: tuple[int, ...], answers: AnswerTokens, nodes: np.ndarray) -> Iterator[Row]:

@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from agent.models.prefix_tree import AnswerTokens, common_prefix
+from agent.models.base import PREFIX_TREE
+from agent.models.prefix_tree import common_prefix
 from agent.models.prompt_cache import SHORTEST, PromptCache, cache_of_rows, empty_cache
 from agent.models.token_head import TokenHead, edge_log_probabilities
 from agent.models.tree_mask import tree_mask
-from agent.models.tree_rows import Questions, Row, Tree, batches, chain_rows
+from agent.models.tree_rows import Asked, Questions, Row, ScoreRequest, Tree, batches, chain_rows
 from agent.models.tree_search import Search
 
 _FOREST_NODES = 512
@@ -41,9 +42,6 @@ _REACHES = (
     "attention_window_size",
     "local_attention",
 )
-
-# The questions of one text: prompts, usually with a long shared prefix, each with its set of answers.
-ScoreRequest = Sequence[tuple[Sequence[int], AnswerTokens]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class Method:
 
     @property
     def description(self) -> str:
-        return "prefix tree" if self.tree else "each answer alone"
+        return PREFIX_TREE if self.tree else "each answer alone"
 
 
 class AnswerScorer:
@@ -222,25 +220,9 @@ class AnswerScorer:
     ) -> None:
         """Runs one batch and tells the searches the log-probabilities of their edges."""
         length = max(len(row.tokens) for row in batch)
-        places = [place for row in batch for place in row.places]
-        asking = [searches[place.question] for place in places]
-        edges = [search.edges(place.nodes) for search, place in zip(asking, places, strict=True)]
-        first = np.cumsum([0, *(len(place.nodes) for place in places)])[:-1]
-        edge_row = np.concatenate(
-            [
-                start + np.searchsorted(place.nodes, search.parents(some))
-                for start, place, search, some in zip(first, places, asking, edges, strict=True)
-            ]
-        )
-        edge_token = np.concatenate(
-            [search.answers.edge_token[some] for search, some in zip(asking, edges, strict=True)]
-        )
-        columns = [
-            number * length + place.columns for number, row in enumerate(batch) for place in row.places
-        ]
-        where = torch.from_numpy(np.concatenate(columns))
-        where = where.to(self._device)
-
+        asked = Asked(batch, range(0, len(batch) * length, length), searches)
+        edge_row, edge_token = asked.edge_row, asked.edge_token
+        where = torch.from_numpy(asked.where).to(self._device)
         ids = np.full((len(batch), length), self._pad_id, dtype=np.int64)
         for number, row in enumerate(batch):
             ids[number, : len(row.tokens)] = row.tokens
@@ -252,9 +234,7 @@ class AnswerScorer:
             states = self._decoder(**inputs).last_hidden_state
             states = states.reshape(-1, states.shape[-1])[where]
             values = self._head.log_probabilities(states, edge_row, edge_token, vocabulary)
-        parts = np.split(values, np.cumsum([len(some) for some in edges])[:-1])
-        for search, some, part in zip(asking, edges, parts, strict=True):
-            search.values[some] = part
+        asked.tell(values)
 
     def _by_own_forward(
         self,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.prepare.context import names_definite_tumour, names_tumour
-from agent.prepare.pipeline import prepare
 from agent.prepare.records import Segment
 from agent.prepare.rules import pattern
 
@@ -42,6 +41,8 @@ def core_of(text: str) -> str:
 
 def core_and_wording(text: str) -> tuple[str, str]:
     """The core of a text's leading diagnosis and the stretch that it was made from; without one both are the text."""
+    from agent.prepare.pipeline import prepare
+
     diagnoses = prepare(text).diagnoses
     if not diagnoses:
         return text, text

@@ -18,11 +18,9 @@ from agent.prepare.casing import recased
 from agent.prepare.drafts import Draft
 from agent.prepare.known_words import names_known_place
 from agent.prepare.normalise import CleanText, normalise
-from agent.prepare.records import MetastasisContext, Prepared, Segment
+from agent.prepare.records import MAX_CHARACTERS, MetastasisContext, Prepared, Segment
 from agent.prepare.rules import pattern
 from agent.prepare.tidy import Word
-
-MAX_CHARACTERS = 20_000
 
 _INSTRUCTION = tuple(map(pattern, ("instruction", "instruction_speaker", "instruction_hint")))
 _SIDES_SPELLED = dict.fromkeys(("li", "li.", "lks", "lks."), "links") | dict.fromkeys(

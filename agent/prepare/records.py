@@ -13,6 +13,8 @@ from typing import Literal
 
 Certainty = Literal["gesichert", "Verdacht", "Zustand nach", "ausgeschlossen"]
 Side = Literal["links", "rechts", "beidseits"]
+MAX_CHARACTERS = 20_000
+"""How much of a text is read: no diagnosis entry is as long."""
 MetastasisContext = Literal["metastasis", "primary"]
 
 

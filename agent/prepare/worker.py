@@ -172,6 +172,8 @@ _CANNOT = "texts are read in a process of their own, which cannot be started"
 
 def main(seconds: float) -> None:
     """What the process does: a line with a text in, a line with its diagnoses out, until the input ends."""
+    from agent.prepare.pipeline import prepare  # before the greeting: no text waits for it
+
     # The parent decides when this ends, also when a terminal or a service manager signals all of a group.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -37,7 +37,7 @@ class Lexicon:
             self._vectors.clear()
             new = list(dict.fromkeys(words))
         if new:
-            found = np.concatenate([self._encoder.encode(new, axis) for axis in AXES], axis=1)
+            found = np.concatenate(self._encoder.encode_for(new, AXES), axis=1)
             self._vectors.update(zip(new, found, strict=True))
         if not words:
             return np.zeros((0, self.width), np.float32)

@@ -3,6 +3,7 @@
 onkokode eval figures                         what is not there yet, then docs/figures.md; the list is runs.yaml
 onkokode eval figures --testset heldout       these runs of the list alone
 onkokode eval speed --out runs/measured
+onkokode eval bench --before ../before        beside another checkout and simpler programs
 onkokode eval model-speed --model FOLDER      candidates scored per second by any language model
 """
 
@@ -91,6 +92,34 @@ def figures_command(
 def speed_command(out: Path, shared: Path) -> None:
     """Start, first answer, single text, batch, and the index build."""
     show_and_write(_speed(shared), out)
+
+
+@click.command("bench")
+@click.option(
+    "--before",
+    type=INPUT_FOLDER,
+    help="Another checkout to compare with, made by `git worktree add FOLDER COMMIT`.",
+)
+@click.option("--texts", type=click.IntRange(min=200), default=10_000, show_default=True)
+@click.option("--repetitions", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--workers", type=click.IntRange(min=2), default=2, show_default=True)
+@_out
+@places_options
+def bench_command(
+    before: Path | None, texts: int, repetitions: int, workers: int, out: Path, shared: Path, corpus: Path
+) -> None:
+    """Speed and answers beside another checkout, simple classifiers, and other ways with the same weights."""
+    from eval.bench.peers import measure_peers
+
+    section = measure_peers(
+        before=None if before is None else before.resolve(),
+        shared=shared,
+        corpus=corpus,
+        texts=texts,
+        repetitions=repetitions,
+        workers=workers,
+    )
+    show_and_write(section, out)
 
 
 @click.command("model-speed")

@@ -84,18 +84,18 @@ def measure_speed(
     whole = [_seconds(lambda: sum(1 for _ in agent.code_many(queries))) for _ in range(batches)]
     rates = [texts / seconds for seconds in whole]
     section.readings += [
-        _reading("onkokode --help", "s", helped, asked=0.5),
-        _reading("first answer of a new process", "s", first, asked=12.0),
-        _reading("warm single text, three axes", "ms", singles, asked=80.0),
-        _reading(f"code_many over {texts:,} texts", "texts/s", rates, asked=150.0, at_least=True),
+        reading_of("onkokode --help", "s", helped, asked=0.5),
+        reading_of("first answer of a new process", "s", first, asked=12.0),
+        reading_of("warm single text, three axes", "ms", singles, asked=80.0),
+        reading_of(f"code_many over {texts:,} texts", "texts/s", rates, asked=150.0, at_least=True),
     ]
     if shared is not None:
         probes = [_build_probe(shared) for _ in tracked(range(builds), "index builds")]
         section.details["index_build"] = probes
         seconds, peaks = ([probe[name] for probe in probes] for name in ("seconds", "peak_mb"))
         section.readings += [
-            _reading("index of all catalogue files: build", "s", seconds, asked=180.0),
-            _reading("index of all catalogue files: peak memory", "MB", peaks, asked=3000.0),
+            reading_of("index of all catalogue files: build", "s", seconds, asked=180.0),
+            reading_of("index of all catalogue files: peak memory", "MB", peaks, asked=3000.0),
         ]
         one = probes[-1]
         section.notes.append(
@@ -205,7 +205,7 @@ def _seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def _reading(
+def reading_of(
     name: str, unit: str, values: Sequence[float], *, asked: float | None = None, at_least: bool = False
 ) -> Reading:
     return Reading(name, median(values), unit, len(values), min(values), max(values), asked, at_least)

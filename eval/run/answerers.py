@@ -19,6 +19,7 @@ import numpy as np
 from agent.agent import CodingAgent
 from agent.decide.records import AxisWeights, Decision
 from agent.decide.scores import AxisScores, scores_of_texts, shown
+from agent.models.compact import CompactModel
 from agent.models.generate import answer_text, batches_by_length, code_is_written, first_code, greedy
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
@@ -95,7 +96,8 @@ class Answerer:
 
     @property
     def _encoder(self) -> PromptEncoder | None:
-        return self.context.model.encoder if isinstance(self.context.model, LocalModel) else None
+        model = self.context.model
+        return model.encoder if isinstance(model, CompactModel | LocalModel) else None
 
 
 class _AgentAnswerer(Answerer):

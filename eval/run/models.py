@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from agent.models.compact import CompactModel
 from agent.models.local import LocalModel
 from agent.models.prompts import Prompts
 from agent.models.store.names import model_folder
@@ -25,6 +26,7 @@ from agent.resources import (
     EMBEDDED_WITH_CANDIDATES,
     Resources,
     decision_of,
+    model_on_this_machine,
     restrict,
 )
 from eval.run.variants import WITHOUT_MODEL, Variant
@@ -93,7 +95,7 @@ class Parts:
 
     models: Models
     base: Resources
-    _loaded: tuple[str, LocalModel] | None = field(default=None, repr=False)
+    _loaded: tuple[str, CompactModel | LocalModel] | None = field(default=None, repr=False)
 
     @classmethod
     def load(cls, models: Models, catalogue: Catalogue | None) -> Parts:
@@ -115,9 +117,20 @@ class Parts:
         prompts = self.prompts(variant)
         if prompts is None:
             return self.base
-        if self._loaded is None or self._loaded[0] != variant.adapter:
+        # What is to write needs a network that can; to score, the model is loaded as users have it.
+        writes = variant.answer == "written"
+        if (
+            self._loaded is None
+            or self._loaded[0] != variant.adapter
+            or (writes and isinstance(self._loaded[1], CompactModel))
+        ):
             self._loaded = None  # two large models do not fit beside each other
-            model = LocalModel.load(*self.models.source(variant.adapter), quantise=self.models.quantise)
+            source, quantise = self.models.source(variant.adapter), self.models.quantise
+            model = (
+                LocalModel.load(*source, quantise=quantise)
+                if writes
+                else model_on_this_machine(*source, prompts, quantise=quantise)
+            )
             model.encoder = CountingEncoder(model.encoder.tokenizer)
             restrict(model, prompts, self.base.catalogue)
             self._loaded = (variant.adapter, model)

@@ -8,6 +8,7 @@ inputs.py       whether what a command reads is there, said like any other error
 outputs.py      whether an output can be written, tried before the work
 sealed.py       folders whose manifest lists and hashes every file; one writer at a time
 weights.py      weights from safetensors only, complete and of numbers
+tensors.py      the same as NumPy arrays, for what needs no torch
 fingerprint.py  a short name for the weights in a folder
 language.py     what is said to people, in one language a run; its messages are in messages.tsv
 failures.py     errors of the system and of libraries as one line with file and remedy

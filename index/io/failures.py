@@ -84,7 +84,7 @@ EXTRAS = {
     "ray": "ray",
     "bitsandbytes": "quantised",
     "gguf": "gguf",
-    **dict.fromkeys(("accelerate", "datasets", "matplotlib", "tokenizers", "trl"), "train"),
+    **dict.fromkeys(("accelerate", "datasets", "matplotlib", "trl"), "train"),
 }
 
 

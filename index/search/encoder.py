@@ -5,8 +5,8 @@
 
 The embedded encoder is a sentence-transformers `Router` with one route per axis, because the axes need
 different neighbourhoods: on the ICD axis a Mammakarzinom is far from a Fibroadenom, on the topography axis
-they are the same place. Any other sentence-transformers model works, by folder or hub name; it has one
-space, used for all axes.
+they are the same place; `index.search.static` computes it. Any other sentence-transformers model works, by folder or
+hub name; it has one space, used for all axes.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from index.io.weights import (
     stored_snapshot,
 )
 from index.records import AXES, CodeSystem
+from index.search.static import StaticModel, is_static
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -66,12 +67,14 @@ class Prototypes:
 class Encoder:
     """A sentence-transformers model with what retrieval needs to know about it.
 
-    `model` is the sentence-transformers model, `name` the folder or hub name, `scale` the factor on cosines in the retrieval distribution.
+    `model` is the sentence-transformers model, or the embedded one as it is computed here, `name` the folder or hub name, `scale` the factor on cosines in the retrieval distribution.
     """
+
+    _static: StaticModel | None = None
 
     def __init__(
         self,
-        model: SentenceTransformer,
+        model: SentenceTransformer | StaticModel,
         name: str,
         *,
         scale: float = _FOREIGN_SCALE,
@@ -79,6 +82,7 @@ class Encoder:
         fingerprint: str = "",
     ) -> None:
         self.model = model
+        self._static = model if isinstance(model, StaticModel) else None
         self._routed = bool(_routes(model))
         self._prototypes = prototypes or {}
         self.name = name
@@ -93,34 +97,11 @@ class Encoder:
             ModelError: the folder or name holds no sentence-transformers model, only pickled weights, or weights
                 that are incomplete or no numbers.
         """
-        from sentence_transformers import SentenceTransformer
-
         path = Path(name) if name is not None else EMBEDDED
         shown = str(name or path)
-        folder = path if path.exists() else stored_snapshot(shown)
-        if folder is not None and folder.is_dir():
-            _check_weights(folder)
-        try:
-            with only_safetensors(shown) as loaded:
-                model = SentenceTransformer(
-                    str(path) if path.exists() else str(name),
-                    device=device,
-                    trust_remote_code=False,
-                    local_files_only=path.exists(),
-                    model_kwargs={"use_safetensors": True},
-                )
-            model.float().eval()
-            config = _read_config(path / CONFIG)
-            prototypes = _read_prototypes(path / PROTOTYPES)
-        except ModelError:
-            raise
-        except LOADING_ERRORS as error:
-            raise ModelError(f"{shown}: not a sentence-transformers model ({error})") from error
-        missing = [tensor for tensor in loaded.missing if not tensor.startswith(_UNUSED)]
-        if missing:
-            # transformers fills them with random numbers.
-            raise ModelError(f"{shown}: the weights are incomplete ({missing[0]} is missing)")
-        check_numbers(model, shown)
+        model = StaticModel.load(path) if is_static(path) else sentence_model(shown, device=device)
+        config = _read_config(path / CONFIG)
+        prototypes = _read_prototypes(path / PROTOTYPES)
         encoder = cls(
             model,
             str(name or EMBEDDED_NAME),
@@ -157,30 +138,46 @@ class Encoder:
         """
         if not texts:
             return np.zeros((0, self.dimension(system)), dtype=np.float32)
+        if self._static is not None:
+            return self.encode_for(texts, [system])[0]
+        assert not isinstance(self.model, StaticModel)
         extra: dict[str, Any] = {"task": _ROUTES[system]} if self._routed else {}
-        # Tokenizers refuse lone surrogates, which broken encodings leave behind.
-        readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        vectors = self.model.encode(
-            readable, batch_size=1024 if self._routed else 64, show_progress_bar=progress, **extra
-        )
-        vectors = np.asarray(vectors, dtype=np.float32)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        size = 1024 if self._routed else 64
+        vectors = self.model.encode(_readable(texts), batch_size=size, show_progress_bar=progress, **extra)
+        return self._unit(np.asarray(vectors, dtype=np.float32))
+
+    def encode_for(self, texts: Sequence[str], systems: Sequence[CodeSystem]) -> list[np.ndarray]:
+        """`encode` on several axes, for which the embedded encoder reads the texts once."""
+        if self._static is None or not texts:
+            return [self.encode(texts, system) for system in systems]
+        found = self._static.vectors(_readable(texts), [_ROUTES[system] for system in systems])
+        return [self._unit(vectors) for vectors in found]
+
+    def _unit(self, vectors: np.ndarray) -> np.ndarray:
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
         if not np.isfinite(lengths).all():
             raise ModelError(
                 f"encoder {self.name}: gives vectors that are no numbers; load or train it again"
             )
-        return vectors / np.maximum(lengths, 1e-12)
+        return vectors / np.maximum(lengths, np.float32(1e-12))
 
     def dimension(self, system: CodeSystem) -> int:
         """Width of the vectors of an axis."""
         prototypes = self._prototypes.get(CodeSystem(_ROUTES[system]))
         if prototypes is not None:
             return int(prototypes.vectors.shape[1])
+        if isinstance(self.model, StaticModel):
+            return self.model.dimension(_ROUTES[system])
         return int(self.model.get_embedding_dimension() or 0)
 
     def prototypes(self, system: CodeSystem) -> Prototypes | None:
         """The code prototypes of an axis, or None where the encoder ships none."""
         return self._prototypes.get(system)
+
+
+def _readable(texts: Sequence[str]) -> list[str]:
+    """Tokenizers refuse lone surrogates, which broken encodings leave behind."""
+    return [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
 
 
 def save_prototypes(folder: Path, prototypes: dict[CodeSystem, Prototypes], config: dict[str, Any]) -> None:
@@ -193,11 +190,44 @@ def save_prototypes(folder: Path, prototypes: dict[CodeSystem, Prototypes], conf
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _routes(model: SentenceTransformer) -> set[str]:
+def sentence_model(name: str | Path, *, device: str | None = None) -> SentenceTransformer:
+    """A sentence-transformers model by folder or hub name, as `Encoder.load` does without what is computed here: for
+    training. Raises `ModelError` as it does."""
+    from sentence_transformers import SentenceTransformer
+
+    path, shown = Path(name), str(name)
+    folder = path if path.exists() else stored_snapshot(shown)
+    if folder is not None and folder.is_dir():
+        _check_weights(folder)
+    try:
+        with only_safetensors(shown) as loaded:
+            model = SentenceTransformer(
+                str(path) if path.exists() else shown,
+                device=device,
+                trust_remote_code=False,
+                local_files_only=path.exists(),
+                model_kwargs={"use_safetensors": True},
+            )
+        model.float().eval()
+    except ModelError:
+        raise
+    except LOADING_ERRORS as error:
+        raise ModelError(f"{shown}: not a sentence-transformers model ({error})") from error
+    missing = [tensor for tensor in loaded.missing if not tensor.startswith(_UNUSED)]
+    if missing:
+        # transformers fills them with random numbers.
+        raise ModelError(f"{shown}: the weights are incomplete ({missing[0]} is missing)")
+    check_numbers(model, shown)
+    return model
+
+
+def _routes(model: SentenceTransformer | StaticModel) -> frozenset[str]:
     """The names of a router's routes; none where the model has one way for all texts."""
+    if isinstance(model, StaticModel):
+        return model.routes
     from sentence_transformers.base.modules.router import Router
 
-    return {name for module in model if isinstance(module, Router) for name in module.sub_modules}
+    return frozenset(name for module in model if isinstance(module, Router) for name in module.sub_modules)
 
 
 def _check_weights(folder: Path) -> None:

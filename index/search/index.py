@@ -18,6 +18,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,21 @@ class Space:
     code_of: np.ndarray
     vectors: np.ndarray
     flat: faiss.IndexFlatIP
-    lexical: Lexical | None
     exact: dict[str, tuple[str, ...]]
+    stored_lexical: Lexical | None = None
+
+    @cached_property
+    def lexical(self) -> Lexical | None:
+        """Search by letters, where the space has it: as it was stored, else made when somebody asks for it, which takes
+        longer than all the vectors and is nothing that the embedded model needs."""
+        if self.name == CONTEXT or not self.lines:
+            return None
+        return self.stored_lexical or Lexical.build(line.text for line in self.lines)
+
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """The place of each code among `codes`."""
+        return {code: place for place, code in enumerate(self.codes)}
 
 
 class Index:
@@ -101,8 +115,7 @@ class Index:
                     chunks.append(encoder.encode([line.text for line in chunk], system))
                     bar.advance(task, len(chunk))
                 vectors = np.concatenate(chunks) if chunks else encoder.encode([], system)
-                lexical = Lexical.build(line.text for line in lines) if lines and name != CONTEXT else None
-                spaces[name] = _space(name, codes, lines, vectors, lexical)
+                spaces[name] = _space(name, codes, lines, vectors)
         return cls(spaces, dict(catalogue.editions), encoder.fingerprint)
 
     def save(self, folder: Path) -> Path:
@@ -254,7 +267,7 @@ def _space(
     codes: tuple[str, ...],
     lines: Sequence[CatalogueLine],
     vectors: np.ndarray,
-    lexical: Lexical | None,
+    lexical: Lexical | None = None,
 ) -> Space:
     codes = _codes_of(codes, lines)
     number = {code: i for i, code in enumerate(codes)}
@@ -268,7 +281,7 @@ def _space(
         if key and line.code not in exact.get(key, ()):
             exact[key] = (*exact.get(key, ()), line.code)
     code_of = np.fromiter((number[line.code] for line in lines), dtype=np.int64, count=len(lines))
-    return Space(name, codes, tuple(lines), code_of, vectors, flat, lexical, exact)
+    return Space(name, codes, tuple(lines), code_of, vectors, flat, exact, lexical)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

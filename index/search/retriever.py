@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from index.catalogue.catalogue import Catalogue
 from index.records import Candidate, CodeSystem, Match
@@ -38,7 +39,7 @@ class Retrieval:
     """Retrieval for a batch of n texts on an axis with m codes.
 
     `log_shares` is float32 (n, m) over `codes`; `similarity` and `rows` (n, k) are the nearest lines, best
-    first (row -1: none); `exact` names the codes that have a line equal to the text. `lexical` names the codes of
+    first (row -1: none), and `owners` (n, k) the codes that they belong to, as places among `codes` (-1: none); `exact` names the codes that have a line equal to the text. `lexical` names the codes of
     the lexically best lines, at most four per text; None where nobody asked for them.
     """
 
@@ -47,8 +48,18 @@ class Retrieval:
     log_shares: np.ndarray
     similarity: np.ndarray
     rows: np.ndarray
+    owners: np.ndarray
     exact: tuple[tuple[str, ...], ...]
     lexical: tuple[tuple[str, ...], ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Prototypes:
+    """The p prototypes of an axis whose codes the index holds: `vectors` (d, p), and which code each belongs to,
+    `owners` (p, m), one 1 in each row."""
+
+    vectors: np.ndarray
+    owners: csr_array
 
 
 class Retriever:
@@ -57,7 +68,7 @@ class Retriever:
     def __init__(self, index: Index, encoder: Encoder) -> None:
         self.index = index
         self.encoder = encoder
-        self._prototypes = {name: self._prototype_rows(space) for name, space in index.spaces.items()}
+        self._prototypes = {name: self._prototypes_of(space) for name, space in index.spaces.items()}
 
     @classmethod
     def over(cls, catalogue: Catalogue, encoder: Encoder) -> Retriever:
@@ -71,6 +82,10 @@ class Retriever:
             found = self.with_lexical(found, texts)
         return [self.candidates(found, row, k) for row in range(len(texts))]
 
+    def codes(self, system: CodeSystem) -> tuple[str, ...]:
+        """All codes of an axis, in the order of a retrieval's columns."""
+        return self.index.spaces[system.value].codes
+
     def candidates(self, found: Retrieval, row: int, k: int) -> list[Candidate]:
         """The k best candidates of text `row` of a retrieval; where it has lexical finds, the last few are theirs."""
         order = np.argsort(-found.log_shares[row], kind="stable")[:k].tolist()
@@ -82,46 +97,55 @@ class Retriever:
 
     def distribution(self, texts: Sequence[str], system: CodeSystem) -> Retrieval:
         """Scores of all codes of an axis for a batch of texts."""
+        return self.distributions(texts, [system])[0]
+
+    def distributions(self, texts: Sequence[str], systems: Sequence[CodeSystem]) -> list[Retrieval]:
+        """`distribution` on several axes, of texts that are read once."""
+        terms = [term_key(text) for text in texts]
+        vectors = self.encoder.encode_for(texts, systems)
+        return [
+            self._scored(system, queries, terms) for system, queries in zip(systems, vectors, strict=True)
+        ]
+
+    def _scored(self, system: CodeSystem, queries: np.ndarray, terms: Sequence[str]) -> Retrieval:
         space = self.index.spaces[system.value]
-        queries = self.encoder.encode(texts, system)
         similarity, rows = search(space, queries, _NEAREST)
-        scale = self.encoder.scale
+        scale, texts, codes = self.encoder.scale, len(terms), len(space.codes)
         # Floor: a code without a near line is as far as the farthest line looked at, and a little farther.
-        floor = np.exp(
-            scale * (similarity[:, -1:] if similarity.shape[1] else np.zeros((len(texts), 1))) - 3.0
-        )
-        shares = np.repeat(floor, max(len(space.codes), 1), axis=1)[:, : len(space.codes)].astype(np.float64)
-        at = np.arange(len(texts))[:, None].repeat(similarity.shape[1], axis=1)
+        floor = np.exp(scale * (similarity[:, -1:] if similarity.shape[1] else np.zeros((texts, 1))) - 3.0)
+        shares = np.repeat(floor, max(codes, 1), axis=1)[:, :codes].astype(np.float64)
         known = rows >= 0
-        np.add.at(shares, (at[known], space.code_of[rows[known]]), np.exp(scale * similarity[known]))
+        owners = np.where(known, space.code_of[rows], -1) if len(space.lines) else rows
+        at = np.arange(texts)[:, None] * codes + owners
+        near = np.exp(scale * similarity)
+        shares += np.bincount(at[known], weights=near[known], minlength=texts * codes).reshape(shares.shape)
         prototypes = self._prototypes[space.name]
         if prototypes is not None:
-            codes, vectors = prototypes
-            near = np.exp(scale * (queries @ vectors.T))
-            np.add.at(shares.T, codes, near.T)
-        exact = tuple(space.exact.get(term_key(text), ()) for text in texts)
+            shares += np.exp(scale * (queries @ prototypes.vectors)) @ prototypes.owners
+        exact = tuple(space.exact.get(term, ()) for term in terms)
         log_shares = np.log(shares)
         for i, codes_hit in enumerate(exact):
             for code in codes_hit:
-                log_shares[i, space.codes.index(code)] += _EXACT_BONUS
-        log_shares -= np.logaddexp.reduce(log_shares, axis=1, keepdims=True) if log_shares.size else 0.0
-        return Retrieval(system, space.codes, log_shares.astype(np.float32), similarity, rows, exact)
+                log_shares[i, space.number[code]] += _EXACT_BONUS
+        if log_shares.size:
+            highest = log_shares.max(1, keepdims=True)
+            log_shares -= highest + np.log(np.exp(log_shares - highest).sum(1, keepdims=True))
+        return Retrieval(system, space.codes, log_shares.astype(np.float32), similarity, rows, owners, exact)
 
     def candidate(self, found: Retrieval, i: int, code: str) -> Candidate:
-        """The candidate for text i and a code, with its best lines. Where none of the code's lines is near,
-        its own first line stands in, so that every code shows what it means."""
-        space = self.index.spaces[found.system.value]
-        rows, share = found.rows[i], float(found.log_shares[i, found.codes.index(code)])
-        own = np.flatnonzero(self.speaks_for(found.system, rows, code))[:_MATCHES]
-        matches = tuple(Match(space.lines[rows[n]], float(found.similarity[i, n])) for n in own)
-        return Candidate(code, found.system, share, code in found.exact[i], matches)
+        """The candidate for text i and a code, with its best lines."""
+        share = float(found.log_shares[i, self.index.spaces[found.system.value].number[code]])
+        return Candidate(code, found.system, share, code in found.exact[i], self.matches(found, i, code))
 
-    def speaks_for(self, system: CodeSystem, rows: np.ndarray, code: str) -> np.ndarray:
-        """Which of the lines with these row numbers (-1: none) are lines of the code, as booleans."""
-        space = self.index.spaces[system.value]
-        if not len(space.lines):
-            return np.zeros(len(rows), bool)
-        return (space.code_of[rows] == space.codes.index(code)) & (rows >= 0)
+    def matches(self, found: Retrieval, i: int, code: str) -> tuple[Match, ...]:
+        """The code's lines among those near text i, best first; at most five."""
+        lines = self.index.spaces[found.system.value].lines
+        own = np.flatnonzero(self.speaks_for(found, i, code))[:_MATCHES].tolist()
+        return tuple(Match(lines[found.rows[i, n]], float(found.similarity[i, n])) for n in own)
+
+    def speaks_for(self, found: Retrieval, i: int, code: str) -> np.ndarray:
+        """Which of the lines near text i are lines of the code, as booleans."""
+        return np.asarray(found.owners[i] == self.index.spaces[found.system.value].number[code])
 
     def with_lexical(self, found: Retrieval, texts: Sequence[str]) -> Retrieval:
         """The retrieval of the same texts with their lexical finds."""
@@ -139,16 +163,19 @@ class Retriever:
             for sims, found in zip(similarity, rows, strict=True)
         ]
 
-    def _prototype_rows(self, space: Space) -> tuple[np.ndarray, np.ndarray] | None:
+    def _prototypes_of(self, space: Space) -> _Prototypes | None:
         if space.name == CONTEXT:
             return None
         prototypes = self.encoder.prototypes(CodeSystem(space.name))
         if prototypes is None:
             return None
-        number = {code: i for i, code in enumerate(space.codes)}
+        number = space.number
         kept = [i for i, code in enumerate(prototypes.codes) if code in number]
         codes = np.array([number[prototypes.codes[i]] for i in kept], dtype=np.int64)
-        return codes, prototypes.vectors[kept]
+        owners = csr_array(
+            (np.ones(len(kept), np.float32), (np.arange(len(kept)), codes)), shape=(len(kept), len(number))
+        )
+        return _Prototypes(np.ascontiguousarray(prototypes.vectors[kept].T), owners)
 
 
 def search(space: Space, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from agent.agent import CodingAgent
-from agent.models.local import LocalModel
+from agent.models.compact import CompactModel
 from agent.results import CodedText
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.store import add
@@ -44,9 +44,9 @@ def codes(coded: CodedText) -> list[str | None]:
     return [coded.coding(axis).code for axis in AXES]
 
 
-def model() -> LocalModel:
+def model() -> CompactModel:
     found = embedded_agent().resources.model
-    assert isinstance(found, LocalModel)
+    assert isinstance(found, CompactModel)
     return found
 
 
@@ -55,9 +55,7 @@ def model() -> LocalModel:
 def test_a_text_holds_no_control_token(injected: str, where: str) -> None:
     text = where.format(injected)
     prompts, encoder = embedded_agent().resources.prompts, model().encoder
-    control = {number for token, number in encoder.tokenizer.get_added_vocab().items()} - {
-        encoder.tokenizer.unk_token_id
-    }
+    control = set(encoder.tokenizer.added_tokens_decoder) - {encoder.tokenizer.unk_token_id}
     for axis in AXES:
         [ids] = encoder.prompts([prompts.question(text, axis)])
         [clean] = encoder.prompts([prompts.question("Kolonkarzinom", axis)])

@@ -31,8 +31,8 @@ PLACES = {"Mamma": "C50.9", "Prostata": "C61", "Rektum": "C20", "Magen": "C16.9"
 ONCE = ["prepare", "recognise", "retrieve", "choose", "reconcile", "check", "explain"]
 
 
-def scripted() -> ScriptedModel:
-    return ScriptedModel({place: {code: 0.99} for place, code in PLACES.items()}, at_once=True)
+def scripted(*, at_once: bool = True) -> ScriptedModel:
+    return ScriptedModel({place: {code: 0.99} for place, code in PLACES.items()}, at_once=at_once)
 
 
 def found_in(resources: Resources, texts: list[str]) -> list[Findings]:
@@ -105,13 +105,18 @@ def test_a_list_without_end_is_coded_up_to_a_limit() -> None:
 
 
 def test_the_model_is_not_asked_for_codes_of_what_is_no_tumour() -> None:
-    model = scripted()
+    model = scripted(at_once=False)
     heard = Weights(recognition=RecognitionWeights(model=1e-6))
     texts = ["Ausschluss Mammakarzinom", "C50.9", ""]
     answers = list(CodingAgent(resources_with(model, weights=heard)).code_many(texts))
     assert not any(answer.tumour for answer in answers)
     # One question of recognition for the one diagnosis, none for its codes.
     assert [question.answers for question in model.asked] == [("ja", "nein")]
+    # One that scores every code in the pass that reads the text is asked all in one.
+    at_once = scripted()
+    answers = list(CodingAgent(resources_with(at_once, weights=heard)).code_many(texts))
+    assert not any(answer.tumour for answer in answers)
+    assert len(at_once.asked) == 4 and at_once.asked[0].answers == ("ja", "nein")
     # A model that is not heard about it is not asked.
     model.asked.clear()
     assert list(CodingAgent(resources_with(model)).code_many(texts)) == answers and not model.asked
@@ -223,7 +228,8 @@ def test_the_state_can_be_serialised_and_nodes_change_nothing_in_place() -> None
     serde = JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=True)
     seen: dict[str, bytes] = {}
     given = {"texts": texts, "cases": {2: Case("Mammakarzinom", tumour=True)}}
-    for step in graph.stream(given, context=resources_with(model), stream_mode="values"):
+    heard = Weights(recognition=RecognitionWeights(model=1e-6))
+    for step in graph.stream(given, context=resources_with(model, weights=heard), stream_mode="values"):
         for key, value in step.items():
             kind, data = serde.dumps_typed(value)
             assert kind == "msgpack", key

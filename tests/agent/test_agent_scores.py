@@ -121,15 +121,15 @@ def test_a_bare_model_is_shown_candidates_with_their_lines() -> None:
 
 @pytest.mark.parametrize("k", [4, 5, 10])
 def test_candidates_come_from_the_shares_at_hand_and_are_those_of_a_search_of_their_own(k: int) -> None:
-    """The batch is encoded and searched once per axis, whether a prompt shows candidates or not."""
+    """The batch is encoded once and searched once per axis, whether a prompt shows candidates or not."""
     resources = resources_with(ScriptedModel(), prompts=Prompts(candidates=k), candidates=3)
     alone = [[resources.retriever.retrieve([text], axis, k) for axis in AXES] for text in TEXTS]
     with pytest.MonkeyPatch.context() as patched:
-        encoded = Mock(wraps=resources.retriever.encoder.encode)
-        patched.setattr(resources.retriever.encoder, "encode", encoded)
+        encoded = Mock(wraps=resources.retriever.encoder.encode_for)
+        patched.setattr(resources.retriever.encoder, "encode_for", encoded)
         found = retrieve(resources, TEXTS)
         score_cores(resources, TEXTS, found, wider=True)
-        assert [call.args for call in encoded.call_args_list] == [(TEXTS, axis) for axis in AXES]
+        assert [call.args for call in encoded.call_args_list] == [(TEXTS, AXES)]
     for row, of_text in enumerate(alone):
         for axis, [candidates] in zip(AXES, of_text, strict=True):
             same = resources.retriever.candidates(found[axis], row, k)

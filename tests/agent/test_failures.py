@@ -336,7 +336,7 @@ def _commands(group: click.Group, way: tuple[str, ...] = ()) -> Iterator[tuple[s
 # Paths that may be missing and are read all the same, or, as the work list, opened before anything is coded.
 READ = {
     "code-file source", "serve api_key_file", "eval ceiling files", "eval report published", "review status database", "review list database", "review export database",
-    *(f"eval {name} {option}" for name, option in (("run", "corpus"), ("figures", "corpus"), ("annotate", "corpus"), ("ceiling", "corpus"),
+    *(f"eval {name} {option}" for name, option in (("run", "corpus"), ("figures", "corpus"), ("bench", "corpus"), ("annotate", "corpus"), ("ceiling", "corpus"),
       ("export lm-eval", "corpus"), ("export beir", "corpus"))),
 }  # fmt: skip
 
@@ -486,7 +486,7 @@ def test_a_disk_that_gets_full_while_the_output_is_written(ending: str, given: P
     source.write_text("Nr;Diagnose\n" + "".join(f"{n};Text {n * n}\n" for n in range(4000)), encoding="utf-8")
     target = given / f"out.{ending}"
     done = process(
-        "code-file", source, target, stdout=subprocess.PIPE,
+        "code-file", source, target, "--workers", "1", stdout=subprocess.PIPE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
     )  # fmt: skip
     lines = done.stderr.decode().splitlines()

@@ -17,7 +17,8 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from agent import CodingAgent
-from agent.decide.recognise import BUCKETS, Recogniser
+from agent.decide.ngrams import BUCKETS
+from agent.decide.recognise import Recogniser
 from agent.decide.records import WEIGHTS, Weights
 from agent.models.base import Question
 from agent.models.local import LocalModel
@@ -287,7 +288,8 @@ def test_scores_that_are_no_numbers_give_no_code(value: float) -> None:
 def test_vectors_that_are_no_numbers_give_no_code(monkeypatch: pytest.MonkeyPatch) -> None:
     context = resources_with()
     encoder = context.retriever.encoder
-    monkeypatch.setattr(encoder.model, "encode", lambda texts, **_: np.full((len(texts), 128), np.nan))
+    broken = [np.full((1, 128), np.nan, np.float32)] * 3
+    monkeypatch.setattr(encoder.model, "vectors", lambda texts, routes: broken)
     with pytest.raises(OnkokodeError, match="no numbers"):
         CodingAgent(context).code("Mammakarzinom links")
 

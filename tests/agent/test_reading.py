@@ -23,14 +23,14 @@ from tests.conftest import ROOT
 
 # A pattern without an end: what the limit is for. "Hänger" hangs, "Absturz" ends the process, "Fehler" raises.
 _HANGS = """
-import agent.prepare.worker, os, re
-read = agent.prepare.worker.prepare
+import agent.prepare.pipeline, agent.prepare.worker, os, re
+read = agent.prepare.pipeline.prepare
 def prepare(text):
     if "Hänger" in text: re.match("(a|a)*b", "a" * 100)
     if "Absturz" in text: os._exit(9)
     if "Fehler" in text: raise ValueError(text)
     return read(text)
-agent.prepare.worker.prepare = prepare
+agent.prepare.pipeline.prepare = prepare
 agent.prepare.worker.main({seconds})
 """
 TEXTS = [

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from agent.agent import CodingAgent
-from agent.decide.recognise import BUCKETS, Recogniser
+from agent.decide.ngrams import BUCKETS
+from agent.decide.recognise import Recogniser
 from agent.decide.records import AxisWeights, Weights
 from agent.models.base import CodeModel, Question
 from agent.models.prompts import Prompts

@@ -17,7 +17,7 @@ from agent.apps.service import schemas
 from agent.apps.service.app import create_app
 from agent.apps.service.settings import ServiceSettings
 from agent.decide.editions import edition_id
-from agent.prepare.pipeline import MAX_CHARACTERS
+from agent.prepare import MAX_CHARACTERS
 from index.errors import ModelError
 from index.records import CodeSystem
 from tests.agent.tiny_agent import embedded_agent

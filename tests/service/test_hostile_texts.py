@@ -24,12 +24,12 @@ from tests.service.running import service, wait_ready
 HOSTILE = "Mammakarzinom pT1" + "M0a" * 40 + "_"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "texts.txt"
 _HANGS = """
-import agent.prepare.worker, re
-read = agent.prepare.worker.prepare
+import agent.prepare.pipeline, agent.prepare.worker, re
+read = agent.prepare.pipeline.prepare
 def prepare(text):
     if "_" in text: re.match("(a|a)*b", "a" * 100)
     return read(text)
-agent.prepare.worker.prepare = prepare
+agent.prepare.pipeline.prepare = prepare
 agent.prepare.worker.main({seconds})
 """
 

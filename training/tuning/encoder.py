@@ -30,7 +30,7 @@ from agent.prepare import core_of
 from index.errors import ModelError
 from index.io.atomic import new_file
 from index.records import CodeSystem
-from index.search.encoder import CONFIG, Encoder
+from index.search.encoder import CONFIG, Encoder, sentence_model
 from training.plan import TuningPlan
 from training.runs import (
     RUN_FILE,
@@ -109,7 +109,7 @@ def tune_encoder(
         for axis in plan.axes
     }
     # One loader, so that one rule says what may be loaded: no pickle, no remote code.
-    network = _new_model(known, plan) if model is None else Encoder.load(model).model
+    network = _new_model(known, plan) if model is None else sentence_model(model)
     encoder = Encoder(network, "in training", scale=plan.scale)
     negatives = _negatives(encoder, known, plan, out / _NEGATIVES)
     extra = composed_queries(composed, given.split, plan.composed_rows, plan.seed) if composed else {}

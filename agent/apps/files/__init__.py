@@ -16,7 +16,7 @@ columns.py        which columns tell the diagnosis of a row
 answer.py         a coded text as columns
 writing.py        values made fit for the format that they go into
 work_folder.py    what lies beside an output while a run lasts
-ray_engine.py     the same on many machines
+process_engine.py the same on several processes; ray_engine.py  on many machines
 options.py        how a table is to be read, as options of a command
 commands.py       `onkokode code-file`
 """

@@ -17,6 +17,7 @@ from index.io.failures import require
 from index.io.language import say
 
 if TYPE_CHECKING:
+    from agent.apps.files.run import Engine
     from agent.apps.files.table import TableOptions
 
 
@@ -43,9 +44,13 @@ if TYPE_CHECKING:
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Where to code: in this process, or by Ray on several machines.",
+    help="Where to code: on this machine, or by Ray on several.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Ray: number of processes that load the model.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that load the model; by default one per core for the built-in model and a long table.",
+)
 @click.option("--ray-address", metavar="ADDRESS", help="Ray: the cluster, e.g. auto or ray://head:10001.")
 @agent_options
 def code_file_command(
@@ -84,11 +89,15 @@ def code_file_command(
     if engine == "ray":
         require("ray", "--engine ray")
     agent = load_agent(**agent_options)
-    chosen = None
+    chosen: Engine
     if engine == "ray":
         from agent.apps.files.ray_engine import RayEngine
 
         chosen = RayEngine(agent_options, workers=workers, address=ray_address)
+    else:
+        from agent.apps.files.process_engine import ProcessEngine
+
+        chosen = ProcessEngine(agent, agent_options, workers=workers)
     with _progress() as progress:
         run = code_file(
             agent,

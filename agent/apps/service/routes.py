@@ -17,7 +17,7 @@ from agent.apps.service import schemas
 from agent.apps.service.batcher import Batcher
 from agent.apps.service.errors import error_response
 from agent.apps.service.settings import ServiceSettings
-from agent.prepare.pipeline import MAX_CHARACTERS
+from agent.prepare import MAX_CHARACTERS
 
 # The catalogue command's own description of a code: the API says the same as `onkokode catalogue show`.
 from index.catalogue.commands import describe_code, written_code

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from pydantic_core import PydanticCustomError
 
 from agent import prepare
-from agent.prepare.pipeline import MAX_CHARACTERS
+from agent.prepare import MAX_CHARACTERS
 from agent.reading.graph import MAX_CHARACTERS as MAX_DOCUMENT
 from agent.reading.labels import ROLES
 from agent.results import Check, Evidence
