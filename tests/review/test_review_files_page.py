@@ -153,7 +153,7 @@ def test_decisions_are_downloaded_and_why_not_is_said(officer: Officer, server: 
     for _ in range(4):
         number = officer.item
         officer.press("Enter")
-        page.wait_for_function(f"document.querySelector('#onko-item').dataset.item !== '{number}'")
+        page.wait_for_function(f"document.querySelector('#onko-item')?.dataset.item !== '{number}'")
     opened(officer)
     with page.expect_download() as fetched:
         page.click("text=CSV für Tabellenprogramme")
