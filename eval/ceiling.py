@@ -22,6 +22,7 @@ from typing import Any
 import click
 
 from agent.apps.options import OutputFile, OutputFolder
+from agent.apps.shares import cohen_kappa
 from eval.report.section import Section, Share, show_and_write
 from eval.run.testsets import TestSet, load_testset, places_options, row_name
 from eval.testset import TESTSETS, Row, counts_for_exact
@@ -143,11 +144,8 @@ def kappa(judgements: Sequence[Judgement]) -> float | None:
         {one.row: one.determines for one in judgements if one.annotator == name} for name in names
     )
     both = sorted(first.keys() & second.keys())
-    if not both:
-        return None
-    from sklearn.metrics import cohen_kappa_score
-
-    return float(cohen_kappa_score([first[row] for row in both], [second[row] for row in both]))
+    found = cohen_kappa([first[row] for row in both], [second[row] for row in both])
+    return None if found is None else found.value
 
 
 @click.command("annotate")

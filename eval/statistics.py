@@ -1,6 +1,6 @@
-"""Intervals and tests: Wilson, exact McNemar with what it can show, Holm, and a bootstrap over clusters.
+"""Tests and intervals: exact McNemar with what it can show, Holm, and a bootstrap over clusters; Wilson's interval stands
+in `agent.apps.shares`.
 
-wilson(88, 100)                                      # Interval(low=0.802, high=0.930)
 mcnemar([True, True, False], [True, False, False])   # McNemar(only_first=1, only_second=0, p=1.0)
 cluster_bootstrap([1, 1, 0, 1], ["a", "a", "b", "c"])
 smallest_difference(1286, discordant=0.10)           # 0.0253: 2.5 points
@@ -15,13 +15,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.stats import binom, binomtest
 
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A two-sided interval of a share."""
-
-    low: float
-    high: float
+from agent.apps.shares import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +25,6 @@ class McNemar:
     only_first: int
     only_second: int
     p: float
-
-
-def wilson(hits: int, n: int, level: float = 0.95) -> Interval:
-    """Wilson's score interval of `hits` among `n` (without continuity correction); (0, 1) for n = 0.
-
-    Raises `ValueError` where hits are not between 0 and n.
-    """
-    if not 0 <= hits <= n:
-        raise ValueError(f"{hits} hits among {n}")
-    if n == 0:
-        return Interval(0.0, 1.0)
-    found = binomtest(hits, n).proportion_ci(level, method="wilson")
-    return Interval(float(found.low), float(found.high))
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:

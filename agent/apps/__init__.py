@@ -9,6 +9,7 @@ terminal.py     texts from standard input, counts on standard error
 rules.py        `rules`: which rows of the vocabulary speak in a text
 render.py       a coded text as a person reads it
 wording.py      German words and safe strings that all applications share
+shares.py       intervals of shares, and agreement of two readers
 spreadsheet.py  CSV for a German spreadsheet, without formulas
 files/          `code-file`: tables in, coded tables out
 registry/       `registry`: oBDS and ADT/GEKID messages

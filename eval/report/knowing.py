@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.apps.shares import Interval, wilson
 from eval.scoring import coverage_at_error
-from eval.statistics import Interval, bootstrap_sums, cluster_bootstrap, cluster_numbers, wilson
+from eval.statistics import bootstrap_sums, cluster_bootstrap, cluster_numbers
 
 BINS = 10
 _SPLITS = 50

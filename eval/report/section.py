@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 import click
 from pydantic import TypeAdapter
 
+from agent.apps.shares import Interval, wilson
 from eval.run.environment import environment
-from eval.statistics import Interval, cluster_bootstrap, wilson
+from eval.statistics import cluster_bootstrap
 from index.io.markdown import markdown_table
 
 _T = TypeVar("_T")

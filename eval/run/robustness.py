@@ -24,7 +24,7 @@ import click
 
 from agent.agent import CodingAgent
 from agent.apps.options import INPUT_FILE, agent_options, load_agent
-from eval.statistics import wilson
+from agent.apps.shares import wilson
 from eval.testset import TESTSETS, Row, TestSetError, own_testsets, read_testset
 from index.errors import OnkokodeError
 

@@ -37,6 +37,7 @@ from agent.results import Coding
 from index.errors import ModelError
 from index.icd import is_secondary
 from index.records import AXES
+from tests.documents_made import pdf
 
 
 @pytest.mark.parametrize(
@@ -741,3 +742,20 @@ def test_what_is_no_entry_is_read(text: str) -> None:
 
 def test_an_empty_document_says_so(agent: CodingAgent) -> None:
     assert agent.read(" \n").problem == "Das Dokument ist leer."
+
+
+def test_a_pdf_that_wants_a_password_is_named_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pypdf = pytest.importorskip("pypdf")
+    locked = pdf(tmp_path / "a.pdf", "Rektum-Ca", password="x")
+    with pytest.raises(SourceError, match="encrypted with a password"):
+        document_text(locked)
+    # Some ciphers need a package of their own, which nobody has to have.
+
+    def lacks(path: Path) -> None:
+        raise pypdf.errors.DependencyError("cryptography>=3.1 is required for AES algorithm")
+
+    monkeypatch.setattr(pypdf, "PdfReader", lacks)
+    with pytest.raises(SourceError, match="encrypted with a password"):
+        document_text(locked)

@@ -9,43 +9,17 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
+from agent.apps.shares import Interval, wilson
 from eval.statistics import (
-    Interval,
     bootstrap_sums,
     cluster_bootstrap,
     holm,
     mcnemar,
     mcnemar_power,
     smallest_difference,
-    wilson,
 )
 
 Z = 1.959963984540054
-
-
-def test_wilson_known_values() -> None:
-    # Values of statsmodels' proportion_confint(8, 10, method="wilson") and of R's prop.test without correction.
-    assert wilson(8, 10).low == pytest.approx(0.4901625, abs=1e-6)
-    assert wilson(8, 10).high == pytest.approx(0.9433178, abs=1e-6)
-    assert wilson(0, 10).low == 0.0
-    assert wilson(0, 10).high == pytest.approx(0.2775328, abs=1e-6)
-    assert wilson(0, 0) == Interval(0.0, 1.0)
-
-
-def test_wilson_bounds_solve_the_score_equation() -> None:
-    for n in (1, 7, 25, 1286):
-        for hits in {0, 1, n // 3, n - 1, n}:
-            interval = wilson(hits, n)
-            assert 0.0 <= interval.low <= hits / n <= interval.high <= 1.0
-            for bound in (interval.low, interval.high):
-                if 0.0 < bound < 1.0:
-                    z = abs(hits / n - bound) / math.sqrt(bound * (1 - bound) / n)
-                    assert z == pytest.approx(Z, rel=1e-6)
-
-
-def test_wilson_refuses_impossible_counts() -> None:
-    with pytest.raises(ValueError):
-        wilson(3, 2)
 
 
 def test_mcnemar_known_value() -> None:

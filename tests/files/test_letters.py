@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.apps.files.formats import open_table
-from agent.apps.files.table import TableOptions
+from agent.apps.files.table import TableFileError, TableOptions
 
 # Each ends in bytes that are also one letter of UTF-8.
 BY_CHANCE = [
@@ -68,3 +68,10 @@ def test_a_damaged_line_is_utf8_where_most_letters_are(tmp_path: Path) -> None:
 
 def test_who_names_utf8_is_believed(tmp_path: Path) -> None:
     assert _texts(tmp_path / "a.csv", ["נועה".encode()], "utf-8") == ("utf-8", [("נועה", None)])
+
+
+def test_a_file_that_is_not_in_the_encoding_named_is_refused_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("Fall;Diagnose\n1;Magen-Ca\n", "utf-8")
+    with pytest.raises(TableFileError, match="utf-16"):
+        open_table(path, TableOptions(encoding="utf-16"))

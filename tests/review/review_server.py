@@ -34,6 +34,12 @@ def code_many(texts: list[str]) -> list[Any]:
     ]
 
 
+def read_many(texts: list[str]) -> list[Any]:
+    """The stand-in's answers for documents: none tells a tumour; some take their time."""
+    time.sleep(sum(text.count("langsam") for text in texts) / 100)
+    return [SimpleNamespace(text=text, tumours=(), problem=None) for text in texts]
+
+
 def main(database: Path, port: int, api_key: str | None) -> None:
     from agent.apps.review.items import NewItem
     from agent.apps.review.sources import diagnoses
@@ -52,7 +58,12 @@ def main(database: Path, port: int, api_key: str | None) -> None:
             catalogue = Catalogue.builtin()
             resources = SimpleNamespace(catalogue=catalogue, crosswalk=Crosswalk(catalogue.rules))
             agent = SimpleNamespace(
-                resources=resources, retriever=None, code=str, code_many=code_many, info=dict
+                resources=resources,
+                retriever=None,
+                code=str,
+                code_many=code_many,
+                read_many=read_many,
+                info=dict,
             )
         else:
             from agent import CodingAgent

@@ -170,7 +170,12 @@ def _fill(store: Store) -> None:
         ("add", [1]),
         ("add", [5, 10**30]),
         ("look", "../../etc"),
+        ("look", {"token": SECRET}),
         ("read-table", {"token": SECRET}),
+        ("read-documents", SECRET),
+        ("read-documents", 7),
+        ("read-documents", [SECRET]),
+        ("read-documents", []),
         ("resume-table", SECRET),
         ("accept-previewed", None),
         ("confirm-anyway", 7),
@@ -467,13 +472,14 @@ def test_who_chooses_columns_keeps_the_form_while_another_table_is_read(page: Li
     page.regions = {
         name: SimpleNamespace(content="") for name in ("main", "list", "head", "ask", "tables", "hits")
     }
-    intake.take("0" * 32, "fälle.csv", b"Fall;Diagnose\n1;Ca\n2;Melanom\n", 0)
-    _sent_and_shown(page, "look", "0" * 32)
+    intake.uploads.take("0" * 32, "fälle.csv", b"Fall;Diagnose\n1;Ca\n2;Melanom\n", 0)
+    _sent_and_shown(page, "look", {"token": "0" * 32})
     assert "onko-read-form" in page.regions["tables"].content
     asyncio.run(page.table_read())
     assert "onko-read-form" in page.regions["tables"].content
     _sent_and_shown(page, "read-table", {"token": "0" * 32, "text": "Befund"})
-    assert "Diese Spalte hat die Tabelle nicht" in page.regions["tables"].content
+    shown = page.regions["tables"].content
+    assert "Diese Spalte hat die Tabelle nicht" in shown and "onko-read-form" in shown, "to be chosen again"
     _sent_and_shown(page, "read-table", {"token": "0" * 32, "text": "Diagnose", "reference": "Fall"})
     intake.close()
     asyncio.run(page.table_read())

@@ -13,8 +13,9 @@ from agent.apps.review.drafts import Drafts
 from agent.apps.review.faults import ConflictError, StoreError
 from agent.apps.review.items import NewItem
 from agent.apps.review.schema import SCHEMA_VERSION
-from agent.apps.review.second import Agreement, blind_pairs, differing
+from agent.apps.review.second import Agreement, differing
 from agent.apps.review.selection import Narrow
+from agent.apps.review.statistics import blind_pairs
 from agent.apps.review.store import Store
 from index.records import AXES, CodeSystem
 from tests.review.older_lists import older_list
@@ -118,8 +119,8 @@ def test_a_third_person_settles(store: Store, number: int) -> None:
     assert store.decide(number, changed("C", "C50.1"), seen=1).second == Agreement.SETTLED
     assert store.count("disputed", "") == 0
     assert store.undo(number, "C", seen=2).second != Agreement.NONE
-    first, second = blind_pairs(store.history(number), store.readings(number)) or (None, None)
-    assert first is not None and second is not None and (first.by, second.by) == ("A", "B")
+    [(coded, first, second)] = blind_pairs(store)
+    assert (coded["span"], first.by, second.by) == (OF["span"], "A", "B")
     assert differing(OF, first, second) == ["icd10gm"], "what they said before is still known"
 
 

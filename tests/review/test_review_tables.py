@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from agent.apps.review.brought import TableForm
 from agent.apps.review.decision import Action, decide
-from agent.apps.review.intake import LARGEST, Intake, IntakeError
+from agent.apps.review.intake import Intake
 from agent.apps.review.own_table import write_own_table
 from agent.apps.review.store import Store
+from agent.apps.review.uploads import LARGEST, IntakeError
 from tests.review.browsing import Officer, Server, in_chromium
 from tests.review.review_helpers import add, coding
 from tests.spoken import spoken_in
@@ -29,8 +31,8 @@ def codings(texts: list[str]) -> list[list[dict[str, Any]]]:
 
 def _brought(intake: Intake, content: bytes = TABLE, name: str = "fälle.csv", token: str = TOKEN) -> None:
     middle = len(content) // 2
-    assert intake.take(token, name, content[:middle], 0) == middle
-    assert intake.take(token, name, content[middle:], middle) == len(content)
+    assert intake.uploads.take(token, name, content[:middle], 0) == middle
+    assert intake.uploads.take(token, name, content[middle:], middle) == len(content)
 
 
 def _done(intake: Intake) -> None:
@@ -43,11 +45,11 @@ def test_a_table_is_taken_read_and_given_back(store: Store, tmp_path: Path) -> N
     changes: list[None] = []
     intake = Intake(store, codings, lambda: changes.append(None))
     _brought(intake)
-    brought = intake.look(TOKEN)
+    brought = intake.look(TableForm(TOKEN))
     assert (brought.columns, brought.text_column, brought.rows) == (
         ("Fall", "Diagnose", "Station"), "Diagnose", 3,
     )  # fmt: skip
-    intake.begin(TOKEN, "Diagnose", "Fall")
+    intake.begin(TableForm(TOKEN, "Diagnose", "Fall"))
     _done(intake)
     assert intake.progress.counts == {"texts": 2, "entries": 2, "blank": 1} and changes
     [first, second] = store.page("all", "")
@@ -75,19 +77,19 @@ def test_a_table_is_taken_read_and_given_back(store: Store, tmp_path: Path) -> N
         "A", "uneinig", "B",
     )  # fmt: skip
     kept = source.path
-    assert kept.stat().st_mode & 0o777 == 0o600 and intake.folder.stat().st_mode & 0o777 == 0o700
+    assert kept.stat().st_mode & 0o777 == 0o600 and intake.uploads.folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_reading_again_adds_nothing_and_another_table_of_the_name_is_another_source(store: Store) -> None:
     intake = Intake(store, codings)
     _brought(intake)
-    intake.begin(TOKEN, "Diagnose", "Fall")
+    intake.begin(TableForm(TOKEN, "Diagnose", "Fall"))
     _done(intake)
     intake.resume("fälle.csv")
     _done(intake)
     assert intake.progress.counts == {"known": 2, "blank": 1, "entries": 0, "texts": 0}
     _brought(intake, TABLE.replace(b"Mamma", b"Magen"), token="1" * 32)
-    intake.begin("1" * 32, "Diagnose", "Fall")
+    intake.begin(TableForm("1" * 32, "Diagnose", "Fall"))
     _done(intake)
     assert len({one.name for one in intake.sources()}) == 2 and store.status().total == 4
     with pytest.raises(IntakeError, match="liegt nicht mehr vor"):
@@ -106,46 +108,46 @@ def test_reading_again_adds_nothing_and_another_table_of_the_name_is_another_sou
 def test_what_is_no_upload_is_refused(store: Store, name: str, token: str, said: str) -> None:
     intake = Intake(store, codings)
     with pytest.raises(IntakeError, match=said):
-        intake.take(token, name, TABLE, 0)
-    assert not intake.folder.exists()
+        intake.uploads.take(token, name, TABLE, 0)
+    assert not intake.uploads.folder.exists()
 
 
 def test_a_name_leads_nowhere_else(store: Store, tmp_path: Path) -> None:
     intake = Intake(store, codings)
     for number, name in enumerate(("../../böse.csv", "..\\..\\böse.csv", "/etc/böse.csv", "a\0\n/.csv.csv")):
         token = f"{number:032x}"
-        intake.take(token, name, TABLE, 0)
-        [kept] = (intake.folder / token).iterdir()
-        assert kept.parent.parent == intake.folder and "/" not in kept.name
+        intake.uploads.take(token, name, TABLE, 0)
+        [kept] = (intake.uploads.folder / token).iterdir()
+        assert kept.parent.parent == intake.uploads.folder and "/" not in kept.name
     assert {one.name for one in tmp_path.iterdir() if "sqlite" not in one.name} == set()
 
 
 def test_parts_out_of_order_too_large_or_twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     intake = Intake(store, codings)
     with pytest.raises(IntakeError, match="nicht vollständig"):
-        intake.take(TOKEN, "f.csv", b"x", 5)  # nothing is there yet
-    intake.take(TOKEN, "f.csv", TABLE, 0)
+        intake.uploads.take(TOKEN, "f.csv", b"x", 5)  # nothing is there yet
+    intake.uploads.take(TOKEN, "f.csv", TABLE, 0)
     for at in (1, len(TABLE) + 1, -1):
         with pytest.raises(IntakeError, match="nicht vollständig"):
-            intake.take(TOKEN, "f.csv", b"x", at)
+            intake.uploads.take(TOKEN, "f.csv", b"x", at)
     with pytest.raises(IntakeError, match="nicht vollständig"):
-        intake.take(TOKEN, "f.csv", b"anders", 0)
+        intake.uploads.take(TOKEN, "f.csv", b"anders", 0)
     with pytest.raises(IntakeError, match="größer als 64 MB"):
-        intake.take(TOKEN, "f.csv", b"x", LARGEST)
-    assert intake.look(TOKEN).rows == 3, "what was there is whole"
+        intake.uploads.take(TOKEN, "f.csv", b"x", LARGEST)
+    assert intake.look(TableForm(TOKEN)).rows == 3, "what was there is whole"
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 kaputt", b"\n\n"])
 def test_what_is_no_table_is_named_without_its_text_and_not_kept(store: Store, content: bytes) -> None:
     intake = Intake(store, codings)
-    intake.take(TOKEN, "geheim.xlsx", content, 0)
+    intake.uploads.take(TOKEN, "geheim.xlsx", content, 0)
     with pytest.raises(IntakeError) as error:
-        intake.look(TOKEN)
-    assert str(intake.folder) not in str(error.value)
+        intake.look(TableForm(TOKEN))
+    assert str(intake.uploads.folder) not in str(error.value)
     assert spoken_in(str(error.value)) == {"de"}, "whatever locale the service was started in"
-    assert list(intake.folder.rglob("*.*")) == []
+    assert list(intake.uploads.folder.rglob("*.*")) == []
     with pytest.raises(IntakeError, match="nicht vollständig"):
-        intake.begin(TOKEN, "Diagnose", None)
+        intake.begin(TableForm(TOKEN, "Diagnose"))
 
 
 def test_one_table_at_a_time_and_a_stop_loses_nothing(store: Store) -> None:
@@ -160,11 +162,11 @@ def test_one_table_at_a_time_and_a_stop_loses_nothing(store: Store) -> None:
     rows = "".join(f"{n};Text {n}\n" for n in range(200))
     _brought(intake, f"Fall;Diagnose\n{rows}".encode())
     with pytest.raises(IntakeError, match="Spalte"):
-        intake.begin(TOKEN, "Befund", None)
-    intake.begin(TOKEN, "Diagnose", "Fall")
+        intake.begin(TableForm(TOKEN, "Befund"))
+    intake.begin(TableForm(TOKEN, "Diagnose", "Fall"))
     assert entered.wait(30)
-    with pytest.raises(IntakeError, match="schon eine Tabelle"):
-        intake.begin(TOKEN, "Diagnose", "Fall")
+    with pytest.raises(IntakeError, match="schon eingelesen"):
+        intake.begin(TableForm(TOKEN, "Diagnose", "Fall"))
     intake._stopping.set()
     go.set()
     _done(intake)
@@ -183,7 +185,7 @@ def test_an_error_of_the_agent_is_told_without_its_words(
 
     intake = Intake(store, fails)
     _brought(intake)
-    intake.begin(TOKEN, "Diagnose", "Fall")
+    intake.begin(TableForm(TOKEN, "Diagnose", "Fall"))
     _done(intake)
     assert intake.progress.failed == "Beim Einlesen ist ein Fehler aufgetreten."
     assert "Mamma" not in caplog.text and "ValueError" in caplog.text
@@ -313,4 +315,4 @@ def test_a_killed_server_goes_on_with_the_table(browser: Any, server: Server, tm
 
 
 def test_the_folder_of_tables_is_beside_the_list(store: Store) -> None:
-    assert Intake(store, codings).folder == Path(f"{os.fspath(store.path)}.tables")
+    assert Intake(store, codings).uploads.folder == Path(f"{os.fspath(store.path)}.tables")

@@ -214,8 +214,11 @@ def test_two_readers_disagree_and_a_third_settles(browser: Any, server: Server) 
     third.press("z")
     third.page.wait_for_selector("#onko-statistics-dialog table")
     told = " ".join(third.page.inner_text("#onko-statistics-dialog").split())
-    assert "Zweimal gelesen, einig 1 von 2 (50 %); noch uneinig: 0" in told
-    assert "ICD-10-GM 2 von 2 (100 %) 1 von 2 (50 %)" in told and "Seite 2 von 2 (100 %) 2 von 2" in told
+    assert "Zweimal gelesen, einig 1 von 2 (50 %) 9–91 % Noch uneinig 0" in told
+    assert "ICD-10-GM 2 von 2 (100 %) 34–100 % 1 von 2 (50 %) 9–91 %" in told
+    assert "Seite 2 von 2 (100 %) 34–100 % 2 von 2 (100 %) 34–100 % –" in told, (
+        "of one side kappa says nothing"
+    )
     for officer in (first, second, third):
         assert officer.complaints == []
         officer.context.close()

@@ -287,3 +287,18 @@ def test_a_call_of_its_own_runs_between_batches_in_the_same_thread(coder: Coder)
                 await batcher.alone(lambda: 1 // 0)
 
     run(scenario)
+
+
+def test_a_document_larger_than_the_queue_is_worked_off_and_waits_for_no_room_that_never_comes(
+    coder: Coder,
+) -> None:
+    async def scenario() -> None:
+        async with started(coder, queue_characters=10) as batcher:
+            loop, waited = asyncio.get_running_loop(), []
+
+            def work() -> str:
+                return str(batcher.from_thread(loop, lambda: "read", 1000, wait=waited.append))
+
+            assert await asyncio.wait_for(asyncio.to_thread(work), 20) == "read" and waited == []
+
+    run(scenario)

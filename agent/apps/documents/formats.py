@@ -125,14 +125,18 @@ def _rtf(path: Path) -> str:
 def _pdf(path: Path) -> str:
     require("pypdf", say("reading-file", name=path.name))
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
+    from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
 
     # Its warnings quote the file.
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
         return "\n".join(page.extract_text() for page in PdfReader(path).pages)
+    except (FileNotDecryptedError, DependencyError):
+        # Some ciphers need a package of their own even to try the empty password.
+        raise SourceError(say("document-pdf-locked", path=path)) from None
     except (PyPdfError, ValueError, KeyError, RecursionError) as error:
         raise SourceError(say("document-pdf-damaged", path=path, kind=type(error).__name__)) from None
 
 
 _READERS: dict[str, Callable[[Path], str]] = {".docx": _docx, ".rtf": _rtf, ".pdf": _pdf}
+ENDINGS = (".txt", *_READERS)

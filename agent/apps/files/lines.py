@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TextIO
 
 from agent.apps.files.table import REPLACED, TableFileError
 from index.io.language import say
@@ -58,7 +58,7 @@ class TextLines:
     Lines end with a line feed, with `all_ends` also with a carriage return.
 
     Raises:
-        TableFileError: `encoding` is none that a text can be written in.
+        TableFileError: `encoding` is none that a text can be written in, or, while lines are read, not the file's.
     """
 
     def __init__(self, path: Path, encoding: str | None, *, all_ends: bool) -> None:
@@ -88,14 +88,20 @@ class TextLines:
         wide = codecs.lookup(self.encoding).name.startswith("utf")
         newline, ends = ("", "\r\n") if self.all_ends else ("\n", "\n")
         with self.path.open(encoding=self.encoding, errors="onkokode-mark", newline=newline) as stream:
-            while text := stream.readline(LONGEST_LINE):
+            while text := self._line(stream):
                 dropped = 0
                 if len(text) == LONGEST_LINE:
-                    while text[-1] not in ends and (more := stream.readline(LONGEST_LINE)):
+                    while text[-1] not in ends and (more := self._line(stream)):
                         dropped += len(text)
                         text = more
                 note = REPLACED if _MARK.search(text) else None
                 yield Line(writable(text) if note and wide else text, note, dropped)
+
+    def _line(self, stream: TextIO) -> str:
+        try:
+            return stream.readline(LONGEST_LINE)
+        except UnicodeError:  # UTF-16 without its mark: no single letter is to blame
+            raise TableFileError(say("not-encoded", path=self.path, encoding=self.encoding)) from None
 
     def _raw(self, stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
         split: Callable[[bytes], list[bytes]] = _split_all if self.all_ends else _split

@@ -18,6 +18,7 @@ from agent.apps.files.table import (
     Table,
     TableFileError,
     TableOptions,
+    TableQuestion,
     TableWriter,
     width_of,
 )
@@ -43,7 +44,7 @@ class SheetTable(Table):
                 for number, (cells, _) in enumerate(islice(rows(), SAMPLE_ROWS + 1), start=1)
             ]
         if not any(cells for _, cells in numbered):
-            raise TableFileError(say("sheet-empty", path=path, sheet=self.sheet))
+            raise TableQuestion(path, say("sheet-empty", sheet=self.sheet), say("ask-sheet"), "sheet")
         filled = next(place for place, (_, cells) in enumerate(numbered) if cells)
         self._above = filled + self.above_header(numbered[filled:])
         self._first, *rest = (cells for _, cells in numbered[self._above :])
@@ -73,6 +74,7 @@ class SheetTable(Table):
         with self.open_sheets() as sheets:
             if not sheets:
                 raise TableFileError(say("no-sheets", path=self.path))
+            self.sheets = tuple(sheets)
             self.sheet = self.sheet or self._first_filled(sheets)
             if self.sheet not in sheets:
                 raise TableFileError(
@@ -88,6 +90,7 @@ class SheetTable(Table):
             if any(width_of(cells) for cells, _ in islice(rows(), SAMPLE_ROWS))
         ]
         if len(filled) > 1:
+            self.other_sheets = tuple(filled[1:])
             self.notes.append(say("other-sheets", sheet=filled[0], others=", ".join(filled[1:6])))
         return filled[0] if filled else next(iter(sheets))
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 from agent.apps.files.header import is_header, plausible, rows_above
 from index.errors import OnkokodeError
@@ -43,6 +43,17 @@ class TableFileError(OnkokodeError):
     """A table that cannot be read or written; the message names file, row and remedy."""
 
     translated = True
+
+
+class TableQuestion(TableFileError):
+    """A table that can be read once a person chooses a header row or a sheet. `what` says why, and the message also how
+    a command is told; who shows no command line says that in words of its own, by `choice`."""
+
+    def __init__(
+        self, path: Path, what: str, remedy: str, choice: Literal["header", "sheet"] = "header"
+    ) -> None:
+        super().__init__(f"{path}: {what}; {remedy}")
+        self.what, self.choice = what, choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +138,8 @@ class Table(ABC):
         self.columns: tuple[str, ...] = ()
         self.header = True  # whether the columns have names in the file
         self.header_row: int | None = None  # where, as a person counts
+        self.sheets: tuple[str, ...] = ()  # of a workbook, in their order
+        self.other_sheets: tuple[str, ...] = ()  # that hold something too, where nobody named one
         self.notes: list[str] = []
         self.salt = b""
 
@@ -147,13 +160,12 @@ class Table(ABC):
         if wanted.header_row is not None:
             above = next((n for n, (number, _) in enumerate(numbered) if number == wanted.header_row), None)
             if above is None or width_of(rows[above]) == 0:
-                raise TableFileError(
-                    say("header-row-empty", path=self.path, row=wanted.header_row, rows=len(rows))
-                )
+                what = say("header-row-empty", row=wanted.header_row, rows=len(rows))
+                raise TableQuestion(self.path, what, say("ask-header-row"))
         else:
             above = 0 if wanted.header is not None else rows_above(rows, wanted.column)
             if above is None:
-                raise TableFileError(say("header-narrow", path=self.path))
+                raise TableQuestion(self.path, say("header-narrow"), say("ask-header-row-or-none"))
         if above:
             first, last = numbered[0][0], numbered[above - 1][0]
             self.notes.append(say("above-one" if first == last else "above-many", first=first, last=last))
@@ -172,10 +184,10 @@ class Table(ABC):
         if wanted.header_row is not None:
             header = True
         if header is None:
-            raise TableFileError(say("header-unsure", path=self.path))
+            raise TableQuestion(self.path, say("header-unsure"), say("ask-header"))
         self.header = header
         if header and wanted.header_row is None and sample and _half_named(first, sample[0]):
-            raise TableFileError(say("header-double", path=self.path))
+            raise TableQuestion(self.path, say("header-double"), say("ask-header-names"))
         if header:
             self.columns = unique_columns(self.path, first)
             return
@@ -266,7 +278,8 @@ def unique_columns(path: Path, names: Sequence[Any]) -> tuple[str, ...]:
     first: dict[str, int] = {}
     for place, name in enumerate(columns, start=1):
         if first.setdefault(name, place) != place:
-            raise TableFileError(say("header-repeats", path=path, first=first[name], second=place))
+            what = say("header-repeats", first=first[name], second=place)
+            raise TableQuestion(path, what, say("ask-columns"))
     return columns
 
 

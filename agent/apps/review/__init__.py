@@ -11,8 +11,9 @@ store.py            where items and decisions are kept; schema.py: its tables, a
 drafts.py           what was chosen and not yet decided
 sources.py          where texts for the list come from; tables.py: which files they were
 documents.py        whole documents: an entry for each tumour
-filling.py          texts coded onto the list; intake.py: tables that are brought to the page, turns.py: coded beside
-                    the service's requests, transfer.py: the page's addresses for them
+filling.py          texts coded onto the list; intake.py: what is brought to the page, turns.py: coded beside
+                    the service's requests; uploads.py: files that come, brought.py: how a table is read and what is
+                    to be chosen, transfer.py: the page's addresses for what comes and goes
 own_table.py        decisions in the table that the texts came from
 export.py           decisions as CSV and as training pairs
 statistics.py       how the work went

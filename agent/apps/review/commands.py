@@ -131,8 +131,7 @@ def add_command(
                     rows = with_codings(rows, coded)
                 first = next(rows, None)
                 name = source or tables.name_of(file, (first.reference, first.text) if first else None)
-                if not document:
-                    tables.remember(name, Reading(text_column, id_column, table))
+                tables.remember(name, Reading(text_column, id_column, table, document))
                 with counting("Texte") as advance:
                     every = chain([first] if first else [], rows)
                     coded_by = partial(document_codings, agent) if document else partial(entry_codings, agent)

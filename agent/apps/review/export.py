@@ -44,6 +44,10 @@ TRAIN, DEVELOPMENT = "train", "development"
 _DEVELOPMENT_SHARE = 10
 
 
+class TooFewTexts(ReviewError):
+    """Too little is decided to learn from it and to measure."""
+
+
 def write_csv(store: Store, path: Path) -> int:
     """Every decided item with the decision that stands, one a row; returns how many.
 
@@ -67,14 +71,15 @@ def write_pairs(store: Store, folder: Path) -> dict[str, Any]:
     never in both parts. Returns the number of rows per part.
 
     Raises:
-        ReviewError: fewer than two different texts have been decided.
+        TooFewTexts: fewer than two different texts were accepted or changed.
+        ReviewError: the folder cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     parts = _divided(pair for item, decision in store.decided() for pair in _pairs_of(item, decision))
     if not all(parts.values()):
-        raise ReviewError("training pairs need at least two different texts that were accepted or changed")
+        raise TooFewTexts("training pairs need at least two different texts that were accepted or changed")
     strings = ("task", "prompt", "completion", "text", "code", "line", "edition")
     lists = dict.fromkeys(("candidates", "candidate_lines"), pa.list_(pa.string()))
     schema = pa.schema({**dict.fromkeys(strings, pa.string()), "form": pa.int8(), **lists})

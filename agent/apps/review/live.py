@@ -17,14 +17,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakSet
 
+from agent.apps.review.brought import TableForm
 from agent.apps.review.decision import LONGEST_COMMENT, ReviewError
 from agent.apps.review.desk import Desk
 from agent.apps.review.faults import StoreError
-from agent.apps.review.intake import IntakeError
+from agent.apps.review.intake import Intake
 from agent.apps.review.listing import PAGE
 from agent.apps.review.notices import Notice
 from agent.apps.review.panels import Panels
 from agent.apps.review.selection import share
+from agent.apps.review.uploads import IntakeError
 from agent.apps.review.view import View, render
 from index.records import CodeSystem
 
@@ -38,7 +40,8 @@ DIALOGS = {
     "narrow": "Liste eingrenzen",
     "threshold": "Gemeinsam annehmen",
     "statistics": "Statistik",
-    "tables": "Tabellen",
+    "tables": "Dateien",
+    "span": "Stelle markieren",
 }
 REGIONS = ("ask", "narrow", "threshold", "statistics", "tables")  # dialogs that are rendered when they open
 _log = logging.getLogger(__name__)
@@ -136,9 +139,14 @@ class LivePage:
             "open-statistics": lambda value, sent: {"statistics": panels.statistics(desk.store)},
             "preview": lambda value, sent: self._previewed(share(value)),
             "open-tables": lambda value, sent: self._tables(),
-            "look": lambda value, sent: self._tables(brought=str(value)),
-            "read-table": lambda value, sent: self._tables(begin=dict(value)),
-            "resume-table": lambda value, sent: self._tables(resume=str(value)),
+            "look": lambda value, sent: self._tables(form=TableForm.of(value)),
+            "read-table": lambda value, sent: self._begun(TableForm.of(value)),
+            "resume-table": lambda value, sent: self._tables(lambda intake: intake.resume(str(value))),
+            "read-documents": lambda value, sent: self._tables(
+                lambda intake: intake.begin_documents(map(str, value))
+            ),
+            "resume-documents": lambda value, sent: self._tables(lambda intake: intake.resume_documents()),
+            "discard-documents": lambda value, sent: self._tables(lambda intake: intake.discard_documents()),
         }
         others.add(self)
 
@@ -164,6 +172,8 @@ class LivePage:
             for part, label in DIALOGS.items():
                 dialog = ui.element("dialog").classes(f"onko-dialog {part}")
                 with dialog.props(f'id=onko-{part}-dialog aria-label="{label}"'):
+                    if part == "tables":
+                        ui.html(render("upload.html"), sanitize=False)
                     if part in REGIONS:
                         self.regions[part] = ui.html("", sanitize=False)
                         continue
@@ -230,22 +240,25 @@ class LivePage:
         await self._show(looked)
 
     def _tables(
-        self, brought: str = "", begin: dict[str, str] | None = None, resume: str = ""
+        self, work: Callable[[Intake], None] | None = None, form: TableForm | None = None
     ) -> dict[str, str]:
-        """The dialog of tables after what was asked for; what is wrong with a table is said in it."""
+        """The dialog of tables after the work; what is wrong with it is said there, above the form, if there is one."""
         intake, looked, wrong = self.panels.intake, None, ""
-        self._choosing_columns = False
         try:
-            if intake is not None and brought:
-                looked = intake.look(brought)
-                self._choosing_columns = True
-            if intake is not None and begin is not None:
-                intake.begin(begin["token"], begin["text"], begin.get("reference") or None)
-            if intake is not None and resume:
-                intake.resume(resume)
+            if intake is not None and work is not None:
+                work(intake)
+                form = None
         except IntakeError as error:
             wrong = str(error)
+        try:
+            looked = intake.look(form) if intake is not None and form is not None else None
+        except IntakeError as error:
+            wrong = wrong or str(error)
+        self._choosing_columns = looked is not None
         return {"tables": self.panels.tables(self.prefix, looked, wrong)}
+
+    def _begun(self, form: TableForm) -> dict[str, str]:
+        return self._tables(lambda intake: intake.begin(form), form)
 
     def _previewed(self, threshold: float) -> dict[str, str]:
         self.desk.look_before_accepting(threshold)

@@ -46,6 +46,10 @@ COLUMNS = tuple(
 _Entry = tuple[Item, Decision | None]
 
 
+class OwnColumns(ReviewError):
+    """The table has columns of decisions already."""
+
+
 def write_own_table(
     store: Store,
     path: Path,
@@ -59,7 +63,8 @@ def write_own_table(
     not on the list.
 
     Raises:
-        ReviewError: the target is the table itself, or has one of the columns already.
+        OwnColumns: it has one of the columns already.
+        ReviewError: the target is the table itself.
         TableFileError: the table cannot be read, or the target not be written.
     """
     if target.exists() and target.samefile(path):
@@ -67,7 +72,7 @@ def write_own_table(
     table = open_table(path, options)
     taken = sorted(set(table.columns) & set(COLUMNS))
     if taken:
-        raise ReviewError(
+        raise OwnColumns(
             f"{path}: has a column {taken[0]} already; take the table that was added to the list"
         )
     id_at = find_place(table, id_column) if id_column else None

@@ -68,7 +68,7 @@ def mount(app: FastAPI, agent: CodingAgent, database: Path, *, api_key: str | No
     view = View(catalogue, agent.resources.crosswalk)
     pages_open = LivePages()
     turns = Turns(agent, getattr(app.state, "batcher", None), pages_open.table_read)
-    intake = Intake(store, turns.coded, turns.tell)
+    intake = Intake(store, turns.coded, turns.tell, turns.documents)
     panels = Panels(intake)
 
     pages.add_static_files("/assets", _ASSETS, max_cache_age=0)

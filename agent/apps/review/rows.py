@@ -40,19 +40,21 @@ def item_of(row: sqlite3.Row) -> Item:
     return Item(**{**given, "coding": json.loads(row["coding"]), "context": json.loads(row["context"])})
 
 
-def decision_of(row: sqlite3.Row) -> Decision:
-    spread = None if row["metastases"] is None else tuple(row["metastases"].split())
+def decision_of(row: sqlite3.Row, prefix: str = "") -> Decision:
+    """A decision; `prefix` is what the names of its columns begin with, where a row holds two."""
+    given = {name: row[prefix + name] for name in ("action", "revision", *DECISION_COLUMNS)}
+    spread = None if given["metastases"] is None else tuple(given["metastases"].split())
     return Decision(
-        Action(row["action"]),
-        {axis: row[axis.value] for axis in AXES},
-        row["decided_by"],
-        row["comment"],
-        row["decided_at"],
-        row["revision"],
+        Action(given["action"]),
+        {axis: given[axis.value] for axis in AXES},
+        given["decided_by"],
+        given["comment"],
+        given["decided_at"],
+        given["revision"],
         spread,
-        row["side"],
-        row["certainty"],
-        row["threshold"],
+        given["side"],
+        given["certainty"],
+        given["threshold"],
     )
 
 

@@ -85,10 +85,3 @@ def agreement(
         return Agreement.DISPUTED
     blind = standing.revision == reading.revision and len(readings) == 1
     return Agreement.AGREED if blind else Agreement.SETTLED
-
-
-def blind_pairs(
-    history: Sequence[Decision], readings: Sequence[Decision]
-) -> tuple[Decision, Decision] | None:
-    """The first decision and the second reader's, as they were before either knew of the other's."""
-    return (history[readings[0].revision - 1], readings[0]) if readings else None

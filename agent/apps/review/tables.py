@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from agent.apps.files.table import TableOptions
@@ -19,11 +20,13 @@ from index.text import writable
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a table was read: its columns of texts and of references, and what was said about its form."""
+    """How a table was read: its columns of texts and of references, what was said about its form, and whether each row
+    is a whole document."""
 
     text_column: str | None = None
     id_column: str | None = None
     options: TableOptions | None = None
+    document: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,13 @@ class Tables:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def name_of(self, path: Path, first: tuple[str, str] | None) -> str:
-        """The source that a file is in the list: its name, or its path where another file has the name. A file that was
-        moved is known by its `first` reference and text."""
+    def name_of(self, path: Path, first: tuple[str, str] | None, *, brought: bool = False) -> str:
+        """The source that a file is in the list: its name, or its path where another file has the name; of one that was
+        brought to the page, whose path tells nobody anything, the name with a number. A file that was moved is known by
+        its `first` reference and text."""
         whole = str(path.resolve())
-        for name in (path.name, str(path), whole):
+        numbered = (f"{path.stem} ({number}){path.suffix}" for number in count(2))
+        for name in chain([path.name], numbered if brought else (str(path), whole)):
             known = [
                 row["path"]
                 for row in self._store.rows("SELECT path FROM sources WHERE name = ?", (writable(name),))
@@ -93,5 +98,8 @@ def _reading(kept: str) -> Reading:
         return Reading()
     options = told["options"]
     return Reading(
-        told["text_column"], told["id_column"], None if options is None else TableOptions(**options)
+        told["text_column"],
+        told["id_column"],
+        None if options is None else TableOptions(**options),
+        told.get("document", False),
     )

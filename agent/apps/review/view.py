@@ -305,6 +305,8 @@ def _templates() -> Environment:
     )
     made.globals["states"] = STATES
     made.filters["percent"] = percent
+    made.filters["between"] = lambda ends: f"{percent(ends.low).removesuffix(' %')}–{percent(ends.high)}"
+    made.filters["decimal"] = lambda value: f"{value:.2f}".replace(".", ",").replace("-", "−")
     made.filters["local"] = lambda at: f"{datetime.fromisoformat(at).astimezone():%d.%m.%Y, %H:%M}"
     made.filters["level"] = lambda share: "high" if share >= 0.8 else "middle" if share >= 0.5 else "low"
     # Everything that is printed passes here: plain strings lose what steers a screen.

@@ -171,7 +171,8 @@ class Batcher:
         wait: Callable[[float], object],
     ) -> Any:
         """`alone` for a thread beside the batcher's loop. While the queue is full the requests that fill it go first:
-        `wait` gets the seconds after which there may be room."""
+        `wait` gets the seconds after which there may be room. What is larger than the whole queue has it alone."""
+        characters = min(characters, self.queue_characters)
         while True:
             try:
                 return asyncio.run_coroutine_threadsafe(self.alone(call, characters), loop).result()

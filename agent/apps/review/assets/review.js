@@ -20,7 +20,7 @@
   }
 
   function open(name, field, value = "") {
-    if (!$("#onko-item") && ["search", "reject", "comment"].includes(name)) return;
+    if (!$("#onko-item") && ["search", "reject", "comment", "span"].includes(name)) return;
     const box = dialog(name);
     if (!box || box.open) return;
     box.showModal();
@@ -95,6 +95,41 @@
     return [start, start + [...range.toString()].length];
   }
 
+  // The same by keyboard: in a field that shows a cursor and is never changed, so that keys and screen readers mark as
+  // they do everywhere.
+  function askSpan() {
+    const item = $("#onko-item");
+    if (!item) return;
+    if (item.dataset.unsaved === "true") return send("add", null); // the server says what is to be done first
+    const span = marked();
+    open("span", "#onko-span", $(".onko-text .words").textContent);
+    const field = $("#onko-span");
+    const units = span?.map((n) => [...field.value].slice(0, n).join("").length) ?? [0, 0];
+    field.setSelectionRange(...units);
+    saySpan();
+  }
+  function saySpan() {
+    const { value, selectionStart: start, selectionEnd: end } = $("#onko-span");
+    const words = value.slice(start, end);
+    $("#onko-span-said").textContent = words ? `Markiert: „${words}“` : "Noch nichts markiert";
+  }
+  function takeSpan() {
+    const { value, selectionStart: start, selectionEnd: end } = $("#onko-span");
+    if (start === end) return saySpan();
+    dialog("span").close();
+    const before = [...value.slice(0, start)].length;
+    send("add", [before, before + [...value.slice(start, end)].length]);
+  }
+  // A browser may leave out the last of several changes in a row: that of a key is said once it is up.
+  for (const change of ["selectionchange", "select", "keyup", "pointerup"]) {
+    document.addEventListener(change, () => {
+      if (document.activeElement?.id === "onko-span") saySpan();
+    });
+  }
+  document.addEventListener("beforeinput", (event) => {
+    if (event.target.id === "onko-span") event.preventDefault();
+  });
+
   // Dialogs that the server fills: asked for as they open.
   const panel = (name, what, value) => {
     if (anyDialog()) return;
@@ -115,7 +150,10 @@
     "ask-narrow": () => panel("narrow", "open-narrow"),
     "ask-statistics": () => panel("statistics", "open-statistics"),
     "ask-threshold": () => panel("threshold", "preview", 0.95),
-    "ask-tables": () => panel("tables", "open-tables"),
+    "ask-tables": () => {
+      tell("");
+      panel("tables", "open-tables");
+    },
     preview: (value) => send("preview", Number(value)),
     "accept-previewed": () => {
       send("accept-previewed");
@@ -130,6 +168,7 @@
       dialog("narrow").close();
     },
     add: () => send("add", marked()),
+    "ask-span": askSpan,
     theme,
     list,
     show: (value) => {
@@ -144,6 +183,7 @@
     u: () => send("undo"),
     c: actions["ask-comment"],
     a: actions.add,
+    v: askSpan,
     w: () => send("later"),
     r: () => send("remove"),
     A: () => $("[data-do=ask-threshold]") && actions["ask-threshold"](),
@@ -182,6 +222,10 @@
     const target = event.target;
     if (anyDialog()) {
       if (target.id === "onko-query") inSearch(event);
+      if (target.id === "onko-span" && event.key === "Enter") {
+        event.preventDefault();
+        takeSpan();
+      }
       return;
     }
     if (isField(target)) {
@@ -239,6 +283,12 @@
     }
     const box = event.target.closest("dialog[open]");
     if (event.target.closest("[data-close]") || event.target === box) return box?.close();
+    const link = event.target.closest("a[data-fetch]");
+    if (link) {
+      event.preventDefault();
+      give(link);
+      return;
+    }
     const button = event.target.closest("[data-do]");
     if (!button) return;
     // After a click with the mouse the keys belong to the page again, not to the button.
@@ -247,6 +297,16 @@
     if (act) act(button.dataset.value, button);
     else send(button.dataset.do, button.dataset.value);
   });
+
+  // A dialog's content that is rendered anew takes the focus with it: it goes back to the field that had it.
+  let focused = "";
+  document.addEventListener("focusin", (event) => {
+    focused = event.target.closest("dialog[open]") ? event.target.id : "";
+  });
+  function keepFocus() {
+    const box = focused && anyDialog();
+    if (box && !box.querySelector(":focus")) document.getElementById(focused)?.focus();
+  }
 
   // Told some time after the dialog was closed: by then the focus may be in the next one.
   document.addEventListener("close", (event) => {
@@ -262,39 +322,88 @@
       event.preventDefault(); // the dialog stays, and shows how far the reading is
       send("read-table", Object.fromEntries(new FormData(event.target)));
     }
+    if (event.target.id === "onko-span-form") {
+      event.preventDefault(); // it stays until something is marked
+      takeSpan();
+    }
     if (event.target.id === "onko-narrow-form") send("narrow", Object.fromEntries(new FormData(event.target)));
     if (event.target.id === "onko-comment-form") send("comment", $("#onko-comment").value.trim());
   });
 
-  // A table goes in parts, each of which fits what the service takes at once.
+  // What is wrong with a file on its way stands above the dialog's content, which the server renders anew.
+  function tell(failed, said = "") {
+    const line = $("#onko-upload-failed");
+    line.textContent = failed;
+    line.hidden = !failed;
+    $("#onko-upload-said").textContent = said;
+  }
+  const base = () => $(".onko-tools form").getAttribute("action").replace(/abmelden$/, "");
+
+  // A file goes in parts, each of which fits what the service takes at once. Gives its token, or throws what is wrong.
   const PART = 1 << 20;
   async function upload(file) {
     const token = [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
-    const failed = (words) => {
-      const line = $("#onko-upload-failed");
-      if (!line) return;
-      line.textContent = words;
-      line.hidden = false;
-      $("#onko-file").value = "";
-    };
-    const base = $(".onko-tools form").getAttribute("action").replace(/abmelden$/, "tabelle");
     let at = 0;
     do {
       let answer;
       try {
-        answer = await fetch(`${base}/${token}?at=${at}&name=${encodeURIComponent(file.name)}`, { method: "POST", body: file.slice(at, at + PART) });
+        answer = await fetch(`${base()}tabelle/${token}?at=${at}&name=${encodeURIComponent(file.name)}`, { method: "POST", body: file.slice(at, at + PART) });
       } catch {
-        return failed("Der Dienst ist nicht zu erreichen; bitte wählen Sie die Datei noch einmal.");
+        throw new Error("Der Dienst ist nicht zu erreichen; bitte wählen Sie die Datei noch einmal.");
       }
       const told = answer.headers.get("content-type")?.includes("json") ? await answer.json() : {};
-      if (!answer.ok) return failed(told.error ?? "Die Datei konnte nicht übertragen werden; bitte melden Sie sich neu an.");
+      if (!answer.ok) throw new Error(told.error ?? "Die Datei konnte nicht übertragen werden; bitte melden Sie sich neu an.");
       at = told.size;
     } while (at < file.size);
-    send("look", token);
+    return token;
+  }
+
+  // One that cannot be taken is named and stops no other.
+  async function bring(input, what) {
+    const files = [...input.files];
+    const tokens = [];
+    const failed = [];
+    tell("");
+    for (const [n, file] of files.entries()) {
+      tell(failed.join("\n"), files.length > 1 ? `${n + 1} von ${files.length} Dateien werden übertragen` : "");
+      try {
+        tokens.push(await upload(file));
+      } catch (error) {
+        failed.push(`${file.name}: ${error.message}`);
+      }
+    }
+    tell(failed.join("\n"));
+    input.value = "";
+    if (tokens.length) what(tokens);
+  }
+
+  // What is given out is fetched, so that the page stays where it is and says in words why there is nothing.
+  async function give(link) {
+    if (link.getAttribute("aria-busy") === "true") return;
+    link.setAttribute("aria-busy", "true");
+    tell("", "Die Datei wird geschrieben …");
+    try {
+      const answer = await fetch(link.href);
+      if (!answer.ok) throw new Error((await answer.text()).trim() || "Bitte melden Sie sich neu an.");
+      const name = answer.headers.get("content-disposition")?.split("UTF-8''")[1] ?? "";
+      const saved = document.createElement("a");
+      saved.href = URL.createObjectURL(await answer.blob());
+      saved.download = decodeURIComponent(name);
+      saved.click();
+      setTimeout(() => URL.revokeObjectURL(saved.href), 60_000);
+      tell("");
+    } catch (error) {
+      tell(error instanceof TypeError ? "Der Dienst ist nicht zu erreichen." : error.message);
+    } finally {
+      link.removeAttribute("aria-busy");
+    }
   }
 
   document.addEventListener("change", (event) => {
-    if (event.target.id === "onko-file" && event.target.files.length) upload(event.target.files[0]);
+    const { id, files, form } = event.target;
+    if (id === "onko-file" && files.length) bring(event.target, ([token]) => send("look", { token }));
+    if (id === "onko-documents" && files.length) bring(event.target, (tokens) => send("read-documents", tokens));
+    if (event.target.dataset?.look !== undefined) send("look", Object.fromEntries(new FormData(form)));
     const what = event.target.dataset?.choose;
     if (what) send(what, event.target.value);
   });
@@ -331,6 +440,7 @@
   let shown = null;
   let asked = "";
   new MutationObserver(() => {
+    keepFocus();
     const item = $("#onko-item");
     const now = item ? item.dataset.item : "";
     const words = $(".onko-text .words");
